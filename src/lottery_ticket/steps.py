@@ -1,0 +1,48 @@
+"""`"20ep"` / `"500it"` → optimiser steps: the only place where epochs become steps."""
+
+import re
+from dataclasses import dataclass
+
+from lottery_ticket.errors import UsageError
+
+__all__ = ["Duration", "steps_per_epoch"]
+
+
+def steps_per_epoch(num_examples: int, batch_size: int) -> int:
+    """Steps in one pass over the data; the last, smaller batch counts.
+
+    >>> steps_per_epoch(60_000, 64)
+    938
+    """
+    return -(-num_examples // batch_size)
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length of training, in epochs or in iterations (optimiser steps).
+
+    >>> Duration.parse("20ep").steps(938)
+    18760
+    >>> str(Duration.parse("500it"))
+    '500it'
+    """
+
+    count: int
+    unit: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Duration":
+        """Read `"20ep"` or `"500it"`; anything else raises `UsageError`."""
+        match = re.fullmatch(r"(\d+)(ep|it)", text) if isinstance(text, str) else None
+        if match is None:
+            raise UsageError(
+                f"{text!r} is not a duration; write epochs as '20ep' or iterations as '500it'"
+            )
+        return cls(int(match[1]), match[2])
+
+    def steps(self, steps_per_epoch: int) -> int:
+        """The duration in optimiser steps."""
+        return self.count * (steps_per_epoch if self.unit == "ep" else 1)
+
+    def __str__(self) -> str:
+        return f"{self.count}{self.unit}"
