@@ -1,0 +1,94 @@
+"""Mean and spread over replicates; draws inside a replicate are averaged first."""
+
+import pandas as pd
+
+from lottery_ticket.errors import UsageError
+
+from ._table import sort_arms
+
+__all__ = ["check_one_run", "level_statistics", "replicate_means", "size_by_level"]
+
+_CELL = ["arm", "level", "replicate"]
+
+
+def check_one_run(table: pd.DataFrame) -> None:
+    """Refuse a table of several runs: their replicates of one number are not one replicate.
+
+    Args:
+        table: a result table.
+
+    Raises:
+        UsageError: the column `run` holds more than one name.
+    """
+    runs = sorted({str(run) for run in table["run"].dropna()}) if "run" in table else []
+    if len(runs) > 1:
+        raise UsageError(
+            f"the table holds {len(runs)} runs ({', '.join(runs)}); pass one at a time"
+        )
+
+
+def replicate_means(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One value per (arm, level, replicate): the mean over its draws that have one.
+
+    Args:
+        table: a result table.
+        column: the column to average; its nulls are left out.
+
+    Returns:
+        A frame of arm, level, replicate and `column`.
+
+    >>> rows = {"arm": "random", "level": 1, "replicate": 0, "loss": [1.0, 2.0]}
+    >>> float(replicate_means(pd.DataFrame(rows), "loss")["loss"].iloc[0])
+    1.5
+    """
+    known = table.loc[:, [*_CELL, column]].dropna()
+    known = known.astype({"arm": "str", "level": "int64", "replicate": "int64", column: "float64"})
+    return known.groupby(_CELL, as_index=False)[column].mean()
+
+
+def level_statistics(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Per arm and level: mean, sd and n over replicates, and the arm's own mean density.
+
+    Args:
+        table: a result table.
+        column: the column to summarise.
+
+    Returns:
+        A frame of arm, level, density, mean, sd (ddof 1; null at n = 1) and n, arms in the
+        order of `sort_arms`. An arm's level without a value has no row.
+    """
+    keys = ["arm", "level"]
+    values = replicate_means(table, column).rename(columns={column: "value"})
+    stats = values.groupby(keys, as_index=False).agg(
+        mean=("value", "mean"), sd=("value", "std"), n=("value", "count")
+    )
+    densities = replicate_means(table, "density").groupby(keys, as_index=False)
+    stats = stats.merge(densities.agg(density=("density", "mean")), on=keys, how="left")
+    rank = {arm: i for i, arm in enumerate(sort_arms(stats["arm"]))}
+    return stats.sort_values(
+        ["arm", "level"],
+        key=lambda key: key.map(rank) if key.name == "arm" else key,
+        ignore_index=True,
+    ).loc[:, ["arm", "level", "density", "mean", "sd", "n"]]
+
+
+def size_by_level(table: pd.DataFrame) -> pd.DataFrame:
+    """Per level: density, sparsity, num_kept, num_prunable of the first arm that is there.
+
+    Args:
+        table: a result table.
+
+    Returns:
+        A frame indexed by level: means over that arm's rows, counts rounded to whole numbers.
+        (Rows of one level agree unless the budget was reached differently by each replicate.)
+    """
+    columns = ["density", "sparsity", "num_kept", "num_prunable"]
+    rows = table.loc[:, ["arm", "level", *columns]].astype(
+        {"arm": "str", "level": "int64"} | dict.fromkeys(columns, "Float64")
+    )
+    rank = {arm: i for i, arm in enumerate(sort_arms(rows["arm"]))}
+    rows["arm"] = rows["arm"].map(rank)
+    first = rows[rows["arm"] == rows.groupby("level")["arm"].transform("min")]
+    sizes = first.groupby("level")[columns].mean()
+    counts = {name: sizes[name].round().astype("Int64") for name in columns[2:]}
+    return sizes.astype("float64").assign(**counts)

@@ -1,0 +1,63 @@
+"""One row per level: every arm's metric, and paired differences."""
+
+import pandas as pd
+
+from ._metric import metric_of
+from ._statistics import check_one_run, replicate_means, size_by_level
+from ._table import sort_arms
+
+__all__ = ["summary"]
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Every arm's metric at every level, and its paired differences from dense and from reinit.
+
+    The unit of n is the replicate: the draws of a replicate are averaged first. A difference is
+    the mean over the replicates that have *both* values. Dense is level 0 of the `ticket` arm of
+    the same replicate; in a table without a `ticket` arm, level 0 of the arm itself.
+
+    Args:
+        table: a result table of one run; rows may be missing.
+
+    Returns:
+        A frame of level, density, sparsity, num_kept, num_prunable; for each arm `{arm}_mean`,
+        `{arm}_sd` (ddof 1; null at n = 1) and `{arm}_n`; then `{arm}_minus_dense`, and
+        `{arm}_minus_reinit` where there is a reinit arm, each with its `_sd` and `_n`.
+        Values are in the unit of the table: accuracies are fractions.
+
+    Raises:
+        UsageError: the table holds several runs.
+    """
+    check_one_run(table)
+    sizes = size_by_level(table)
+    wide = _wide_by_arm(table, sizes.index)
+    columns: dict[str, pd.Series] = {}
+    for arm, values in wide.items():
+        columns |= _moments(values, arm, mean_suffix="_mean")
+    for arm, values in wide.items():
+        dense = wide.get("ticket", values).reindex([0]).loc[0]
+        columns |= _moments(values.sub(dense, axis="columns"), f"{arm}_minus_dense")
+    for arm, values in wide.items() if "reinit" in wide else ():
+        if arm != "reinit":
+            columns |= _moments(values.sub(wide["reinit"]), f"{arm}_minus_reinit")
+    return pd.concat([sizes, pd.DataFrame(columns, index=sizes.index)], axis=1).reset_index()
+
+
+def _wide_by_arm(table: pd.DataFrame, levels: pd.Index) -> dict[str, pd.DataFrame]:
+    """Per arm: the metric with a row per level and a column per replicate."""
+    column = metric_of(table).column
+    means = replicate_means(table, column)
+    return {
+        arm: means[means["arm"] == arm]
+        .pivot(index="level", columns="replicate", values=column)
+        .reindex(levels)
+        for arm in sort_arms(table["arm"].dropna())
+    }
+
+
+def _moments(values: pd.DataFrame, name: str, *, mean_suffix: str = "") -> dict[str, pd.Series]:
+    return {
+        f"{name}{mean_suffix}": values.mean(axis="columns"),
+        f"{name}_sd": values.std(axis="columns", ddof=1),
+        f"{name}_n": values.count(axis="columns"),
+    }

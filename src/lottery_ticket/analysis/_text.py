@@ -1,0 +1,110 @@
+"""A summary as text: the only place where fractions become percent."""
+
+import math
+
+import pandas as pd
+
+from ._metric import Metric
+
+__all__ = ["format_percent", "summary_markdown", "summary_text"]
+
+MISSING = "–"
+
+
+def format_percent(fraction: float) -> str:
+    """A fraction as percent: two decimals, and two significant digits when it is tiny.
+
+    Args:
+        fraction: for example a density.
+
+    Returns:
+        Text with the unit.
+
+    >>> format_percent(0.107374), format_percent(0.000123)
+    ('10.74 %', '0.012 %')
+    """
+    percent = 100 * fraction
+    return f"{percent:.2f} %" if percent >= 0.1 or percent == 0 else f"{percent:.2g} %"
+
+
+def summary_text(summary: pd.DataFrame, metric: Metric) -> list[list[str]]:
+    """A summary as a table of strings.
+
+    Args:
+        summary: what `summary` returned.
+        metric: what `metric_of` returned for the same table.
+
+    Returns:
+        The header and one list per level. Arms read "mean ± sd (n)". Differences are given for
+        the first arm; the number of pairs follows where it is not that arm's n.
+    """
+    arms = [name.removesuffix("_mean") for name in summary.columns if name.endswith("_mean")]
+    lead = arms[0] if arms else ""
+    differences = [
+        name for name in (f"{lead}_minus_dense", f"{lead}_minus_reinit") if name in summary
+    ]
+    unit = f" ({metric.unit})" if metric.unit else ""
+    points = " (points)" if metric.unit == "%" else ""
+    header = ["level", "density", "kept"]
+    header += [f"{arm}{unit}" for arm in arms]
+    header += [name.replace("_minus_", " − ") + points for name in differences]
+    rows = []
+    for row in summary.to_dict("records"):
+        cells = [str(row["level"]), _percent_or_missing(row["density"]), _count(row["num_kept"])]
+        cells += [_arm_cell(row, arm, metric) for arm in arms]
+        cells += [_difference_cell(row, name, lead, metric) for name in differences]
+        rows.append(cells)
+    return [header, *rows]
+
+
+def summary_markdown(summary: pd.DataFrame, metric: Metric) -> str:
+    """A summary as a GitHub table.
+
+    Args:
+        summary: what `summary` returned.
+        metric: what `metric_of` returned for the same table.
+
+    Returns:
+        Lines of Markdown that end with a newline.
+    """
+    header, *rows = summary_text(summary, metric)
+    lines = [header, ["---:"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _percent_or_missing(fraction: float) -> str:
+    return MISSING if pd.isna(fraction) else format_percent(fraction)
+
+
+def _count(number: int) -> str:
+    return MISSING if pd.isna(number) else f"{number:,}"
+
+
+def _arm_cell(row: dict, arm: str, metric: Metric) -> str:
+    mean, sd, n = row[f"{arm}_mean"], row[f"{arm}_sd"], row[f"{arm}_n"]
+    if pd.isna(mean):
+        return MISSING
+    spread = "" if pd.isna(sd) else f" ± {_number(sd, mean, metric)}"
+    return f"{_number(mean, mean, metric)}{spread} ({n})".replace("-", "−")
+
+
+def _difference_cell(row: dict, name: str, arm: str, metric: Metric) -> str:
+    difference, pairs = row[name], row[f"{name}_n"]
+    if pd.isna(difference):
+        return MISSING
+    text = _number(difference, row[f"{arm}_mean"], metric, sign="+")
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    count = "" if pairs == row[f"{arm}_n"] else f" ({pairs})"
+    return text.replace("-", "−") + count
+
+
+def _number(value: float, reference: float, metric: Metric, *, sign: str = "") -> str:
+    """`value` with the decimals that suit `reference`: 2 for percent, 4 significant for losses."""
+    if metric.unit == "%":
+        return f"{metric.scale * value:{sign}.2f}"
+    size = abs(metric.scale * reference)
+    if size != 0 and not 1e-4 <= size < 1e6:
+        return f"{metric.scale * value:{sign}.3e}"
+    decimals = 4 if size == 0 else max(0, 3 - math.floor(math.log10(size)))
+    return f"{metric.scale * value:{sign}.{decimals}f}"

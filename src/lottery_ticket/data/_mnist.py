@@ -1,0 +1,100 @@
+"""MNIST and Fashion-MNIST: four IDX files each."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lottery_ticket.data._dataset import DataSet
+from lottery_ticket.data._download import located
+from lottery_ticket.data._files import damaged
+from lottery_ticket.data._idx import read_idx
+from lottery_ticket.data._images import Normalisation, RawImages, check_labels, image_set
+from lottery_ticket.data._places import Layout
+from lottery_ticket.data._table import DATASETS
+
+__all__ = ["fashion_mnist", "mnist"]
+
+NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+SIZE = (28, 28)
+
+
+@DATASETS.register("mnist")
+def mnist(data_dir: Path | None, validation: int = 0) -> DataSet:
+    """MNIST, 60,000 + 10,000 handwritten digits: x `(N, 1, 28, 28)`.
+
+    Args:
+        data_dir: a folder with `mnist/`, `MNIST/raw/` or the four IDX files themselves, plain or
+            gzipped; None for the cache, which is downloaded into.
+        validation: how many training images to hold out.
+
+    Raises:
+        UsageError: `validation` is out of range.
+        DataError: a file is missing or damaged.
+
+    Example:
+        >>> load_dataset("mnist", validation=5000)  # doctest: +SKIP
+
+    Source:
+        LeCun et al. 1998, Gradient-based learning applied to document recognition.
+    """
+    norm = Normalisation((0.1307,), (0.3081,))
+    return _load("mnist", ("mnist", "MNIST/raw", ""), data_dir, validation, norm)
+
+
+@DATASETS.register("fashion-mnist")
+def fashion_mnist(data_dir: Path | None, validation: int = 0) -> DataSet:
+    """Fashion-MNIST, 60,000 + 10,000 articles of clothing: x `(N, 1, 28, 28)`.
+
+    Args:
+        data_dir: a folder with `fashion-mnist/`, `FashionMNIST/raw/` or the four IDX files
+            themselves, plain or gzipped; None for the cache, which is downloaded into.
+        validation: how many training images to hold out.
+
+    Raises:
+        UsageError: `validation` is out of range.
+        DataError: a file is missing or damaged.
+
+    Example:
+        >>> load_dataset("fashion-mnist")  # doctest: +SKIP
+
+    Source:
+        Xiao et al. 2017, arXiv:1708.07747.
+    """
+    norm = Normalisation((0.2860,), (0.3530,))
+    folders = ("fashion-mnist", "FashionMNIST/raw", "")
+    return _load("fashion-mnist", folders, data_dir, validation, norm)
+
+
+def _load(
+    name: str,
+    folders: tuple[str, ...],
+    data_dir: Path | None,
+    validation: int,
+    norm: Normalisation,
+) -> DataSet:
+    files = tuple(_spellings(name) for name in NAMES)
+    _, paths = located(name, data_dir, [Layout(folder, files) for folder in folders])
+    train, test = _read(paths[0], paths[1]), _read(paths[2], paths[3])
+    return image_set(name, train, test, validation, norm)
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    dotted = name.replace("-idx", ".idx")
+    return (name, f"{name}.gz", dotted, f"{dotted}.gz")
+
+
+def _read(image_path: Path, label_path: Path) -> RawImages:
+    images, labels = read_idx(image_path, 3), read_idx(label_path, 1)
+    if images.shape[1:] != SIZE or len(images) == 0:
+        raise damaged(image_path, f"got images {images.shape}, wanted (N, {SIZE[0]}, {SIZE[1]})")
+    if len(images) != len(labels):
+        raise damaged(
+            label_path, f"got {len(labels)} labels for the {len(images)} images of {image_path}"
+        )
+    check_labels(label_path, labels)
+    return RawImages(images[:, None], labels.astype(np.int64))

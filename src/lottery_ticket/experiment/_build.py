@@ -1,0 +1,122 @@
+"""Spec → objects: the only bridge between what is written and what is run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lottery_ticket.data import DATASETS, DataSet, dataset_options, load_dataset
+from lottery_ticket.errors import UsageError
+from lottery_ticket.experiment._plan import Inputs
+from lottery_ticket.masks import prunable_parameters
+from lottery_ticket.models import MODELS, build, model_options
+from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
+from lottery_ticket.train import LOSSES
+
+__all__ = ["inspect_inputs", "load_data"]
+
+
+_loaded: dict[tuple[str, str | None, str], DataSet] = {}
+
+
+def load_data(data: DataSpec, data_dir: Path | None, device: str = "cpu") -> DataSet:
+    """The data on the device; the set used last is kept, since a worker trains many cells on it."""
+    key = (canonical_json(data), None if data_dir is None else str(data_dir), device)
+    if key not in _loaded:
+        _loaded.clear()
+        _loaded[key] = load_dataset(data.name, data_dir=data_dir, **data.options).to(device)
+    return _loaded[key]
+
+
+def inspect_inputs(spec: Spec, data_dir: Path | None = None) -> Inputs:
+    """What the plan of `spec` depends on, having seen that model, loss and data fit.
+
+    Raises:
+        UsageError: they do not fit; said before anything trains.
+        DataError: the data cannot be read.
+    """
+    data = load_data(spec.data, data_dir)
+    options = _model_options(spec, data)
+    model = build(spec.model.name, seed=0, **options)
+    _check_fit(spec, data, model)
+    layers = {name: tuple(p.shape) for name, p in prunable_parameters(model).items()}
+    if not layers:
+        raise UsageError(f"model {spec.model.name!r} has no linear or convolutional weights")
+    sources = {
+        kind: digest
+        for kind, entry in (
+            ("data", DATASETS.entry(spec.data.name)),
+            ("model", MODELS.entry(spec.model.name)),
+        )
+        if (digest := entry.source_hash()) is not None
+    }
+    return Inputs(
+        data_digest=data.digest,
+        num_train=len(data.train),
+        data_options=_data_options(spec.data),
+        model_options=canonical(options),
+        layers=layers,
+        sources=sources,
+    )
+
+
+def _data_options(data: DataSpec) -> dict[str, Any]:
+    """The options given and the defaults that are not off; where a file lies is not what it holds
+    (the digest says that)."""
+    known = dataset_options(data.name)
+    options = {n: p.default for n, p in known.items() if p.default is not p.empty}
+    options |= data.options
+    return canonical({name: v for name, v in options.items() if v and name != "path"})
+
+
+def _model_options(spec: Spec, data: DataSet) -> dict[str, Any]:
+    """The options given, those that follow from the data, and the defaults that are not off."""
+    known = model_options(spec.model.name)
+    follows: Mapping[str, Any] = {
+        "input_size": torch.Size(data.input_shape).numel(),
+        "num_classes": data.output_size,
+    }
+    options = {n: p.default for n, p in known.items() if p.default is not p.empty and p.default}
+    options |= {name: value for name, value in follows.items() if name in known}
+    options |= spec.model.options
+    if options.get("input_size", follows["input_size"]) != follows["input_size"]:
+        raise UsageError(
+            f"model.input_size is {options['input_size']}, but an example of "
+            f"{spec.data.name!r} has {follows['input_size']} values {tuple(data.input_shape)}; "
+            "leave input_size out to take it from the data"
+        )
+    return options
+
+
+@torch.no_grad()
+def _check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
+    name, shape = spec.model.name, tuple(data.input_shape)
+    x, y = data.train.x[:2], data.train.y[:2]
+    try:
+        output = model.eval()(x)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise UsageError(
+            f"model {name!r} does not take examples of {spec.data.name!r}, "
+            f"which have shape {shape}: {error}"
+        ) from None
+    is_regression = data.task == "regression"
+    if is_regression != (spec.train.loss == "mse"):
+        fitting = "mse" if is_regression else "cross_entropy or nll"
+        raise UsageError(
+            f"train.loss {spec.train.loss!r} does not fit {spec.data.name!r}, a {data.task}; "
+            f"use {fitting}"
+        )
+    wanted = (len(x), data.output_size)
+    if output.ndim != 2 or output.shape[0] != wanted[0] or output.shape[1] < wanted[1]:
+        raise UsageError(
+            f"model {name!r} gives outputs of shape {tuple(output.shape[1:])}, "
+            f"{spec.data.name!r} wants ({wanted[1]},)"
+        )
+    LOSSES[spec.train.loss](output, y)
+    if spec.train.augment and len(shape) != 3:
+        raise UsageError(
+            f"train.augment {spec.train.augment!r} wants images (channels, height, width), "
+            f"{spec.data.name!r} has examples of shape {shape}"
+        )

@@ -1,0 +1,93 @@
+"""What every figure shares: the look of an arm, an empty figure, a caption, saving."""
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lottery_ticket.analysis import sort_arms
+
+__all__ = ["ARM_STYLE", "ArmStyle", "finish", "new_figure", "num_replicates", "save", "style_arms"]
+
+DPI = 150
+GREY = "#555555"
+
+
+class ArmStyle(NamedTuple):
+    """How an arm is drawn, in every figure."""
+
+    color: str
+    marker: str
+
+
+# Okabe and Ito's colours, which colour-blind readers tell apart; the marker says it again.
+ARM_STYLE = {
+    "ticket": ArmStyle("#0072B2", "o"),
+    "reinit": ArmStyle("#D55E00", "s"),
+    "shuffled": ArmStyle("#009E73", "^"),
+    "random": ArmStyle("#CC79A7", "D"),
+    "oneshot": ArmStyle("#E69F00", "v"),
+    "finetune": ArmStyle("#56B4E9", "P"),
+    "lr_rewind": ArmStyle("#000000", "X"),
+}
+
+_OTHERS = (
+    ArmStyle("#882255", "*"),
+    ArmStyle("#999933", "<"),
+    ArmStyle("#332288", ">"),
+    ArmStyle("#777777", "h"),
+)
+
+
+def style_arms(arms: Iterable[str]) -> dict[str, ArmStyle]:
+    """Each arm with its style, in the order of `sort_arms`; unknown arms share a few more."""
+    names = sort_arms(arms)
+    unknown = [arm for arm in names if arm not in ARM_STYLE]
+    extra = {arm: _OTHERS[i % len(_OTHERS)] for i, arm in enumerate(unknown)}
+    return {arm: ARM_STYLE[arm] if arm in ARM_STYLE else extra[arm] for arm in names}
+
+
+def new_figure(num_panels: int = 1, *, width: float = 7.2) -> tuple[Figure, list[Axes]]:
+    """A figure of panels side by side, with a light grid and a shared y axis."""
+    figure = Figure(figsize=(width, 4.8))
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
+    grid = figure.subplots(1, num_panels, sharey=True, squeeze=False)
+    axes = list(grid[0])
+    for ax in axes:
+        ax.grid(True, which="major", color="#e6e6e6", linewidth=0.8)
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=10)
+        ax.xaxis.label.set_size(11)
+        ax.yaxis.label.set_size(11)
+    return figure, axes
+
+
+def finish(figure: Figure, *, title: str, caption: str) -> None:
+    """Put the title above and the caption below, wrapped to the width of the figure."""
+    width = figure.get_figwidth()
+    wrapped = textwrap.fill(title, int(8.8 * width))
+    figure.suptitle(wrapped, fontsize=12, fontweight="bold", x=0.02, ha="left")
+    text = textwrap.fill(caption, int(14.5 * width))
+    figure.supxlabel(text, fontsize=8.5, color=GREY, x=0.02, ha="left")
+
+
+def num_replicates(counts: Iterable[int]) -> str:
+    """`"n = 3 replicates"`, or the range where the counts differ."""
+    found = sorted({int(count) for count in counts})
+    if not found:
+        return "n = 0 replicates"
+    text = str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
+    return f"n = {text} replicate{'' if found == [1] else 's'}"
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG and return its path; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png", dpi=DPI)
+    return path

@@ -1,0 +1,134 @@
+"""YAML 1.2 → `Spec`, with errors that name the key, what it got and what it wants."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+
+from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.spec._presets import preset_names, preset_text
+from lottery_ticket.spec._records import Spec
+
+__all__ = ["load_spec", "parse_overrides", "spec_from_mapping"]
+
+
+def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
+    """A spec from a preset's name or a YAML file, with `key.path=value` overrides.
+
+    Raises:
+        UsageError: no such preset or file; bad YAML; a key or value that does not fit.
+    """
+    path = Path(source)
+    is_file_name = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
+    if is_file_name:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"{path}: cannot read the spec ({reason})") from None
+    elif str(source) in preset_names():
+        text = preset_text(str(source))
+    else:
+        hint = nearest(str(source), preset_names())
+        raise UsageError(f"no preset {str(source)!r}{hint}; a spec file's name ends in .yaml")
+    values = _parse(text, str(source))
+    if not isinstance(values, dict):
+        raise UsageError(f"{source}: a spec is a mapping of keys, got {type(values).__name__}")
+    _override(values, parse_overrides(overrides))
+    return spec_from_mapping(values, str(source))
+
+
+def spec_from_mapping(values: Mapping[str, Any], source: str = "spec") -> Spec:
+    """Validate plain values; raises `UsageError` with one line for each thing that is wrong."""
+    try:
+        return Spec.model_validate(dict(values))
+    except ValidationError as error:
+        lines = [_line(detail) for detail in error.errors()]
+        raise UsageError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[tuple[str, ...], Any]:
+    """`["train.lr=0.05"]` → `{("train", "lr"): 0.05}`; values are YAML.
+
+    >>> parse_overrides(["train.duration=5ep", "arms=[ticket, reinit]"])
+    {('train', 'duration'): '5ep', ('arms',): ['ticket', 'reinit']}
+    """
+    parsed = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {override}: write key=value, such as train.lr=0.05")
+        parsed[tuple(key.split("."))] = _parse(text, f"--set {key}")
+    return parsed
+
+
+def _parse(text: str, source: str) -> Any:
+    yaml = YAML(typ="safe", pure=True)  # pure: the YAML 1.2 reader
+    try:
+        return yaml.load(io.StringIO(text))
+    except DuplicateKeyError as error:
+        problem = str(error.problem).split(" with value")[0]
+        where = error.problem_mark
+        line = f" in line {where.line + 1}" if where else ""
+        raise UsageError(f"{source}: {problem}{line}; each key may stand once") from None
+    except YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise UsageError(f"{source}: not valid YAML: {problem}") from None
+
+
+def _override(values: dict[str, Any], overrides: Mapping[tuple[str, ...], Any]) -> None:
+    for path, value in overrides.items():
+        inner = values
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise UsageError(f"--set {'.'.join(path)}: {part!r} has no keys of its own")
+        if value is None:
+            inner.pop(path[-1], None)  # back to the default
+        else:
+            inner[path[-1]] = value
+
+
+_WANTED = {
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "dict_type": "a mapping of keys",
+    "tuple_type": "a list",
+    "model_type": "a mapping of keys",
+    "model_attributes_type": "a mapping of keys",
+}
+
+
+def _line(detail: Any) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    kind, got = detail["type"], detail["input"]
+    if kind == "missing":
+        return f"{where}: missing"
+    if kind == "extra_forbidden":
+        *parents, key = detail["loc"]
+        return f"{where}: unknown key{nearest(str(key), _keys_at(parents))}"
+    if kind in _WANTED:
+        return f"{where}: got {got!r} ({type(got).__name__}), wanted {_WANTED[kind]}"
+    if kind == "value_error":
+        message = detail["msg"].removeprefix("Value error, ")
+        return f"{where}: {message}" if where else message
+    return f"{where}: got {got!r}; {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+
+
+def _keys_at(path: Sequence[Any]) -> list[str]:
+    record: Any = Spec
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation = record.model_fields[part].annotation
+        candidates = [annotation, *get_args(annotation)]
+        record = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(record.model_fields)

@@ -1,0 +1,235 @@
+"""The records of a spec. Unknown keys, values of the wrong type and options without effect are
+errors; the names are those of the tables and of the command line."""
+
+import inspect
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lottery_ticket.criteria import CRITERIA
+from lottery_ticket.data import AUGMENTATIONS, dataset_options
+from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.masks import SCOPES
+from lottery_ticket.models import model_options
+from lottery_ticket.steps import Duration
+from lottery_ticket.train import LOSSES, OPTIMIZERS, SCHEDULES
+
+__all__ = ["ARMS", "ArmSpec", "DataSpec", "ModelSpec", "PruneSpec", "Spec", "TrainSpec"]
+
+# arm → whether several draws of it per replicate make sense
+ARMS = {"ticket": False, "reinit": True, "shuffled": True, "random": True, "oneshot": False}
+
+
+def _one_of(kind: str, names: Any) -> Any:
+    def check(value: object) -> object:
+        if isinstance(value, str) and value not in names:
+            raise ValueError(f"unknown {kind} {value!r}{nearest(value, names)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _duration(value: object) -> object:
+    return str(Duration.parse(value)) if isinstance(value, str) else value
+
+
+def _fraction(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < 1:
+        hint = f"; for {value} % write {value / 100:g}" if 1 < value < 100 else ""
+        raise ValueError(f"{value} is not a fraction between 0 and 1{hint}")
+    return value
+
+
+DurationText = Annotated[str, BeforeValidator(_duration)]
+Fraction = Annotated[float, BeforeValidator(_fraction)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Open(_Record):
+    """A name, and whatever options the thing of that name takes."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that were given."""
+        return dict(self.model_extra or {})
+
+
+class DataSpec(_Open):
+    """Which data; further keys are the data set's own options (`validation`, `path`, …)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_options(f"data set {self.name!r}", self.options, dataset_options(self.name))
+        return self
+
+
+class ModelSpec(_Open):
+    """Which architecture; further keys are the model's own options (`hidden`, …)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_options(f"model {self.name!r}", self.options, model_options(self.name))
+        return self
+
+
+_SCALARS = {"int": int, "float": (int, float), "str": str, "bool": bool}
+
+
+def _check_options(
+    owner: str, options: dict[str, Any], known: dict[str, inspect.Parameter]
+) -> None:
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+    for name, value in options.items():
+        if name not in known:
+            if takes_any:
+                continue
+            raise ValueError(f"{owner} has no option {name!r}{nearest(name, known)}")
+        wanted = known[name].annotation
+        wanted = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", str(wanted))
+        kind = _SCALARS.get(wanted)
+        is_wrong_bool = isinstance(value, bool) and wanted != "bool"
+        if kind is not None and (is_wrong_bool or not isinstance(value, kind)):
+            got = type(value).__name__
+            raise ValueError(f"option {name!r}: got {value!r} ({got}), wanted {wanted}")
+
+
+class TrainSpec(_Record):
+    """The recipe: how every cell of the run trains."""
+
+    optimizer: Annotated[str, _one_of("optimizer", OPTIMIZERS)] = "sgd"
+    lr: float = Field(gt=0)
+    momentum: float = Field(0.0, ge=0, lt=1)
+    nesterov: bool = False
+    betas: Annotated[tuple[float, float], Field(strict=False)] | None = None
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    batch_size: int = Field(gt=0)
+    duration: DurationText
+    loss: Annotated[str, _one_of("loss", LOSSES)] = "cross_entropy"
+    schedule: Annotated[str, _one_of("schedule", SCHEDULES)] = "constant"
+    milestones: Annotated[tuple[DurationText, ...], Field(strict=False)] = ()
+    gamma: Annotated[float, Field(gt=0)] | None = None
+    warmup: DurationText | None = None
+    augment: Annotated[str, _one_of("augmentation", AUGMENTATIONS)] | None = None
+    eval_every: DurationText = "1ep"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        known = OPTIMIZERS[self.optimizer][1]
+        for option in ("momentum", "nesterov", "betas", "weight_decay"):
+            if getattr(self, option) and option not in known:
+                raise ValueError(f"{option} has no effect with {self.optimizer}; leave it out")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov has no effect without momentum")
+        if self.schedule == "step" and not self.milestones:
+            raise ValueError("schedule 'step' wants milestones, such as [10ep, 15ep]")
+        if self.schedule != "step" and (self.milestones or self.gamma is not None):
+            raise ValueError("milestones and gamma have no effect unless schedule is 'step'")
+        for name in ("duration", "eval_every"):
+            if Duration.parse(getattr(self, name)).count == 0:
+                raise ValueError(f"{name} must be longer than nothing")
+        return self
+
+    @property
+    def step_gamma(self) -> float:
+        """What the learning rate is multiplied with at each milestone; 0.1 unless given."""
+        return 0.1 if self.gamma is None else self.gamma
+
+    @property
+    def optimizer_options(self) -> dict[str, Any]:
+        """What the optimiser is built with, beside lr."""
+        names = OPTIMIZERS[self.optimizer][1] & set(type(self).model_fields)
+        return {name: getattr(self, name) for name in sorted(names) if getattr(self, name)}
+
+
+class PruneSpec(_Record):
+    """How many weights each level keeps, and by which criterion."""
+
+    criterion: Annotated[str, _one_of("criterion", CRITERIA)] = "magnitude"
+    scope: Annotated[str, _one_of("scope", SCOPES)] = "global"
+    rate: Fraction | None = None
+    rates: dict[str, Fraction] = {}
+    levels: Annotated[int, Field(gt=0)] | None = None
+    densities: Annotated[tuple[Fraction, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.densities:
+            if self.rate is not None or self.levels is not None or self.rates:
+                raise ValueError("give either densities, or rate and levels, not both")
+            if list(self.densities) != sorted(set(self.densities), reverse=True):
+                raise ValueError("densities must fall from level to level")
+        elif self.rate is None or self.levels is None:
+            raise ValueError("give rate and levels, or densities")
+        if self.rates and self.scope == "global":
+            raise ValueError("rates per layer have no effect with scope 'global'; use 'layerwise'")
+        return self
+
+    @property
+    def num_levels(self) -> int:
+        """Levels beside the dense level 0."""
+        return len(self.densities) or self.levels or 0
+
+
+class ArmSpec(_Record):
+    """One arm; in YAML its name alone, or `{reinit: {draws: 3}}`."""
+
+    name: Annotated[str, _one_of("arm", ARMS)]
+    draws: int = Field(1, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+            ((name, options),) = value.items()
+            if not isinstance(options, dict):
+                raise ValueError(f"write {{{name}: {{draws: 3}}}} or {name}")
+            return {"name": name, **options}
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.draws > 1 and not ARMS[self.name]:
+            raise ValueError(f"arm {self.name!r} draws nothing, so draws has no effect")
+        return self
+
+
+class Spec(_Record):
+    """An experiment."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    data: DataSpec
+    model: ModelSpec
+    train: TrainSpec
+    prune: PruneSpec
+    rewind: DurationText = "0it"
+    arms: Annotated[tuple[ArmSpec, ...], Field(strict=False, min_length=1)] = (
+        ArmSpec(name="ticket"),
+    )
+    replicates: int = Field(1, gt=0)
+    seed: int = Field(0, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"arms: {sorted(twice)[0]!r} is listed twice; use draws for more")
+        if Duration.parse(self.rewind).count != 0:
+            raise ValueError(
+                f"rewind: got {self.rewind!r}; this version rewinds to the initial weights, '0it'"
+            )
+        if self.prune.densities and self.prune.criterion == "random" and "random" in names:
+            raise ValueError("arm 'random' is the ticket arm again when criterion is 'random'")
+        return self
+
+
+# a UsageError is a ValueError, so pydantic reports those of the registries with their place
+assert issubclass(UsageError, ValueError)

@@ -1,0 +1,14 @@
+"""Content-addressed results: what exists is complete, and nothing finished is ever lost.
+
+Loads neither torch nor the specs, so that listing is quick.
+"""
+
+from lottery_ticket.store._claims import Claim as Claim
+from lottery_ticket.store._files import store_errors as store_errors
+from lottery_ticket.store._files import write_file as write_file
+from lottery_ticket.store._index import IndexedCell as IndexedCell
+from lottery_ticket.store._paths import default_store_path as default_store_path
+from lottery_ticket.store._record import CellRecord as CellRecord
+from lottery_ticket.store._runs import RunRecord as RunRecord
+from lottery_ticket.store._runs import RunRow as RunRow
+from lottery_ticket.store._store import Store as Store

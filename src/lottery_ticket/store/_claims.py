@@ -1,0 +1,46 @@
+"""Claims: who works on a cell. The lease is an operating-system lock, which a dead process loses at
+once, however it died."""
+
+import shutil
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+__all__ = ["Claim"]
+
+
+class Claim:
+    """The right to make one cell, and the folder to make it in.
+
+    Args:
+        folder: the cell's work folder; it may hold a checkpoint of an earlier claim.
+        lock: held.
+    """
+
+    def __init__(self, folder: Path, lock: FileLock) -> None:
+        self.folder = folder
+        self._lock = lock
+
+    @classmethod
+    def take(cls, folder: Path) -> "Claim | None":
+        """Claim the folder, or None if another process holds it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "claim.lock", is_singleton=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        return cls(folder, lock)
+
+    def release(self) -> None:
+        """Give the claim back and keep the folder, so that the work can be continued."""
+        self._lock.release()
+
+    def clear(self) -> None:
+        """Give the claim back and remove the folder: the cell is finished.
+
+        Another process that waits for this very lock finds the cell finished once it gets it.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)  # Windows keeps locked files

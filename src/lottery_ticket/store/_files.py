@@ -1,0 +1,103 @@
+"""Writing so that a file is either whole or not there, even after a power cut."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lottery_ticket.errors import StoreError
+
+__all__ = ["json_bytes", "publish_folder", "sha256", "size_of", "store_errors", "write_file"]
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def json_bytes(value: Any) -> bytes:
+    """Canonical JSON with a final newline."""
+    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+@contextlib.contextmanager
+def store_errors(root: Path) -> Iterator[None]:
+    """Turns what the operating system refuses into errors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"{root}: no space left on the disk. Nothing finished was lost: free some space "
+                "(`lottery gc`, `lottery rm RUN`) and run the same command again"
+            ) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StoreError(
+                f"{root}: the store cannot be written ({error.strerror}); "
+                "choose another with --store or LOTTERY_STORE"
+            ) from error
+        raise StoreError(f"{error.filename or root}: {error.strerror or error}") from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write aside, fsync, move into place."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _write_synced(aside, data)
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def publish_folder(files: Mapping[str, bytes], aside: Path, target: Path) -> bool:
+    """Write files into the folder `aside` in order, fsync all, and move it to `target`.
+
+    Returns:
+        False if `target` was there already; it is left as it was.
+    """
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        for name, data in files.items():
+            _write_synced(aside / name, data)
+        _sync_folder(aside)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+            return False
+        _sync_folder(target.parent)
+        return True
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below `folder`."""
+    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open folders, and journals renames
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,49 @@
+"""Every file name of a store lives here.
+
+```
+STORE/format.json                    what this folder is
+STORE/cells/ab/ab12…/record.json     a finished cell: its inputs, results and checksums
+                     execution.json  where and how it ran, times included; not part of its name
+                     *.safetensors … its files
+STORE/work/ab12…/                    a cell in progress: claim, checkpoint, history so far
+STORE/runs/NAME-1234abcd.json        a run: its spec, and which cell is which row
+STORE/index.sqlite                   a cache of the records; may be deleted at any time
+```
+"""
+
+import os
+from pathlib import Path
+
+__all__ = ["Paths", "default_store_path"]
+
+RECORD = "record.json"
+EXECUTION = "execution.json"
+
+
+def default_store_path() -> Path:
+    """`$LOTTERY_STORE`, else `./lottery_runs`."""
+    return Path(os.environ.get("LOTTERY_STORE") or "lottery_runs")
+
+
+class Paths:
+    """The places inside one store."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.format = root / "format.json"
+        self.cells = root / "cells"
+        self.all_work = root / "work"
+        self.runs = root / "runs"
+        self.index = root / "index.sqlite"
+
+    def cell(self, name: str) -> Path:
+        """The folder of a finished cell."""
+        return self.cells / name[:2] / name
+
+    def work(self, name: str) -> Path:
+        """The folder of a cell in progress."""
+        return self.all_work / name
+
+    def run(self, run_id: str) -> Path:
+        """The record of a run."""
+        return self.runs / f"{run_id}.json"

@@ -1,0 +1,82 @@
+"""What the store knows of a run: its spec, and which cell is which row of its table."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lottery_ticket.errors import StoreError
+from lottery_ticket.store._files import json_bytes
+
+__all__ = ["RunRecord", "RunRow"]
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One row of a run's table, known before anything runs.
+
+    Args:
+        arm, level, replicate, draw: its place.
+        num_kept: weights kept.
+        cell: the training that fills the row.
+        mask: the cell of its mask; None where dense.
+    """
+
+    arm: str
+    level: int
+    replicate: int
+    draw: int
+    num_kept: int
+    cell: str
+    mask: str | None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run: a spec and its rows.
+
+    Args:
+        id: name and eight hex digits of the fingerprint of the plan.
+        created: seconds since the epoch when the run was first started.
+        spec: canonical values.
+        num_prunable: prunable weights of the model.
+        layers: prunable parameter → its shape, in model order.
+        rows: the rows of its table.
+    """
+
+    id: str
+    created: float
+    spec: Mapping[str, Any]
+    num_prunable: int
+    layers: Mapping[str, list[int]]
+    rows: tuple[RunRow, ...]
+
+    @property
+    def name(self) -> str:
+        """The spec's name."""
+        return self.spec["name"]
+
+    def cells(self) -> set[str]:
+        """The names of all cells of the run."""
+        return {row.cell for row in self.rows} | {row.mask for row in self.rows if row.mask}
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the run's file."""
+        values = asdict(self)
+        values["rows"] = [list(asdict(row).values()) for row in self.rows]
+        values["layers"] = list(self.layers.items())  # JSON objects are sorted, layers are not
+        return json_bytes(values)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: object) -> "RunRecord":
+        """Read a run's file; raises `StoreError` that names it if it is damaged."""
+        try:
+            values = json.loads(data)
+            values["rows"] = tuple(RunRow(*row) for row in values["rows"])
+            values["layers"] = dict(values["layers"])
+            return cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(
+                f"{where}: damaged run record ({error}); run its spec again to write it anew "
+                "(finished cells are kept)"
+            ) from None

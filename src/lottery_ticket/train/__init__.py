@@ -1,0 +1,20 @@
+"""One readable training loop; optimisers, schedules and losses by name; evaluation.
+
+Takes flat arguments, never a spec.
+"""
+
+from lottery_ticket.train._batches import Batches as Batches
+from lottery_ticket.train._checkpoint import checkpoint_bytes as checkpoint_bytes
+from lottery_ticket.train._checkpoint import restore_ as restore_
+from lottery_ticket.train._evaluate import Evaluation as Evaluation
+from lottery_ticket.train._evaluate import evaluate as evaluate
+from lottery_ticket.train._history import History as History
+from lottery_ticket.train._history import early_stop as early_stop
+from lottery_ticket.train._loop import NUMERICS as NUMERICS
+from lottery_ticket.train._loop import TrainState as TrainState
+from lottery_ticket.train._loop import train as train
+from lottery_ticket.train._losses import LOSSES as LOSSES
+from lottery_ticket.train._optimizers import OPTIMIZERS as OPTIMIZERS
+from lottery_ticket.train._optimizers import make_optimizer as make_optimizer
+from lottery_ticket.train._schedules import SCHEDULES as SCHEDULES
+from lottery_ticket.train._schedules import learning_rate as learning_rate

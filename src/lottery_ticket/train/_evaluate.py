@@ -1,0 +1,50 @@
+"""Evaluation in large batches under inference mode."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lottery_ticket.data import Split
+from lottery_ticket.train._losses import Loss
+
+__all__ = ["Evaluation", "evaluate"]
+
+_BATCH_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model does on a split.
+
+    Args:
+        loss: mean over the examples.
+        accuracy: fraction of examples classified right; None for a regression.
+        correct: which examples were right, bool (N,) on the CPU; None for a regression.
+    """
+
+    loss: float
+    accuracy: float | None
+    correct: torch.Tensor | None
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, split: Split, loss: Loss) -> Evaluation:
+    """Loss and accuracy of `model` in eval mode; its mode is put back afterwards."""
+    was_training = model.training
+    model.eval()
+    is_classification = not split.y.is_floating_point()
+    sums, correct = [], []
+    try:
+        for x, y in zip(split.x.split(_BATCH_SIZE), split.y.split(_BATCH_SIZE), strict=True):
+            output = model(x)
+            sums.append(loss(output, y) * len(x))
+            if is_classification:
+                correct.append(output.argmax(1) == y)
+    finally:
+        model.train(was_training)
+    mean = float(torch.stack(sums).cpu().double().sum()) / len(split)
+    if not is_classification:
+        return Evaluation(mean, None, None)
+    is_correct = torch.cat(correct).cpu()
+    return Evaluation(mean, int(is_correct.sum()) / len(split), is_correct)

@@ -1,0 +1,146 @@
+"""The training loop. It reads top to bottom, and never waits for the device inside a step."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from lottery_ticket.data import Split
+from lottery_ticket.errors import TrainingError
+from lottery_ticket.masks import MaskedParameters
+from lottery_ticket.train._batches import Batches
+from lottery_ticket.train._evaluate import evaluate
+from lottery_ticket.train._history import History
+from lottery_ticket.train._losses import Loss
+
+__all__ = ["NUMERICS", "TrainState", "train"]
+
+NUMERICS = 1  # raised when the same inputs train to other bytes
+
+_CHECK_STEPS = 100  # a non-finite loss is noticed within so many steps
+
+
+@dataclass
+class TrainState:
+    """All that a training is at a step; checkpointed, it continues bit for bit.
+
+    Args:
+        model: the model, on the device.
+        optimizer: over the model's parameters.
+        step: optimiser steps done.
+        history: what was measured so far.
+        loss_sum: sum of the training losses since the last record, `loss_count` of them.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    history: History = field(default_factory=list)
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    _recent_losses: list[torch.Tensor] = field(default_factory=list)
+
+    def add_loss_(self, loss: torch.Tensor) -> None:
+        """Take note of a step's loss without waiting for its value."""
+        self._recent_losses.append(loss)
+        if len(self._recent_losses) == _CHECK_STEPS:
+            self.collect_losses_()
+
+    def collect_losses_(self) -> None:
+        """Wait for the losses noted since the last call; raises `TrainingError` on a bad one."""
+        if not self._recent_losses:
+            return
+        values = torch.stack(self._recent_losses).tolist()
+        self._recent_losses.clear()
+        for offset, value in enumerate(values):
+            if not math.isfinite(value):
+                step = self.step - len(values) + offset + 1
+                raise TrainingError(
+                    f"the training loss became {value} at step {step}; "
+                    "try a lower learning rate, warm-up or gradient clipping"
+                )
+            # one by one, so that the sum does not depend on when it was collected
+            self.loss_sum += value
+        self.loss_count += len(values)
+
+
+def train(
+    state: TrainState,
+    batches: Batches,
+    *,
+    loss: Loss,
+    total_steps: int,
+    learning_rate: Callable[[int], float],
+    masked: MaskedParameters | None = None,
+    clip_norm: float | None = None,
+    evaluate_every: int,
+    evaluation_splits: Mapping[str, Split],
+    on_record: Callable[[dict[str, Any]], None] = lambda record: None,
+    on_step: Callable[[TrainState], None] = lambda state: None,
+) -> None:
+    """Train `state` in place from its step to `total_steps`.
+
+    Args:
+        batches: the data, in an order that depends on its seeds alone.
+        loss: (output, target) → mean loss.
+        total_steps: the step at which training ends.
+        learning_rate: step → learning rate of the update that follows.
+        masked: the pruned parameters; their gradients are masked before anything reads them.
+        clip_norm: the largest norm of all gradients together, or None.
+        evaluate_every: steps between measurements; the last step is always measured.
+        evaluation_splits: what to measure on, by column prefix (`"val"`, `"test"`).
+        on_record: called with each new history record.
+        on_step: called after each step.
+
+    Raises:
+        TrainingError: a loss that is not finite, naming its step; the history is kept.
+    """
+    model, optimizer = state.model, state.optimizer
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    model.train()
+    while state.step < total_steps:
+        epoch, start = divmod(state.step, batches.steps_per_epoch)
+        for x, y in batches.epoch(epoch, start):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(state.step)
+            value = loss(model(x), y)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            if masked is not None:
+                masked.mask_gradients_()
+            if clip_norm is not None:
+                nn.utils.clip_grad_norm_(parameters, clip_norm)
+            optimizer.step()
+            state.step += 1
+            state.add_loss_(value.detach())
+            if state.step % evaluate_every == 0 or state.step == total_steps:
+                record = _measure(state, loss, learning_rate(state.step - 1), evaluation_splits)
+                state.history.append(record)
+                on_record(record)
+            on_step(state)
+            if state.step == total_steps:
+                break
+
+
+def _measure(
+    state: TrainState, loss: Loss, lr: float, splits: Mapping[str, Split]
+) -> dict[str, Any]:
+    state.collect_losses_()
+    record: dict[str, Any] = {
+        "step": state.step,
+        "lr": lr,
+        "train_loss": state.loss_sum / state.loss_count,
+    }
+    state.loss_sum, state.loss_count = 0.0, 0
+    for prefix, split in splits.items():
+        measured = evaluate(state.model, split, loss)
+        record[f"{prefix}_loss"] = _finite_or_none(measured.loss)
+        record[f"{prefix}_accuracy"] = measured.accuracy
+    return record
+
+
+def _finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON has no infinity

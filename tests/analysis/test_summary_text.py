@@ -1,0 +1,80 @@
+import pytest
+
+from lottery_ticket.analysis import (
+    as_table,
+    format_percent,
+    metric_of,
+    summary,
+    summary_markdown,
+    summary_text,
+)
+
+
+def render(rows, column="test_accuracy"):
+    """Rows of (arm, level, replicate, density, kept, value)."""
+    names = ("arm", "level", "replicate", "density", "num_kept", column)
+    table = as_table([dict(zip(names, row, strict=True)) for row in rows])
+    return summary(table), metric_of(table)
+
+
+ACCURACY_ROWS = [
+    ("ticket", 0, 0, 1.0, 266200, 0.9800),
+    ("ticket", 0, 1, 1.0, 266200, 0.9820),
+    ("ticket", 10, 0, 0.107374, 28582, 0.9812),
+    ("ticket", 10, 1, 0.107374, 28582, 0.9832),
+    ("reinit", 10, 0, 0.107374, 28582, 0.9847),
+]
+
+
+def test_accuracies_are_points_with_spread_and_n():
+    assert summary_text(*render(ACCURACY_ROWS)) == [
+        [
+            *("level", "density", "kept", "ticket (%)", "reinit (%)"),
+            *("ticket − dense (points)", "ticket − reinit (points)"),
+        ],
+        ["0", "100.00 %", "266,200", "98.10 ± 0.14 (2)", "–", "0.00", "–"],
+        ["10", "10.74 %", "28,582", "98.22 ± 0.14 (2)", "98.47 (1)", "+0.12", "−0.35 (1)"],
+    ]
+
+
+def test_losses_have_four_significant_digits():
+    rows = [
+        ("ticket", 0, 0, 1.0, 100, 0.071234),
+        ("ticket", 0, 1, 1.0, 100, 0.071434),
+        ("ticket", 1, 0, 0.5, 50, 2.34567),
+        ("ticket", 2, 0, 0.25, 25, 0.0000123456),
+    ]
+    header, *body = summary_text(*render(rows, "test_loss"))
+    assert header == ["level", "density", "kept", "ticket", "ticket − dense"]
+    assert [line[3:] for line in body] == [
+        ["0.07133 ± 0.00014 (2)", "0.00000"],
+        ["2.346 (1)", "+2.274"],
+        ["1.235e−05 (1)", "−7.122e−02"],
+    ]
+
+
+def test_missing_sizes_are_dashes():
+    line = summary_text(*render([("ticket", 0, 0, None, None, 0.5)]))[1]
+    assert line == ["0", "–", "–", "50.00 (1)", "0.00"]
+
+
+def test_markdown_is_a_github_table():
+    rows = [("ticket", 0, 0, 1.0, 1000, 0.5), ("ticket", 1, 0, 0.8, 800, 0.4975)]
+    assert summary_markdown(*render(rows)) == (
+        "| level | density | kept | ticket (%) | ticket − dense (points) |\n"
+        "| ---: | ---: | ---: | ---: | ---: |\n"
+        "| 0 | 100.00 % | 1,000 | 50.00 (1) | 0.00 |\n"
+        "| 1 | 80.00 % | 800 | 49.75 (1) | −0.25 |\n"
+    )
+
+
+def test_text_of_an_empty_summary_is_its_header():
+    assert summary_text(*render([])) == [["level", "density", "kept"]]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(1.0, "100.00 %"), (0.0115, "1.15 %"), (0.000234, "0.023 %"), (0.0, "0.00 %")],
+)
+def test_percent(fraction, text):
+    assert format_percent(fraction) == text

@@ -1,0 +1,228 @@
+import struct
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PolyCollection
+
+from lottery_ticket.analysis import as_table, metric_of
+from lottery_ticket.errors import UsageError
+from lottery_ticket.plots import (
+    ARM_STYLE,
+    curves_figure,
+    density_figure,
+    draw_all,
+    draw_summary_figure,
+    layers_figure,
+)
+
+DENSITY = {0: 1.0, 1: 0.5, 2: 0.25}
+ROWS = [
+    ("ticket", 0, 0, 0.90),
+    ("ticket", 0, 1, 0.92),
+    ("ticket", 1, 0, 0.93),
+    ("ticket", 1, 1, 0.95),
+    ("ticket", 2, 0, 0.94),
+    ("reinit", 1, 0, 0.88),
+    ("reinit", 1, 1, 0.90),
+    ("reinit", 2, 0, 0.80),
+]
+
+
+def table_of(rows, *, regression=False):
+    return as_table(
+        [
+            {
+                "run": "tiny",
+                "arm": arm,
+                "level": level,
+                "replicate": replicate,
+                "draw": 0,
+                "density": DENSITY[level] + 1e-6 * replicate,
+                "sparsity": 1 - DENSITY[level],
+                "num_kept": int(100 * DENSITY[level]),
+                "num_prunable": 100,
+                "test_accuracy": None if regression else value,
+                "test_loss": 1 - value,
+            }
+            for arm, level, replicate, value in rows
+        ]
+    )
+
+
+def layers_of(rows):
+    names = ("arm", "level", "replicate", "draw", "layer", "density", "num_kept", "num_prunable")
+    return pd.DataFrame([dict(zip(names, row, strict=True)) for row in rows], columns=list(names))
+
+
+TABLE = table_of(ROWS)
+LAYERS = layers_of(
+    [
+        ("ticket", 0, 0, 0, "fc2", 1.0, 80, 80),
+        ("ticket", 0, 0, 0, "fc1", 1.0, 20, 20),
+        ("ticket", 1, 0, 0, "fc2", 0.4, 32, 80),
+        ("ticket", 1, 0, 0, "fc1", 0.9, 18, 20),
+        ("ticket", 1, 1, 0, "fc2", 0.5, 40, 80),
+        ("ticket", 1, 1, 0, "fc1", 0.5, 10, 20),
+        ("reinit", 1, 0, 0, "fc2", 0.1, 8, 80),
+    ]
+)
+HISTORY = pd.DataFrame(
+    [
+        {"arm": arm, "level": level, "replicate": replicate, "draw": 0, "step": step}
+        | {"test_accuracy": value + 0.001 * step, "test_loss": 1 - value}
+        for arm, level, replicate, value in ROWS
+        for step in (0, 5, 10)
+    ]
+)
+EMPTY = layers_of([])
+
+
+def lines_of(figure, panel=0):
+    return {line.get_label(): line for line in figure.axes[panel].get_lines()}
+
+
+def size_of(path):
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(data) > 10_000
+    return struct.unpack(">II", data[16:24])
+
+
+def caption_of(figure):
+    return figure.get_supxlabel().replace("\n", " ")
+
+
+def test_every_figure_of_a_classification(tmp_path):
+    paths = draw_all(TABLE, LAYERS, HISTORY, tmp_path / "new" / "plots", title="tiny")
+    assert [path.name for path in paths] == [
+        *("accuracy.png", "loss.png", "layers.png", "learning_curves.png")
+    ]
+    assert sorted((tmp_path / "new" / "plots").iterdir()) == sorted(paths)
+    assert [size_of(path) for path in paths] == [(1080, 720), (1080, 720), (1170, 720), (1320, 720)]
+
+
+def test_every_figure_of_a_regression(tmp_path):
+    history = HISTORY.assign(test_accuracy=None)
+    table = table_of(ROWS, regression=True)
+    paths = draw_all(table, LAYERS, history, tmp_path, title="tiny")
+    assert [path.name for path in paths] == [
+        *("loss.png", "layers.png", "learning_curves.png", "imp_recovery.png")
+    ]
+
+
+@pytest.mark.parametrize("rows", [ROWS[:1], ROWS[5:], [ROWS[0], ROWS[4]], [("mine", 2, 0, 0.5)]])
+def test_partial_runs_are_drawn(tmp_path, rows):
+    arms = {arm for arm, *_ in rows}
+    history = HISTORY[HISTORY["arm"].isin(arms)]
+    layers = LAYERS[LAYERS["arm"].isin(arms)]
+    paths = draw_all(table_of(rows), layers, history, tmp_path, title="part")
+    expected = ["accuracy.png", "loss.png"]
+    expected += ["layers.png"] if len(layers) else []
+    expected += ["learning_curves.png"] if len(history) else []
+    assert [path.name for path in paths] == expected
+
+
+def test_a_table_without_values_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="nothing to draw"):
+        draw_all(as_table([]), EMPTY, HISTORY.iloc[:0], tmp_path, title="none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_summary_figure_is_the_accuracy_figure(tmp_path):
+    path = draw_summary_figure(TABLE, tmp_path / "docs" / "readme.png", title="tiny")
+    again = tmp_path / "accuracy.png"
+    density_figure(TABLE, metric_of(TABLE), title="tiny").savefig(again, dpi=150)
+    assert path == tmp_path / "docs" / "readme.png"
+    assert path.read_bytes() == again.read_bytes()
+
+
+def test_drawn_accuracies_are_the_tables_means_in_percent():
+    lines = lines_of(density_figure(TABLE, metric_of(TABLE), title="tiny"))
+    assert list(lines) == ["ticket", "reinit", "dense"]
+    assert lines["ticket"].get_xdata() == pytest.approx([100, 50, 25], abs=1e-3)
+    assert lines["ticket"].get_ydata() == pytest.approx([91, 94, 94])
+    assert lines["reinit"].get_ydata() == pytest.approx([89, 80])
+    assert lines["dense"].get_ydata() == pytest.approx([91, 91])
+    for arm in ("ticket", "reinit"):
+        assert (lines[arm].get_color(), lines[arm].get_marker()) == ARM_STYLE[arm]
+
+
+def test_bands_are_one_sd_where_there_are_two_replicates():
+    figure = density_figure(TABLE, metric_of(TABLE), title="tiny")
+    bands = [c for c in figure.axes[0].collections if isinstance(c, PolyCollection)]
+    assert len(bands) == 2
+    edges = bands[0].get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == pytest.approx((91 - np.sqrt(2), 94 + np.sqrt(2)))
+    caption = caption_of(figure)
+    assert "n = 1–2 replicates, band ±1 sd" in caption
+    assert "dashed: dense (ticket, level 0)" in caption
+
+
+def test_one_replicate_has_points_but_no_band():
+    table = TABLE[TABLE["replicate"] == 0]
+    figure = density_figure(table, metric_of(table), title="tiny")
+    assert not figure.axes[0].collections
+    assert caption_of(figure).startswith("Mean over n = 1 replicate; dashed")
+
+
+def test_sparser_is_to_the_right_on_a_log_or_a_linear_axis():
+    metric = metric_of(TABLE)
+    ax = density_figure(TABLE, metric, title="tiny").axes[0]
+    assert ax.get_xscale() == "log"
+    assert ax.get_xlim()[0] > 100 > 25 > ax.get_xlim()[1]
+    assert list(ax.get_xticks()) == pytest.approx([100, 50, 25], abs=1e-3)
+    assert [ax.xaxis.get_major_formatter()(tick) for tick in ax.get_xticks()] == ["100", "50", "25"]
+    ax = density_figure(TABLE, metric, title="tiny", is_linear=True).axes[0]
+    assert ax.get_xscale() == "linear"
+    assert ax.get_xlim() == (103, -3)
+
+
+def test_a_collapsed_arm_does_not_flatten_the_rest_and_is_told():
+    table = table_of([*ROWS, ("random", 2, 0, 0.11)])
+    figure = density_figure(table, metric_of(table), title="tiny")
+    low, high = figure.axes[0].get_ylim()
+    assert 11 < low < 80
+    assert high > 94
+    assert "1 point is outside the axis (11)." in caption_of(figure)
+
+
+def test_titles_carry_the_runs_name():
+    figure = density_figure(TABLE, metric_of(TABLE), title="my-run")
+    assert figure.get_suptitle() == "my-run: test accuracy"
+
+
+def test_layers_are_in_model_order_and_averaged_over_replicates():
+    figure = layers_figure(LAYERS, title="tiny")
+    lines = lines_of(figure)
+    assert list(lines) == ["fc2", "fc1", "all layers"]
+    assert lines["fc2"].get_ydata() == pytest.approx([100, 45])
+    assert lines["fc1"].get_ydata() == pytest.approx([100, 70])
+    assert lines["all layers"].get_ydata() == pytest.approx([100, 50])
+    assert figure.axes[0].get_yscale() == "log"
+    assert "n = 1–2 replicates" in caption_of(figure)
+
+
+def test_an_empty_layer_is_told_not_drawn():
+    layers = LAYERS.assign(density=[1.0, 1.0, 0.0, 0.9, 0.0, 0.5, 0.1])
+    figure = layers_figure(layers, title="tiny")
+    assert np.isnan(lines_of(figure)["fc2"].get_ydata()[1])
+    assert "1 empty layer" in caption_of(figure)
+
+
+def test_curves_are_means_over_replicates_with_a_panel_per_arm():
+    figure = curves_figure(HISTORY, TABLE, metric_of(TABLE), title="tiny")
+    ticket, reinit = figure.axes
+    assert [ax.get_title(loc="left") for ax in (ticket, reinit)] == ["ticket", "reinit"]
+    lines = lines_of(figure)
+    assert list(lines) == ["100 %", "50 %", "25 %"]
+    assert lines["50 %"].get_xdata() == pytest.approx([0, 5, 10])
+    assert lines["50 %"].get_ydata() == pytest.approx([94, 94.5, 95])
+    assert lines_of(figure, 1)["25 %"].get_ydata() == pytest.approx([80, 80.5, 81])
+    assert ticket.get_ylim() == reinit.get_ylim()
+    assert "n = 1–2 replicates" in caption_of(figure)
+
+
+def test_arms_differ_in_colour_and_in_marker():
+    colors, markers = zip(*ARM_STYLE.values(), strict=True)
+    assert len(set(colors)) == len(set(markers)) == len(ARM_STYLE)
