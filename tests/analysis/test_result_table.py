@@ -6,8 +6,6 @@ import pytest
 
 from lottery_ticket import analysis
 from lottery_ticket.analysis import (
-    SCHEMA_VERSION,
-    TABLE_COLUMNS,
     _metric,
     _statistics,
     _table,
@@ -17,6 +15,7 @@ from lottery_ticket.analysis import (
     sort_arms,
 )
 from lottery_ticket.errors import UsageError
+from lottery_ticket.store import SCHEMA_VERSION, TABLE_COLUMNS
 
 
 def test_columns_are_the_schema_in_order():
@@ -26,7 +25,7 @@ def test_columns_are_the_schema_in_order():
         *("num_kept", "num_prunable", "test_accuracy", "test_loss", "val_accuracy", "val_loss"),
         *("early_stop_step", "test_accuracy_at_early_stop", "num_steps", "train_seconds"),
         *("criterion", "scope", "precision", "device", "threads", "cell", "schema_version"),
-    ) == TABLE_COLUMNS
+    ) == tuple(TABLE_COLUMNS)
 
 
 def test_rows_are_sorted_by_arm_level_replicate_draw():
@@ -56,7 +55,7 @@ def test_rows_are_sorted_by_arm_level_replicate_draw():
 def test_types_hold_with_nulls_and_without_rows():
     row = {"arm": "ticket", "level": 0, "early_stop_step": None, "test_accuracy": None}
     for table in (as_table([row]), as_table([])):
-        assert tuple(table.columns) == TABLE_COLUMNS
+        assert tuple(table.columns) == tuple(TABLE_COLUMNS)
         assert table["early_stop_step"].dtype == "Int64"
         assert table["num_kept"].dtype == "Int64"
         assert table["test_accuracy"].dtype == "float64"

@@ -2,9 +2,8 @@
 
 import pandas as pd
 
+from lottery_ticket.analysis._table import sort_arms
 from lottery_ticket.errors import UsageError
-
-from ._table import sort_arms
 
 __all__ = ["check_one_run", "level_statistics", "replicate_means", "size_by_level"]
 

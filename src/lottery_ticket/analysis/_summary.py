@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from ._metric import metric_of
-from ._statistics import check_one_run, replicate_means, size_by_level
-from ._table import sort_arms
+from lottery_ticket.analysis._metric import metric_of
+from lottery_ticket.analysis._statistics import check_one_run, replicate_means, size_by_level
+from lottery_ticket.analysis._table import sort_arms
 
 __all__ = ["summary"]
 

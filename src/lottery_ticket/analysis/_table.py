@@ -6,44 +6,18 @@ from typing import Any
 import pandas as pd
 
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.store import SCHEMA_VERSION, TABLE_COLUMNS
 
-__all__ = ["ARM_ORDER", "SCHEMA_VERSION", "TABLE_COLUMNS", "as_table", "sort_arms"]
-
-SCHEMA_VERSION = 1
-"""Raised when a column changes its name or its meaning."""
+__all__ = ["ARM_ORDER", "as_table", "sort_arms"]
 
 ARM_ORDER = ("ticket", "reinit", "shuffled", "random", "oneshot")
 """The order in which arms are listed; the others follow, alphabetically."""
 
+# int columns are nullable: a training without a validation split has no early-stop step
 _DTYPES = {
-    "run": "string",
-    "arm": "string",
-    "level": "Int64",
-    "replicate": "Int64",
-    "draw": "Int64",
-    "density": "float64",
-    "sparsity": "float64",
-    "num_kept": "Int64",
-    "num_prunable": "Int64",
-    "test_accuracy": "float64",
-    "test_loss": "float64",
-    "val_accuracy": "float64",
-    "val_loss": "float64",
-    "early_stop_step": "Int64",
-    "test_accuracy_at_early_stop": "float64",
-    "num_steps": "Int64",
-    "train_seconds": "float64",
-    "criterion": "string",
-    "scope": "string",
-    "precision": "string",
-    "device": "string",
-    "threads": "Int64",
-    "cell": "string",
-    "schema_version": "Int64",
+    name: {str: "string", int: "Int64", float: "float64"}[kind]
+    for name, kind in TABLE_COLUMNS.items()
 }
-
-TABLE_COLUMNS = tuple(_DTYPES)
-"""The columns of the result table, in order."""
 
 
 def _rank(arm: str) -> tuple[int, str]:
@@ -87,7 +61,7 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             if key not in _DTYPES:
                 raise UsageError(f"{key!r} is no column{nearest(key, TABLE_COLUMNS)}")
     full = [{"schema_version": SCHEMA_VERSION, **row} for row in rows]
-    frame = pd.DataFrame(full, columns=pd.Index(TABLE_COLUMNS)).astype(_DTYPES)
+    frame = pd.DataFrame(full, columns=pd.Index(list(TABLE_COLUMNS))).astype(_DTYPES)
     rank = {arm: i for i, arm in enumerate(sort_arms(frame["arm"].dropna()))}
     return frame.sort_values(
         ["arm", "level", "replicate", "draw"],

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from ._metric import Metric
+from lottery_ticket.analysis._metric import Metric
 
 __all__ = ["format_percent", "summary_markdown", "summary_text"]
 
@@ -45,12 +45,14 @@ def summary_text(summary: pd.DataFrame, metric: Metric) -> list[list[str]]:
     ]
     unit = f" ({metric.unit})" if metric.unit else ""
     points = " (points)" if metric.unit == "%" else ""
-    header = ["level", "density", "kept"]
+    header = ["level", "density", "sparsity", "kept"]
     header += [f"{arm}{unit}" for arm in arms]
     header += [name.replace("_minus_", " − ") + points for name in differences]
     rows = []
     for row in summary.to_dict("records"):
-        cells = [str(row["level"]), _percent_or_missing(row["density"]), _count(row["num_kept"])]
+        cells = [str(row["level"])]
+        cells += [_percent_or_missing(row[name]) for name in ("density", "sparsity")]
+        cells += [_count(row["num_kept"])]
         cells += [_arm_cell(row, arm, metric) for arm in arms]
         cells += [_difference_cell(row, name, lead, metric) for name in differences]
         rows.append(cells)

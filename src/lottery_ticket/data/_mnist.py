@@ -23,6 +23,16 @@ NAMES = (
 SIZE = (28, 28)
 
 
+def _spellings(name: str) -> tuple[str, ...]:
+    dotted = name.replace("-idx", ".idx")
+    return (name, f"{name}.gz", dotted, f"{dotted}.gz")
+
+
+FILES = tuple(_spellings(name) for name in NAMES)
+MNIST = tuple(Layout(folder, FILES) for folder in ("mnist", "MNIST/raw", ""))
+FASHION_MNIST = tuple(Layout(folder, FILES) for folder in ("fashion-mnist", "FashionMNIST/raw", ""))
+
+
 @DATASETS.register("mnist")
 def mnist(data_dir: Path | None, validation: int = 0) -> DataSet:
     """MNIST, 60,000 + 10,000 handwritten digits: x `(N, 1, 28, 28)`.
@@ -43,7 +53,7 @@ def mnist(data_dir: Path | None, validation: int = 0) -> DataSet:
         LeCun et al. 1998, Gradient-based learning applied to document recognition.
     """
     norm = Normalisation((0.1307,), (0.3081,))
-    return _load("mnist", ("mnist", "MNIST/raw", ""), data_dir, validation, norm)
+    return _load("mnist", MNIST, data_dir, validation, norm)
 
 
 @DATASETS.register("fashion-mnist")
@@ -66,26 +76,19 @@ def fashion_mnist(data_dir: Path | None, validation: int = 0) -> DataSet:
         Xiao et al. 2017, arXiv:1708.07747.
     """
     norm = Normalisation((0.2860,), (0.3530,))
-    folders = ("fashion-mnist", "FashionMNIST/raw", "")
-    return _load("fashion-mnist", folders, data_dir, validation, norm)
+    return _load("fashion-mnist", FASHION_MNIST, data_dir, validation, norm)
 
 
 def _load(
     name: str,
-    folders: tuple[str, ...],
+    layouts: tuple[Layout, ...],
     data_dir: Path | None,
     validation: int,
     norm: Normalisation,
 ) -> DataSet:
-    files = tuple(_spellings(name) for name in NAMES)
-    _, paths = located(name, data_dir, [Layout(folder, files) for folder in folders])
+    _, paths = located(name, data_dir, layouts)
     train, test = _read(paths[0], paths[1]), _read(paths[2], paths[3])
     return image_set(name, train, test, validation, norm)
-
-
-def _spellings(name: str) -> tuple[str, ...]:
-    dotted = name.replace("-idx", ".idx")
-    return (name, f"{name}.gz", dotted, f"{dotted}.gz")
 
 
 def _read(image_path: Path, label_path: Path) -> RawImages:

@@ -183,10 +183,11 @@ class _Replicate:
 
     def _chain(self) -> Iterator[RunRow]:
         init = derive(self.root, "init")
-        mask: str | None = None
-        for level in range(len(self.planner.budgets)):
-            if level > 0:
-                mask = self._pruned(level, trained, mask)
+        mask = None
+        trained = self._training("ticket", 0, 0, init, mask)
+        yield self._row("ticket", 0, 0, trained, mask)
+        for level in range(1, len(self.planner.budgets)):
+            mask = self._pruned(level, trained, mask)
             trained = self._training("ticket", level, 0, init, mask)
             yield self._row("ticket", level, 0, trained, mask)
 

@@ -2,7 +2,6 @@
 in a pool of worker processes."""
 
 import contextlib
-
 import signal
 import tempfile
 import threading
@@ -25,7 +24,9 @@ __all__ = ["Observer", "RunOutcome", "finished_cells", "run_plan"]
 
 _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 0.5  # how often to look whether another process has finished a cell
-_MAX_CRASHES = 2  # workers may die of memory or a stray kill; a cell that kills them twice has failed
+_MAX_CRASHES = (
+    2  # workers may die of memory or a stray kill; a cell that kills them twice has failed
+)
 
 
 class Observer:

@@ -1,4 +1,4 @@
-"""Which weights are kept: masks, what is prunable, how many to keep, which ones, and enforcement."""
+"""Which weights are kept: what is prunable, how many to keep, which ones, and enforcement."""
 
 from lottery_ticket.masks._budget import SCOPES as SCOPES
 from lottery_ticket.masks._budget import Budget as Budget

@@ -48,7 +48,7 @@ class MaskedParameters:
                 gradients.append(parameter.grad)
                 factors.append(factor)
         if gradients:
-            torch._foreach_mul_(gradients, factors)
+            torch._foreach_mul_(gradients, factors)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def has_only_zeros_where_pruned(tensors: dict[str, torch.Tensor], mask: PruningMask) -> bool:

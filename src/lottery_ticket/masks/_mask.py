@@ -162,7 +162,9 @@ class PruningMask(Mapping[str, torch.Tensor]):
         self._masks = {name: read[name].to(mask.device) for name, mask in self.items()}
         return self
 
-    def _check_fits(self, shapes: dict[str, tuple[int, ...]], what: str, source="mask") -> None:
+    def _check_fits(
+        self, shapes: dict[str, tuple[int, ...]], what: str, source: object = "mask"
+    ) -> None:
         for name, mask in self.items():
             if name not in shapes:
                 raise UsageError(f"{source}: the {what} has no parameter {name!r}")

@@ -1,6 +1,7 @@
 """Fully connected nets, and LeNet-5."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -71,7 +72,7 @@ class MLP(nn.Sequential):
             raise UsageError(f"MLP: activation {activation!r}; valid: {', '.join(_ACTIVATIONS)}")
         layers: list[nn.Module] = [nn.Flatten()]
         widths = [input_size, *hidden]
-        for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
+        for width_in, width_out in pairwise(widths):
             layers += [nn.Linear(width_in, width_out), _ACTIVATIONS[activation]()]
         super().__init__(*layers, nn.Linear(widths[-1], num_classes))
 

@@ -9,9 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from lottery_ticket.analysis import Metric, replicate_means, sort_arms
 from lottery_ticket.errors import UsageError
-
-from ._axes import fit_limits, percent_label
-from ._style import finish, new_figure, num_replicates
+from lottery_ticket.plots._axes import fit_limits, percent_label
+from lottery_ticket.plots._style import finish, new_figure, num_replicates
 
 __all__ = ["curves_figure", "pick_levels"]
 

@@ -9,9 +9,15 @@ from matplotlib.figure import Figure
 
 from lottery_ticket.analysis import Metric, check_one_run, level_statistics
 from lottery_ticket.errors import UsageError
-
-from ._axes import density_axis, fit_limits
-from ._style import GREY, ArmStyle, finish, new_figure, num_replicates, style_arms
+from lottery_ticket.plots._axes import density_axis, fit_limits
+from lottery_ticket.plots._style import (
+    GREY,
+    ArmStyle,
+    finish,
+    new_figure,
+    num_replicates,
+    style_arms,
+)
 
 __all__ = ["density_figure"]
 

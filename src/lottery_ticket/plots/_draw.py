@@ -8,11 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lottery_ticket.analysis import LOSS, Metric, metric_of
-
-from ._curves import curves_figure
-from ._density import density_figure
-from ._layers import layers_figure
-from ._style import save
+from lottery_ticket.plots._curves import curves_figure
+from lottery_ticket.plots._density import density_figure
+from lottery_ticket.plots._layers import layers_figure
+from lottery_ticket.plots._style import save
 
 __all__ = ["draw_all", "draw_summary_figure"]
 

@@ -10,9 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from lottery_ticket.analysis import sort_arms
 from lottery_ticket.errors import UsageError
-
-from ._axes import log_percent_axis
-from ._style import finish, new_figure, num_replicates
+from lottery_ticket.plots._axes import log_percent_axis
+from lottery_ticket.plots._style import finish, new_figure, num_replicates
 
 __all__ = ["layers_figure"]
 

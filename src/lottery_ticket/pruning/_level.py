@@ -1,4 +1,4 @@
-"""The level step that every search is made of: trained weights + mask → next mask + rewound weights.
+"""The level step of every search: trained weights + mask → next mask + rewound weights.
 
 The engine calls it on stored cells; a user's own loop can call it on a live model.
 """

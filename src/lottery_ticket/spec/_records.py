@@ -212,7 +212,7 @@ class Spec(_Record):
     prune: PruneSpec
     rewind: DurationText = "0it"
     arms: Annotated[tuple[ArmSpec, ...], Field(strict=False, min_length=1)] = (
-        ArmSpec(name="ticket"),
+        ArmSpec(name="ticket", draws=1),
     )
     replicates: int = Field(1, gt=0)
     seed: int = Field(0, ge=0, lt=2**63)

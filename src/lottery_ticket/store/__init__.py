@@ -9,6 +9,12 @@ from lottery_ticket.store._files import write_file as write_file
 from lottery_ticket.store._index import IndexedCell as IndexedCell
 from lottery_ticket.store._paths import default_store_path as default_store_path
 from lottery_ticket.store._record import CellRecord as CellRecord
+from lottery_ticket.store._rows import SCHEMA_VERSION as SCHEMA_VERSION
+from lottery_ticket.store._rows import TABLE_COLUMNS as TABLE_COLUMNS
+from lottery_ticket.store._rows import history_rows as history_rows
+from lottery_ticket.store._rows import layer_rows as layer_rows
+from lottery_ticket.store._rows import table_rows as table_rows
 from lottery_ticket.store._runs import RunRecord as RunRecord
 from lottery_ticket.store._runs import RunRow as RunRow
+from lottery_ticket.store._store import Freed as Freed
 from lottery_ticket.store._store import Store as Store

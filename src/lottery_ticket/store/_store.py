@@ -24,7 +24,7 @@ from lottery_ticket.store._paths import EXECUTION, RECORD, Paths
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
 
-__all__ = ["Store"]
+__all__ = ["Freed", "Store"]
 
 _FORMAT = {"format": "lottery_ticket.store", "version": 1}
 
@@ -233,7 +233,7 @@ class Store:
                 with self._idle(name) as is_idle:
                     if not is_idle:
                         continue  # someone is working on it
-                    folders = [f for f in (self._paths.cell(name), self._paths.work(name))]
+                    folders = [self._paths.cell(name), self._paths.work(name)]
                     num_cells += folders[0].exists()
                     num_bytes += sum(size_of(f) for f in folders if f.exists())
                     if not dry_run:

@@ -1,0 +1,216 @@
+"""From Python what the command line does: `run` an experiment, look at one in the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lottery_ticket.errors import LotteryError, UsageError, nearest
+from lottery_ticket.store import (
+    RunRecord,
+    Store,
+    default_store_path,
+    history_rows,
+    layer_rows,
+    table_rows,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lottery_ticket.experiment import Context, Observer, Plan, RunOutcome
+    from lottery_ticket.spec import Spec
+
+__all__ = ["Prepared", "RunResult", "load_run", "prepare", "run"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run in a store: its table, its summary and its figures.
+
+    Args:
+        store: where it is.
+        record: what it is.
+        outcome: how the call of `run` that returned it ended; None for a run that was looked up.
+    """
+
+    store: Store
+    record: RunRecord
+    outcome: "RunOutcome | None" = None
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.record.id
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The table as plain values."""
+        return table_rows(self.store, self.record)
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """A row per finished training: (arm, level, replicate, draw)."""
+        from lottery_ticket.analysis import as_table
+
+        return as_table(self.rows)
+
+    @property
+    def summary(self) -> "pd.DataFrame":
+        """A row per level: each arm's mean, standard deviation and n, and paired differences."""
+        from lottery_ticket.analysis import summary
+
+        return summary(self.table)
+
+    def plot(self, out: str | Path) -> list[Path]:
+        """Draw every figure of the run as PNGs into the folder `out`; returns their paths."""
+        import pandas as pd
+
+        from lottery_ticket.plots import draw_all
+
+        layers = pd.DataFrame(layer_rows(self.store, self.record))
+        history = pd.DataFrame(history_rows(self.store, self.record))
+        return draw_all(self.table, layers, history, Path(out), title=self.id)
+
+    def __repr__(self) -> str:
+        done = len(self.rows)
+        return f"RunResult({self.id!r}, {done} of {len(self.record.rows)} trainings finished)"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan and all that running it needs."""
+
+    plan: "Plan"
+    store: Store
+    context: "Context"
+    jobs: int
+
+
+def prepare(
+    spec: "Spec | Mapping[str, Any] | str | Path",
+    *,
+    overrides: Sequence[str] = (),
+    store: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    jobs: int | None = None,
+    threads: int | None = None,
+    keep: str = "all",
+    imports: Sequence[str] = (),
+) -> Prepared:
+    """Check everything and plan the run, before any work starts; the arguments are those of `run`.
+
+    Raises:
+        LotteryError: something does not fit.
+    """
+    from lottery_ticket.experiment import (
+        KEEP,
+        Context,
+        import_user_code,
+        inspect_inputs,
+        num_devices,
+        plan,
+        resolve_device,
+    )
+    from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
+
+    for name, value in (("jobs", jobs), ("threads", threads)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name}: got {value}, wanted at least 1")
+    if keep not in KEEP:
+        raise UsageError(f"keep: unknown choice {keep!r}{nearest(keep, KEEP)}")
+    opened = Store(default_store_path() if store is None else store)
+    import_user_code(imports)
+    if isinstance(spec, str | Path):
+        spec = load_spec(spec, overrides)
+    elif overrides:
+        raise UsageError("overrides go with a preset or file; change the spec itself instead")
+    elif not isinstance(spec, Spec):
+        spec = spec_from_mapping(spec)
+    device = resolve_device(device)
+    cores = num_devices("cpu")
+    jobs = num_devices(device) if jobs is None else jobs
+    context = Context(
+        store=opened.root.absolute(),
+        data=spec.data,
+        data_dir=None if data_dir is None else Path(data_dir).absolute(),
+        device=device,
+        threads=threads or (1 if jobs > 1 else cores),
+        keep=keep,
+        imports=tuple(imports),
+    )
+    return Prepared(plan(spec, inspect_inputs(spec, context.data_dir)), opened, context, jobs)
+
+
+def run(
+    spec: "Spec | Mapping[str, Any] | str | Path",
+    *,
+    overrides: Sequence[str] = (),
+    store: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    jobs: int | None = None,
+    threads: int | None = None,
+    keep: str = "all",
+    imports: Sequence[str] = (),
+    observer: "Observer | None" = None,
+) -> RunResult:
+    """Run an experiment: whatever of it is not in the store yet.
+
+    Args:
+        spec: a preset's name, a YAML file, a mapping of the same shape, or a `Spec`.
+        overrides: `["train.lr=0.05"]`, for a preset or file.
+        store: the folder of results; else `$LOTTERY_STORE`, else `./lottery_runs`.
+        data_dir: where data files are; else `$LOTTERY_DATA`, else a per-user cache.
+        device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
+        jobs: cells at a time; by default one per core on a CPU, one per GPU on CUDA.
+        threads: CPU threads per cell; by default 1 when `jobs` is more than 1, else all cores.
+        keep: `"all"` trained weights, or only those `"needed"` to make masks.
+        imports: modules or .py files that register models and data sets.
+        observer: is told how the run goes.
+
+    Returns:
+        The run, with `.table`, `.summary` and `.plot(folder)`.
+
+    Raises:
+        UsageError: the spec or an argument does not fit; said before anything runs.
+        DataError: the data cannot be read.
+        StoreError: the store cannot be written.
+        LotteryError: some cells failed; the others were finished, and are kept.
+
+    >>> result = run("quickstart", overrides=["replicates=2"])  # doctest: +SKIP
+    >>> result.summary  # doctest: +SKIP
+    """
+    from lottery_ticket.experiment import run_plan
+
+    prepared = prepare(
+        spec,
+        overrides=overrides,
+        store=store,
+        data_dir=data_dir,
+        device=device,
+        jobs=jobs,
+        threads=threads,
+        keep=keep,
+        imports=imports,
+    )
+    outcome = run_plan(
+        prepared.plan, prepared.store, prepared.context, jobs=prepared.jobs, observer=observer
+    )
+    if outcome.failures:
+        lines = [f"{len(outcome.failures)} cells failed; the others were finished, and are kept:"]
+        raise LotteryError("\n".join([*lines, *outcome.failures.values()]))
+    if outcome.is_stopped:
+        raise KeyboardInterrupt("stopped; the same call continues")
+    return RunResult(prepared.store, prepared.store.run(outcome.run_id), outcome)
+
+
+def load_run(reference: str = "last", *, store: str | Path | None = None) -> RunResult:
+    """A run that is in the store, by id, unique prefix or `"last"`.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    opened = Store(default_store_path() if store is None else store)
+    return RunResult(opened, opened.run(reference))

@@ -1,0 +1,51 @@
+"""The command line: one file per command."""
+
+import sys
+
+import typer
+
+from lottery_ticket.cli._doctor import doctor
+from lottery_ticket.cli._gc import gc
+from lottery_ticket.cli._list import list_runs
+from lottery_ticket.cli._plan import plan
+from lottery_ticket.cli._plot import plot
+from lottery_ticket.cli._presets import presets
+from lottery_ticket.cli._print import print_error
+from lottery_ticket.cli._rm import rm
+from lottery_ticket.cli._run import run
+from lottery_ticket.cli._table import table
+from lottery_ticket.cli._verify import verify
+from lottery_ticket.errors import LotteryError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="lottery",
+    help="Find, prove and ship winning lottery tickets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("run")(run)
+app.command("plan")(plan)
+app.command("presets")(presets)
+app.command("list")(list_runs)
+app.command("table")(table)
+app.command("plot")(plot)
+app.command("verify")(verify)
+app.command("rm")(rm)
+app.command("gc")(gc)
+app.command("doctor")(doctor)
+
+
+def main() -> None:
+    """Entry point: errors a user can cause are printed as text; 2 for usage, 1 for failure."""
+    try:
+        app()
+    except LotteryError as error:
+        print_error(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print_error("stopped; the same command continues")
+        sys.exit(130)

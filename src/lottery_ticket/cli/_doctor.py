@@ -1,0 +1,92 @@
+"""`lottery doctor`."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from lottery_ticket.cli._options import DataDir, Json, StorePath
+from lottery_ticket.cli._print import console, print_json, print_table
+
+__all__ = ["doctor"]
+
+_PACKAGES = (
+    "lottery-ticket",
+    "torch",
+    "numpy",
+    "safetensors",
+    "pydantic",
+    "pandas",
+    "scipy",
+    "matplotlib",
+    "scikit-learn",
+    "loky",
+)
+
+
+def doctor(store: StorePath = None, data_dir: DataDir = None, json: Json = False) -> None:
+    """Say what is installed and found here, what is missing, and how to get it."""
+    findings = {
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "packages": {name: _version(name) for name in _PACKAGES},
+        **_machine(),
+        "store": _store(store),
+        "data": _data(data_dir),
+    }
+    if json:
+        print_json(findings)
+        return
+    rows = [["what", "found"], ["python", findings["python"]]]
+    rows += [[name, version or "missing: pip install " + name] for name, version in
+             findings["packages"].items()]  # fmt: skip
+    for name in ("devices", "cores", "threads", "precision", "store"):
+        rows.append([name, str(findings[name])])
+    rows += [[f"data: {name}", state] for name, state in findings["data"].items()]
+    print_table(rows, num_left=2)
+    console.print("\nnothing is missing that `lottery run quickstart` needs")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    from lottery_ticket.experiment import available_devices, num_devices
+
+    devices = []
+    for device in available_devices():
+        name = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
+        devices.append(f"{device} ({name})" if name else device)
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {
+        "devices": ", ".join(devices),
+        "cores": num_devices("cpu"),
+        "threads": f"{torch.get_num_threads()} for one cell alone, 1 with several jobs",
+        "precision": f"fp32 (CPU kernels: {capability})",
+    }
+
+
+def _store(path: Path | None) -> str:
+    from lottery_ticket.cli._options import open_store
+
+    opened = open_store(path)
+    if not opened.root.exists():
+        return f"{opened.root.absolute()} (made by the first run)"
+    writable = "" if os.access(opened.root, os.W_OK) else ", read-only"
+    runs, cells = len(opened.runs()), len(opened.cell_names())
+    return f"{opened.root.absolute()} ({runs} runs, {cells} cells{writable})"
+
+
+def _data(data_dir: Path | None) -> dict[str, str]:
+    from lottery_ticket.data import found_datasets, resolve_data_dir
+
+    root = resolve_data_dir(data_dir)
+    missing = f"not in {root}; set LOTTERY_DATA or --data-dir, or let the first run download it"
+    found = found_datasets(data_dir)
+    return {name: missing if path is None else str(path) for name, path in found.items()}

@@ -1,0 +1,64 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "DataDir",
+    "DryRun",
+    "Imports",
+    "Json",
+    "RunReference",
+    "Set",
+    "SpecSource",
+    "StorePath",
+    "open_store",
+]
+
+from lottery_ticket.store import Store, default_store_path
+
+SpecSource = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A preset's name, or a YAML file.", show_default=False)
+]
+RunReference = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix of it, or 'last'.")
+]
+StorePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="The folder of results; else $LOTTERY_STORE, else ./lottery_runs.",
+        show_default=False,
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Where data files are; else $LOTTERY_DATA, else a per-user cache.",
+        show_default=False,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the spec: --set train.lr=0.05. Repeatable."
+    ),
+]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="A module or .py file that registers models or data sets. Repeatable.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")]
+
+
+def open_store(path: Path | None) -> Store:
+    """The store that was asked for."""
+    return Store(default_store_path() if path is None else path)

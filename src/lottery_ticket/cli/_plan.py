@@ -1,0 +1,74 @@
+"""`lottery plan`."""
+
+from collections import Counter
+
+from lottery_ticket.cli._options import DataDir, Imports, Json, Set, SpecSource, StorePath
+from lottery_ticket.cli._print import console, print_json, print_table
+
+__all__ = ["plan"]
+
+
+def plan(
+    spec: SpecSource,
+    override: Set = None,
+    store: StorePath = None,
+    data_dir: DataDir = None,
+    imports: Imports = None,
+    json: Json = False,
+) -> None:
+    """Print what a run would do: its cells, which are in the store already, steps to train."""
+    from lottery_ticket.api import prepare
+    from lottery_ticket.experiment import finished_cells
+
+    prepared = prepare(
+        spec, overrides=override or [], store=store, data_dir=data_dir, imports=imports or []
+    )
+    planned, done = prepared.plan, finished_cells(prepared.plan, prepared.store)
+    todo = [cell for cell in planned.cells.values() if cell.name not in done]
+    total = sum(planned.inputs.sizes.values())
+    if json:
+        print_json(
+            {
+                "run": planned.id,
+                "num_cells": len(planned.cells),
+                "num_finished": len(done),
+                "steps_to_train": sum(cell.num_steps for cell in todo),
+                "num_prunable": total,
+                "levels": [
+                    {"level": level, "num_kept": budget.total, "density": budget.total / total}
+                    for level, budget in enumerate(planned.budgets)
+                ],
+                "cells": [
+                    {
+                        "cell": c.name,
+                        "kind": c.inputs["kind"],
+                        **c.label,
+                        "finished": c.name in done,
+                    }
+                    for c in planned.cells.values()
+                ],
+            }
+        )
+        return
+    trainings = Counter(c.label["level"] for c in planned.cells.values() if c.is_training)
+    left = Counter(c.label["level"] for c in todo if c.is_training)
+    rows = [["level", "density", "sparsity", "kept", "trainings", "in the store"]]
+    for level, budget in enumerate(planned.budgets):
+        density = budget.total / total
+        rows.append(
+            [
+                str(level),
+                f"{100 * density:.2f} %",
+                f"{100 - 100 * density:.2f} %",
+                f"{budget.total:,}",
+                str(trainings[level]),
+                str(trainings[level] - left[level]),
+            ]
+        )
+    print_table(rows, title=planned.id)
+    arms = ", ".join(arm.name for arm in planned.spec.arms)
+    console.print(
+        f"\n{len(planned.cells)} cells ({arms}; {planned.spec.replicates} replicates), "
+        f"{len(done)} in the store; {sum(c.num_steps for c in todo):,} of "
+        f"{planned.num_steps:,} steps to train"
+    )

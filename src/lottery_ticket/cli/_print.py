@@ -1,0 +1,59 @@
+"""Printing: plain where a script reads, tables where a person does."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["console", "print_error", "print_json", "print_table", "size_text", "time_text"]
+
+# a pipe has no width of its own: wide enough for a table not to fold
+console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+
+
+def print_error(message: str) -> None:
+    """Print an error to standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
+
+
+def print_json(value: Any) -> None:
+    """Print JSON to standard output."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def print_table(
+    rows: Sequence[Sequence[str]], *, title: str | None = None, num_left: int = 1
+) -> None:
+    """Print a header and rows; the first `num_left` columns are flush left, the others right."""
+    header, *body = rows
+    table = Table(title=title, box=None, pad_edge=False, title_justify="left", title_style="bold")
+    for index, name in enumerate(header):
+        table.add_column(
+            escape(name), justify="left" if index < num_left else "right", no_wrap=True
+        )
+    for row in body:
+        table.add_row(*(escape(cell) for cell in row))
+    console.print(table)
+
+
+def size_text(num_bytes: int) -> str:
+    """`1234567` → `"1.2 MB"`."""
+    size = float(num_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def time_text(seconds: float) -> str:
+    """`75` → `"1 min 15 s"`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,215 @@
+"""Showing how a run goes: bars on a terminal, a line now and then in a log."""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from lottery_ticket.cli._print import time_text
+from lottery_ticket.experiment import Cell, Observer, Outcome, Plan, read_progress
+from lottery_ticket.experiment import Progress as CellProgress
+from lottery_ticket.store import Store
+
+__all__ = ["BarObserver", "LogObserver", "SilentObserver"]
+
+_REFRESH_SECONDS = 0.3
+_LOG_SECONDS = 15.0
+
+
+class SilentObserver(Observer):
+    """Shows notes alone, on standard error."""
+
+    def note(self, message: str) -> None:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(escape(message))
+
+    def __enter__(self) -> "SilentObserver":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+
+class _Watching(SilentObserver):
+    """Counts steps, and looks at the progress of the running cells from a thread of its own."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Cell] = {}
+        self.steps_done = 0
+        self.num_steps = 0
+        self.steps_found = 0  # in the store when the run began: they took no time
+        self.started_at = time.monotonic()
+        self.store: Store | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def begin(self, plan: Plan, finished: set[str], store: Store) -> None:
+        self.num_steps = plan.num_steps
+        self.steps_found = sum(plan.cells[name].num_steps for name in finished)
+        self.steps_done = self.steps_found
+        self.started_at = time.monotonic()
+        self.store = store
+        self._thread.start()
+
+    def started(self, cell: Cell) -> None:
+        if cell.is_training:
+            self.running[cell.name] = cell
+
+    def ended(self, cell: Cell, outcome: Outcome) -> None:
+        self.running.pop(cell.name, None)
+        if outcome.status in ("made", "found"):
+            self.steps_done += cell.num_steps
+
+    def seconds_left(self, steps: float) -> float | None:
+        """Time left at the speed so far; None before there is one."""
+        elapsed, fresh = time.monotonic() - self.started_at, steps - self.steps_found
+        if fresh <= 0 or elapsed < 1:
+            return None
+        return (self.num_steps - steps) * elapsed / fresh
+
+    def look(self) -> dict[str, CellProgress]:
+        """The progress of the running cells."""
+        assert self.store is not None
+        found = {}
+        for name in list(self.running):
+            progress = read_progress(self.store.work_folder(name))
+            if progress is not None:
+                found[name] = progress
+        return found
+
+    def refresh(self) -> None:
+        """Show what is new."""
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_REFRESH_SECONDS):
+            self.refresh()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+class BarObserver(_Watching):
+    """An overall bar with the time left, and a line per running cell."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            _Detail(),
+            console=console,
+            transient=True,
+        )
+        self._overall: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def begin(self, plan: Plan, finished: set[str], store: Store) -> None:
+        self._overall = self._bars.add_task(
+            f"[bold]{escape(plan.id)}", total=plan.num_steps, detail=""
+        )
+        self._bars.start()
+        super().begin(plan, finished, store)
+
+    def ended(self, cell: Cell, outcome: Outcome) -> None:
+        super().ended(cell, outcome)
+        task = self._tasks.pop(cell.name, None)
+        if task is not None:
+            self._bars.remove_task(task)
+
+    def note(self, message: str) -> None:
+        self._bars.console.print(escape(message), style="yellow")
+
+    def refresh(self) -> None:
+        progress = self.look()
+        steps = self.steps_done + sum(p.step for p in progress.values())
+        left = self.seconds_left(steps)
+        detail = "" if left is None else f"{time_text(left)} left"
+        assert self._overall is not None
+        self._bars.update(self._overall, completed=steps, detail=detail)
+        for name, cell in list(self.running.items()):
+            at = progress.get(name)
+            if name not in self._tasks:
+                self._tasks[name] = self._bars.add_task(_title(cell), total=None, detail="")
+            self._bars.update(
+                self._tasks[name],
+                total=cell.num_steps,
+                completed=at.step if at else 0,
+                detail=_detail_text(at) if at else "starting",
+            )
+            if name not in self.running:  # it ended meanwhile
+                self._bars.remove_task(self._tasks.pop(name))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        self._bars.stop()
+
+
+class LogObserver(_Watching):
+    """A line every quarter of a minute, for logs and pipes."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._write = write
+        self._last = time.monotonic()
+
+    def begin(self, plan: Plan, finished: set[str], store: Store) -> None:
+        found = f", {len(finished)} in the store already" if finished else ""
+        self._write(f"{plan.id}: {len(plan.cells)} cells{found}")
+        super().begin(plan, finished, store)
+
+    def refresh(self) -> None:
+        if time.monotonic() - self._last < _LOG_SECONDS:
+            return
+        self._last = time.monotonic()
+        progress = self.look()
+        steps = self.steps_done + sum(p.step for p in progress.values())
+        left = self.seconds_left(steps)
+        share = f"{100 * steps / max(self.num_steps, 1):.0f} %"
+        parts = [share if left is None else f"{share}, {time_text(left)} left"]
+        for name, at in progress.items():
+            cell = self.running.get(name)
+            if cell is not None:
+                parts.append(f"{_title(cell)}: {_detail_text(at)}")
+        self._write("; ".join(parts))
+
+
+class _Detail(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(task.fields.get("detail", ""), style="dim")
+
+
+def _title(cell: Cell) -> str:
+    label = cell.label
+    density = f"{100 * label['density']:.2f} %"
+    return f"{label['arm']} level {label['level']} ({density}), replicate {label['replicate']}"
+
+
+def _detail_text(progress: CellProgress) -> str:
+    parts = [f"epoch {progress.epoch:.1f}"]
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.4f}")
+    if progress.accuracy is not None:
+        parts.append(f"accuracy {100 * progress.accuracy:.2f} %")
+    return ", ".join(parts)

@@ -1,0 +1,109 @@
+"""`lottery run`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lottery_ticket.cli._options import DataDir, Imports, Set, SpecSource, StorePath
+from lottery_ticket.cli._print import console, print_error, print_table, time_text
+
+if TYPE_CHECKING:
+    from lottery_ticket.api import Prepared, RunResult
+    from lottery_ticket.experiment import RunOutcome
+
+__all__ = ["run"]
+
+
+def run(
+    spec: SpecSource,
+    override: Set = None,
+    store: StorePath = None,
+    data_dir: DataDir = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Cells at a time; by default one per core, on CUDA one per GPU."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="CPU threads per cell; by default 1 when jobs > 1, else all cores."),
+    ] = None,
+    keep: Annotated[
+        str,
+        typer.Option(help="all: every cell's trained weights; needed: those that masks need."),
+    ] = "all",
+    imports: Imports = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print the run's id alone, when it is done.")
+    ] = False,
+) -> None:
+    """Run an experiment, or what is left of it; Ctrl-C stops it, the same command continues."""
+    from lottery_ticket.api import RunResult, prepare
+    from lottery_ticket.experiment import run_plan
+
+    prepared = prepare(
+        spec,
+        overrides=override or [],
+        store=store,
+        data_dir=data_dir,
+        device=device,
+        jobs=jobs,
+        threads=threads,
+        keep=keep,
+        imports=imports or [],
+    )
+    with _observer(quiet) as observer:
+        outcome = run_plan(
+            prepared.plan,
+            prepared.store,
+            prepared.context,
+            jobs=prepared.jobs,
+            observer=observer,
+        )
+    result = RunResult(prepared.store, prepared.store.run(outcome.run_id), outcome)
+    if quiet:
+        print(result.id)
+    else:
+        _report(prepared, result, outcome)
+    _exit(outcome)
+
+
+def _observer(quiet: bool):  # one of three observers
+    from lottery_ticket.cli._progress import BarObserver, LogObserver, SilentObserver
+
+    if quiet:
+        return SilentObserver()
+    return BarObserver(console) if sys.stdout.isatty() else LogObserver(_log)
+
+
+def _log(line: str) -> None:
+    print(line, flush=True)
+
+
+def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") -> None:
+    from lottery_ticket.analysis import metric_of, summary_text
+
+    if result.rows:
+        metric = metric_of(result.table)
+        lines = summary_text(result.summary, metric)
+        print_table(lines, title=f"{result.id}: {metric.label}, mean ± sd (n)")
+        console.print()
+    made = f"{outcome.num_made} cells made in {time_text(outcome.seconds)}"
+    found = f", {outcome.num_found} found in the store" if outcome.num_found else ""
+    console.print(f"{made}{found}; device {prepared.context.device}, jobs {prepared.jobs}")
+    where = "" if prepared.store.root.name == "lottery_runs" else f" --store {prepared.store.root}"
+    console.print(f"results: {prepared.store.root} (run {result.id})", soft_wrap=True)
+    console.print(f"figures: lottery plot {result.id} --out figures{where}", soft_wrap=True)
+
+
+def _exit(outcome: "RunOutcome") -> None:
+    for message in outcome.failures.values():
+        print_error(message)
+    if outcome.num_blocked:
+        print_error(f"{outcome.num_blocked} cells could not be made after that; others were")
+    if outcome.is_stopped:
+        print_error("stopped; what was in progress is kept, and the same command continues")
+        raise typer.Exit(130)
+    if not outcome.is_complete:
+        raise typer.Exit(1)

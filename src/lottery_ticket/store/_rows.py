@@ -1,0 +1,124 @@
+"""The rows of a run's table, as plain values: quick to make and to print, without pandas."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lottery_ticket.store._record import CellRecord
+from lottery_ticket.store._runs import RunRecord, RunRow
+from lottery_ticket.store._store import Store
+
+__all__ = ["SCHEMA_VERSION", "TABLE_COLUMNS", "history_rows", "layer_rows", "table_rows"]
+
+SCHEMA_VERSION = 1  # raised when a column changes its name or its meaning
+
+# the columns of the result table, in order, and what they hold
+TABLE_COLUMNS: dict[str, type] = {
+    "run": str,
+    "arm": str,
+    "level": int,
+    "replicate": int,
+    "draw": int,
+    "density": float,
+    "sparsity": float,
+    "num_kept": int,
+    "num_prunable": int,
+    "test_accuracy": float,
+    "test_loss": float,
+    "val_accuracy": float,
+    "val_loss": float,
+    "early_stop_step": int,
+    "test_accuracy_at_early_stop": float,
+    "num_steps": int,
+    "train_seconds": float,
+    "criterion": str,
+    "scope": str,
+    "precision": str,
+    "device": str,
+    "threads": int,
+    "cell": str,
+    "schema_version": int,
+}
+
+_MEASURED = (
+    "test_accuracy",
+    "test_loss",
+    "val_accuracy",
+    "val_loss",
+    "early_stop_step",
+    "test_accuracy_at_early_stop",
+    "num_steps",
+)
+_EXECUTION = ("train_seconds", "precision", "device", "threads")
+
+
+def table_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
+    """One row per finished training of the run, with the columns of the result table."""
+    cells = store.cells(row.cell for row in run.rows)
+    prune = run.spec["prune"]
+    rows = []
+    for row in run.rows:
+        if row.cell not in cells:
+            continue
+        summary, execution = cells[row.cell].summary, cells[row.cell].execution
+        is_random = row.arm == "random"
+        rows.append(
+            {
+                "run": run.id,
+                **_place(row),
+                "density": row.num_kept / run.num_prunable,
+                "sparsity": 1 - row.num_kept / run.num_prunable,
+                "num_kept": row.num_kept,
+                "num_prunable": run.num_prunable,
+                **{name: summary.get(name) for name in _MEASURED},
+                "criterion": "random" if is_random else prune["criterion"],
+                "scope": "global" if is_random else prune["scope"],
+                **{name: execution.get(name) for name in _EXECUTION},
+                "cell": row.cell,
+                "schema_version": SCHEMA_VERSION,
+            }
+        )
+    return rows
+
+
+def layer_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
+    """One row per (training, layer): how much of the layer its mask keeps."""
+    sizes = {name: _product(shape) for name, shape in run.layers.items()}
+    rows = []
+    for row, record in _finished(store, run, "mask"):
+        kept = sizes if record is None else record.results["layers"]
+        for name, size in sizes.items():
+            counts = {"num_kept": kept[name], "num_prunable": size}
+            rows.append({**_place(row), "layer": name, "density": kept[name] / size, **counts})
+    return rows
+
+
+def history_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
+    """One row per measurement along each training."""
+    return [
+        {**_place(row), **record_of_step}
+        for row, record in _finished(store, run, "cell")
+        if record is not None
+        for record_of_step in record.results["history"]
+    ]
+
+
+def _finished(
+    store: Store, run: RunRecord, role: str
+) -> Iterator[tuple[RunRow, CellRecord | None]]:
+    """The rows whose training is finished, with the record of their cell or mask."""
+    finished = store.cell_names()
+    for row in run.rows:
+        name = getattr(row, role)
+        if row.cell in finished and (name is None or name in finished):
+            yield row, None if name is None else store.get(name)
+
+
+def _place(row: RunRow) -> dict[str, Any]:
+    return {"arm": row.arm, "level": row.level, "replicate": row.replicate, "draw": row.draw}
+
+
+def _product(shape: list[int]) -> int:
+    total = 1
+    for side in shape:
+        total *= side
+    return total

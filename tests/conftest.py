@@ -1,0 +1,37 @@
+"""Real data sets, from the folder that LOTTERY_DATA names."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lottery_ticket.data import DataSet, load_dataset
+
+# read on import: the tests of downloads take the variable away
+LOTTERY_DATA = os.environ.get("LOTTERY_DATA")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    if not LOTTERY_DATA:
+        pytest.skip("set LOTTERY_DATA to a folder with mnist/, fashion-mnist/ and CIFAR-10")
+    root = Path(LOTTERY_DATA)
+    assert root.is_dir(), f"LOTTERY_DATA={root} is no folder"
+    return root
+
+
+@pytest.fixture(scope="session")
+def cifar_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `cifar-10-batches-bin`: LOTTERY_DATA, or made by its `prepare.py`."""
+    if (data_dir / "cifar-10-batches-bin").is_dir():
+        return data_dir
+    out = tmp_path_factory.mktemp("cifar")
+    subprocess.run([sys.executable, data_dir / "prepare.py", out], check=True, timeout=120)
+    return out
+
+
+@pytest.fixture(scope="session")
+def real_mnist(data_dir: Path) -> DataSet:
+    return load_dataset("mnist", data_dir=data_dir)
