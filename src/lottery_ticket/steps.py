@@ -33,7 +33,7 @@ class Duration:
     @classmethod
     def parse(cls, text: str) -> "Duration":
         """Read `"20ep"` or `"500it"`; anything else raises `UsageError`."""
-        match = re.fullmatch(r"(\d+)(ep|it)", text) if isinstance(text, str) else None
+        match = re.fullmatch(r"([0-9]+)(ep|it)", text) if isinstance(text, str) else None
         if match is None:
             raise UsageError(
                 f"{text!r} is not a duration; write epochs as '20ep' or iterations as '500it'"

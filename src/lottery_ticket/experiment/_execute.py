@@ -1,5 +1,6 @@
 """Executing one cell: claim it, make it from its parents, commit it."""
 
+import os
 import platform
 import socket
 import time
@@ -134,6 +135,7 @@ def _execution(context: Context, seconds: float) -> dict[str, Any]:
         },
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "host": socket.gethostname(),
+        "process": os.getpid(),
         "finished": time.time(),
         "train_seconds": seconds,
     }

@@ -95,10 +95,13 @@ def _rate_per_layer(
     sizes: Mapping[str, int], scope: str, rate: float, rates: Mapping[str, float]
 ) -> dict[str, float]:
     rate_of = dict.fromkeys(_scoped(sizes, scope), rate)
+    if rates and scope == "global":
+        raise UsageError("rates per layer have no effect with scope 'global'; use 'layerwise'")
     for layer, layer_rate in rates.items():
         name = layer if layer in sizes else f"{layer}.weight"
         if name not in rate_of:
-            raise UsageError(f"rates: no prunable layer {layer!r}{nearest(layer, sizes)}")
+            known = [*sizes, *(size.removesuffix(".weight") for size in sizes)]
+            raise UsageError(f"rates: no prunable layer {layer!r}{nearest(layer, known)}")
         rate_of[name] = layer_rate
     return rate_of
 

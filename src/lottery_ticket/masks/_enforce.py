@@ -22,6 +22,9 @@ class MaskedParameters:
     Args:
         model: the model; its prunable parameters are found by the names in `mask`.
         mask: what is kept; a layer kept whole costs nothing.
+
+    Raises:
+        UsageError: the mask names a parameter that the model does not have, or in another shape.
     """
 
     def __init__(self, model: nn.Module, mask: PruningMask) -> None:
@@ -29,6 +32,12 @@ class MaskedParameters:
         missing = [name for name in mask if name not in parameters]
         if missing:
             raise UsageError(f"the model has no parameter {missing[0]!r}, which the mask names")
+        for name, kept in mask.items():
+            if kept.shape != parameters[name].shape:
+                raise UsageError(
+                    f"the mask of {name!r} has shape {tuple(kept.shape)}, "
+                    f"the model has {tuple(parameters[name].shape)}"
+                )
         pruned = [name for name in mask if not bool(mask[name].all())]
         self._parameters = [parameters[name] for name in pruned]
         self._factors = [mask[name].to(parameters[name]) for name in pruned]

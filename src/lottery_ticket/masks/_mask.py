@@ -1,5 +1,7 @@
 """`PruningMask`: parameter name → which of its weights are kept."""
 
+import contextlib
+import io
 import os
 import pickle
 from collections.abc import Iterator, Mapping
@@ -34,7 +36,11 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
     @classmethod
     def from_tensors(cls, masks: Mapping[str, torch.Tensor]) -> "PruningMask":
-        """A mask from bool tensors by parameter name, in model order."""
+        """A mask from bool tensors by parameter name, in model order.
+
+        The tensors are shared, not copied: changing one in place changes the mask. Nothing in this
+        library ever does.
+        """
         made = cls.__new__(cls)
         made._masks = {}
         for name, tensor in masks.items():
@@ -111,7 +117,9 @@ class PruningMask(Mapping[str, torch.Tensor]):
     def is_nested_in(self, other: "PruningMask") -> bool:
         """Whether every weight kept here is kept in `other` too."""
         return set(self) == set(other) and all(
-            not bool((mask & ~other[name].to(mask.device)).any()) for name, mask in self.items()
+            mask.shape == other[name].shape
+            and not bool((mask & ~other[name].to(mask.device)).any())
+            for name, mask in self.items()
         )
 
     @torch.no_grad()
@@ -135,15 +143,13 @@ class PruningMask(Mapping[str, torch.Tensor]):
         target = Path(path)
         aside = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            if target.suffix == ".pt":
-                torch.save({name: mask.cpu() for name, mask in self.items()}, aside)
-            else:
-                aside.write_bytes(self.to_bytes())
+            aside.write_bytes(_plain_bytes(self) if target.suffix == ".pt" else self.to_bytes())
             aside.replace(target)
         except OSError as error:
             raise DataError(f"{target}: cannot write the mask ({error.strerror})") from error
         finally:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the error above says what is wrong
+                aside.unlink()
 
     def load(self, path: str | os.PathLike[str]) -> "PruningMask":
         """Take over a mask written by `save`, in place; names and shapes must be this mask's.
@@ -175,6 +181,12 @@ class PruningMask(Mapping[str, torch.Tensor]):
                 )
 
 
+def _plain_bytes(masks: Mapping[str, torch.Tensor]) -> bytes:
+    buffer = io.BytesIO()  # given a path, torch.save would write its name into the file
+    torch.save({name: mask.cpu() for name, mask in masks.items()}, buffer)
+    return buffer.getvalue()
+
+
 def _read(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise DataError(f"{path}: no such mask file; write one with PruningMask.save")
@@ -191,11 +203,19 @@ def _read_plain(path: Path) -> dict[str, torch.Tensor]:
             f"{path}: refused, since loading it would execute code ({str(error).splitlines()[0]}); "
             "a mask file holds plain bool tensors by parameter name"
         ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # torch.load says "damaged" with any type, AssertionError too
         raise DataError(f"{path}: not a readable mask file ({error}); save it again") from None
     if not isinstance(masks, dict) or not all(
-        isinstance(name, str) and isinstance(mask, torch.Tensor) and mask.dtype == torch.bool
-        for name, mask in masks.items()
+        isinstance(name, str) and _is_plain_bool(mask) for name, mask in masks.items()
     ):
         raise DataError(f"{path}: a mask file holds plain bool tensors by parameter name")
     return masks
+
+
+def _is_plain_bool(value: object) -> bool:
+    return (
+        isinstance(value, torch.Tensor)
+        and value.dtype == torch.bool
+        and value.layout == torch.strided
+        and value.device.type == "cpu"  # a meta tensor has no values
+    )

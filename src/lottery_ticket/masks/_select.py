@@ -25,13 +25,16 @@ def select(scores: Mapping[str, torch.Tensor], mask: PruningMask, budget: Budget
         A new mask, nested in `mask`.
 
     Raises:
-        UsageError: a score is NaN, a name or shape does not fit, or more is asked for than is kept.
+        UsageError: a score is NaN, a name or shape does not fit, or more is asked for than is kept
+            (or less than nothing).
 
     >>> mask = PruningMask.from_tensors({"w": torch.ones(4, dtype=torch.bool)})
     >>> select({"w": torch.tensor([3.0, 1.0, 3.0, 3.0])}, mask, Budget(2))["w"].tolist()
     [True, False, True, False]
     """
     _check(scores, mask)
+    if not mask:
+        raise UsageError("the mask names no layer; the model has no prunable parameters")
     if budget.per_layer is None:
         flat = _keep_highest(
             torch.cat([scores[name].detach().flatten() for name in mask]),
@@ -45,6 +48,9 @@ def select(scores: Mapping[str, torch.Tensor], mask: PruningMask, budget: Budget
             for name, piece in zip(mask, pieces, strict=True)
         }
     else:
+        if sorted(name for name, _ in budget.per_layer) != sorted(mask):
+            layers = sorted(name for name, _ in budget.per_layer)
+            raise UsageError(f"the budget is for {layers}, the mask is for {sorted(mask)}")
         kept = {
             name: _keep_highest(
                 scores[name].detach().flatten(), mask[name].flatten(), count, name
@@ -71,7 +77,7 @@ def _keep_highest(
     score: torch.Tensor, is_kept: torch.Tensor, count: int, where: str
 ) -> torch.Tensor:
     candidates = is_kept.nonzero().squeeze(1)
-    if count > len(candidates):
+    if not 0 <= count <= len(candidates):
         raise UsageError(f"{where}: asked to keep {count} weights of {len(candidates)} left")
     chosen = torch.zeros_like(is_kept)
     if count == 0:

@@ -67,7 +67,7 @@ class Conv4(_Conv):
 
 @MODELS.register("Conv6")
 class Conv6(_Conv):
-    """Conv-6: 64-64-pool, 128-128-pool, 256-256-pool and one linear layer, 1,186,890 parameters;
+    """Conv-6: 64-64-pool, 128-128-pool, 256-256-pool and one linear layer, 1,186,378 parameters;
     as in the paper 2,262,602.
 
     Args and source: as `Conv2`.

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.spec._presets import preset_names, preset_text
@@ -38,13 +38,16 @@ def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
         raise UsageError(f"no preset {str(source)!r}{hint}; a spec file's name ends in .yaml")
     values = _parse(text, str(source))
     if not isinstance(values, dict):
-        raise UsageError(f"{source}: a spec is a mapping of keys, got {type(values).__name__}")
+        found = "nothing" if values is None else type(values).__name__
+        raise UsageError(f"{source}: a spec is a mapping of keys, got {found}")
     _override(values, parse_overrides(overrides))
     return spec_from_mapping(values, str(source))
 
 
 def spec_from_mapping(values: Mapping[str, Any], source: str = "spec") -> Spec:
     """Validate plain values; raises `UsageError` with one line for each thing that is wrong."""
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{source}: a spec is a mapping of keys, got {type(values).__name__}")
     try:
         return Spec.model_validate(dict(values))
     except ValidationError as error:
@@ -61,9 +64,10 @@ def parse_overrides(overrides: Sequence[str]) -> dict[tuple[str, ...], Any]:
     parsed = {}
     for override in overrides:
         key, equals, text = override.partition("=")
-        if not equals or not key:
+        path = tuple(key.strip().split("."))
+        if not equals or not all(path):
             raise UsageError(f"--set {override}: write key=value, such as train.lr=0.05")
-        parsed[tuple(key.split("."))] = _parse(text, f"--set {key}")
+        parsed[path] = _parse(text, f"--set {key}")
     return parsed
 
 
@@ -76,8 +80,13 @@ def _parse(text: str, source: str) -> Any:
         where = error.problem_mark
         line = f" in line {where.line + 1}" if where else ""
         raise UsageError(f"{source}: {problem}{line}; each key may stand once") from None
-    except YAMLError as error:
-        problem = " ".join(str(error).split())
+    except MarkedYAMLError as error:
+        where = error.problem_mark or error.context_mark
+        line = f" in line {where.line + 1}, column {where.column + 1}" if where else ""
+        problem = error.problem or error.context or "cannot be read"
+        raise UsageError(f"{source}: not valid YAML: {problem}{line}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        problem = str(error).split("\n")[0]
         raise UsageError(f"{source}: not valid YAML: {problem}") from None
 
 
@@ -107,6 +116,19 @@ _WANTED = {
 }
 
 
+# limit → what it says, with the limit filled in
+_LIMITS = {
+    "greater_than": "wanted more than {gt:g}",
+    "greater_than_equal": "wanted at least {ge:g}",
+    "less_than": "wanted less than {lt:g}",
+    "finite_number": "wanted a finite number",
+    "string_pattern_mismatch": "wanted letters, digits, '.', '_' and '-', the first a letter or "
+    "digit",
+    "string_too_long": "wanted at most {max_length} characters",
+    "too_long": "wanted at most {max_length}",
+}
+
+
 def _line(detail: Any) -> str:
     where = ".".join(str(part) for part in detail["loc"])
     kind, got = detail["type"], detail["input"]
@@ -115,6 +137,12 @@ def _line(detail: Any) -> str:
     if kind == "extra_forbidden":
         *parents, key = detail["loc"]
         return f"{where}: unknown key{nearest(str(key), _keys_at(parents))}"
+    if kind == "invalid_key":
+        return f"{where}: a key is text; put it in quotes"
+    if kind in _LIMITS:
+        return f"{where}: got {got!r}, {_LIMITS[kind].format(**detail.get('ctx', {}))}"
+    if kind == "model_type" and isinstance(got, str):
+        return f"{where}: got {got!r}, wanted a mapping of keys, such as {{name: {got}}}"
     if kind in _WANTED:
         return f"{where}: got {got!r} ({type(got).__name__}), wanted {_WANTED[kind]}"
     if kind == "value_error":

@@ -1,12 +1,15 @@
 """Claims: who works on a cell. The lease is an operating-system lock, which a dead process loses at
 once, however it died."""
 
+import os
 import shutil
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 __all__ = ["Claim"]
+
+_MAX_TRIES = 100
 
 
 class Claim:
@@ -24,13 +27,17 @@ class Claim:
     @classmethod
     def take(cls, folder: Path) -> "Claim | None":
         """Claim the folder, or None if another process holds it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "claim.lock", is_singleton=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return None
-        return cls(folder, lock)
+        for _ in range(_MAX_TRIES):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / "claim.lock", is_singleton=False)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                return None
+            except FileNotFoundError:  # another process has just cleared the folder
+                continue
+            return cls(folder, lock)
+        return None
 
     def release(self) -> None:
         """Give the claim back and keep the folder, so that the work can be continued."""
@@ -43,4 +50,5 @@ class Claim:
         """
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
-        shutil.rmtree(self.folder, ignore_errors=True)  # Windows keeps locked files
+        if os.name == "nt":  # Windows keeps locked files; elsewhere a new claim may be here by now
+            shutil.rmtree(self.folder, ignore_errors=True)

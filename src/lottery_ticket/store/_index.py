@@ -39,7 +39,7 @@ def synced_cells(paths: Paths, wanted: Iterable[str] | None = None) -> dict[str,
     try:
         with contextlib.closing(_open(paths)) as database:
             return _sync(database, paths, stamps, wanted)
-    except sqlite3.DatabaseError:  # damaged: it is only a cache
+    except (sqlite3.DatabaseError, ValueError):  # damaged: it is only a cache
         with contextlib.suppress(OSError):
             paths.index.unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(":memory:")) as database:
@@ -58,11 +58,10 @@ def _open(paths: Paths) -> sqlite3.Connection:
 def _stamps(paths: Paths) -> dict[str, str]:
     """name → something that changes when the cell is made anew."""
     stamps = {}
-    with contextlib.suppress(FileNotFoundError):
-        for shard in os.scandir(paths.cells):
-            for entry in os.scandir(shard.path):
-                status = entry.stat()
-                stamps[entry.name] = f"{status.st_ino}.{status.st_mtime_ns}"
+    for entry in paths.cell_folders():
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            status = entry.stat()
+            stamps[entry.name] = f"{status.st_ino}.{status.st_mtime_ns}"
     return stamps
 
 

@@ -12,6 +12,7 @@ STORE/index.sqlite                   a cache of the records; may be deleted at a
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["Paths", "default_store_path"]
@@ -39,6 +40,13 @@ class Paths:
     def cell(self, name: str) -> Path:
         """The folder of a finished cell."""
         return self.cells / name[:2] / name
+
+    def cell_folders(self) -> "Iterator[os.DirEntry[str]]":
+        """The folders of all finished cells; stray files (a `.DS_Store`) are passed over."""
+        if self.cells.exists():
+            for shard in os.scandir(self.cells):
+                if shard.is_dir():
+                    yield from (entry for entry in os.scandir(shard.path) if entry.is_dir())
 
     def work(self, name: str) -> Path:
         """The folder of a cell in progress."""

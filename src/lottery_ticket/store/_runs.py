@@ -42,6 +42,8 @@ class RunRecord:
         num_prunable: prunable weights of the model.
         layers: prunable parameter → its shape, in model order.
         rows: the rows of its table.
+        others: cells that fill no row but that the rows' cells are made from, such as the ticket's
+            trainings where only its controls are shown.
     """
 
     id: str
@@ -50,6 +52,7 @@ class RunRecord:
     num_prunable: int
     layers: Mapping[str, list[int]]
     rows: tuple[RunRow, ...]
+    others: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,12 +61,15 @@ class RunRecord:
 
     def cells(self) -> set[str]:
         """The names of all cells of the run."""
-        return {row.cell for row in self.rows} | {row.mask for row in self.rows if row.mask}
+        shown = {row.cell for row in self.rows} | {row.mask for row in self.rows if row.mask}
+        return shown | set(self.others)
 
     def to_bytes(self) -> bytes:
         """The bytes of the run's file."""
         values = asdict(self)
         values["rows"] = [list(asdict(row).values()) for row in self.rows]
+        if not self.others:
+            del values["others"]
         values["layers"] = list(self.layers.items())  # JSON objects are sorted, layers are not
         return json_bytes(values)
 
@@ -74,8 +80,9 @@ class RunRecord:
             values = json.loads(data)
             values["rows"] = tuple(RunRow(*row) for row in values["rows"])
             values["layers"] = dict(values["layers"])
+            values["others"] = tuple(values.get("others", ()))
             return cls(**values)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(
                 f"{where}: damaged run record ({error}); run its spec again to write it anew "
                 "(finished cells are kept)"

@@ -86,6 +86,8 @@ class Store:
             if path.parent.exists():
                 raise StoreError(f"{path}: damaged: missing") from None
             return None
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
         record = CellRecord.from_bytes(data, path)
         if record.name != name:
             raise StoreError(f"{path}: damaged: it is the record of {record.name}")
@@ -98,6 +100,8 @@ class Store:
             data = path.read_bytes()
         except FileNotFoundError:
             raise StoreError(f"{path}: damaged: missing") from None
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
         expected = record.files[file_name]
         if sha256(data) != expected["sha256"]:
             raise StoreError(
@@ -110,9 +114,14 @@ class Store:
         """How a finished cell ran."""
         path = self._paths.cell(name) / EXECUTION
         try:
-            return json.loads(path.read_bytes())
+            values = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise StoreError(f"{path}: damaged: missing") from None
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: damaged: {error}") from None
+        if not isinstance(values, dict):
+            raise StoreError(f"{path}: damaged: not a mapping")
+        return values
 
     def check(self, name: str) -> CellRecord | None:
         """`get`, having read every file of the cell; raises `StoreError` on any damage."""
@@ -149,7 +158,7 @@ class Store:
             if folder.exists():
                 doomed = self._paths.all_work / f"discarded-{name}-{os.getpid()}"
                 folder.rename(doomed)  # at once gone for all who look
-                shutil.rmtree(doomed)
+                shutil.rmtree(doomed, ignore_errors=True)  # what is left is garbage to collect
 
     def work_folder(self, name: str) -> Path:
         """Where a cell in progress keeps its checkpoint, history and progress."""
@@ -162,15 +171,14 @@ class Store:
 
     def cell_names(self) -> set[str]:
         """The names of all finished cells, damaged or not."""
-        if not self._paths.cells.exists():
-            return set()
-        return {e.name for shard in os.scandir(self._paths.cells) for e in os.scandir(shard.path)}
+        with store_errors(self.root):
+            return {entry.name for entry in self._paths.cell_folders()}
 
     # runs
 
     def save_run(self, run: RunRecord) -> RunRecord:
         """Write a run's record; one that exists keeps its time of creation."""
-        with contextlib.suppress(StoreError, FileNotFoundError):
+        with contextlib.suppress(StoreError):
             known = self._read_run(run.id)
             run = RunRecord(**{**vars(run), "created": known.created})
         with store_errors(self.root):
@@ -202,7 +210,11 @@ class Store:
 
     def _read_run(self, run_id: str) -> RunRecord:
         path = self._paths.run(run_id)
-        return RunRecord.from_bytes(path.read_bytes(), path)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
+        return RunRecord.from_bytes(data, path)
 
     # tidying
 
@@ -224,7 +236,7 @@ class Store:
         return set().union(*(run.cells() for run in runs))
 
     def _work_names(self) -> set[str]:
-        return {path.name for path in self._paths.all_work.glob("*")}
+        return {path.name for path in self._paths.all_work.glob("*") if path.is_dir()}
 
     def _remove(self, names: set[str], dry_run: bool) -> Freed:
         num_cells = num_bytes = 0
@@ -233,12 +245,12 @@ class Store:
                 with self._idle(name) as is_idle:
                     if not is_idle:
                         continue  # someone is working on it
-                    folders = [self._paths.cell(name), self._paths.work(name)]
-                    num_cells += folders[0].exists()
-                    num_bytes += sum(size_of(f) for f in folders if f.exists())
+                    cell, work = self._paths.cell(name), self._paths.work(name)
+                    num_cells += cell.exists()
+                    num_bytes += sum(size_of(folder) for folder in (cell, work) if folder.exists())
                     if not dry_run:
-                        for folder in folders:
-                            shutil.rmtree(folder, ignore_errors=True)
+                        self.discard(name)
+                        shutil.rmtree(work, ignore_errors=True)
         return Freed(num_cells, num_bytes)
 
     @contextlib.contextmanager

@@ -30,8 +30,8 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, split: Split, loss: Loss) -> Evaluation:
-    """Loss and accuracy of `model` in eval mode; its mode is put back afterwards."""
-    was_training = model.training
+    """Loss and accuracy of `model` in eval mode; each module's mode is put back afterwards."""
+    was_training = {module: module.training for module in model.modules()}
     model.eval()
     is_classification = not split.y.is_floating_point()
     sums, correct = [], []
@@ -42,7 +42,8 @@ def evaluate(model: nn.Module, split: Split, loss: Loss) -> Evaluation:
             if is_classification:
                 correct.append(output.argmax(1) == y)
     finally:
-        model.train(was_training)
+        for module, mode in was_training.items():
+            module.training = mode
     mean = float(torch.stack(sums).cpu().double().sum()) / len(split)
     if not is_classification:
         return Evaluation(mean, None, None)

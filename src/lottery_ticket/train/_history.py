@@ -40,6 +40,6 @@ def early_stop(history: History) -> dict[str, Any]:
     best = min(measured, key=lambda record: record["val_loss"])  # min keeps the first
     return {
         "early_stop_step": best["step"],
-        "test_accuracy_at_early_stop": best["test_accuracy"],
+        "test_accuracy_at_early_stop": best.get("test_accuracy"),
         "is_still_falling": best is measured[-1],
     }
