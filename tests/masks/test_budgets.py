@@ -91,9 +91,7 @@ def test_layerwise_with_the_output_layer_at_half_the_rate():
         {"fc1.weight": 150_528, "fc2.weight": 19_200, "fc3.weight": 810},
     ]
     assert [budget.total for budget in budgets] == [266_200, 213_060, 170_538]
-    by_module = budget_at_rates(
-        LENET300, scope="layerwise", rate=0.2, levels=2, rates={"fc3": 0.1}
-    )
+    by_module = budget_at_rates(LENET300, scope="layerwise", rate=0.2, levels=2, rates={"fc3": 0.1})
     assert by_module == budgets
 
 

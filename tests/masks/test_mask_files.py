@@ -14,7 +14,7 @@ from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.masks import PruningMask
 
 law = settings(
-    deadline=None, max_examples=60, derandomize=True, phases=[Phase.explicit, Phase.generate]
+    deadline=None, max_examples=25, derandomize=True, phases=[Phase.explicit, Phase.generate]
 )
 
 shapes = st.lists(st.integers(0, 5), max_size=4).map(tuple)
@@ -32,6 +32,10 @@ def masks(draw):
             ).items()
         }
     )
+
+
+def names_in(folder):
+    return [path.name for path in folder.iterdir()]
 
 
 def small():
@@ -90,7 +94,7 @@ def test_save_and_load(name, tmp_path):
     path = tmp_path / name
     mask = small()
     mask.save(path)
-    assert os.listdir(tmp_path) == [name]
+    assert names_in(tmp_path) == [name]
     assert PruningMask.from_file(str(path)) == mask
     assert list(PruningMask.from_file(path)) == ["z.weight", "a.weight"]
     other = PruningMask.from_tensors({n: torch.ones_like(m) for n, m in mask.items()})
@@ -122,7 +126,7 @@ def test_save_where_nothing_can_be_written(folder, name, tmp_path):
     with pytest.raises(DataError, match="cannot write the mask") as caught:
         small().save(tmp_path / folder / name)
     assert str(tmp_path / folder / name) in str(caught.value)
-    assert os.listdir(tmp_path) == ["file"]
+    assert names_in(tmp_path) == ["file"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -143,11 +147,11 @@ def test_save_is_atomic(name, tmp_path):
     (tmp_path / name).mkdir()
     with pytest.raises(DataError, match="cannot write the mask"):
         small().save(tmp_path / name)
-    assert os.listdir(tmp_path) == [name]
+    assert names_in(tmp_path) == [name]
     (tmp_path / name).rmdir()
     small().save(tmp_path / name)
     small().save(tmp_path / name)
-    assert os.listdir(tmp_path) == [name]
+    assert names_in(tmp_path) == [name]
 
 
 def test_a_missing_file(tmp_path):
@@ -190,12 +194,13 @@ def check_runs_nothing(read, folder):
     """A mask file with code in it is refused by name, and the code does not run."""
     path, trace = folder / "mask.pt", folder / "trace"
     torch.save({"w": torch.ones(2, dtype=torch.bool), "x": Malicious(trace)}, path)
+    message = ""
     try:
         read(path)
     except DataError as error:
-        assert str(path) in str(error)
-        assert "refused, since loading it would execute code" in str(error)
+        message = str(error)
     assert not trace.exists(), "the code ran"
+    assert message.startswith(f"{path}: refused, since loading it would execute code")
 
 
 @pytest.mark.parametrize("read", [PruningMask.from_file, small().load])
@@ -280,14 +285,14 @@ DAMAGED = {
 def test_damaged_safetensors(damage, tmp_path):
     path = tmp_path / "mask.safetensors"
     path.write_bytes(DAMAGED[damage])
-    with pytest.raises(DataError, match="not a (readable )?mask file") as caught:
+    with pytest.raises(DataError, match=r"not a (readable )?mask file") as caught:
         PruningMask.from_file(path)
     assert str(path) in str(caught.value)
 
 
 def plain(**options):
     buffer = io.BytesIO()
-    torch.save({name: mask for name, mask in small().items()}, buffer, **options)
+    torch.save(dict(small()), buffer, **options)
     return buffer.getvalue()
 
 
@@ -310,13 +315,15 @@ def test_a_damaged_pt_is_a_mask_or_a_data_error(options, tmp_path):
         for index, value in changes:
             damaged[index] = value
         path.write_bytes(damaged[: math.ceil(part * len(whole))])
+        message = str(path)
         try:
             found = PruningMask.from_file(path)
         except DataError as error:
             num_refused += 1
-            assert str(path) in str(error)
+            message = str(error)
         else:
             assert all(mask.dtype == torch.bool for mask in found.values())
+        assert message.startswith(str(path))
 
     check()
     assert num_refused > 20

@@ -114,7 +114,7 @@ def test_apply_heals_nan():
 
 def test_apply_to_another_model():
     model = nn.Linear(2, 1)
-    with pytest.raises(UsageError, match="the model has no parameter 'fc.weight'"):
+    with pytest.raises(UsageError, match=r"the model has no parameter 'fc\.weight'"):
         mask_of(**{"fc.weight": [[True, True]]}).apply(model)
     with pytest.raises(UsageError, match=r"'weight' has shape \(2,\), the model has \(1, 2\)"):
         mask_of(weight=[True, False]).apply(model)

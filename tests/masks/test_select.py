@@ -10,7 +10,7 @@ from lottery_ticket.masks import Budget, PruningMask, select
 
 law = settings(
     deadline=None,
-    max_examples=150,
+    max_examples=80,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     report_multiple_bugs=False,
@@ -241,12 +241,12 @@ def test_a_large_layer_keeps_exactly():
 
 
 def check_refuses_nan(select_fn, scores, mask, budget):
+    message = "NaN was selected upon"
     try:
         select_fn(scores, mask, budget)
     except UsageError as error:
-        assert "'a' contain NaN; nothing was pruned" in str(error)
-    else:
-        raise AssertionError("NaN was selected upon")
+        message = str(error)
+    assert message == "scores of 'a' contain NaN; nothing was pruned"
 
 
 NAN = {"b": torch.ones(2), "a": torch.tensor([0.0, math.nan])}

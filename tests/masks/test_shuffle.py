@@ -36,8 +36,6 @@ def forgets_to_permute(mask, generator):
     return PruningMask.from_tensors({name: kept.clone() for name, kept in mask.items()})
 
 
-
-
 def draws_anew(mask, generator):
     """A random mask of the same density: the layer counts vary."""
     return PruningMask.from_tensors(

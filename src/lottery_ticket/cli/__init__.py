@@ -1,5 +1,6 @@
 """The command line: one file per command."""
 
+import io
 import sys
 
 import typer
@@ -41,6 +42,9 @@ app.command("doctor")(doctor)
 
 def main() -> None:
     """Entry point: errors a user can cause are printed as text; 2 for usage, 1 for failure."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a pipe or log that knows no "±"
     try:
         app()
     except LotteryError as error:

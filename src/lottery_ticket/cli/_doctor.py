@@ -6,8 +6,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from lottery_ticket.cli._options import DataDir, Json, StorePath
+from lottery_ticket.cli._options import DataDir, Json, StorePath, open_store
 from lottery_ticket.cli._print import console, print_json, print_table
+from lottery_ticket.errors import StoreError
+from lottery_ticket.store import Store
 
 __all__ = ["doctor"]
 
@@ -44,7 +46,9 @@ def doctor(store: StorePath = None, data_dir: DataDir = None, json: Json = False
         rows.append([name, str(findings[name])])
     rows += [[f"data: {name}", state] for name, state in findings["data"].items()]
     print_table(rows, num_left=2)
-    console.print("\nnothing is missing that `lottery run quickstart` needs")
+    missing = [name for name, version in findings["packages"].items() if version is None]
+    said = "nothing is missing" if not missing else f"{', '.join(missing)}: missing"
+    console.print(f"\n{said} that `lottery run quickstart` needs")
 
 
 def _version(package: str) -> str | None:
@@ -73,9 +77,13 @@ def _machine() -> dict[str, Any]:
 
 
 def _store(path: Path | None) -> str:
-    from lottery_ticket.cli._options import open_store
+    try:
+        return _describe(open_store(path))
+    except StoreError as error:
+        return str(error)
 
-    opened = open_store(path)
+
+def _describe(opened: Store) -> str:
     if not opened.root.exists():
         return f"{opened.root.absolute()} (made by the first run)"
     writable = "" if os.access(opened.root, os.W_OK) else ", read-only"

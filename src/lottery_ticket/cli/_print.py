@@ -12,6 +12,7 @@ from rich.table import Table
 __all__ = ["console", "print_error", "print_json", "print_table", "size_text", "time_text"]
 
 # a pipe has no width of its own: wide enough for a table not to fold
+_UNLIMITED = 10_000
 console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
 
 
@@ -37,7 +38,10 @@ def print_table(
         )
     for row in body:
         table.add_row(*(escape(cell) for cell in row))
-    console.print(table)
+    # a line that is too long wraps on a terminal; an id that is cut short is of no use
+    wide = console.options.update(width=_UNLIMITED)
+    needed = max(console.width, console.measure(table, options=wide).maximum)
+    Console(width=needed, highlight=False).print(table, crop=False)
 
 
 def size_text(num_bytes: int) -> str:

@@ -1,5 +1,6 @@
 """`lottery run`."""
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from lottery_ticket.cli._options import DataDir, Imports, Set, SpecSource, StorePath
 from lottery_ticket.cli._print import console, print_error, print_table, time_text
+from lottery_ticket.store import default_store_path
 
 if TYPE_CHECKING:
     from lottery_ticket.api import Prepared, RunResult
@@ -92,7 +94,8 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
     made = f"{outcome.num_made} cells made in {time_text(outcome.seconds)}"
     found = f", {outcome.num_found} found in the store" if outcome.num_found else ""
     console.print(f"{made}{found}; device {prepared.context.device}, jobs {prepared.jobs}")
-    where = "" if prepared.store.root.name == "lottery_runs" else f" --store {prepared.store.root}"
+    root = prepared.store.root
+    where = "" if root == default_store_path() else f" --store {shlex.quote(str(root))}"
     console.print(f"results: {prepared.store.root} (run {result.id})", soft_wrap=True)
     console.print(f"figures: lottery plot {result.id} --out figures{where}", soft_wrap=True)
 

@@ -79,6 +79,8 @@ def _execute_claimed(
         if found is not None and is_current(found, contents):
             claim.clear()
             return Outcome(cell.name, "found", found.content)
+        if found is not None:
+            store.discard(cell.name)  # made from parents that have changed since
         import_user_code(context.imports)
         adopt(context.registered)
         started = time.monotonic()

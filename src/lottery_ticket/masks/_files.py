@@ -42,7 +42,14 @@ def unpacked_masks(data: bytes, source: object) -> dict[str, torch.Tensor]:
             )
         # model order is that of the shapes; the file sorts its tensors
         return {name: _unpack(packed[name], shape) for name, shape in header["shapes"].items()}
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (
+        SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         raise DataError(f"{source}: not a readable mask file ({error}); save it again") from error
 
 

@@ -13,6 +13,8 @@ __all__ = ["MODELS", "build", "model_options", "register_model"]
 
 ModelFactory = Callable[..., nn.Module]
 
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 MODELS: Registry[ModelFactory] = Registry("model")
 
 
@@ -43,6 +45,11 @@ def build(name: str, seed: int, **options: object) -> nn.Module:
     for option in options:
         if option not in known:
             raise UsageError(f"model {name!r} has no option {option!r}{nearest(option, known)}")
+    for option, parameter in known.items():
+        is_required = parameter.default is parameter.empty and parameter.kind not in _VARIADIC
+        if is_required and option not in options:
+            raise UsageError(f"model {name!r} wants a value for {option!r}")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # the CPU's generator alone: torch.manual_seed would reseed those of the devices too
+        torch.default_generator.manual_seed(seed)
         return MODELS[name](**options)

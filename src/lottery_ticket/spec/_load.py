@@ -24,7 +24,7 @@ def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
         UsageError: no such preset or file; bad YAML; a key or value that does not fit.
     """
     path = Path(source)
-    is_file_name = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
+    is_file_name = path.suffix in (".yaml", ".yml") or path.name != str(source)
     if is_file_name:
         try:
             text = path.read_text(encoding="utf-8")
@@ -118,9 +118,9 @@ _WANTED = {
 
 # limit → what it says, with the limit filled in
 _LIMITS = {
-    "greater_than": "wanted more than {gt:g}",
-    "greater_than_equal": "wanted at least {ge:g}",
-    "less_than": "wanted less than {lt:g}",
+    "greater_than": "wanted more than {gt}",
+    "greater_than_equal": "wanted at least {ge}",
+    "less_than": "wanted less than {lt}",
     "finite_number": "wanted a finite number",
     "string_pattern_mismatch": "wanted letters, digits, '.', '_' and '-', the first a letter or "
     "digit",
@@ -144,7 +144,8 @@ def _line(detail: Any) -> str:
     if kind == "model_type" and isinstance(got, str):
         return f"{where}: got {got!r}, wanted a mapping of keys, such as {{name: {got}}}"
     if kind in _WANTED:
-        return f"{where}: got {got!r} ({type(got).__name__}), wanted {_WANTED[kind]}"
+        found = "nothing" if got is None else f"{got!r} ({type(got).__name__})"
+        return f"{where}: got {found}, wanted {_WANTED[kind]}"
     if kind == "value_error":
         message = detail["msg"].removeprefix("Value error, ")
         return f"{where}: {message}" if where else message

@@ -2,7 +2,9 @@
 errors; the names are those of the tables and of the command line."""
 
 import inspect
-from typing import Annotated, Any, Self
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -40,8 +42,20 @@ def _fraction(value: object) -> object:
     return value
 
 
+def _plain(value: Any) -> bool:
+    """Whether JSON can say it."""
+    if isinstance(value, list | tuple):
+        return all(_plain(item) for item in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _plain(item) for key, item in value.items())
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | int | str)
+
+
 DurationText = Annotated[str, BeforeValidator(_duration)]
 Fraction = Annotated[float, BeforeValidator(_fraction)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Record(BaseModel):
@@ -78,7 +92,13 @@ class ModelSpec(_Open):
         return self
 
 
-_SCALARS = {"int": int, "float": (int, float), "str": str, "bool": bool}
+# annotation → what is taken, in Python and in words
+_SCALARS: dict[str, tuple[Any, str]] = {
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": (str, "text"),
+    "bool": (bool, "true or false"),
+}
 
 
 def _check_options(
@@ -86,17 +106,38 @@ def _check_options(
 ) -> None:
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
     for name, value in options.items():
+        if not _plain(value):
+            raise ValueError(
+                f"option {name!r}: got {_shown(value)}, wanted a number, text, true, false, null, "
+                "or lists and mappings of these"
+            )
         if name not in known:
             if takes_any:
                 continue
-            raise ValueError(f"{owner} has no option {name!r}{nearest(name, known)}")
+            hint = nearest(name, known) if known else "; it takes none"
+            raise ValueError(f"{owner} has no option {name!r}{hint}")
         wanted = known[name].annotation
-        wanted = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", str(wanted))
-        kind = _SCALARS.get(wanted)
-        is_wrong_bool = isinstance(value, bool) and wanted != "bool"
-        if kind is not None and (is_wrong_bool or not isinstance(value, kind)):
-            got = type(value).__name__
-            raise ValueError(f"option {name!r}: got {value!r} ({got}), wanted {wanted}")
+        if get_origin(wanted) in (Sequence, list):
+            if not isinstance(value, list | tuple):
+                raise ValueError(f"option {name!r}: got {_shown(value)}, wanted a list")
+            for item in value:
+                _check_scalar(name, item, *get_args(wanted))
+        else:
+            _check_scalar(name, value, wanted)
+
+
+def _check_scalar(name: str, value: object, wanted: Any) -> None:
+    wanted = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", str(wanted))
+    if wanted not in _SCALARS:
+        return
+    kind, words = _SCALARS[wanted]
+    is_wrong_bool = isinstance(value, bool) and wanted != "bool"
+    if is_wrong_bool or not isinstance(value, kind):
+        raise ValueError(f"option {name!r}: got {_shown(value)}, wanted {words}")
+
+
+def _shown(value: object) -> str:
+    return f"{value!r} ({type(value).__name__})"
 
 
 class TrainSpec(_Record):
@@ -106,7 +147,7 @@ class TrainSpec(_Record):
     lr: float = Field(gt=0)
     momentum: float = Field(0.0, ge=0, lt=1)
     nesterov: bool = False
-    betas: Annotated[tuple[float, float], Field(strict=False)] | None = None
+    betas: Annotated[tuple[Beta, Beta], Field(strict=False)] | None = None
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     batch_size: int = Field(gt=0)
@@ -131,8 +172,9 @@ class TrainSpec(_Record):
             raise ValueError("schedule 'step' wants milestones, such as [10ep, 15ep]")
         if self.schedule != "step" and (self.milestones or self.gamma is not None):
             raise ValueError("milestones and gamma have no effect unless schedule is 'step'")
-        for name in ("duration", "eval_every"):
-            if Duration.parse(getattr(self, name)).count == 0:
+        for name in ("duration", "eval_every", "warmup"):
+            length = getattr(self, name)
+            if length is not None and Duration.parse(length).count == 0:
                 raise ValueError(f"{name} must be longer than nothing")
         return self
 
@@ -188,11 +230,15 @@ class ArmSpec(_Record):
     def _read(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"name": value}
-        if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+        if isinstance(value, dict) and "name" not in value:
+            if len(value) != 1:
+                raise ValueError(f"{value!r} is not one arm; each is an item of its own")
             ((name, options),) = value.items()
-            if not isinstance(options, dict):
+            if not isinstance(options, dict) or "name" in options:
                 raise ValueError(f"write {{{name}: {{draws: 3}}}} or {name}")
             return {"name": name, **options}
+        if not isinstance(value, dict | ArmSpec):
+            raise ValueError(f"got {value!r}; write an arm's name or {{reinit: {{draws: 3}}}}")
         return value
 
     @model_validator(mode="after")
@@ -211,15 +257,15 @@ class Spec(_Record):
     train: TrainSpec
     prune: PruneSpec
     rewind: DurationText = "0it"
-    arms: Annotated[tuple[ArmSpec, ...], Field(strict=False, min_length=1)] = (
-        ArmSpec(name="ticket", draws=1),
-    )
+    arms: Annotated[tuple[ArmSpec, ...], Field(strict=False)] = (ArmSpec(name="ticket", draws=1),)
     replicates: int = Field(1, gt=0)
     seed: int = Field(0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         names = [arm.name for arm in self.arms]
+        if not names:
+            raise ValueError("arms: none is listed; write at least one, such as [ticket]")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"arms: {sorted(twice)[0]!r} is listed twice; use draws for more")
         if Duration.parse(self.rewind).count != 0:

@@ -1,0 +1,54 @@
+"""Every command and every option says what it is."""
+
+import pytest
+import typer.main
+
+from lottery_ticket.cli import app
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+NAMES = ["run", "plan", "presets", "list", "table", "plot", "verify", "rm", "gc", "doctor"]
+
+
+def test_the_commands():
+    assert list(COMMANDS) == NAMES
+
+
+def says_what_it_is(commands) -> None:
+    """The law: nothing on the command line is without help."""
+    for name, command in commands.items():
+        assert command.help, name
+        assert len(command.help.splitlines()[0]) > 20, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+def test_every_command_and_option_has_help():
+    says_what_it_is(COMMANDS)
+
+
+def test_an_option_without_help_breaks_the_law():
+    other = typer.Typer()
+
+    @other.command("bare")
+    def bare(option: int = 1) -> None:
+        """A command of which one option says nothing."""
+
+    @other.command("fine")
+    def fine() -> None:
+        """A command without any options at all."""
+
+    with pytest.raises(AssertionError, match="bare option"):
+        says_what_it_is(typer.main.get_command(other).commands)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_is_printed(name, lottery):
+    for flag in ("--help", "-h"):
+        said = lottery(name, flag)
+        assert said.code == 0
+        assert f"Usage: lottery {name}" in said.out
+
+
+def test_no_command_prints_help(lottery):
+    said = lottery()
+    assert all(name in said.out + said.err for name in NAMES)

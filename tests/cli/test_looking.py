@@ -1,0 +1,184 @@
+"""`list`, `table`, `plot`, `doctor`: looking at what is there."""
+
+import csv
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lottery_ticket.store import SCHEMA_VERSION, TABLE_COLUMNS, Store
+
+
+def test_list(ready, tmp_path):
+    (run,) = Store(tmp_path / "store").runs()
+    said = ready("list")
+    assert said.code == 0
+    header, line = said.out.splitlines()
+    assert header.split() == ["run", "data", "model", "arms", "replicates", "finished", "created"]
+    assert re.split(r"\s{2,}", line.strip())[:6] == [
+        run.id, "digits", "LeNet300", "ticket, reinit", "1", "8 of 8",
+    ] or line.startswith(f"{run.id}  digits  LeNet300  ticket, reinit")  # fmt: skip
+    (row,) = json.loads(ready("list", "--json").out)
+    assert (row["run"], row["finished"], row["cells"]) == (run.id, 8, 8)
+    assert row["arms"] == ["ticket", "reinit"]
+
+
+def test_an_empty_store(lottery, tmp_path):
+    said = lottery("list")
+    assert said.code == 0
+    assert "no runs yet; start one with `lottery run quickstart`" in " ".join(said.out.split())
+    assert lottery("list", "--json").out == "[]\n"
+    assert not (tmp_path / "store").exists()
+
+
+def test_table_as_json(ready):
+    rows = json.loads(ready("table", "--format", "json").out)
+    assert len(rows) == 6
+    for row in rows:
+        assert list(row) == list(TABLE_COLUMNS)
+        assert row["schema_version"] == SCHEMA_VERSION
+        assert 0 < row["test_accuracy"] < 1
+        assert row["early_stop_step"] is not None  # digits have a validation split
+    assert [(row["arm"], row["level"]) for row in rows] == [
+        (arm, level) for arm in ("ticket", "reinit") for level in range(3)
+    ]
+
+
+def test_table_as_csv_is_the_same_table(ready):
+    text = ready("table", "--format", "csv").out
+    rows = list(csv.DictReader(text.splitlines()))
+    assert text.splitlines()[0] == ",".join(TABLE_COLUMNS)
+    values = json.loads(ready("table", "--format", "json").out)
+    for row, full in zip(rows, values, strict=True):
+        for column, kind in TABLE_COLUMNS.items():
+            expected = full[column]
+            assert (kind(row[column]) if row[column] else None) == expected, column
+
+
+def test_what_was_not_measured_is_null(lottery):
+    from conftest import TINY
+
+    sets = ["--set", "prune.levels=1", "--set", "arms=[ticket]", "--set", "train.duration=30it"]
+    sin = [argument for argument in TINY if argument != "quickstart"]
+    said = lottery(
+        "run", "sin-regression", *[a for a in sin[1:] if "hidden" not in a], *sets,
+        "--set", "train.eval_every=10it", "--set", "model.hidden=[5]",
+    )  # fmt: skip
+    assert (said.code, said.err) == (0, "")
+    assert "test loss, mean ± sd (n)" in said.out
+    rows = json.loads(lottery("table", "--format", "json").out)
+    assert [row["test_accuracy"] for row in rows] == [None, None]
+    assert all(row["test_loss"] > 0 for row in rows)
+    (line, *_) = csv.DictReader(lottery("table", "--format", "csv").out.splitlines())
+    assert line["test_accuracy"] == ""
+    assert " – " in lottery("table").out
+    (level, *_) = json.loads(lottery("table", "--summary", "--format", "json").out)
+    assert level["ticket_sd"] is None
+
+
+def test_table_as_text_and_markdown(ready, tmp_path):
+    (run,) = Store(tmp_path / "store").runs()
+    text = ready("table", run.id, "--format", "text").out.splitlines()
+    assert text[0].strip() == run.id
+    assert len(text) == 2 + 6
+    assert text[1].split()[:5] == ["arm", "level", "replicate", "draw", "density"]
+    header, rule, *lines = ready("table", run.id[:12], "--format", "markdown").out.splitlines()
+    assert header == f"| {' | '.join(TABLE_COLUMNS)} |"
+    assert rule == f"|{' --- |' * len(TABLE_COLUMNS)}"
+    assert len(lines) == 6
+
+
+def test_summary_in_every_format(ready):
+    levels = json.loads(ready("table", "--summary", "--format", "json").out)
+    assert [level["level"] for level in levels] == [0, 1, 2]
+    assert all(level["ticket_n"] == 1 and level["ticket_sd"] is None for level in levels)
+    rows = list(csv.DictReader(ready("table", "--summary", "--format", "csv").out.splitlines()))
+    assert list(rows[0]) == list(levels[0])
+    for row, level in zip(rows, levels, strict=True):
+        assert float(row["ticket_mean"]) == level["ticket_mean"]  # to the last digit
+    text = ready("table", "--summary").out
+    assert "test accuracy, mean ± sd (n)" in text
+    markdown = ready("table", "--summary", "--format", "markdown").out.splitlines()
+    assert markdown[0].startswith("| level | density |")
+    assert len(markdown) == 2 + 3
+
+
+def test_a_run_with_nothing_finished(ready, tmp_path):
+    store = Store(tmp_path / "store")
+    for name in store.cell_names():
+        store.discard(name)
+    assert ready("table", "--format", "json").out == "[]\n"
+    assert ready("table", "--format", "csv").out == ",".join(TABLE_COLUMNS) + "\n"
+    for format in ("text", "json", "csv", "markdown"):
+        assert ready("table", "--summary", "--format", format).code == 0
+    said = ready("plot")
+    assert (said.code, said.out) == (2, "")
+    assert "nothing to draw yet, no training is finished" in said.err
+    assert "0 of 8" in ready("list").out
+
+
+def test_a_run_that_is_not_there(ready):
+    for command in ("table", "plot", "rm"):
+        said = ready(command, "quickstart-xyz")
+        assert said.code == 2
+        assert "no run 'quickstart-xyz'; did you mean 'quickstart-" in said.err
+
+
+def test_plot(ready, tmp_path):
+    said = ready("plot", "last", "--out", tmp_path / "figures")
+    assert (said.code, said.err) == (0, "")
+    paths = [Path(line) for line in said.out.splitlines()]
+    assert len(paths) >= 3
+    for path in paths:
+        assert path.parent == tmp_path / "figures"
+        assert path.read_bytes().startswith(b"\x89PNG\r\n")
+    (tmp_path / "file").write_text("x")
+    said = ready("plot", "last", "--out", tmp_path / "file")
+    assert said.code == 1
+    assert "cannot write figures" in said.err
+
+
+def test_doctor(ready, tmp_path):
+    said = ready("doctor")
+    assert said.code == 0
+    assert "nothing is missing that `lottery run quickstart` needs" in said.out
+    assert "(1 runs, 8 cells)" in said.out
+    findings = json.loads(ready("doctor", "--json").out)
+    assert findings["store"] == f"{tmp_path / 'store'} (1 runs, 8 cells)"
+    assert findings["packages"]["torch"]
+    assert findings["devices"]
+    assert set(findings["data"]) >= {"mnist", "fashion-mnist", "cifar10"}
+
+
+def test_doctor_without_a_store_and_with_a_damaged_one(lottery, tmp_path):
+    assert "(made by the first run)" in json.loads(lottery("doctor", "--json").out)["store"]
+    assert not (tmp_path / "store").exists()
+    (tmp_path / "store").write_text("x")
+    said = lottery("doctor", "--json")
+    assert said.code == 0
+    assert "not a folder" in json.loads(said.out)["store"]
+
+
+def test_an_id_is_never_cut_short_however_narrow_the_terminal(ready, tmp_path):
+    (run,) = Store(tmp_path / "store").runs()
+    master, slave = pty.openpty()
+    line = [sys.executable, "-m", "lottery_ticket.cli", "list"]
+    subprocess.run(line, stdout=slave, check=True, env={**os.environ, "COLUMNS": "40"})
+    os.close(slave)
+    assert run.id in os.read(master, 10_000).decode()
+    os.close(master)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_pipe_that_knows_no_minus_sign(encoding, ready):
+    line = [sys.executable, "-m", "lottery_ticket.cli", "table"]
+    done = subprocess.run(
+        [*line, "--summary"], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"test accuracy, mean" in done.stdout

@@ -1,0 +1,153 @@
+"""`run`, `plan` and `presets`, on real digits."""
+
+import json
+import re
+import time
+
+import pytest
+from conftest import TINY
+
+from lottery_ticket.store import Store
+
+SETTINGS = [argument for argument in TINY[2:] if argument not in ("--jobs", "--threads", "1")]
+
+
+def test_run_end_to_end_and_again(lottery, tmp_path):
+    before = lottery("plan", "quickstart", *SETTINGS)
+    assert before.code == 0
+    assert "8 cells (ticket, reinit; 1 replicates), 0 in the store; 228 of 228 steps" in before.out
+    assert not (tmp_path / "store").exists()
+
+    first = lottery(*TINY)
+    assert (first.code, first.err) == (0, "")
+    header = next(line for line in first.out.splitlines() if line.startswith("level"))
+    assert re.split(r"\s{2,}", header.strip()) == [
+        "level", "density", "sparsity", "kept", "ticket (%)", "reinit (%)",
+        "ticket − dense (points)", "ticket − reinit (points)",
+    ]  # fmt: skip
+    assert re.search(r"^2 +49\.00 % +51\.00 % +465 ", first.out, re.MULTILINE)
+    (run_id,) = re.findall(r"results: .*store \(run (quickstart-[0-9a-f]{8})\)", first.out)
+    assert "8 cells made in " in first.out
+    assert f"figures: lottery plot {run_id} --out figures\n" in first.out
+
+    second = lottery(*TINY)
+    assert second.code == 0
+    assert "0 cells made in " in second.out
+    assert "8 found in the store" in second.out
+
+    after = lottery("plan", "quickstart", *SETTINGS)
+    assert "8 in the store; 0 of 228 steps to train" in after.out
+    assert run_id in after.out
+
+
+def test_plan_as_json(ready):
+    said = ready("plan", "quickstart", *SETTINGS, "--json")
+    values = json.loads(said.out)
+    assert (values["num_cells"], values["num_finished"], values["steps_to_train"]) == (8, 8, 0)
+    assert [level["num_kept"] for level in values["levels"]] == [950, 665, 466] or [
+        level["num_kept"] for level in values["levels"]
+    ] == [944, 661, 463]
+    assert len(values["cells"]) == 8
+    assert all(cell["finished"] for cell in values["cells"])
+    assert {cell["kind"] for cell in values["cells"]} == {"train", "mask"}
+
+
+def test_quiet_prints_the_id_alone(ready, tmp_path):
+    said = ready(*TINY, "--quiet")
+    (run,) = Store(tmp_path / "store").runs()
+    assert (said.code, said.out, said.err) == (0, f"{run.id}\n", "")
+
+
+def test_the_store_that_was_asked_for_is_said_in_what_to_do_next(lottery, tmp_path):
+    other = tmp_path / "a folder" / "lottery_runs"
+    said = lottery(*TINY, "--store", other)
+    assert said.code == 0
+    assert f"--out figures --store '{other}'\n" in said.out
+    assert Store(other).runs()
+    assert not (tmp_path / "store").exists()
+
+
+def test_presets(lottery, tmp_path):
+    listed = lottery("presets")
+    assert listed.code == 0
+    for name in ("quickstart", "lenet-mnist", "sin-regression"):
+        assert name in listed.out
+    printed = lottery("presets", "quickstart")
+    (tmp_path / "mine.yaml").write_text(printed.out)
+    said = lottery("plan", "mine.yaml", "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["run"] == json.loads(
+        lottery("plan", "quickstart", "--json").out
+    )["run"]  # fmt: skip
+    assert lottery("run", "mine.yaml", *TINY[2:]).code == 0
+
+
+def test_an_option_that_is_off_names_the_same_cells(lottery):
+    plain, off = (
+        json.loads(lottery("plan", "quickstart", *SETTINGS, "--json", *more).out)["cells"]
+        for more in ([], ["--set", "train.nesterov=false", "--set", "train.clip_norm=null"])
+    )
+    assert [cell["cell"] for cell in plain] == [cell["cell"] for cell in off]
+
+
+WRONG = {
+    "a preset": (["run", "quickstrat"], "no preset 'quickstrat'; did you mean 'quickstart'?"),
+    "a key": (["run", "quickstart", "--set", "train.momentm=1"], "did you mean 'momentum'?"),
+    "a type": (["run", "quickstart", "--set", "replicates=x"], "got 'x' (str), wanted a whole"),
+    "no spec": (["run"], "Missing argument 'SPEC'"),
+    "no run": (["rm"], "Missing argument 'RUN'"),
+    "an option": (["run", "quickstart", "--job", "1"], "No such option: --job"),
+    "a command": (["rnu"], "No such command 'rnu'"),
+    "jobs": (["run", "quickstart", "--jobs", "0"], "jobs: got 0, wanted at least 1"),
+    "threads": (["run", "quickstart", "--threads", "-1"], "threads: got -1, wanted at least 1"),
+    "keep": (["run", "quickstart", "--keep", "al"], "keep: unknown choice 'al'"),
+    "a device": (["run", "quickstart", "--device", "tpu"], "device 'tpu' is not available here"),
+    "a file": (["run", "none.yaml"], "none.yaml: cannot read the spec"),
+    "a module": (["run", "quickstart", "--import", "none.py"], "none.py: no such file"),
+    "a loss": (["run", "quickstart", "--set", "train.loss=mse"], "does not fit 'digits'"),
+    "a width": (["run", "quickstart", "--set", "model.hidden=[2, 1.5]"], "wanted a whole number"),
+    "a date": (["run", "quickstart", "--set", "name=2024-13-45"], "not valid YAML: month must"),
+    "a table": (["table", "last"], "no runs here; start one with `lottery run quickstart`"),
+    "a preset to print": (["presets", "quick"], "no preset 'quick'"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_usage_exits_with_2_before_any_work(what, lottery, tmp_path):
+    arguments, message = WRONG[what]
+    said = lottery(*arguments)
+    assert said.code == 2
+    assert message in " ".join(said.err.split())
+    assert said.out == ""
+    assert not (tmp_path / "store").exists()
+
+
+def test_cuda_on_a_machine_without(lottery):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has it")
+    said = lottery("run", "quickstart", "--device", "cuda")
+    assert (said.code, said.err) == (
+        2, "error: device 'cuda' is not available here; available: ['cpu']\n",
+    )  # fmt: skip
+
+
+def test_a_failure_exits_with_1(lottery, tmp_path):
+    said = lottery("run", "lenet-mnist", "--data-dir", tmp_path / "nowhere")
+    assert said.code == 1
+    assert "mnist: cannot find train-images-idx3-ubyte" in said.err
+    (tmp_path / "file").write_text("x")
+    for command in (["list"], ["verify"], ["gc"], ["run", "quickstart"]):
+        said = lottery(*command, "--store", tmp_path / "file")
+        assert (said.code, said.out) == (1, "")
+        assert said.err.endswith("file: not a folder; choose another with --store\n")
+
+
+def test_a_training_that_goes_wrong_exits_with_1(lottery):
+    started = time.monotonic()
+    said = lottery(*TINY, "--set", "train.lr=1e30", "--set", "arms=[ticket]")
+    assert said.code == 1
+    assert "ticket level 0, replicate 0: " in said.err
+    assert "4 cells could not be made after that" in said.err
+    assert time.monotonic() > started

@@ -1,0 +1,115 @@
+"""`verify`, `rm` and `gc`."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from conftest import TINY
+
+from lottery_ticket.store import Store
+
+
+@pytest.fixture
+def store(ready, tmp_path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def digests(store: Store) -> dict[str, str]:
+    return {name: store.check(name).content for name in sorted(store.cell_names())}
+
+
+def test_verify_finds_damage_and_run_repairs_it(ready, store):
+    said = ready("verify")
+    assert said.code == 0
+    assert "8 cells, all as written" in said.out
+    assert json.loads(ready("verify", "--json").out) == {
+        "num_cells": 8, "num_runs": 1, "damaged": [],
+    }  # fmt: skip
+    before = digests(store)
+
+    weights = next(store.root.glob("cells/*/*/weights.safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    said = ready("verify")
+    assert said.code == 1
+    assert f"error: {weights}: damaged:" in said.err
+    assert "8 cells, 1 damaged" in said.out
+    assert "`lottery run` makes damaged cells anew" in said.out
+    said = ready("verify", "--json")
+    assert said.code == 1
+    (damaged,) = json.loads(said.out)["damaged"]
+    assert damaged.startswith(f"{weights}: damaged")
+
+    said = ready(*TINY)
+    assert said.code == 0
+    assert "it will be made anew" in said.err
+    assert "1 cells made in " in said.out
+    assert ready("verify").code == 0
+    assert digests(store) == before
+
+
+def test_verify_names_a_damaged_run(ready, store):
+    (path,) = (store.root / "runs").iterdir()
+    path.write_bytes(b"{")
+    said = ready("verify")
+    assert said.code == 1
+    assert f"{path}: damaged run record" in said.err
+    said = ready("list")
+    assert (said.code, said.out) == (1, "")
+    assert "run its spec again to write it anew" in said.err
+    assert ready(*TINY, "--quiet").code == 0
+    assert ready("verify").code == 0
+
+
+def test_rm(ready, store):
+    run = store.run("last")
+    would = ready("rm", run.id, "--dry-run")
+    assert would.out.startswith(f"would remove {run.id}: 8 cells, ")
+    assert ready("rm", run.id).code == 2  # nobody can be asked here
+    assert "say --yes where nobody can be asked" in ready("rm", run.id).err
+    assert len(store.cell_names()) == 8
+    said = ready("rm", run.id[:13], "--yes")
+    assert said.code == 0
+    assert said.out == would.out.replace("would remove", "removed")
+    assert (store.cell_names(), store.runs()) == (set(), [])
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, 8), ("y", 0, 0)])
+def test_rm_asks(answer, code, left, ready, store):
+    master, slave = pty.openpty()
+    line = [sys.executable, "-m", "lottery_ticket.cli", "rm", store.run("last").id]
+    process = subprocess.Popen(line, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    os.write(master, answer.encode() + b"\n")
+    assert process.wait(timeout=60) == code
+    said = os.read(master, 10_000).decode()
+    os.close(master)
+    assert "8 cells, " in said
+    assert "? [y/N]" in said
+    assert "Traceback" not in said
+    assert len(store.cell_names()) == left
+
+
+def test_gc(ready, store):
+    assert ready("gc").out == "freed 0 B (0 cells)\n"
+    (path,) = (store.root / "runs").iterdir()
+    path.unlink()
+    would = ready("gc", "--dry-run")
+    assert would.out.startswith("would free ")
+    assert would.out.endswith(" kB (8 cells)\n")
+    assert len(store.cell_names()) == 8
+    assert ready("gc").out == would.out.replace("would free", "freed")
+    assert store.cell_names() == set()
+
+
+def test_two_runs_that_share_cells(ready, store):
+    before = digests(store)
+    assert ready(*TINY, "--set", "arms=[ticket, random]", "--quiet").code == 0
+    assert len(store.cell_names()) > 8
+    other = store.run("last")
+    assert ready("rm", other.id, "--yes").code == 0
+    assert digests(store) == before

@@ -1,0 +1,155 @@
+"""Names: the same experiment has the same fingerprint, in this version and in every later one."""
+
+import hashlib
+import json
+
+import pytest
+from spec_values import PLAIN, changed
+
+from lottery_ticket.spec import (
+    Spec,
+    canonical,
+    canonical_json,
+    fingerprint,
+    load_spec,
+    preset_names,
+    spec_from_mapping,
+)
+
+# Changing one of these renames everybody's results: their stores would be computed anew.
+PINNED = {
+    "lenet-mnist": "21f431e588c68184c99eb88ec4c9003ac6c430eecf789af1833c390cbb733098",
+    "quickstart": "65428893c19a11ef60d0d727592042c1cdc98a0992569d03a182d75d3703ebc6",
+    "sin-regression": "c028f59d90d99182796928d19bc812e32f9c124f301e4b3a253c9bd64c6c6b9a",
+}
+HAND_WRITTEN = {
+    "name": "hand",
+    "data": {"name": "mnist", "validation": 5000},
+    "model": {"name": "LeNet300", "hidden": [30, 10]},
+    "train": {
+        "optimizer": "adam",
+        "lr": 1.2e-3,
+        "betas": [0.9, 0.98],
+        "weight_decay": 1e-4,
+        "clip_norm": 1.0,
+        "batch_size": 60,
+        "duration": "5000it",
+        "schedule": "step",
+        "milestones": ["10ep", "15ep"],
+        "gamma": 0.2,
+        "warmup": "100it",
+        "eval_every": "100it",
+    },
+    "prune": {"scope": "layerwise", "rate": 0.2, "rates": {"fc3.weight": 0.1}, "levels": 5},
+    "arms": ["ticket", {"reinit": {"draws": 3}}, "oneshot"],
+    "replicates": 5,
+    "seed": 7,
+}
+HAND_WRITTEN_JSON = (
+    '{"arms":[{"draws":1,"name":"ticket"},{"draws":3,"name":"reinit"},{"draws":1,"name":"oneshot"}]'
+    ',"data":{"name":"mnist","validation":5000},"model":{"hidden":[30,10],"name":"LeNet300"}'
+    ',"name":"hand","prune":{"criterion":"magnitude","levels":5,"rate":0.2,"rates":{"fc3.weight":0.1}'
+    ',"scope":"layerwise"},"replicates":5,"rewind":"0it","seed":7,"train":{"batch_size":60'
+    ',"betas":[0.9,0.98],"clip_norm":1.0,"duration":"5000it","eval_every":"100it","gamma":0.2'
+    ',"loss":"cross_entropy","lr":0.0012,"milestones":["10ep","15ep"],"optimizer":"adam"'
+    ',"schedule":"step","warmup":"100it","weight_decay":0.0001}}'
+)
+
+
+def test_presets_are_pinned():
+    assert {name: fingerprint(load_spec(name)) for name in preset_names()} == PINNED
+
+
+def test_a_hand_written_spec_is_pinned():
+    spec = spec_from_mapping(HAND_WRITTEN)
+    assert canonical_json(spec) == HAND_WRITTEN_JSON
+    # changing it renames everybody's results
+    assert fingerprint(spec) == "1e628655dfd27633b7337f2ed25b5569ba7055fb5923e9e0857f5299f0afa17c"
+    assert fingerprint(spec) == hashlib.sha256(HAND_WRITTEN_JSON.encode()).hexdigest()
+
+
+OFF = {
+    "train__momentum": 0,
+    "train__nesterov": False,
+    "train__betas": None,
+    "train__weight_decay": 0.0,
+    "train__clip_norm": None,
+    "train__milestones": [],
+    "train__gamma": None,
+    "train__warmup": None,
+    "train__augment": None,
+    "prune__rates": {},
+    "prune__densities": [],
+    "seed": 0,
+}
+
+
+def off_is_left_out(to_json) -> None:
+    """The law: an option that is off leaves no trace, so that new options rename nothing."""
+    bare = to_json(spec_from_mapping(PLAIN))
+    for path, off in OFF.items():
+        assert path.split("__")[-1] not in json.dumps(json.loads(bare)), path
+        assert to_json(spec_from_mapping(changed(**{path: off}))) == bare, path
+
+
+def test_options_that_are_off_are_left_out():
+    off_is_left_out(canonical_json)
+
+
+def test_a_codec_that_writes_every_option_breaks_the_law():
+    with pytest.raises(AssertionError):
+        off_is_left_out(lambda spec: spec.model_dump_json())
+
+
+ON = {
+    "train__momentum": 0.9,
+    "train__weight_decay": 0.1,
+    "train__clip_norm": 1.0,
+    "train__warmup": "1ep",
+    "train__lr": 0.2,
+    "train__batch_size": 32,
+    "train__duration": "3ep",
+    "train__eval_every": "2ep",
+    "train__schedule": "cosine",
+    "train__loss": "nll",
+    "train__optimizer": "adam",
+    "prune__rate": 0.5,
+    "prune__levels": 3,
+    "prune__scope": "layerwise",
+    "prune__criterion": "random",
+    "model__hidden": [20, 10],
+    "model__name": "MLP",
+    "data__name": "mnist",
+    "arms": ["ticket", "reinit"],
+    "replicates": 2,
+    "seed": 1,
+    "name": "other",
+}
+
+
+def test_every_value_that_is_on_changes_the_fingerprint():
+    prints = [fingerprint(spec_from_mapping(changed(**{key: on}))) for key, on in ON.items()]
+    prints.append(fingerprint(spec_from_mapping(PLAIN)))
+    assert len(set(prints)) == len(prints)
+
+
+def test_the_order_of_keys_and_the_way_a_number_is_written_do_not_matter():
+    backwards = {
+        key: dict(reversed(value.items())) if isinstance(value, dict) else value
+        for key, value in reversed(PLAIN.items())
+    }
+    assert fingerprint(spec_from_mapping(backwards)) == fingerprint(spec_from_mapping(PLAIN))
+    one, one_point = (spec_from_mapping(changed(train__lr=lr)) for lr in (1, 1.0))
+    assert canonical_json(one) == canonical_json(one_point)
+    short, long = (spec_from_mapping(changed(train__duration=d)) for d in ("2ep", "002ep"))
+    assert canonical_json(short) == canonical_json(long)
+
+
+def test_canonical_values_are_a_spec_again():
+    spec = spec_from_mapping(HAND_WRITTEN)
+    assert Spec.model_validate(canonical(spec)) == spec
+
+
+def test_not_a_number_has_no_canonical_form():
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"lr": float("nan")})

@@ -1,0 +1,134 @@
+"""YAML → spec → canonical JSON → spec, for any valid spec."""
+
+import io
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from spec_values import PLAIN
+
+from lottery_ticket.spec import ARMS, Spec, canonical_json, load_spec, spec_from_mapping
+
+fractions = st.floats(0, 1, exclude_min=True, exclude_max=True, allow_subnormal=False)
+positive = st.floats(1e-12, 1e12)
+durations = st.builds("{}{}".format, st.integers(1, 10**6), st.sampled_from(["ep", "it"]))
+
+
+@st.composite
+def trains(draw):
+    values = {"lr": draw(positive), "batch_size": draw(st.integers(1, 10**6))}
+    values["duration"] = draw(durations)
+    values["optimizer"] = optimizer = draw(st.sampled_from(["sgd", "adam", "adamw"]))
+    if optimizer == "sgd":
+        values["momentum"] = draw(st.floats(0, 1, exclude_max=True))
+        values["nesterov"] = bool(values["momentum"]) and draw(st.booleans())
+    elif draw(st.booleans()):
+        values["betas"] = draw(st.lists(st.floats(0, 0.999), min_size=2, max_size=2))
+    values["schedule"] = draw(st.sampled_from(["constant", "step", "cosine"]))
+    if values["schedule"] == "step":
+        values["milestones"] = draw(st.lists(durations, min_size=1, max_size=3))
+        values["gamma"] = draw(st.none() | positive)
+    values["warmup"] = draw(st.none() | durations)
+    values["clip_norm"] = draw(st.none() | positive)
+    values["weight_decay"] = draw(st.floats(0, 10))
+    values["eval_every"] = draw(durations)
+    return values
+
+
+@st.composite
+def prunes(draw):
+    values = {"criterion": draw(st.sampled_from(["magnitude", "random"]))}
+    values["scope"] = draw(st.sampled_from(["global", "layerwise"]))
+    if draw(st.booleans()):
+        falling = st.lists(fractions, min_size=1, max_size=5, unique=True)
+        values["densities"] = sorted(draw(falling), reverse=True)
+        return values
+    values |= {"rate": draw(fractions), "levels": draw(st.integers(1, 40))}
+    if values["scope"] == "layerwise":
+        values["rates"] = draw(st.dictionaries(st.sampled_from(["fc1.weight", "b"]), fractions))
+    return values
+
+
+@st.composite
+def arm_lists(draw):
+    names = draw(st.lists(st.sampled_from(sorted(ARMS)), min_size=1, unique=True))
+    return [
+        {name: {"draws": draw(st.integers(1, 9))}} if ARMS[name] and draw(st.booleans()) else name
+        for name in names
+    ]
+
+
+specs = st.fixed_dictionaries(
+    {
+        "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
+        "data": st.sampled_from([{"name": "digits"}, {"name": "mnist", "validation": 5000}]),
+        "model": st.fixed_dictionaries(
+            {"name": st.just("LeNet300")},
+            optional={"hidden": st.lists(st.integers(1, 999), min_size=2, max_size=2)},
+        ),
+        "train": trains(),
+        "prune": prunes(),
+        "replicates": st.integers(1, 99),
+        "seed": st.integers(0, 2**63 - 1),
+    }
+)
+
+
+@st.composite
+def whole_specs(draw):
+    values = draw(specs)
+    names = draw(arm_lists())
+    if values["prune"]["criterion"] == "random":  # there the arm `random` may be refused
+        names = [arm for arm in names if arm != "random" and "random" not in arm] or ["ticket"]
+    return {**values, "arms": names}
+
+
+def yaml_text(values) -> str:
+    stream = io.StringIO()
+    YAML(typ="safe", pure=True).dump(values, stream)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("specs")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(values=whole_specs())
+def test_yaml_and_canonical_json_say_the_same(folder, values):
+    path = folder / "spec.yaml"
+    path.write_text(yaml_text(values), encoding="utf-8")
+    spec = load_spec(path)
+    assert spec == spec_from_mapping(values)
+    text = canonical_json(spec)
+    again = spec_from_mapping(json.loads(text))
+    assert again == spec
+    assert canonical_json(again) == text
+    path.write_text(text, encoding="utf-8")  # JSON is YAML
+    assert canonical_json(load_spec(path)) == text
+
+
+def test_a_spec_is_frozen():
+    spec = spec_from_mapping(PLAIN)
+    for record, key in ((spec, "seed"), (spec.train, "lr"), (spec.model, "name")):
+        before = getattr(record, key)
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(record, key, before)
+        assert getattr(record, key) == before
+
+
+def test_options_are_handed_out_as_a_copy():
+    spec = spec_from_mapping({**PLAIN, "model": {"name": "LeNet300", "hidden": [20, 10]}})
+    spec.model.options["hidden"] = [1, 1]
+    assert spec.model.options == {"hidden": [20, 10]}
+
+
+def test_what_arms_may_look_like():
+    spec = spec_from_mapping({**PLAIN, "arms": ["ticket", {"reinit": {"draws": 3}}, "random"]})
+    assert [(arm.name, arm.draws) for arm in spec.arms] == [
+        ("ticket", 1), ("reinit", 3), ("random", 1),
+    ]  # fmt: skip
+    assert Spec(**dict(spec)) == spec

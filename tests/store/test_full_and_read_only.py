@@ -1,0 +1,97 @@
+"""A disk that is full, and one that cannot be written."""
+
+import os
+import subprocess
+
+import pytest
+from small_cells import WEIGHTS, cell_folder, commit, name_of, record_of, run_of
+
+from lottery_ticket.errors import StoreError
+from lottery_ticket.store import Store, table_rows
+
+MiB = 1 << 20
+
+
+def mount(*arguments: object) -> bool:
+    try:
+        done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, check=False)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", disk):
+        pytest.skip("may not mount a disk here")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_full_disk_loses_nothing(small_disk):
+    store = Store(small_disk / "store")
+    store.open_for_writing()
+    commit(store, 1)
+    (small_disk / "ballast").write_bytes(bytes(MiB // 2))
+    claim = store.claim(name_of(2))
+    files = {WEIGHTS: bytes(700_000)}
+    record = record_of(name_of(2), files)
+    with pytest.raises(StoreError, match="no space left") as error:
+        store.commit(claim, record, files, {})
+    for remedy in ("lottery gc", "lottery rm", "run the same command again"):
+        assert remedy in str(error.value)
+    assert store.get(name_of(2)) is None
+    assert not cell_folder(store, name_of(2)).exists()
+    assert store.check(name_of(1)) is not None
+    assert set(store.cells()) == {name_of(1)}
+
+    (small_disk / "ballast").unlink()
+    store.commit(claim, record, files, {})
+    assert store.check(name_of(2)) == record
+
+
+def test_a_full_disk_is_still_listed(small_disk):
+    store = Store(small_disk / "store")
+    store.open_for_writing()
+    commit(store, 1)
+    store.save_run(run_of([1]))
+    with pytest.raises(OSError, match="No space"):
+        (small_disk / "ballast").write_bytes(bytes(2 * MiB))
+    assert [row["level"] for row in table_rows(store, store.run("last"))] == [0]
+    with pytest.raises(StoreError, match="no space left"):
+        Store(small_disk / "new").open_for_writing()
+
+
+def test_a_read_only_store_is_read_and_refuses_work_before_any(small_disk):
+    store = Store(small_disk / "store")
+    store.open_for_writing()
+    commit(store, 1)
+    commit(store, 2)
+    store.save_run(run_of([1]))
+    assert mount("-o", "remount,ro", small_disk)
+    store = Store(store.root)
+    for write in (
+        store.open_for_writing,
+        lambda: store.claim(name_of(3)),
+        lambda: store.save_run(run_of([1])),
+        lambda: store.discard(name_of(1)),
+        lambda: store.remove_run(run_of([1])),
+    ):
+        with pytest.raises(StoreError, match="the store cannot be written") as error:
+            write()
+        assert "--store or LOTTERY_STORE" in str(error.value)
+    assert store.check(name_of(1)) is not None
+    assert set(store.cells()) == {name_of(1), name_of(2)}
+    assert len(table_rows(store, store.run("last"))) == 1
+    assert store.collect_garbage(dry_run=True).num_cells == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="the store cannot be written"):
+        Store(tmp_path / "store").open_for_writing()
+    tmp_path.chmod(0o700)
