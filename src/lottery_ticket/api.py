@@ -18,7 +18,7 @@ from lottery_ticket.store import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lottery_ticket.experiment import Context, Observer, Plan, RunOutcome
+    from lottery_ticket.experiment import Context, Plan, RunOutcome
     from lottery_ticket.spec import Spec
 
 __all__ = ["Prepared", "RunResult", "load_run", "prepare", "run"]
@@ -154,7 +154,7 @@ def run(
     threads: int | None = None,
     keep: str = "all",
     imports: Sequence[str] = (),
-    observer: "Observer | None" = None,
+    progress: bool = True,
 ) -> RunResult:
     """Run an experiment: whatever of it is not in the store yet.
 
@@ -168,7 +168,8 @@ def run(
         threads: CPU threads per cell; by default 1 when `jobs` is more than 1, else all cores.
         keep: `"all"` trained weights, or only those `"needed"` to make masks.
         imports: modules or .py files that register models and data sets.
-        observer: is told how the run goes.
+        progress: show on standard error how the run goes: bars on a terminal or in a notebook,
+            else a line now and then.
 
     Returns:
         The run, with `.table`, `.summary` and `.plot(folder)`.
@@ -183,6 +184,7 @@ def run(
     >>> result.summary  # doctest: +SKIP
     """
     from lottery_ticket.experiment import run_plan
+    from lottery_ticket.progress import observer
 
     prepared = prepare(
         spec,
@@ -195,9 +197,10 @@ def run(
         keep=keep,
         imports=imports,
     )
-    outcome = run_plan(
-        prepared.plan, prepared.store, prepared.context, jobs=prepared.jobs, observer=observer
-    )
+    with observer(is_quiet=not progress) as watching:
+        outcome = run_plan(
+            prepared.plan, prepared.store, prepared.context, jobs=prepared.jobs, observer=watching
+        )
     if outcome.failures:
         lines = [f"{len(outcome.failures)} cells failed; the others were finished, and are kept:"]
         raise LotteryError("\n".join([*lines, *outcome.failures.values()]))

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 from conftest import TINY
@@ -25,7 +24,7 @@ def test_run_end_to_end_and_again(lottery, tmp_path):
         "level", "density", "sparsity", "kept", "ticket (%)", "reinit (%)",
         "ticket − dense (points)", "ticket − reinit (points)",
     ]  # fmt: skip
-    assert re.search(r"^2 +49\.00 % +51\.00 % +465 ", first.out, re.MULTILINE)
+    assert re.search(r"^2 +49\.05 % +50\.95 % +463 ", first.out, re.MULTILINE)
     (run_id,) = re.findall(r"results: .*store \(run (quickstart-[0-9a-f]{8})\)", first.out)
     assert "8 cells made in " in first.out
     assert f"figures: lottery plot {run_id} --out figures\n" in first.out
@@ -44,9 +43,7 @@ def test_plan_as_json(ready):
     said = ready("plan", "quickstart", *SETTINGS, "--json")
     values = json.loads(said.out)
     assert (values["num_cells"], values["num_finished"], values["steps_to_train"]) == (8, 8, 0)
-    assert [level["num_kept"] for level in values["levels"]] == [950, 665, 466] or [
-        level["num_kept"] for level in values["levels"]
-    ] == [944, 661, 463]
+    assert [level["num_kept"] for level in values["levels"]] == [944, 661, 463]
     assert len(values["cells"]) == 8
     assert all(cell["finished"] for cell in values["cells"])
     assert {cell["kind"] for cell in values["cells"]} == {"train", "mask"}
@@ -145,9 +142,7 @@ def test_a_failure_exits_with_1(lottery, tmp_path):
 
 
 def test_a_training_that_goes_wrong_exits_with_1(lottery):
-    started = time.monotonic()
     said = lottery(*TINY, "--set", "train.lr=1e30", "--set", "arms=[ticket]")
     assert said.code == 1
     assert "ticket level 0, replicate 0: " in said.err
     assert "4 cells could not be made after that" in said.err
-    assert time.monotonic() > started

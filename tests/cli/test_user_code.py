@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+from lottery_ticket.store import Store
+
 MODULE = """
 import torch
 from torch import nn
@@ -46,24 +48,22 @@ def lottery(tmp_path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_users_model_and_data(tmp_path):
     (tmp_path / "mine.py").write_text(MODULE)
     (tmp_path / "mine.yaml").write_text(SPEC)
-    done = lottery(tmp_path, "run", "mine.yaml", "--import", "mine.py", "--jobs", "2", "--quiet")
+    # a module in the current folder; workers import it as well
+    done = lottery(tmp_path, "run", "mine.yaml", "--import", "mine", "--jobs", "2", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("mine-")
-
-    def plan(module: str) -> dict:
-        done = lottery(tmp_path, "plan", "mine.yaml", "--import", module, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    by_name = plan("mine")  # a module in the current folder
-    assert by_name["run"] == done.stdout.strip()
-    assert (by_name["num_cells"], by_name["num_finished"]) == (6, 6)
+    store = Store(tmp_path / "store")
+    (run,) = store.runs()
+    assert done.stdout == f"{run.id}\n"
+    assert run.id.startswith("mine-")
+    assert len(store.cell_names()) == 5
+    assert run.layers == {"0.weight": [7, 4], "2.weight": [3, 7]}
 
     # other source, other results: nothing of the old one is taken for the new one
     (tmp_path / "mine.py").write_text(MODULE.replace("nn.ReLU()", "nn.Tanh()"))
-    changed = plan("mine.py")
-    assert changed["num_finished"] == 0
-    assert not {c["cell"] for c in changed["cells"]} & {c["cell"] for c in by_name["cells"]}
+    done = lottery(tmp_path, "plan", "mine.yaml", "--import", "mine.py", "--json")
+    changed = json.loads(done.stdout)
+    assert (changed["num_cells"], changed["num_finished"]) == (5, 0)
+    assert not {cell["cell"] for cell in changed["cells"]} & store.cell_names()
 
 
 def test_user_code_that_fails(tmp_path):

@@ -46,7 +46,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a pipe or log that knows no "±"
     try:
-        app()
+        app(prog_name="lottery")  # however it was started
     except LotteryError as error:
         print_error(str(error))
         sys.exit(error.exit_code)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["console", "print_error", "print_json", "print_table", "size_text", "time_text"]
+__all__ = ["console", "print_error", "print_json", "print_table", "size_text"]
 
 # a pipe has no width of its own: wide enough for a table not to fold
 _UNLIMITED = 10_000
@@ -52,12 +52,3 @@ def size_text(num_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
-
-
-def time_text(seconds: float) -> str:
-    """`75` → `"1 min 15 s"`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

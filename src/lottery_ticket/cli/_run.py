@@ -1,13 +1,12 @@
 """`lottery run`."""
 
 import shlex
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lottery_ticket.cli._options import DataDir, Imports, Set, SpecSource, StorePath
-from lottery_ticket.cli._print import console, print_error, print_table, time_text
+from lottery_ticket.cli._print import console, print_error, print_table
 from lottery_ticket.store import default_store_path
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def run(
     """Run an experiment, or what is left of it; Ctrl-C stops it, the same command continues."""
     from lottery_ticket.api import RunResult, prepare
     from lottery_ticket.experiment import run_plan
+    from lottery_ticket.progress import observer
 
     prepared = prepare(
         spec,
@@ -55,13 +55,13 @@ def run(
         keep=keep,
         imports=imports or [],
     )
-    with _observer(quiet) as observer:
+    with observer(is_quiet=quiet) as watching:
         outcome = run_plan(
             prepared.plan,
             prepared.store,
             prepared.context,
             jobs=prepared.jobs,
-            observer=observer,
+            observer=watching,
         )
     result = RunResult(prepared.store, prepared.store.run(outcome.run_id), outcome)
     if quiet:
@@ -71,20 +71,9 @@ def run(
     _exit(outcome)
 
 
-def _observer(quiet: bool):  # one of three observers
-    from lottery_ticket.cli._progress import BarObserver, LogObserver, SilentObserver
-
-    if quiet:
-        return SilentObserver()
-    return BarObserver(console) if sys.stdout.isatty() else LogObserver(_log)
-
-
-def _log(line: str) -> None:
-    print(line, flush=True)
-
-
 def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") -> None:
     from lottery_ticket.analysis import metric_of, summary_text
+    from lottery_ticket.progress import time_text
 
     if result.rows:
         metric = metric_of(result.table)

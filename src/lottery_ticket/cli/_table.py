@@ -78,7 +78,8 @@ def _print_summary(result: Any, format: Format) -> None:
 
     frame, metric = result.summary, metric_of(result.table)
     if format is Format.json:
-        print(frame.to_json(orient="records", indent=1, double_precision=15))
+        records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        print(json.dumps(records, indent=1))
     elif format is Format.csv:
         frame.to_csv(sys.stdout, index=False)
     elif format is Format.markdown:

@@ -27,16 +27,17 @@ class Claim:
     @classmethod
     def take(cls, folder: Path) -> "Claim | None":
         """Claim the folder, or None if another process holds it."""
-        for _ in range(_MAX_TRIES):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / "claim.lock", is_singleton=False)
+        lock = FileLock(folder / "claim.lock", is_singleton=False)
+        for tries_left in reversed(range(_MAX_TRIES)):
             try:
+                folder.mkdir(parents=True, exist_ok=True)
                 lock.acquire(timeout=0)
+                return cls(folder, lock)
             except Timeout:
                 return None
-            except FileNotFoundError:  # another process has just cleared the folder
-                continue
-            return cls(folder, lock)
+            except (FileNotFoundError, FileExistsError):  # cleared by its owner at this moment
+                if not tries_left:
+                    raise
         return None
 
     def release(self) -> None:

@@ -1,5 +1,6 @@
 """Showing how a run goes: bars on a terminal, a line now and then in a log."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,15 +11,40 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from lottery_ticket.cli._print import time_text
 from lottery_ticket.experiment import Cell, Observer, Outcome, Plan, read_progress
 from lottery_ticket.experiment import Progress as CellProgress
 from lottery_ticket.store import Store
 
-__all__ = ["BarObserver", "LogObserver", "SilentObserver"]
+__all__ = ["BarObserver", "LogObserver", "SilentObserver", "observer", "time_text"]
 
 _REFRESH_SECONDS = 0.3
 _LOG_SECONDS = 15.0
+
+
+def observer(*, is_quiet: bool = False) -> "SilentObserver":
+    """What suits standard error: bars on a terminal or in a notebook, lines in a log, or nothing.
+
+    A context manager; the run goes inside.
+    """
+    if is_quiet:
+        return SilentObserver()
+    console = Console(stderr=True)
+    if console.is_terminal or console.is_jupyter:
+        return BarObserver(console)
+    return LogObserver(lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def time_text(seconds: float) -> str:
+    """`75` → `"1 min 15 s"`.
+
+    >>> time_text(75)
+    '1 min 15 s'
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 class SilentObserver(Observer):
