@@ -137,7 +137,7 @@ class BarObserver(_Watching):
         super().__init__()
         self._bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.percentage:>3.0f}%"),
             _Detail(),
             console=console,
@@ -223,13 +223,14 @@ class LogObserver(_Watching):
 
 class _Detail(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(task.fields.get("detail", ""), style="dim")
+        detail = task.fields.get("detail", "")
+        return Text(detail, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _title(cell: Cell) -> str:
     label = cell.label
     density = f"{100 * label['density']:.2f} %"
-    return f"{label['arm']} level {label['level']} ({density}), replicate {label['replicate']}"
+    return f"{label['arm']} level {label['level']} ({density}) #{label['replicate']}"
 
 
 def _detail_text(progress: CellProgress) -> str:

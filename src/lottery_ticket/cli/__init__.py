@@ -2,9 +2,11 @@
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 
+from lottery_ticket import __version__
 from lottery_ticket.cli._doctor import doctor
 from lottery_ticket.cli._gc import gc
 from lottery_ticket.cli._list import list_runs
@@ -20,6 +22,13 @@ from lottery_ticket.errors import LotteryError
 
 __all__ = ["app", "main"]
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"lottery-ticket {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="lottery",
     help="Find, prove and ship winning lottery tickets.",
@@ -27,6 +36,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _lottery(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    pass
+
 
 app.command("run")(run)
 app.command("plan")(plan)

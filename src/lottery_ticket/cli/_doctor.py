@@ -72,8 +72,16 @@ def _machine() -> dict[str, Any]:
         "devices": ", ".join(devices),
         "cores": num_devices("cpu"),
         "threads": f"{torch.get_num_threads()} for one cell alone, 1 with several jobs",
-        "precision": f"fp32 (CPU kernels: {capability})",
+        "precision": f"fp32; CPU kernels {capability}, {_bf16()}",
     }
+
+
+def _bf16() -> str:
+    import torch
+
+    flags = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest torch we take
+    has_bf16 = flags.get("avx512_bf16") or flags.get("amx_bf16") or flags.get("bf16")
+    return "bf16 in hardware" if has_bf16 else "no bf16 found in hardware"
 
 
 def _store(path: Path | None) -> str:

@@ -39,7 +39,7 @@ def inspect_inputs(spec: Spec, data_dir: Path | None = None) -> Inputs:
     """
     data = load_data(spec.data, data_dir)
     options = _model_options(spec, data)
-    model = build(spec.model.name, seed=0, **options)
+    model = _built(spec.model.name, options)
     _check_fit(spec, data, model)
     layers = {name: tuple(p.shape) for name, p in prunable_parameters(model).items()}
     if not layers:
@@ -60,6 +60,16 @@ def inspect_inputs(spec: Spec, data_dir: Path | None = None) -> Inputs:
         layers=layers,
         sources=sources,
     )
+
+
+def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
+    try:
+        return build(name, seed=0, **options)
+    except UsageError:
+        raise
+    except Exception as error:  # a user's own model may raise anything
+        kind = type(error).__name__
+        raise UsageError(f"model {name!r} cannot be built: {kind}: {error}") from error
 
 
 def _data_options(data: DataSpec) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._execute import WEIGHTS, Outcome, execute, is_current
 from lottery_ticket.experiment._plan import Cell, Plan
 from lottery_ticket.experiment._user_code import registered_in_main
+from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunRecord, Store
 
 __all__ = ["Observer", "RunOutcome", "finished_cells", "run_plan"]
@@ -342,8 +343,7 @@ def _place(cell: Cell) -> str:
 
 
 def _run_record(plan: Plan) -> RunRecord:
-    from lottery_ticket.spec import canonical
-
+    shown = {row.cell for row in plan.rows} | {row.mask for row in plan.rows}
     return RunRecord(
         plan.id,
         time.time(),
@@ -351,4 +351,5 @@ def _run_record(plan: Plan) -> RunRecord:
         sum(plan.inputs.sizes.values()),
         {name: list(shape) for name, shape in plan.inputs.layers.items()},
         plan.rows,
+        tuple(sorted(set(plan.cells) - shown)),
     )

@@ -12,7 +12,16 @@ from typing import Any
 
 from lottery_ticket.errors import StoreError
 
-__all__ = ["json_bytes", "publish_folder", "sha256", "size_of", "store_errors", "write_file"]
+__all__ = [
+    "json_bytes",
+    "publish_folder",
+    "sealed_json",
+    "sha256",
+    "size_of",
+    "store_errors",
+    "unsealed_json",
+    "write_file",
+]
 
 
 def sha256(data: bytes) -> str:
@@ -23,6 +32,29 @@ def sha256(data: bytes) -> str:
 def json_bytes(value: Any) -> bytes:
     """Canonical JSON with a final newline."""
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def sealed_json(values: Mapping[str, Any]) -> bytes:
+    """JSON whose first key is the checksum of all its other bytes."""
+    body = json_bytes(values)
+    return _seal(body) + body[1:]
+
+
+def unsealed_json(data: bytes) -> dict[str, Any]:
+    """The values of `sealed_json`; raises `ValueError` if any byte differs."""
+    # of the bytes, not of the values: 1e-05 and 1E-05 are the same value
+    if data[:_SEAL_BYTES] != _seal(b"{" + data[_SEAL_BYTES:]):
+        raise ValueError("it differs from what was written")
+    values = json.loads(data)
+    del values["checksum"]
+    return values
+
+
+def _seal(body: bytes) -> bytes:
+    return f'{{\n "checksum": "{sha256(body)}",'.encode()
+
+
+_SEAL_BYTES = len(_seal(b""))
 
 
 @contextlib.contextmanager

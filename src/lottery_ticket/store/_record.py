@@ -1,12 +1,11 @@
 """What the store knows of a finished cell."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lottery_ticket.errors import StoreError
-from lottery_ticket.store._files import json_bytes, sha256
+from lottery_ticket.store._files import json_bytes, sealed_json, sha256, unsealed_json
 
 __all__ = ["CellRecord"]
 
@@ -51,21 +50,15 @@ class CellRecord:
 
     def to_bytes(self) -> bytes:
         """The bytes of record.json; the last line of defence is their own checksum."""
-        body = json_bytes(self._values())
-        return _head(body) + body[1:]
+        return sealed_json(self._values())
 
     @classmethod
     def from_bytes(cls, data: bytes, where: object) -> "CellRecord":
         """Read record.json; raises `StoreError` that names the file if a bit of it differs."""
-        # of the bytes, not of the values: 1e-05 and 1E-05 are the same value
-        if data[:_HEAD_BYTES] != _head(b"{" + data[_HEAD_BYTES:]):
-            raise StoreError(f"{where}: damaged: it differs from what was written")
         try:
-            values = json.loads(data)
-            del values["checksum"]
-            return cls(**values)
-        except (ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{where}: damaged: not a cell's record ({error})") from None
+            return cls(**unsealed_json(data))
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"{where}: damaged: {error}") from None
 
     def _values(self) -> dict[str, Any]:
         return {
@@ -75,11 +68,3 @@ class CellRecord:
             "files": self.files,
             "results": self.results,
         }
-
-
-def _head(body: bytes) -> bytes:
-    """The beginning of the file: "checksum" is the first of its keys, on a line of its own."""
-    return f'{{\n "checksum": "{sha256(body)}",'.encode()
-
-
-_HEAD_BYTES = len(_head(b""))

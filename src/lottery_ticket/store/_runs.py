@@ -1,12 +1,11 @@
 """What the store knows of a run: its spec, and which cell is which row of its table."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lottery_ticket.errors import StoreError
-from lottery_ticket.store._files import json_bytes
+from lottery_ticket.store._files import sealed_json, unsealed_json
 
 __all__ = ["RunRecord", "RunRow"]
 
@@ -71,13 +70,13 @@ class RunRecord:
         if not self.others:
             del values["others"]
         values["layers"] = list(self.layers.items())  # JSON objects are sorted, layers are not
-        return json_bytes(values)
+        return sealed_json(values)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: object) -> "RunRecord":
         """Read a run's file; raises `StoreError` that names it if it is damaged."""
         try:
-            values = json.loads(data)
+            values = unsealed_json(data)
             values["rows"] = tuple(RunRow(*row) for row in values["rows"])
             values["layers"] = dict(values["layers"])
             values["others"] = tuple(values.get("others", ()))

@@ -191,16 +191,17 @@ class Store:
         return sorted(found, key=lambda run: run.created)
 
     def run(self, reference: str) -> RunRecord:
-        """A run by its id, a unique prefix of it, or `"last"`.
+        """A run by its id, a unique prefix of it, or `"last"`: the one started last, anew or again.
 
         Raises:
             UsageError: there is none, or more than one.
         """
-        ids = sorted(path.stem for path in self._paths.runs.glob("*.json"))
+        started = {p.stem: p.stat().st_mtime_ns for p in self._paths.runs.glob("*.json")}
+        ids = sorted(started)
         if not ids:
             raise UsageError(f"{self.root}: no runs here; start one with `lottery run quickstart`")
         if reference == "last":
-            return self.runs()[-1]
+            return self._read_run(max(ids, key=lambda run_id: started[run_id]))
         matches = [reference] if reference in ids else [i for i in ids if i.startswith(reference)]
         if not matches:
             raise UsageError(f"{self.root}: no run {reference!r}{nearest(reference, ids)}")
