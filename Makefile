@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow
+.PHONY: check lint test test-slow bench
 
 check:
 	bash .ci/run
@@ -18,3 +18,6 @@ test:
 
 test-slow:
 	$(PYTHON) -m pytest -m slow
+
+bench:
+	$(PYTHON) benchmarks/bench_store.py

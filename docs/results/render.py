@@ -1,7 +1,7 @@
 """README's table and figure, made from the committed tables.
 
-    python docs/results/render.py            # write them
-    python docs/results/render.py --check    # exit 1 if the README says anything else
+python docs/results/render.py            # write them
+python docs/results/render.py --check    # exit 1 if the README says anything else
 """
 
 import json

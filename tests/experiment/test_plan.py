@@ -1,5 +1,7 @@
 """The plan is pure, names every cell in advance, and never plans the same work twice."""
 
+from itertools import pairwise
+
 import pytest
 from tiny_runs import planned
 
@@ -28,7 +30,7 @@ def test_lenet_mnist_is_planned_as_the_paper_has_it():
     kept = [budget.total for budget in made.budgets]
     assert kept[:5] == [266_200, 212_960, 170_368, 136_294, 109_035]
     assert kept[-1] == 3069
-    for before, after in zip(kept, kept[1:], strict=False):
+    for before, after in pairwise(kept):
         assert before - after == num_pruned(before, 0.2)
 
 

@@ -29,7 +29,8 @@ def tiny() -> Callable[..., Spec]:
         values = {key: dict(v) if isinstance(v, dict) else v for key, v in TINY.items()}
         for key, value in changes.items():
             if isinstance(value, dict) and isinstance(values.get(key), dict):
-                values[key] = values[key] | value
+                merged = values[key] | value  # None takes a key away
+                values[key] = {k: v for k, v in merged.items() if v is not None}
             else:
                 values[key] = value
         return spec_from_mapping(values)

@@ -7,9 +7,11 @@ once.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from lottery_ticket.criteria import CRITERIA
+from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Budget, budget_at_densities, budget_at_rates
 from lottery_ticket.seeds import derive
 from lottery_ticket.spec import ArmSpec, Spec, canonical, fingerprint
@@ -295,8 +297,18 @@ def _recipe(spec: Spec, inputs: Inputs) -> dict[str, Any]:
 def _budgets(spec: Spec, sizes: dict[str, int]) -> list[Budget]:
     prune = spec.prune
     if prune.densities:
-        return budget_at_densities(sizes, scope=prune.scope, densities=list(prune.densities))
-    assert prune.rate is not None
-    return budget_at_rates(
-        sizes, scope=prune.scope, rate=prune.rate, levels=prune.num_levels, rates=prune.rates
-    )
+        densities = list(prune.densities)
+        budgets = budget_at_densities(sizes, scope=prune.scope, densities=densities)
+    else:
+        assert prune.rate is not None
+        budgets = budget_at_rates(
+            sizes, scope=prune.scope, rate=prune.rate, levels=prune.num_levels, rates=prune.rates
+        )
+    for level, (before, after) in enumerate(pairwise(budgets), 1):
+        if after.total == 0 or after.total == before.total:
+            outcome = "prune nothing" if after.total else "keep nothing"
+            raise UsageError(
+                f"prune: level {level} would {outcome} ({before.total:,} weights are left before "
+                f"it, of {budgets[0].total:,}); use fewer levels"
+            )
+    return budgets
