@@ -76,7 +76,15 @@ def _num_classes(path: Path, content: dict[str, np.ndarray]) -> int | None:
             raise damaged(path, f"{part} labels have shape {y.shape}, wanted (N,)", CLASS_REMEDY)
         if int(y.min()) < 0:
             raise damaged(path, f"{part} labels go down to {int(y.min())}", CLASS_REMEDY)
-    return 1 + max(int(y.max()) for y in targets.values())
+    num_classes = 1 + max(int(y.max()) for y in targets.values())
+    if not 2 <= num_classes <= max(2, len(targets["train"])):
+        raise damaged(
+            path,
+            f"labels go up to {num_classes - 1} in {len(targets['train'])} training examples, "
+            "wanted at least two classes and no more than examples",
+            CLASS_REMEDY,
+        )
+    return num_classes
 
 
 def _split(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> Split:
@@ -90,6 +98,8 @@ def _split(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> Split:
 
 
 def _floats(path: Path, part: str, array: np.ndarray) -> torch.Tensor:
+    if array.size == 0:
+        raise damaged(path, f"the {part} split has shape {array.shape}: nothing in it")
     with np.errstate(over="ignore"):  # what is too large for float32 is refused below
         floats = array.astype(np.float32)
     if array.dtype == np.uint8:

@@ -7,7 +7,7 @@ from typing import Any
 from lottery_ticket.data._dataset import DataSet
 from lottery_ticket.data._places import chosen_dir, resolve_data_dir
 from lottery_ticket.data._table import DATASETS
-from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
 
 __all__ = ["dataset_options", "load_dataset"]
 
@@ -63,7 +63,13 @@ def load_dataset(name: str, *, data_dir: Path | str | None = None, **options: An
     _check_options(name, options)
     if not entry.is_user:
         return entry.value(chosen_dir(data_dir), **options)
-    data = entry.value(resolve_data_dir(data_dir), **options)
+    try:
+        data = entry.value(resolve_data_dir(data_dir), **options)
+    except LotteryError:
+        raise
+    except Exception as error:  # a user's own loader may raise anything
+        kind = type(error).__name__
+        raise DataError(f"data set {name!r}: its loader failed: {kind}: {error}") from error
     _check_result(name, data)
     return data
 

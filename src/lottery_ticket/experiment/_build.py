@@ -1,5 +1,6 @@
 """Spec → objects: the only bridge between what is written and what is run."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,19 @@ def inspect_inputs(spec: Spec, data_dir: Path | None = None) -> Inputs:
 
 def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
     try:
-        return build(name, seed=0, **options)
+        model, again = (build(name, seed=0, **options) for _ in range(2))
     except UsageError:
         raise
     except Exception as error:  # a user's own model may raise anything
-        kind = type(error).__name__
-        raise UsageError(f"model {name!r} cannot be built: {kind}: {error}") from error
+        raise UsageError(f"model {name!r} cannot be built: {_first_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model {name!r}: got {type(model).__name__}, wanted a torch.nn.Module")
+    pairs = zip(model.parameters(), again.parameters(), strict=True)
+    if not all(torch.equal(one, other) for one, other in pairs):
+        raise UsageError(
+            f"model {name!r}: its initial weights differ under one seed; draw them with torch"
+        )
+    return model
 
 
 def _data_options(data: DataSpec) -> dict[str, Any]:
@@ -100,17 +108,7 @@ def _model_options(spec: Spec, data: DataSet) -> dict[str, Any]:
     return options
 
 
-@torch.no_grad()
 def _check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
-    name, shape = spec.model.name, tuple(data.input_shape)
-    x, y = data.train.x[:2], data.train.y[:2]
-    try:
-        output = model.eval()(x)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise UsageError(
-            f"model {name!r} does not take examples of {spec.data.name!r}, "
-            f"which have shape {shape}: {error}"
-        ) from None
     is_regression = data.task == "regression"
     if is_regression != (spec.train.loss == "mse"):
         fitting = "mse" if is_regression else "cross_entropy or nll"
@@ -118,15 +116,47 @@ def _check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
             f"train.loss {spec.train.loss!r} does not fit {spec.data.name!r}, a {data.task}; "
             f"use {fitting}"
         )
-    wanted = (len(x), data.output_size)
-    if output.ndim != 2 or output.shape[0] != wanted[0] or output.shape[1] < wanted[1]:
-        raise UsageError(
-            f"model {name!r} gives outputs of shape {tuple(output.shape[1:])}, "
-            f"{spec.data.name!r} wants ({wanted[1]},)"
-        )
-    LOSSES[spec.train.loss](output, y)
-    if spec.train.augment and len(shape) != 3:
+    if spec.train.augment and len(data.input_shape) != 3:
         raise UsageError(
             f"train.augment {spec.train.augment!r} wants images (channels, height, width), "
-            f"{spec.data.name!r} has examples of shape {shape}"
+            f"{spec.data.name!r} has examples of shape {tuple(data.input_shape)}"
         )
+    with torch.random.fork_rng(devices=[]):  # dropout draws
+        _try_a_step(spec, data, copy.deepcopy(model).train())
+
+
+def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
+    """One forward and backward pass, so that what does not fit is known before training."""
+    name, shape = spec.model.name, tuple(data.input_shape)
+    x, y = data.train.x[: spec.train.batch_size][:2], data.train.y[: spec.train.batch_size][:2]
+    try:
+        output = model(x)
+    except Exception as error:  # a user's own model may raise anything
+        raise UsageError(
+            f"model {name!r} does not take examples of {spec.data.name!r}, "
+            f"which have shape {shape}: {_first_line(error)}"
+        ) from error
+    wanted = (len(x), data.output_size)
+    got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    fits = got == wanted if data.task == "regression" else _is_at_least(got, wanted)
+    if not fits or not output.is_floating_point():
+        raise UsageError(
+            f"model {name!r} gives {got} for {len(x)} examples, "
+            f"{spec.data.name!r} wants floats of shape {wanted}"
+        )
+    try:
+        LOSSES[spec.train.loss](output, y).backward()
+    except Exception as error:
+        raise UsageError(f"model {name!r} cannot be trained: {_first_line(error)}") from error
+    frozen = [n for n, p in prunable_parameters(model).items() if not p.requires_grad]
+    if frozen:
+        raise UsageError(f"model {name!r}: {frozen[0]!r} is prunable but frozen (requires_grad)")
+
+
+def _is_at_least(got: object, wanted: tuple[int, int]) -> bool:
+    """More outputs than classes are allowed, as in nets made for more."""
+    return isinstance(got, tuple) and len(got) == 2 and got[0] == wanted[0] and got[1] >= wanted[1]
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -26,7 +26,9 @@ def resolve_device(name: str) -> str:
     available = available_devices()
     if name == "auto":
         return available[0]
-    if name.split(":")[0] not in available:
+    kind, _, index = name.partition(":")
+    is_numbered = kind == "cuda" and index.isdecimal() and int(index) < torch.cuda.device_count()
+    if kind not in available or (":" in name and not is_numbered):
         raise UsageError(f"device {name!r} is not available here; available: {available}")
     return name
 

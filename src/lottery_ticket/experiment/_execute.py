@@ -1,5 +1,6 @@
 """Executing one cell: claim it, make it from its parents, commit it."""
 
+import contextlib
 import os
 import platform
 import socket
@@ -21,7 +22,7 @@ from lottery_ticket.experiment._plan import Cell
 from lottery_ticket.experiment._stop import Stopped
 from lottery_ticket.experiment._train_cell import make_training
 from lottery_ticket.experiment._user_code import adopt, import_user_code
-from lottery_ticket.store import CellRecord, Claim, Store
+from lottery_ticket.store import CellRecord, Claim, Store, store_errors
 
 __all__ = ["Made", "Outcome", "execute", "is_current"]
 
@@ -86,7 +87,8 @@ def _execute_claimed(
         started = time.monotonic()
         with configured(context.device, context.threads):
             make = make_training if cell.is_training else make_mask
-            files, results = make(cell, context, store, claim.folder)
+            with store_errors(store.root):
+                files, results = make(cell, context, store, claim.folder)
         seconds = time.monotonic() - started
         return _commit(cell, contents, context, store, claim, files, results, seconds)
     except Stopped:
@@ -150,4 +152,5 @@ def _device_name(device: str) -> str:
 
 
 def _leave_traceback(folder: Path) -> None:
-    (folder / "traceback.txt").write_text(traceback.format_exc())
+    with contextlib.suppress(OSError):
+        (folder / "traceback.txt").write_text(traceback.format_exc())

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from safetensors.torch import load as load_tensors
 
+from lottery_ticket.errors import StoreError
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._plan import Cell
 from lottery_ticket.masks import Budget, PruningMask, shuffle
@@ -39,9 +40,14 @@ def make_mask(
 
 def read_mask(store: Store, name: str) -> PruningMask:
     """The mask of a finished mask cell."""
+    return PruningMask.from_bytes(_read_parent(store, name, MASK), f"cell {name}")
+
+
+def _read_parent(store: Store, name: str, file_name: str) -> bytes:
     record = store.get(name)
-    assert record is not None, f"parent {name} is finished"
-    return PruningMask.from_bytes(store.read(record, MASK), f"cell {name}")
+    if record is None:
+        raise StoreError(f"{store.root}: cell {name} was removed meanwhile; run again to remake it")
+    return store.read(record, file_name)
 
 
 def _pruned(
@@ -53,9 +59,8 @@ def _pruned(
             {name: torch.ones(shape, dtype=torch.bool) for name, shape in shapes.items()}
         )
     if "weights" in cell.parents:
-        record = store.get(cell.parents["weights"])
-        assert record is not None, "parents are finished"
-        weights = load_tensors(store.read(record, "weights.safetensors"))
+        data = _read_parent(store, cell.parents["weights"], "weights.safetensors")
+        weights = load_tensors(data)
     else:
         weights = {name: torch.empty(shape) for name, shape in shapes.items()}
     budget = _budget(cell.inputs["keep"], shapes)

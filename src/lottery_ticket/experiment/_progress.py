@@ -1,5 +1,6 @@
 """How far a cell is, in a small file beside it: whoever looks can read it, other processes too."""
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -24,8 +25,9 @@ class Progress:
 def write_progress(folder: Path, progress: Progress) -> None:
     """Replace the progress file; not synced, since nothing depends on it."""
     aside = folder / f".{_FILE}.{os.getpid()}"
-    aside.write_text(json.dumps(asdict(progress)))
-    aside.replace(folder / _FILE)
+    with contextlib.suppress(OSError):  # a full disk is noticed by what matters
+        aside.write_text(json.dumps(asdict(progress)))
+        aside.replace(folder / _FILE)
 
 
 def read_progress(folder: Path) -> Progress | None:

@@ -17,7 +17,7 @@ from lottery_ticket.errors import StoreError
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._execute import WEIGHTS, Outcome, execute, is_current
 from lottery_ticket.experiment._plan import Cell, Plan
-from lottery_ticket.experiment._user_code import registered_in_main
+from lottery_ticket.experiment._user_code import registered_elsewhere
 from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunRecord, Store
 
@@ -25,9 +25,7 @@ __all__ = ["Observer", "RunOutcome", "finished_cells", "run_plan"]
 
 _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 0.5  # how often to look whether another process has finished a cell
-_MAX_CRASHES = (
-    2  # workers may die of memory or a stray kill; a cell that kills them twice has failed
-)
+_MAX_CRASHES = 2  # a cell whose worker died so often while it ran alone has failed
 
 
 class Observer:
@@ -87,10 +85,17 @@ def run_plan(
     store.open_for_writing()
     store.save_run(_run_record(plan))
     with _stop_file() as stop_file:
-        context = replace(context, stop_file=stop_file, registered=registered_in_main())
+        context = replace(
+            context, stop_file=stop_file, registered=registered_elsewhere(context.imports)
+        )
         scheduler = _Scheduler(plan, store, context, jobs, observer or Observer())
         with _interrupts(stop_file):
-            outcome = scheduler.run()
+            try:
+                outcome = scheduler.run()
+            except BaseException:
+                stop_file.touch()  # the workers checkpoint and come home
+                raise
+    store.save_run(_run_record(plan))  # in case it was removed meanwhile
     store.cells()  # bring the index up to date
     return outcome
 
@@ -121,6 +126,7 @@ class _Scheduler:
         self.running: dict[Future[Outcome], Cell] = {}
         self.retry_at: dict[str, float] = {}
         self.crashes: dict[str, int] = {}
+        self.suspects: set[str] = set()  # ran when a worker died; each is tried again alone
         self.num_made = 0
         self.damaged = self._damaged()
 
@@ -139,7 +145,7 @@ class _Scheduler:
             len(self.contents) - self.num_made,
             dict(self.failures),
             len(self.blocked),
-            self._stopping,
+            self._stopping and bool(self.waiting),
             time.monotonic() - started,
         )
 
@@ -184,10 +190,18 @@ class _Scheduler:
 
     def _discard(self, name: str) -> None:
         claim = self.store.claim(name)
-        if claim is not None:  # else someone is making it anew already
+        if claim is None:
+            return  # someone is making it anew already
+        if not (name in self.damaged and self._is_whole(name)):  # made anew meanwhile
             self.store.discard(name)
-            claim.release()
-            self.damaged.discard(name)
+        self.damaged.discard(name)
+        claim.release()
+
+    def _is_whole(self, name: str) -> bool:
+        try:
+            return self.store.check(name) is not None
+        except StoreError:
+            return False
 
     def _not_kept(self, name: str) -> list[str]:
         return self.store.execution(name).get("not_kept", [])
@@ -200,8 +214,10 @@ class _Scheduler:
 
     def _submit(self, workers: "_Workers") -> None:
         for name, cell in list(self.waiting.items()):
-            if len(self.running) >= self.jobs or self._stopping:
+            if len(self.running) >= (1 if self.suspects else self.jobs) or self._stopping:
                 return
+            if self.suspects and name not in self.suspects:
+                continue
             if any(p in self.failures or p in self.blocked for p in cell.parents.values()):
                 self.blocked.add(name)
                 del self.waiting[name]
@@ -213,7 +229,12 @@ class _Scheduler:
                     continue
                 del self.waiting[name]
                 self.observer.started(cell)
-                self.running[workers.submit(cell, self._contents_of(cell))] = cell
+                try:
+                    self.running[workers.submit(cell, self._contents_of(cell))] = cell
+                except BrokenProcessPool:  # a worker died while it was idle
+                    self.waiting = {name: cell, **self.waiting}
+                    self._recover(workers)
+                    return
 
     def _collect(self, workers: "_Workers") -> None:
         if not self.running:
@@ -221,14 +242,13 @@ class _Scheduler:
             return
         done, _ = wait(self.running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
-            cell = self.running.pop(future)
-            try:
-                self._take(cell, future.result())
-            except BrokenProcessPool:
-                self._crashed(cell)
-                workers.restart()
+            if isinstance(future.exception(), BrokenProcessPool):
+                self._recover(workers)
+                return
+            self._take(self.running.pop(future), future.result())
 
     def _take(self, cell: Cell, outcome: Outcome) -> None:
+        self.suspects.discard(cell.name)
         if outcome.status in ("made", "found"):
             assert outcome.content is not None
             self.contents[cell.name] = outcome.content
@@ -240,14 +260,24 @@ class _Scheduler:
             self.retry_at[cell.name] = time.monotonic() + _RETRY_SECONDS
         self.observer.ended(cell, outcome)
 
-    def _crashed(self, cell: Cell) -> None:
-        self.crashes[cell.name] = self.crashes.get(cell.name, 0) + 1
-        if self.crashes[cell.name] >= _MAX_CRASHES:
-            message = "its worker process died twice (out of memory?)"
-            self._take(cell, Outcome(cell.name, "failed", message=message))
-        else:
-            self.observer.note(f"{_place(cell)}: its worker process died; continuing it")
-            self._take(cell, Outcome(cell.name, "stopped"))
+    def _recover(self, workers: "_Workers") -> None:
+        """A worker died, and its pool with it: start another, and try what ran again, one by one,
+        so that a cell that kills its worker takes no other with it."""
+        workers.restart()  # waits: every future of the old pool has ended after it
+        ended, self.running = self.running, {}
+        is_alone = len(ended) == 1
+        for future, cell in ended.items():
+            if not isinstance(future.exception(), BrokenProcessPool):
+                self._take(cell, future.result())
+                continue
+            self.crashes[cell.name] = self.crashes.get(cell.name, 0) + is_alone
+            if self.crashes[cell.name] >= _MAX_CRASHES:
+                message = "its worker process died twice (out of memory?)"
+                self._take(cell, Outcome(cell.name, "failed", message=message))
+            else:
+                self.observer.note(f"{_place(cell)}: its worker process died; continuing it")
+                self._take(cell, Outcome(cell.name, "stopped"))
+                self.suspects.add(cell.name)
 
 
 @dataclass

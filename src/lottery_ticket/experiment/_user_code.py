@@ -11,7 +11,7 @@ from lottery_ticket.data import DATASETS
 from lottery_ticket.errors import UsageError
 from lottery_ticket.models import MODELS
 
-__all__ = ["adopt", "import_user_code", "registered_in_main"]
+__all__ = ["adopt", "import_user_code", "registered_elsewhere"]
 
 _REGISTRIES = {"data": DATASETS, "model": MODELS}
 
@@ -32,7 +32,7 @@ def import_user_code(modules: Iterable[str]) -> None:
                 importlib.import_module(module)
         except UsageError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             kind = type(error).__name__
             raise UsageError(f"--import {module}: {kind}: {error}") from error
 
@@ -50,13 +50,18 @@ def _import_file(path: Path) -> None:
     spec.loader.exec_module(module)
 
 
-def registered_in_main() -> dict[str, dict[str, Any]]:
-    """What was registered in a script or notebook, to be sent to the workers by value."""
+def registered_elsewhere(imports: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What the caller's own code registered (a script, a notebook, modules it imported).
+
+    It is sent to the workers: by reference where they can import it, else by value. What `imports`
+    registers is left out, since the workers import those themselves.
+    """
+    own = {Path(module).stem if module.endswith(".py") else module for module in imports}
     return {
         kind: {
             name: value
             for name, value in registry.user_entries().items()
-            if getattr(value, "__module__", None) == "__main__"
+            if getattr(value, "__module__", "").split(".")[0] not in own
         }
         for kind, registry in _REGISTRIES.items()
     }

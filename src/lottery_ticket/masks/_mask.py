@@ -198,10 +198,10 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 def _read_plain(path: Path) -> dict[str, torch.Tensor]:
     try:
         masks = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except pickle.UnpicklingError:
         raise DataError(
-            f"{path}: refused, since loading it would execute code ({str(error).splitlines()[0]}); "
-            "a mask file holds plain bool tensors by parameter name"
+            f"{path}: refused, since loading it would execute code; a mask file holds plain bool "
+            "tensors by parameter name (torch.save of a dict)"
         ) from None
     except Exception as error:  # torch.load says "damaged" with any type, AssertionError too
         raise DataError(f"{path}: not a readable mask file ({error}); save it again") from None

@@ -197,7 +197,7 @@ class PruneSpec(_Record):
     scope: Annotated[str, _one_of("scope", SCOPES)] = "global"
     rate: Fraction | None = None
     rates: dict[str, Fraction] = {}
-    levels: Annotated[int, Field(gt=0)] | None = None
+    levels: Annotated[int, Field(gt=0, le=1000)] | None = None
     densities: Annotated[tuple[Fraction, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
@@ -223,7 +223,7 @@ class ArmSpec(_Record):
     """One arm; in YAML its name alone, or `{reinit: {draws: 3}}`."""
 
     name: Annotated[str, _one_of("arm", ARMS)]
-    draws: int = Field(1, gt=0)
+    draws: int = Field(1, gt=0, le=1000)
 
     @model_validator(mode="before")
     @classmethod
@@ -258,7 +258,7 @@ class Spec(_Record):
     prune: PruneSpec
     rewind: DurationText = "0it"
     arms: Annotated[tuple[ArmSpec, ...], Field(strict=False)] = (ArmSpec(name="ticket", draws=1),)
-    replicates: int = Field(1, gt=0)
+    replicates: int = Field(1, gt=0, le=10_000)
     seed: int = Field(0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
@@ -272,8 +272,6 @@ class Spec(_Record):
             raise ValueError(
                 f"rewind: got {self.rewind!r}; this version rewinds to the initial weights, '0it'"
             )
-        if self.prune.densities and self.prune.criterion == "random" and "random" in names:
-            raise ValueError("arm 'random' is the ticket arm again when criterion is 'random'")
         return self
 
 

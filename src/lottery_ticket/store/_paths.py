@@ -12,6 +12,7 @@ STORE/index.sqlite                   a cache of the records; may be deleted at a
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,10 @@ EXECUTION = "execution.json"
 def default_store_path() -> Path:
     """`$LOTTERY_STORE`, else `./lottery_runs`."""
     return Path(os.environ.get("LOTTERY_STORE") or "lottery_runs")
+
+
+_CELL = re.compile("[0-9a-f]{64}")
+_WORK = re.compile("(discarded-)?[0-9a-f]{64}(-[0-9]+)?")
 
 
 class Paths:
@@ -42,11 +47,17 @@ class Paths:
         return self.cells / name[:2] / name
 
     def cell_folders(self) -> "Iterator[os.DirEntry[str]]":
-        """The folders of all finished cells; stray files (a `.DS_Store`) are passed over."""
+        """The folders of all finished cells; whatever else lies there is passed over."""
         if self.cells.exists():
             for shard in os.scandir(self.cells):
                 if shard.is_dir():
-                    yield from (entry for entry in os.scandir(shard.path) if entry.is_dir())
+                    entries = os.scandir(shard.path)
+                    yield from (entry for entry in entries if _CELL.fullmatch(entry.name))
+
+    def work_names(self) -> set[str]:
+        """The names of the cells in progress, and of what a clean-up left when it was killed."""
+        found = (path.name for path in self.all_work.glob("*") if path.is_dir())
+        return {name for name in found if _WORK.fullmatch(name)}
 
     def work(self, name: str) -> Path:
         """The folder of a cell in progress."""

@@ -58,18 +58,32 @@ class Store:
         try:
             found = json.loads(self._paths.format.read_text())
         except FileNotFoundError:
+            self._check_empty()
             return
         except (OSError, ValueError) as error:
             raise StoreError(f"{self._paths.format}: cannot be read ({error})") from None
         if found != _FORMAT:
             raise StoreError(f"{self.root}: holds {found}, this version reads {_FORMAT}")
 
+    def _check_empty(self) -> None:
+        """A folder of other files is no store: nothing of theirs is ever read or removed."""
+        if not self.root.exists():
+            return
+        with store_errors(self.root):
+            others = sorted(p.name for p in self.root.iterdir() if not p.name.startswith("."))
+        if others:
+            raise StoreError(
+                f"{self.root}: not a store: it holds {others[0]!r} but no format.json; "
+                "choose an empty or new folder with --store or LOTTERY_STORE"
+            )
+
     def open_for_writing(self) -> None:
         """Make the folder and see that it can be written, before any work starts."""
         with store_errors(self.root):
-            for folder in (self._paths.cells, self._paths.all_work, self._paths.runs):
-                folder.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
             write_file(self._paths.format, json_bytes(_FORMAT))
+            for folder in (self._paths.cells, self._paths.all_work, self._paths.runs):
+                folder.mkdir(exist_ok=True)
 
     # cells
 
@@ -200,6 +214,8 @@ class Store:
         ids = sorted(started)
         if not ids:
             raise UsageError(f"{self.root}: no runs here; start one with `lottery run quickstart`")
+        if not reference:
+            raise UsageError(f"RUN is an id, a unique prefix of one, or 'last'; here: {ids}")
         if reference == "last":
             return self._read_run(max(ids, key=lambda run_id: started[run_id]))
         matches = [reference] if reference in ids else [i for i in ids if i.startswith(reference)]
@@ -221,6 +237,8 @@ class Store:
 
     def remove_run(self, run: RunRecord, *, dry_run: bool = False) -> Freed:
         """Remove a run and those of its cells that no other run has."""
+        if not dry_run:
+            self._check_idle(run)
         others = [other for other in self.runs() if other.id != run.id]
         freed = self._remove(run.cells() - self._referenced(others), dry_run)
         if not dry_run:
@@ -228,16 +246,20 @@ class Store:
                 self._paths.run(run.id).unlink()
         return freed
 
+    def _check_idle(self, run: RunRecord) -> None:
+        for name in run.cells() & self._paths.work_names():
+            with self._idle(name, dry_run=False) as is_idle:
+                if not is_idle:
+                    raise UsageError(f"{run.id} is being run; stop it first")
+
     def collect_garbage(self, *, dry_run: bool = False) -> Freed:
         """Remove cells, and work in progress, that belong to no run."""
-        referenced = self._referenced(self.runs())
-        return self._remove((self.cell_names() | self._work_names()) - referenced, dry_run)
+        # cells first: one that is made meanwhile belongs to a run that was saved before
+        found = self.cell_names() | self._paths.work_names()
+        return self._remove(found - self._referenced(self.runs()), dry_run)
 
     def _referenced(self, runs: Iterable[RunRecord]) -> set[str]:
         return set().union(*(run.cells() for run in runs))
-
-    def _work_names(self) -> set[str]:
-        return {path.name for path in self._paths.all_work.glob("*") if path.is_dir()}
 
     def _remove(self, names: set[str], dry_run: bool) -> Freed:
         num_cells = num_bytes = 0
@@ -260,7 +282,13 @@ class Store:
         if dry_run and not had_work:  # a read-only store can be asked, too
             yield True
             return
-        claim = self.claim(name)
+        try:
+            claim = self.claim(name)
+        except StoreError:
+            if had_work:
+                raise
+            yield True  # no room for a claim on a full disk, and nobody works on it
+            return
         try:
             yield claim is not None
         finally:
