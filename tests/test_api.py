@@ -9,7 +9,6 @@ import pytest
 
 import lottery_ticket
 from lottery_ticket.errors import LotteryError, UsageError
-from lottery_ticket.experiment import Observer
 from lottery_ticket.spec import canonical, load_spec
 from lottery_ticket.store import TABLE_COLUMNS
 
@@ -61,18 +60,13 @@ def test_the_store_of_the_environment(monkeypatch, result):
     assert again.outcome.num_found == 5
 
 
-def test_an_observer_is_told(tmp_path):
-    class Told(Observer):
-        def __init__(self) -> None:
-            self.ends: list[str] = []
-
-        def ended(self, cell, outcome) -> None:
-            self.ends.append(outcome.status)
-
-    told = Told()
+@pytest.mark.parametrize("progress", [True, False])
+def test_progress_is_shown_on_standard_error(tmp_path, capfd, progress):
     more = [*TINY, "arms=[ticket]"]
-    lottery_ticket.run("quickstart", overrides=more, store=tmp_path, jobs=1, observer=told)
-    assert told.ends == ["made"] * 3
+    lottery_ticket.run("quickstart", overrides=more, store=tmp_path, jobs=1, progress=progress)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert ("quickstart-" in said.err) == progress
 
 
 @pytest.mark.parametrize(
@@ -136,6 +130,6 @@ def test_a_plain_script_without_a_guard_brings_its_own_model_to_the_workers(tmp_
     done = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, env=environment
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     assert done.stdout == "once\n4 5 296\n"
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["script.py", "store"]

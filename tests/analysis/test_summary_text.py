@@ -13,7 +13,8 @@ from lottery_ticket.analysis import (
 def render(rows, column="test_accuracy"):
     """Rows of (arm, level, replicate, density, kept, value)."""
     names = ("arm", "level", "replicate", "density", "num_kept", column)
-    table = as_table([dict(zip(names, row, strict=True)) for row in rows])
+    named = [dict(zip(names, row, strict=True)) for row in rows]
+    table = as_table([{**row, "sparsity": 1 - (row["density"] or 0)} for row in named])
     return summary(table), metric_of(table)
 
 
@@ -29,11 +30,14 @@ ACCURACY_ROWS = [
 def test_accuracies_are_points_with_spread_and_n():
     assert summary_text(*render(ACCURACY_ROWS)) == [
         [
-            *("level", "density", "kept", "ticket (%)", "reinit (%)"),
+            *("level", "density", "sparsity", "kept", "ticket (%)", "reinit (%)"),
             *("ticket − dense (points)", "ticket − reinit (points)"),
         ],
-        ["0", "100.00 %", "266,200", "98.10 ± 0.14 (2)", "–", "0.00", "–"],
-        ["10", "10.74 %", "28,582", "98.22 ± 0.14 (2)", "98.47 (1)", "+0.12", "−0.35 (1)"],
+        ["0", "100.00 %", "0.00 %", "266,200", "98.10 ± 0.14 (2)", "–", "0.00", "–"],
+        [
+            *("10", "10.74 %", "89.26 %", "28,582", "98.22 ± 0.14 (2)", "98.47 (1)"),
+            *("+0.12", "−0.35 (1)"),
+        ],
     ]
 
 
@@ -45,8 +49,8 @@ def test_losses_have_four_significant_digits():
         ("ticket", 2, 0, 0.25, 25, 0.0000123456),
     ]
     header, *body = summary_text(*render(rows, "test_loss"))
-    assert header == ["level", "density", "kept", "ticket", "ticket − dense"]
-    assert [line[3:] for line in body] == [
+    assert header == ["level", "density", "sparsity", "kept", "ticket", "ticket − dense"]
+    assert [line[4:] for line in body] == [
         ["0.07133 ± 0.00014 (2)", "0.00000"],
         ["2.346 (1)", "+2.274"],
         ["1.235e−05 (1)", "−7.122e−02"],
@@ -55,21 +59,21 @@ def test_losses_have_four_significant_digits():
 
 def test_missing_sizes_are_dashes():
     line = summary_text(*render([("ticket", 0, 0, None, None, 0.5)]))[1]
-    assert line == ["0", "–", "–", "50.00 (1)", "0.00"]
+    assert line == ["0", "–", "100.00 %", "–", "50.00 (1)", "0.00"]
 
 
 def test_markdown_is_a_github_table():
     rows = [("ticket", 0, 0, 1.0, 1000, 0.5), ("ticket", 1, 0, 0.8, 800, 0.4975)]
     assert summary_markdown(*render(rows)) == (
-        "| level | density | kept | ticket (%) | ticket − dense (points) |\n"
-        "| ---: | ---: | ---: | ---: | ---: |\n"
-        "| 0 | 100.00 % | 1,000 | 50.00 (1) | 0.00 |\n"
-        "| 1 | 80.00 % | 800 | 49.75 (1) | −0.25 |\n"
+        "| level | density | sparsity | kept | ticket (%) | ticket − dense (points) |\n"
+        "| ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| 0 | 100.00 % | 0.00 % | 1,000 | 50.00 (1) | 0.00 |\n"
+        "| 1 | 80.00 % | 20.00 % | 800 | 49.75 (1) | −0.25 |\n"
     )
 
 
 def test_text_of_an_empty_summary_is_its_header():
-    assert summary_text(*render([])) == [["level", "density", "kept"]]
+    assert summary_text(*render([])) == [["level", "density", "sparsity", "kept"]]
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,13 @@ WRONG = {
         {"x": X, "y": Y, "x_test": X, "y_test": Y / 2},
         "integers in one split and floats in another",
     ),
-    "one example": ({"x": X[:1], "y": Y[:1]}, "one example cannot make a train and a test split"),
+    "one class": ({"x": X, "y": np.zeros_like(Y)}, "at least two classes"),
+    "absurd classes": ({"x": X, "y": np.full_like(Y, 2_000_000_000)}, "no more than examples"),
+    "nothing in an example": ({"x": X.reshape(len(X), -1)[:, :0], "y": Y}, "nothing in it"),
+    "one example": (
+        {"x": X[:1], "y": Y[:1] / 2},
+        "one example cannot make a train and a test split",
+    ),
 }
 REMEDIES = (
     "Write it with numpy.savez",

@@ -221,7 +221,7 @@ def test_a_diverging_cell_ends_alone_and_keeps_its_history(tmp_path, tiny):
         ({"model": {"name": "LeNet5", "hidden": None}}, ["LeNet5", "digits", "(64,)"]),
         ({"train": {"loss": "mse"}}, ["mse", "cross_entropy"]),
         ({"train": {"augment": "pad_crop_flip"}}, ["images", "(64,)"]),
-        ({"model": {"num_classes": 3}}, ["(3,)", "(10,)"]),
+        ({"model": {"num_classes": 3}}, ["(2, 3)", "(2, 10)"]),
         ({"prune": {"rate": 0.6, "levels": 12}}, ["level 9", "keep nothing", "1,580"]),
         ({"prune": {"rate": 0.0001, "levels": 1}}, ["level 1", "prune nothing"]),
         ({"prune": {"scope": "layerwise", "rates": {"fc9": 0.1}}}, ["fc9", "fc"]),

@@ -1,14 +1,18 @@
 """Nothing finished is ever lost: kills, parallel runs, other numbers of jobs — the same bytes."""
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from tiny_runs import digests, run_in
+
+from lottery_ticket.experiment import Observer
 
 SCRIPT = """
 import json, sys
@@ -22,12 +26,17 @@ lottery_ticket.run(spec, store=store, jobs=jobs, threads=1)
 
 
 def start(spec, store: Path, jobs: int = 1) -> subprocess.Popen:
+    """A run in a process of its own, once its imports are done."""
+    process = launch(spec, store, jobs)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def launch(spec, store: Path, jobs: int = 1) -> subprocess.Popen:
     values = spec.model_dump_json(exclude_unset=True)
     command = [sys.executable, "-c", SCRIPT, values, str(store), str(jobs)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
-    assert process.stdout is not None
-    process.stdout.readline()  # imports are done
-    return process
+    return subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
 
 
 def kill_at_random_moments(spec, folder: Path, jobs: int, times: int, within: float) -> int:
@@ -96,16 +105,46 @@ def test_two_jobs_give_the_bytes_of_one(tmp_path, tiny):
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
-def test_two_runs_on_one_store_share_the_work(tmp_path, longer):
-    run_in(tmp_path / "alone", longer)
-    both = [start(longer, tmp_path / "shared", jobs=1) for _ in range(2)]
+def test_two_runs_on_one_store_share_the_work(tmp_path, tiny):
+    spec = tiny(train={"duration": "20ep"}, replicates=4)
+    run_in(tmp_path / "alone", spec)
+    both = [launch(spec, tmp_path / "shared") for _ in range(2)]
     for process in both:
         process.communicate()
         assert process.returncode == 0
     assert digests(tmp_path / "shared") == digests(tmp_path / "alone")
-    # each cell's folder was made by one process, and each process made some
-    hosts = {
-        path.read_text().split('"process": ')[1].split(",")[0].split("\n")[0]
-        for path in (tmp_path / "shared" / "cells").rglob("execution.json")
-    }
-    assert len(hosts) == 2
+    records = (tmp_path / "shared" / "cells").rglob("execution.json")
+    makers = [json.loads(path.read_text())["process"] for path in records]
+    assert set(makers) == {process.pid for process in both}  # each made some
+
+
+def test_a_worker_that_dies_takes_nothing_with_it(tmp_path, tiny):
+    spec = tiny(train={"duration": "40ep"}, prune={"levels": 1})
+    run_in(tmp_path / "undisturbed", spec, threads=1)
+    victim = Killer()
+    _, outcome = run_in(tmp_path / "killed", spec, jobs=2, threads=1, observer=victim)
+    assert victim.num_killed == 1
+    assert outcome.is_complete
+    assert digests(tmp_path / "killed") == digests(tmp_path / "undisturbed")
+
+
+class Killer(Observer):
+    """Kills a worker process as soon as one is at work."""
+
+    def __init__(self) -> None:
+        self.num_killed = 0
+
+    def begin(self, plan, finished, store) -> None:
+        threading.Thread(target=self._watch, args=(store.root,), daemon=True).start()
+
+    def _watch(self, store: Path) -> None:
+        while not list(store.glob("work/*/progress.json")):
+            threading.Event().wait(0.01)
+        children = subprocess.run(
+            ["ps", "-ww", "--ppid", str(os.getpid()), "-o", "pid=", "-o", "args="],
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()
+        workers = [line.split()[0] for line in children if "LokyProcess" in line]
+        os.kill(int(workers[0]), signal.SIGKILL)
+        self.num_killed += 1

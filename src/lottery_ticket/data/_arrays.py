@@ -99,7 +99,7 @@ def _split(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> Split:
 
 def _floats(path: Path, part: str, array: np.ndarray) -> torch.Tensor:
     if array.size == 0:
-        raise damaged(path, f"the {part} split has shape {array.shape}: nothing in it")
+        raise damaged(path, f"{part} has shape {array.shape}: nothing in it", SPLIT_REMEDY)
     with np.errstate(over="ignore"):  # what is too large for float32 is refused below
         floats = array.astype(np.float32)
     if array.dtype == np.uint8:
