@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import TracebackType
 
 from rich.console import Console
@@ -29,7 +30,9 @@ def observer(*, is_quiet: bool = False) -> "SilentObserver":
     if is_quiet:
         return SilentObserver()
     console = Console(stderr=True)
-    if console.is_terminal or console.is_jupyter:
+    # in a notebook, rich draws bars with ipywidgets
+    can_draw = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
+    if can_draw:
         return BarObserver(console)
     return LogObserver(lambda line: print(line, file=sys.stderr, flush=True))
 
