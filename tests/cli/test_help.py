@@ -6,7 +6,19 @@ import typer.main
 from lottery_ticket.cli import app
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-NAMES = ["run", "plan", "presets", "list", "table", "plot", "verify", "rm", "gc", "doctor"]
+NAMES = [
+    "run",
+    "plan",
+    "presets",
+    "models",
+    "list",
+    "table",
+    "plot",
+    "verify",
+    "rm",
+    "gc",
+    "doctor",
+]
 
 
 def test_the_commands():

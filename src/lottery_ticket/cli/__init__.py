@@ -10,6 +10,7 @@ from lottery_ticket import __version__
 from lottery_ticket.cli._doctor import doctor
 from lottery_ticket.cli._gc import gc
 from lottery_ticket.cli._list import list_runs
+from lottery_ticket.cli._models import models
 from lottery_ticket.cli._plan import plan
 from lottery_ticket.cli._plot import plot
 from lottery_ticket.cli._presets import presets
@@ -51,6 +52,7 @@ def _lottery(
 app.command("run")(run)
 app.command("plan")(plan)
 app.command("presets")(presets)
+app.command("models")(models)
 app.command("list")(list_runs)
 app.command("table")(table)
 app.command("plot")(plot)

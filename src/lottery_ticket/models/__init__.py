@@ -1,14 +1,32 @@
 """Architectures and their initial weights, by name."""
 
-from lottery_ticket.models import _conv as _conv
-from lottery_ticket.models import _lenet as _lenet
+from lottery_ticket.models._cifar_resnet import ResNet20 as ResNet20
+from lottery_ticket.models._cifar_resnet import ResNet32 as ResNet32
+from lottery_ticket.models._cifar_resnet import ResNet44 as ResNet44
+from lottery_ticket.models._cifar_resnet import ResNet56 as ResNet56
+from lottery_ticket.models._cifar_resnet import ResNet110 as ResNet110
 from lottery_ticket.models._conv import Conv2 as Conv2
 from lottery_ticket.models._conv import Conv4 as Conv4
 from lottery_ticket.models._conv import Conv6 as Conv6
+from lottery_ticket.models._forms import FORMS as FORMS
+from lottery_ticket.models._forms import ModelForm as ModelForm
+from lottery_ticket.models._forms import model_label as model_label
+from lottery_ticket.models._forms import options_text as options_text
+from lottery_ticket.models._init import INITIALIZERS as INITIALIZERS
+from lottery_ticket.models._init import initialize_ as initialize_
 from lottery_ticket.models._lenet import MLP as MLP
 from lottery_ticket.models._lenet import LeNet5 as LeNet5
 from lottery_ticket.models._lenet import LeNet300 as LeNet300
 from lottery_ticket.models._registry import MODELS as MODELS
 from lottery_ticket.models._registry import build as build
 from lottery_ticket.models._registry import model_options as model_options
+from lottery_ticket.models._registry import outline as outline
 from lottery_ticket.models._registry import register_model as register_model
+from lottery_ticket.models._resnet import ResNet18 as ResNet18
+from lottery_ticket.models._resnet import ResNet34 as ResNet34
+from lottery_ticket.models._resnet import ResNet50 as ResNet50
+from lottery_ticket.models._resnet import ResNet101 as ResNet101
+from lottery_ticket.models._vgg import VGG11 as VGG11
+from lottery_ticket.models._vgg import VGG13 as VGG13
+from lottery_ticket.models._vgg import VGG16 as VGG16
+from lottery_ticket.models._vgg import VGG19 as VGG19

@@ -1,41 +1,57 @@
 """Conv-2, Conv-4 and Conv-6: scaled-down VGGs for 32×32 images, in two forms."""
 
+from typing import ClassVar, Self
+
 import torch
 from torch import nn
 
-from lottery_ticket.errors import UsageError
+from lottery_ticket.models._arguments import check_choice, check_counts
 from lottery_ticket.models._registry import MODELS
 
 __all__ = ["Conv2", "Conv4", "Conv6"]
+
+_FORMS = {"compact": "one linear layer", "paper": "fc 256-256"}
 
 
 class _Conv(nn.Module):
     """Pairs of 3×3 convolutions, each pair halving the side, then a classifier."""
 
-    def __init__(self, widths: tuple[int, ...], num_classes: int, form: str) -> None:
+    _widths: ClassVar[tuple[int, ...]]
+
+    def __init__(self, num_classes: int = 10, form: str = "compact") -> None:
         super().__init__()
+        check_counts(type(self).__name__, num_classes=num_classes)
+        check_choice(type(self).__name__, "form", form, _FORMS)
         layers: list[nn.Module] = []
         channels = 3
-        for width in widths:
+        for width in self._widths:
             layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
             channels = width
         self.features = nn.Sequential(*layers)
-        num_features = channels * (32 // 2 ** len(widths)) ** 2
-        self.classifier = _classifier(num_features, num_classes, form)
+        num_features = channels * (32 // 2 ** len(self._widths)) ** 2
+        self.classifier = _CLASSIFIERS[form](num_features, num_classes)
+
+    @classmethod
+    def paper(cls, num_classes: int = 10) -> Self:
+        """The form of Frankle & Carbin 2019: the same as `form="paper"`.
+
+        >>> sum(p.numel() for p in Conv4.paper().parameters())
+        2425930
+        """
+        return cls(num_classes, form="paper")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 3, 32, 32) → logits (B, num_classes)."""
         return self.classifier(self.features(x).flatten(1))
 
 
-def _classifier(num_features: int, num_classes: int, form: str) -> nn.Module:
-    if form == "compact":
-        return nn.Linear(num_features, num_classes)
-    if form == "paper":
-        hidden = [nn.Linear(num_features, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()]
-        return nn.Sequential(*hidden, nn.Linear(256, num_classes))
-    raise UsageError(f"form {form!r}; valid: compact (one linear layer), paper (fc 256-256)")
+def _paper_classifier(num_features: int, num_classes: int) -> nn.Sequential:
+    hidden = [nn.Linear(num_features, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()]
+    return nn.Sequential(*hidden, nn.Linear(256, num_classes))
+
+
+_CLASSIFIERS = {"compact": nn.Linear, "paper": _paper_classifier}
 
 
 @MODELS.register("Conv2")
@@ -44,13 +60,16 @@ class Conv2(_Conv):
 
     Args:
         num_classes: width of the output.
-        form: `"compact"` (one linear layer) or `"paper"` (fc 256-256).
+        form: `"compact"` (one linear layer) or `"paper"` (fc 256-256, also `Conv2.paper()`).
 
-    Source: Frankle & Carbin 2019, figure 2; initial weights are PyTorch's default.
+    >>> sum(p.numel() for p in Conv2(num_classes=10).parameters())
+    202570
+
+    Source: Frankle & Carbin 2019, figure 2; initial weights are PyTorch's default, theirs are
+    `init="glorot_normal"`.
     """
 
-    def __init__(self, num_classes: int = 10, form: str = "compact") -> None:
-        super().__init__((64,), num_classes, form)
+    _widths = (64,)
 
 
 @MODELS.register("Conv4")
@@ -61,8 +80,7 @@ class Conv4(_Conv):
     Args and source: as `Conv2`.
     """
 
-    def __init__(self, num_classes: int = 10, form: str = "compact") -> None:
-        super().__init__((64, 128), num_classes, form)
+    _widths = (64, 128)
 
 
 @MODELS.register("Conv6")
@@ -73,5 +91,4 @@ class Conv6(_Conv):
     Args and source: as `Conv2`.
     """
 
-    def __init__(self, num_classes: int = 10, form: str = "compact") -> None:
-        super().__init__((64, 128, 256), num_classes, form)
+    _widths = (64, 128, 256)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.models._arguments import check_counts, check_widths
 from lottery_ticket.models._registry import MODELS
 
 __all__ = ["MLP", "LeNet5", "LeNet300"]
@@ -25,13 +26,16 @@ class LeNet300(nn.Module):
     >>> sum(p.numel() for p in LeNet300().parameters())
     266610
 
-    Source: LeCun et al. 1998; initial weights are PyTorch's default.
+    Source: LeCun et al. 1998, sizes as in Frankle & Carbin 2019; initial weights are PyTorch's
+    default, theirs are `init="glorot_normal"`.
     """
 
     def __init__(
         self, input_size: int = 784, num_classes: int = 10, hidden: Sequence[int] = (300, 100)
     ) -> None:
         super().__init__()
+        check_counts("LeNet300", input_size=input_size, num_classes=num_classes)
+        check_widths("LeNet300", "hidden", hidden)
         if len(hidden) != 2:
             raise UsageError(f"LeNet300: hidden takes two widths, got {list(hidden)}")
         self.fc1 = nn.Linear(input_size, hidden[0])
@@ -68,6 +72,8 @@ class MLP(nn.Sequential):
         hidden: Sequence[int] = (100, 100),
         activation: str = "relu",
     ) -> None:
+        check_counts("MLP", input_size=input_size, num_classes=num_classes)
+        check_widths("MLP", "hidden", hidden)
         if activation not in _ACTIVATIONS:
             raise UsageError(f"MLP: activation {activation!r}; valid: {', '.join(_ACTIVATIONS)}")
         layers: list[nn.Module] = [nn.Flatten()]
@@ -89,6 +95,7 @@ class LeNet5(nn.Module):
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
+        check_counts("LeNet5", num_classes=num_classes)
         self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
         self.conv2 = nn.Conv2d(6, 16, 5)
         self.fc1 = nn.Linear(400, 120)

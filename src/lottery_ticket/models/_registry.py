@@ -1,21 +1,25 @@
 """The table of models, and the one way to build one under a seed."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
 
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.models._init import initialize_, known_init
 from lottery_ticket.registry import Registry
 
-__all__ = ["MODELS", "build", "model_options", "register_model"]
+__all__ = ["MODELS", "build", "model_options", "outline", "register_model"]
 
 ModelFactory = Callable[..., nn.Module]
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 MODELS: Registry[ModelFactory] = Registry("model")
+
+# annotated as text alone: a spec leaves it out, and has no second way (null) to say so
+_INIT = inspect.Parameter("init", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=str)
 
 
 def register_model(name: str) -> Callable[[ModelFactory], ModelFactory]:
@@ -29,8 +33,16 @@ def register_model(name: str) -> Callable[[ModelFactory], ModelFactory]:
 
 
 def model_options(name: str) -> dict[str, inspect.Parameter]:
-    """The keyword options a model takes, with their defaults."""
-    return dict(inspect.signature(MODELS[name]).parameters)
+    """The keyword options a model takes, with their defaults.
+
+    Every model takes `init`, the name of an initialiser; one with an `init` of its own, or one that
+    takes any option, gets it as it is.
+
+    >>> list(model_options("Conv4"))
+    ['num_classes', 'form', 'init']
+    """
+    own = dict(inspect.signature(MODELS[name]).parameters)
+    return own if "init" in own or _takes_any(own) else {**own, "init": _INIT}
 
 
 def build(name: str, seed: int, **options: object) -> nn.Module:
@@ -38,18 +50,59 @@ def build(name: str, seed: int, **options: object) -> nn.Module:
 
     The caller's random state is left as it was.
 
+    Args:
+        name: a registered model's name.
+        seed: of the generator that all its random numbers come from.
+        options: the model's own, and `init`: a name in `INITIALIZERS`, by which the weights of its
+            convolutions and linear layers are drawn after it is built (see `initialize_`). Without
+            it, they are as the model makes them.
+
     Raises:
         UsageError: a name or option that does not exist, or an option the model refuses.
+
+    >>> bool(build("LeNet5", 0, init="glorot_normal").conv1.bias.any())
+    False
     """
+    own, init = _split_options(name, options)
+    with torch.random.fork_rng(devices=[]):
+        # the CPU's generator alone: torch.manual_seed would reseed those of the devices too
+        torch.default_generator.manual_seed(seed)
+        model = MODELS[name](**own)
+        if init is not None:
+            initialize_(model, init)
+    return model
+
+
+def outline(name: str, **options: object) -> nn.Module:
+    """A model's shapes without its values (on the meta device), at once however large it is.
+
+    Args and errors: as `build`.
+
+    >>> sum(p.numel() for p in outline("VGG16").parameters())
+    138357544
+    """
+    own, _ = _split_options(name, options)
+    with torch.device("meta"):
+        return MODELS[name](**own)
+
+
+def _takes_any(own: Mapping[str, inspect.Parameter]) -> bool:
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values())
+
+
+def _split_options(
+    name: str, options: Mapping[str, object]
+) -> tuple[dict[str, object], str | None]:
+    """The options for the model itself, and the initialiser asked for (None: the model's own)."""
     known = model_options(name)
     for option in options:
-        if option not in known:
+        if option not in known and not _takes_any(known):
             raise UsageError(f"model {name!r} has no option {option!r}{nearest(option, known)}")
     for option, parameter in known.items():
         is_required = parameter.default is parameter.empty and parameter.kind not in _VARIADIC
         if is_required and option not in options:
             raise UsageError(f"model {name!r} wants a value for {option!r}")
-    with torch.random.fork_rng(devices=[]):
-        # the CPU's generator alone: torch.manual_seed would reseed those of the devices too
-        torch.default_generator.manual_seed(seed)
-        return MODELS[name](**options)
+    if known.get("init") is not _INIT:
+        return dict(options), None
+    own = {option: value for option, value in options.items() if option != "init"}
+    return own, None if options.get("init") is None else known_init(options["init"])
