@@ -81,6 +81,8 @@ def test_progress_is_shown_on_standard_error(tmp_path, capfd, progress):
         ({"keep": "al"}, "keep: unknown choice 'al'; did you mean 'all'"),
         ({"device": "tpu"}, "device 'tpu' is not available here"),
         ({"overrides": ["train.lr=fast"]}, "wanted a number"),
+        ({"overrides": ["train.eval_every=9ep"]}, "eval_every: got '9ep', wanted at most train.du"),
+        ({"overrides": ["train.eval_every=153it"]}, "wanted at most train.duration, '8ep' "),
         ({"spec": {"name": "x"}, "overrides": ["seed=1"]}, "overrides go with a preset or file"),
         ({"imports": ["no_such_module"]}, "--import no_such_module: ModuleNotFoundError"),
     ],

@@ -86,6 +86,21 @@ class Prepared:
     context: "Context"
     jobs: int
 
+    def run(self, *, progress: bool = True) -> RunResult:
+        """Make whatever is not in the store yet; what became of it is in the result's `outcome`.
+
+        Args:
+            progress: as in `run`.
+        """
+        from lottery_ticket.experiment import run_plan
+        from lottery_ticket.progress import observer
+
+        with observer(is_quiet=not progress) as watching:
+            outcome = run_plan(
+                self.plan, self.store, self.context, jobs=self.jobs, observer=watching
+            )
+        return RunResult(self.store, self.store.run(outcome.run_id), outcome)
+
 
 def prepare(
     spec: "Spec | Mapping[str, Any] | str | Path",
@@ -183,9 +198,6 @@ def run(
     >>> result = run("quickstart", overrides=["replicates=2"])  # doctest: +SKIP
     >>> result.summary  # doctest: +SKIP
     """
-    from lottery_ticket.experiment import run_plan
-    from lottery_ticket.progress import observer
-
     prepared = prepare(
         spec,
         overrides=overrides,
@@ -197,16 +209,15 @@ def run(
         keep=keep,
         imports=imports,
     )
-    with observer(is_quiet=not progress) as watching:
-        outcome = run_plan(
-            prepared.plan, prepared.store, prepared.context, jobs=prepared.jobs, observer=watching
-        )
+    result = prepared.run(progress=progress)
+    outcome = result.outcome
+    assert outcome is not None
     if outcome.failures:
         lines = [f"{len(outcome.failures)} cells failed; the others were finished, and are kept:"]
         raise LotteryError("\n".join([*lines, *outcome.failures.values()]))
     if outcome.is_stopped:
         raise KeyboardInterrupt("stopped; the same call continues")
-    return RunResult(prepared.store, prepared.store.run(outcome.run_id), outcome)
+    return result
 
 
 def load_run(reference: str = "last", *, store: str | Path | None = None) -> RunResult:

@@ -23,7 +23,8 @@ def test_columns_are_the_schema_in_order():
     assert (
         *("run", "arm", "level", "replicate", "draw", "density", "sparsity"),
         *("num_kept", "num_prunable", "test_accuracy", "test_loss", "val_accuracy", "val_loss"),
-        *("early_stop_step", "test_accuracy_at_early_stop", "num_steps", "train_seconds"),
+        *("early_stop_step", "is_still_falling"),
+        *("test_accuracy_at_early_stop", "num_steps", "train_seconds"),
         *("criterion", "scope", "precision", "device", "threads", "cell", "schema_version"),
     ) == tuple(TABLE_COLUMNS)
 
@@ -58,9 +59,11 @@ def test_types_hold_with_nulls_and_without_rows():
         assert tuple(table.columns) == tuple(TABLE_COLUMNS)
         assert table["early_stop_step"].dtype == "Int64"
         assert table["num_kept"].dtype == "Int64"
+        assert table["is_still_falling"].dtype == "boolean"
         assert table["test_accuracy"].dtype == "float64"
         assert table["cell"].dtype == "string"
     assert as_table([row])["early_stop_step"].isna().all()
+    assert as_table([row])["is_still_falling"].isna().all()
     assert list(as_table([row])["schema_version"]) == [SCHEMA_VERSION]
 
 

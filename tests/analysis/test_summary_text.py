@@ -4,6 +4,7 @@ from lottery_ticket.analysis import (
     as_table,
     format_percent,
     metric_of,
+    still_falling_note,
     summary,
     summary_markdown,
     summary_text,
@@ -74,6 +75,21 @@ def test_markdown_is_a_github_table():
 
 def test_text_of_an_empty_summary_is_its_header():
     assert summary_text(*render([])) == [["level", "density", "sparsity", "kept"]]
+
+
+@pytest.mark.parametrize(
+    ("flags", "note"),
+    [
+        ([], None),
+        ([None, None], None),
+        ([False, None, False], None),
+        ([True, False, None, True], "at the end of 2 of 3 trainings: their early_stop_step"),
+    ],
+)
+def test_trainings_that_were_still_falling_are_counted(flags, note):
+    rows = [{"arm": "ticket", "level": i, "is_still_falling": f} for i, f in enumerate(flags)]
+    found = still_falling_note(as_table(rows))
+    assert found is None if note is None else note in found
 
 
 @pytest.mark.parametrize(

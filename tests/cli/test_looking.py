@@ -43,7 +43,8 @@ def test_table_as_json(ready):
         assert list(row) == list(TABLE_COLUMNS)
         assert row["schema_version"] == SCHEMA_VERSION
         assert 0 < row["test_accuracy"] < 1
-        assert row["early_stop_step"] is not None  # digits have a validation split
+        # digits have a validation split, and are evaluated last at the end
+        assert row["is_still_falling"] == (row["early_stop_step"] == row["num_steps"])
     assert [(row["arm"], row["level"]) for row in rows] == [
         (arm, level) for arm in ("ticket", "reinit") for level in range(3)
     ]
@@ -54,8 +55,9 @@ def test_table_as_csv_is_the_same_table(ready):
     rows = list(csv.DictReader(text.splitlines()))
     assert text.splitlines()[0] == ",".join(TABLE_COLUMNS)
     values = json.loads(ready("table", "--format", "json").out)
+    read = TABLE_COLUMNS | {"is_still_falling": {"True": True, "False": False}.get}
     for row, full in zip(rows, values, strict=True):
-        for column, kind in TABLE_COLUMNS.items():
+        for column, kind in read.items():
             expected = full[column]
             assert (kind(row[column]) if row[column] else None) == expected, column
 
@@ -73,6 +75,8 @@ def test_what_was_not_measured_is_null(lottery):
     (line, *_) = csv.DictReader(lottery("table", "--format", "csv").out.splitlines())
     assert line["test_accuracy"] == ""
     assert " – " in lottery("table").out
+    assert "still falling" not in lottery("table").out  # there is no validation split
+    assert "still falling" not in lottery("table", "--summary").out + said.out
     (level, *_) = json.loads(lottery("table", "--summary", "--format", "json").out)
     assert level["ticket_sd"] is None
 
@@ -81,12 +85,29 @@ def test_table_as_text_and_markdown(ready, tmp_path):
     (run,) = Store(tmp_path / "store").runs()
     text = ready("table", run.id, "--format", "text").out.splitlines()
     assert text[0].strip() == run.id
-    assert len(text) == 2 + 6
+    assert len(text) == 2 + 6 + 1
     assert text[1].split()[:5] == ["arm", "level", "replicate", "draw", "density"]
     header, rule, *lines = ready("table", run.id[:12], "--format", "markdown").out.splitlines()
     assert header == f"| {' | '.join(TABLE_COLUMNS)} |"
     assert rule == f"|{' --- |' * len(TABLE_COLUMNS)}"
     assert len(lines) == 6
+
+
+def test_an_early_stop_step_that_is_a_lower_bound_is_marked(ready):
+    rows = json.loads(ready("table", "--format", "json").out)
+    flags = [row["is_still_falling"] for row in rows]
+    assert any(flags)
+    *lines, note = ready("table").out.splitlines()
+    assert note == "+ a lower bound: the validation loss was still falling at the end"
+    steps = [line.split()[10] for line in lines[2:]]
+    assert [step.endswith("+") for step in steps] == flags
+    assert [int(step.rstrip("+")) for step in steps] == [row["early_stop_step"] for row in rows]
+    said = f"still falling at the end of {sum(flags)} of {len(flags)} trainings: their early_stop"
+    assert said in ready("table", "--summary").out
+    column = list(TABLE_COLUMNS).index("is_still_falling")
+    for flag, line in zip(flags, ready("table", "--format", "markdown").out.splitlines()[2:],
+                          strict=True):  # fmt: skip
+        assert line.split(" | ")[column] == ("yes" if flag else "no")
 
 
 def test_summary_in_every_format(ready):

@@ -28,6 +28,7 @@ def test_run_end_to_end_and_again(lottery, tmp_path):
     assert re.search(r"^2 +49\.05 % +50\.95 % +463 ", first.out, re.MULTILINE)
     (run_id,) = re.findall(r"results: .*store \(run (quickstart-[0-9a-f]{8})\)", first.out)
     assert "8 cells made in " in first.out
+    assert "validation loss still falling at the end of " in first.out
     assert f"figures: lottery plot {run_id} --out figures\n" in first.out
 
     second = lottery(*TINY)
@@ -103,6 +104,10 @@ WRONG = {
     "a file": (["run", "none.yaml"], "none.yaml: cannot read the spec"),
     "a module": (["run", "quickstart", "--import", "none.py"], "none.py: no such file"),
     "a loss": (["run", "quickstart", "--set", "train.loss=mse"], "does not fit 'digits'"),
+    "a warm-up": (
+        ["run", "quickstart", "--set", "train.warmup=999it"],
+        "train.warmup: got '999it', wanted less than train.duration, '8ep' (152 steps)",
+    ),
     "a width": (["run", "quickstart", "--set", "model.hidden=[2, 1.5]"], "wanted a whole number"),
     "a date": (["run", "quickstart", "--set", "name=2024-13-45"], "not valid YAML: month must"),
     "a table": (["table", "last"], "no runs here; start one with `lottery run quickstart`"),

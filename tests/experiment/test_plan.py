@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 from tiny_runs import planned
 
+from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import Inputs, Plan, plan
 from lottery_ticket.masks import num_pruned
 from lottery_ticket.spec import load_spec
@@ -139,3 +140,36 @@ def test_layerwise_rates_by_module_name(tiny):
     made = planned(tiny(prune=prune))
     kept = dict(made.budgets[1].per_layer or ())
     assert kept == {"fc1.weight": 768, "fc2.weight": 120, "fc3.weight": 80}
+
+
+# 60,000 examples in batches of 64: an epoch is 938 steps, the training 20 of them: 18,760
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        ("warmup=18760it", "warmup: got '18760it', wanted less than train.duration, '20ep' (18,7"),
+        ("eval_every=18761it", "eval_every: got '18761it', wanted at most train.duration, '20ep' "),
+        ("milestones=[10ep, 18760it]", "milestones: got '18760it', wanted less than train.duratio"),
+        ("milestones=[9380it, 10ep]", "milestones: got '9380it' followed by '10ep' (9,380 steps)"),
+        ("milestones=[9381it, 10ep]", "milestones: got '9381it' followed by '10ep' (9,380 steps)"),
+    ],
+)
+def test_lengths_in_other_units_are_compared_in_steps(length, message):
+    with pytest.raises(UsageError) as error:
+        plan(load_spec("lenet-mnist", ["train.schedule=step", *sets(length)]), MNIST)
+    assert str(error.value).startswith(f"train.{message}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "length",
+    ["warmup=18759it", "eval_every=18760it", "milestones=[9379it, 10ep, 18759it]", "duration=9it"],
+)
+def test_lengths_that_just_fit_are_planned(length):
+    made = plan(load_spec("lenet-mnist", ["train.schedule=step", *sets(length)]), MNIST)
+    assert len(made.rows) == 126
+
+
+def sets(length: str) -> list[str]:
+    """`--set` values, with milestones where none are given."""
+    milestones = [] if "milestones" in length else ["train.milestones=[5it]"]
+    return [*milestones, f"train.{length}"]

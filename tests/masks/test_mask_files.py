@@ -226,7 +226,6 @@ def test_a_pickle_named_safetensors_does_not_run(tmp_path):
 OTHERS = {
     "a tensor": torch.ones(2, dtype=torch.bool),
     "a list": [torch.ones(2, dtype=torch.bool)],
-    "floats": {"w": torch.ones(2)},
     "plain lists": {"w": [True]},
     "numbered": {1: torch.ones(2, dtype=torch.bool)},
     "no values": {"w": torch.ones(2, dtype=torch.bool, device="meta")},

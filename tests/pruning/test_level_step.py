@@ -47,7 +47,7 @@ def check_chain(next_mask, criterion, scope):
     mask = PruningMask(model)
     for level, budget in enumerate(budget_at_rates(sizes, scope=scope, rate=0.3, levels=12)):
         weights = noisy_weights(model, level)
-        found = next_mask(criterion, weights, mask, budget, generator(0, "mask"))
+        found = next_mask(criterion, mask, budget, weights=weights, generator=generator(0, "mask"))
         assert found.is_nested_in(mask)
         assert found.num_kept == budget.total
         assert found.num_prunable == 756
@@ -61,16 +61,16 @@ def test_masks_nest_along_a_chain(criterion, scope):
     check_chain(next_mask, criterion, scope)
 
 
-def from_scratch(criterion, weights, mask, budget, generator):
+def from_scratch(criterion, mask, budget, **given):
     dense = PruningMask.from_tensors({n: torch.ones_like(m) for n, m in mask.items()})
-    return next_mask(criterion, weights, dense, budget, generator)
+    return next_mask(criterion, dense, budget, **given)
 
 
-def one_too_many(criterion, weights, mask, budget, generator):
+def one_too_many(criterion, mask, budget, **given):
     if budget.per_layer is not None:
         layers = tuple((name, max(count - 1, 0)) for name, count in budget.per_layer)
-        return next_mask(criterion, weights, mask, Budget(0, layers), generator)
-    return next_mask(criterion, weights, mask, Budget(budget.total - 1), generator)
+        return next_mask(criterion, mask, Budget(0, layers), **given)
+    return next_mask(criterion, mask, Budget(budget.total - 1), **given)
 
 
 @pytest.mark.parametrize("scope", ["global", "layerwise"])
@@ -83,7 +83,7 @@ def test_other_chains_are_caught(mutant, scope):
 def test_literal_magnitude():
     mask = PruningMask.from_tensors({"w": torch.tensor([[True, True], [False, True]])})
     weights = {"w": torch.tensor([[-3.0, 1.0], [9.0, -1.0]]), "bias": torch.tensor([99.0])}
-    found = next_mask("magnitude", weights, mask, Budget(2), torch.Generator())
+    found = next_mask("magnitude", mask, Budget(2), weights=weights)
     assert found["w"].tolist() == [[True, True], [False, False]]
     assert mask["w"].tolist() == [[True, True], [False, True]]
     assert weights["w"].tolist() == [[-3.0, 1.0], [9.0, -1.0]]
@@ -92,11 +92,9 @@ def test_literal_magnitude():
 def test_nan_weights_and_unknown_criteria():
     mask = PruningMask.from_tensors({"w": torch.tensor([True, True])})
     with pytest.raises(UsageError, match="'w' contain NaN"):
-        next_mask(
-            "magnitude", {"w": torch.tensor([1.0, float("nan")])}, mask, Budget(1), generator(0)
-        )
+        next_mask("magnitude", mask, Budget(1), weights={"w": torch.tensor([1.0, float("nan")])})
     with pytest.raises(UsageError, match="unknown criterion 'magnitud'"):
-        next_mask("magnitud", {"w": torch.ones(2)}, mask, Budget(1), generator(0))
+        next_mask("magnitud", mask, Budget(1), weights={"w": torch.ones(2)})
 
 
 def bits(tensor):
@@ -203,7 +201,7 @@ def check_memory_is_flat(next_mask):
     counts = {}
     budgets = budget_at_rates(prunable_sizes(model), scope="global", rate=0.1, levels=30)
     for level, budget in enumerate(budgets):
-        mask = next_mask("magnitude", model.state_dict(), mask, budget, generator(0))
+        mask = next_mask("magnitude", mask, budget, weights=model.state_dict())
         rewind_(model, initial, mask)
         optimizer = make_optimizer("adam", model.parameters(), lr=0.01)
         train(
@@ -228,8 +226,8 @@ def test_memory_is_flat():
 def test_a_chain_that_keeps_its_masks_is_caught():
     past = []
 
-    def remembers(*arguments):
-        past.append(next_mask(*arguments))
+    def remembers(*arguments, **given):
+        past.append(next_mask(*arguments, **given))
         return past[-1]
 
     with pytest.raises(AssertionError):

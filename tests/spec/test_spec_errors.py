@@ -193,6 +193,13 @@ WRONG = {
             {"rewind": "2ep"},
             "rewind: got '2ep'; this version rewinds to the initial weights, '0it'",
         ),
+        (
+            {"prune__criterion": "movement"},
+            (
+                "prune.criterion: criterion 'movement' needs initial, which an experiment does "
+                "not offer yet; it works with LotteryTicketFinder and prune()"
+            ),
+        ),
     ],
 }
 

@@ -13,13 +13,22 @@ from lottery_ticket.spec import ARMS, Spec, canonical_json, load_spec, spec_from
 
 fractions = st.floats(0, 1, exclude_min=True, exclude_max=True, allow_subnormal=False)
 positive = st.floats(1e-12, 1e12)
-durations = st.builds("{}{}".format, st.integers(1, 10**6), st.sampled_from(["ep", "it"]))
+units = st.sampled_from(["ep", "it"])
+
+
+@st.composite
+def lengths(draw, longest, unit, **options):
+    """Counts up to `longest` in `unit`, any in the other unit: rising lengths that may fit."""
+    other = draw(units)
+    counts = st.integers(1, longest if other == unit else 10**6)
+    return [f"{n}{other}" for n in sorted(draw(st.sets(counts, **options)))]
 
 
 @st.composite
 def trains(draw):
     values = {"lr": draw(positive), "batch_size": draw(st.integers(1, 10**6))}
-    values["duration"] = draw(durations)
+    count, unit = draw(st.integers(2, 10**6)), draw(units)
+    values["duration"] = f"{count}{unit}"
     values["optimizer"] = optimizer = draw(st.sampled_from(["sgd", "adam", "adamw"]))
     if optimizer == "sgd":
         values["momentum"] = draw(st.floats(0, 1, exclude_max=True))
@@ -28,12 +37,12 @@ def trains(draw):
         values["betas"] = draw(st.lists(st.floats(0, 0.999), min_size=2, max_size=2))
     values["schedule"] = draw(st.sampled_from(["constant", "step", "cosine"]))
     if values["schedule"] == "step":
-        values["milestones"] = draw(st.lists(durations, min_size=1, max_size=3))
+        values["milestones"] = draw(lengths(count - 1, unit, min_size=1, max_size=3))
         values["gamma"] = draw(st.none() | positive)
-    values["warmup"] = draw(st.none() | durations)
+    (values["warmup"],) = draw(lengths(count - 1, unit, max_size=1)) or [None]
     values["clip_norm"] = draw(st.none() | positive)
     values["weight_decay"] = draw(st.floats(0, 10))
-    values["eval_every"] = draw(durations)
+    (values["eval_every"],) = draw(lengths(count, unit, min_size=1, max_size=1))
     return values
 
 

@@ -1,11 +1,15 @@
 """A disk that is full, and one that cannot be written."""
 
+import contextlib
+import itertools
 import os
 import subprocess
+import sys
 
 import pytest
 from small_cells import WEIGHTS, cell_folder, commit, name_of, record_of, run_of
 
+from lottery_ticket.cli import main
 from lottery_ticket.errors import StoreError
 from lottery_ticket.store import Store, table_rows
 
@@ -22,10 +26,10 @@ def mount(*arguments: object) -> bool:
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 1 MiB."""
+    """A disk of 1 MiB and a few hundred files."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if not mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", disk):
+    if not mount("-t", "tmpfs", "-o", "size=1m,nr_inodes=300", "tmpfs", disk):
         pytest.skip("may not mount a disk here")
     yield disk
     subprocess.run(["umount", "-l", disk], check=True)
@@ -63,6 +67,55 @@ def test_a_full_disk_is_still_listed(small_disk):
     assert [row["level"] for row in table_rows(store, store.run("last"))] == [0]
     with pytest.raises(StoreError, match="no space left"):
         Store(small_disk / "new").open_for_writing()
+
+
+def fill(disk):
+    """No byte and no file more."""
+    with contextlib.suppress(OSError):
+        (disk / "ballast").write_bytes(bytes(2 * MiB))
+    with contextlib.suppress(OSError):
+        for number in itertools.count():
+            (disk / f"ballast-{number}").touch()
+
+
+def check_removes_from_a_full_disk(disk, monkeypatch):
+    """`lottery rm` is how space is made, so it needs none."""
+    store = Store(disk / "store")
+    store.open_for_writing()
+    for number in range(3):
+        commit(store, number, bytes(1000))
+    store.save_run(run_of([0, 1]))
+    fill(disk)
+    with pytest.raises(StoreError, match="no space left"):
+        store.claim(name_of(3))
+    monkeypatch.setattr(sys, "argv", ["lottery", "rm", "last", "--yes", "--store", str(store.root)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert (store.runs(), store.cell_names()) == ([], {name_of(2)})
+    assert list((store.root / "work").iterdir()) == []
+    commit(store, 3, bytes(1000))
+
+
+def test_a_run_is_removed_from_a_full_disk(small_disk, monkeypatch, capsys):
+    check_removes_from_a_full_disk(small_disk, monkeypatch)
+    assert "2 cells" in capsys.readouterr().out
+
+
+@contextlib.contextmanager
+def wants_a_claim(store, name, dry_run):
+    claim = store.claim(name)
+    try:
+        yield claim is not None
+    finally:
+        if claim is not None:
+            claim.clear()
+
+
+def test_a_removal_that_needs_space_is_caught(small_disk, monkeypatch):
+    monkeypatch.setattr(Store, "_idle", wants_a_claim)
+    with pytest.raises(AssertionError):
+        check_removes_from_a_full_disk(small_disk, monkeypatch)
 
 
 def test_a_read_only_store_is_read_and_refuses_work_before_any(small_disk):

@@ -12,5 +12,6 @@ from lottery_ticket.analysis._table import ARM_ORDER as ARM_ORDER
 from lottery_ticket.analysis._table import as_table as as_table
 from lottery_ticket.analysis._table import sort_arms as sort_arms
 from lottery_ticket.analysis._text import format_percent as format_percent
+from lottery_ticket.analysis._text import still_falling_note as still_falling_note
 from lottery_ticket.analysis._text import summary_markdown as summary_markdown
 from lottery_ticket.analysis._text import summary_text as summary_text

@@ -13,9 +13,9 @@ __all__ = ["ARM_ORDER", "as_table", "sort_arms"]
 ARM_ORDER = ("ticket", "reinit", "shuffled", "random", "oneshot")
 """The order in which arms are listed; the others follow, alphabetically."""
 
-# int columns are nullable: a training without a validation split has no early-stop step
+# int and bool columns are nullable: a training without a validation split has no early-stop step
 _DTYPES = {
-    name: {str: "string", int: "Int64", float: "float64"}[kind]
+    name: {str: "string", int: "Int64", float: "float64", bool: "boolean"}[kind]
     for name, kind in TABLE_COLUMNS.items()
 }
 

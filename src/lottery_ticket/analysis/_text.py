@@ -1,4 +1,4 @@
-"""A summary as text: the only place where fractions become percent."""
+"""A summary as text, and what to know of it: the only place where fractions become percent."""
 
 import math
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from lottery_ticket.analysis._metric import Metric
 
-__all__ = ["format_percent", "summary_markdown", "summary_text"]
+__all__ = ["format_percent", "still_falling_note", "summary_markdown", "summary_text"]
 
 MISSING = "–"
 
@@ -72,6 +72,28 @@ def summary_markdown(summary: pd.DataFrame, metric: Metric) -> str:
     header, *rows = summary_text(summary, metric)
     lines = [header, ["---:"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def still_falling_note(table: pd.DataFrame) -> str | None:
+    """How many trainings ended while their validation loss still fell, and what that means.
+
+    Args:
+        table: a result table.
+
+    Returns:
+        One line, or None where no training did.
+
+    >>> table = pd.DataFrame({"is_still_falling": pd.array([True, False, None], "boolean")})
+    >>> still_falling_note(table)  # doctest: +ELLIPSIS
+    'validation loss still falling at the end of 1 of 2 trainings: ...'
+    """
+    flags = table["is_still_falling"].dropna().astype("bool").tolist()
+    if not any(flags):
+        return None
+    return (
+        f"validation loss still falling at the end of {sum(flags)} of {len(flags)} trainings: "
+        "their early_stop_step is a lower bound"
+    )
 
 
 def _percent_or_missing(fraction: float) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lottery_ticket.cli._options import DataDir, Imports, Set, SpecSource, StorePath
-from lottery_ticket.cli._print import console, print_error, print_table
+from lottery_ticket.cli._print import console, print_error
+from lottery_ticket.cli._table import print_summary
 from lottery_ticket.store import default_store_path
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ def run(
     ] = False,
 ) -> None:
     """Run an experiment, or what is left of it; Ctrl-C stops it, the same command continues."""
-    from lottery_ticket.api import RunResult, prepare
-    from lottery_ticket.experiment import run_plan
-    from lottery_ticket.progress import observer
+    from lottery_ticket.api import prepare
 
     prepared = prepare(
         spec,
@@ -55,15 +54,9 @@ def run(
         keep=keep,
         imports=imports or [],
     )
-    with observer(is_quiet=quiet) as watching:
-        outcome = run_plan(
-            prepared.plan,
-            prepared.store,
-            prepared.context,
-            jobs=prepared.jobs,
-            observer=watching,
-        )
-    result = RunResult(prepared.store, prepared.store.run(outcome.run_id), outcome)
+    result = prepared.run(progress=not quiet)
+    outcome = result.outcome
+    assert outcome is not None
     if quiet:
         print(result.id)
     else:
@@ -72,13 +65,10 @@ def run(
 
 
 def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") -> None:
-    from lottery_ticket.analysis import metric_of, summary_text
     from lottery_ticket.progress import time_text
 
     if result.rows:
-        metric = metric_of(result.table)
-        lines = summary_text(result.summary, metric)
-        print_table(lines, title=f"{result.id}: {metric.label}, mean ± sd (n)")
+        print_summary(result)
         console.print()
     made = f"{outcome.num_made} cells made in {time_text(outcome.seconds)}"
     found = f", {outcome.num_found} found in the store" if outcome.num_found else ""

@@ -4,15 +4,18 @@ import csv
 import enum
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lottery_ticket.cli._options import RunReference, StorePath
-from lottery_ticket.cli._print import print_table
+from lottery_ticket.cli._print import console, print_table
 from lottery_ticket.store import TABLE_COLUMNS
 
-__all__ = ["table"]
+if TYPE_CHECKING:
+    from lottery_ticket.api import RunResult
+
+__all__ = ["print_summary", "table"]
 
 
 class Format(enum.StrEnum):
@@ -64,29 +67,52 @@ def table(
         print(json.dumps(full, indent=1))
     elif format is Format.csv:
         _print_csv(columns, full)
+    elif format is Format.markdown:
+        _print_markdown(full)
     else:
-        lines = [list(_TEXT_COLUMNS)] + [[_text(row[c]) for c in _TEXT_COLUMNS] for row in full]
-        if format is Format.markdown:
-            lines = [list(columns)] + [[_text(row[c]) for c in columns] for row in full]
-            print(_markdown(lines), end="")
-        else:
-            print_table(lines, title=result.id)
+        _print_text(full, result.id)
 
 
-def _print_summary(result: Any, format: Format) -> None:
-    from lottery_ticket.analysis import metric_of, summary_markdown, summary_text
+def print_summary(result: "RunResult") -> None:
+    """Print a run's summary for people: a row per level, and what to know of it."""
+    from lottery_ticket.analysis import metric_of, still_falling_note, summary, summary_text
 
-    frame, metric = result.summary, metric_of(result.table)
+    table = result.table
+    metric = metric_of(table)
+    title = f"{result.id}: {metric.label}, mean ± sd (n)"
+    print_table(summary_text(summary(table), metric), title=title)
+    note = still_falling_note(table)
+    if note is not None:
+        console.print(note, soft_wrap=True)
+
+
+def _print_summary(result: "RunResult", format: Format) -> None:
+    from lottery_ticket.analysis import metric_of, summary_markdown
+
+    if format is Format.text:
+        print_summary(result)
+        return
+    frame = result.summary
     if format is Format.json:
         records = frame.astype(object).where(frame.notna(), None).to_dict("records")
         print(json.dumps(records, indent=1))
     elif format is Format.csv:
         frame.to_csv(sys.stdout, index=False)
-    elif format is Format.markdown:
-        print(summary_markdown(frame, metric), end="")
     else:
-        title = f"{result.id}: {metric.label}, mean ± sd (n)"
-        print_table(summary_text(frame, metric), title=title)
+        print(summary_markdown(frame, metric_of(result.table)), end="")
+
+
+def _print_text(rows: list[dict[str, Any]], title: str) -> None:
+    lines = [[_short(row, column) for column in _TEXT_COLUMNS] for row in rows]
+    print_table([_TEXT_COLUMNS, *lines], title=title)
+    if any(row["is_still_falling"] for row in rows):
+        console.print("+ a lower bound: the validation loss was still falling at the end")
+
+
+def _print_markdown(rows: list[dict[str, Any]]) -> None:
+    lines = [[_text(row[column]) for column in TABLE_COLUMNS] for row in rows]
+    for line in ([*TABLE_COLUMNS], ["---"] * len(TABLE_COLUMNS), *lines):
+        print(f"| {' | '.join(line)} |")
 
 
 def _print_csv(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
@@ -95,13 +121,15 @@ def _print_csv(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
     writer.writerows(rows)
 
 
-def _markdown(lines: list[list[str]]) -> str:
-    header, *body = lines
-    full = [header, ["---"] * len(header), *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in full)
+def _short(row: dict[str, Any], column: str) -> str:
+    """A cell of the table for a terminal, where the flag is a sign on the step it is about."""
+    is_marked = column == "early_stop_step" and row["is_still_falling"]
+    return f"{_text(row[column])}+" if is_marked else _text(row[column])
 
 
 def _text(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,30 +1,29 @@
 """The table of criteria."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
-import torch
-
+from lottery_ticket.criteria._criterion import Criterion, ScoreFunction
 from lottery_ticket.registry import Registry
 
-__all__ = ["CRITERIA", "Criterion"]
-
-Scores = dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """How weights are scored (higher is kept).
-
-    Args:
-        score: (weights by name, a generator for criteria that draw) → scores of the same shapes.
-        numerics: raised when the scores of the same weights change, so that masks get new names.
-        needs_weights: whether the scores depend on the weights at all.
-    """
-
-    score: Callable[[Mapping[str, torch.Tensor], torch.Generator], Scores]
-    numerics: int = 1
-    needs_weights: bool = True
-
+__all__ = ["CRITERIA", "register_criterion"]
 
 CRITERIA: Registry[Criterion] = Registry("criterion")
+
+
+def register_criterion(name: str, *, rounds: int = 1) -> Callable[[ScoreFunction], ScoreFunction]:
+    """Decorator that files a function of one's own as the criterion `name`.
+
+    Args:
+        name: what specs and `score` call it.
+        rounds: how many times it scores and prunes on the way to one mask.
+
+    >>> @register_criterion("centred")
+    ... def centred(weights):
+    ...     return {name: (weight - weight.mean()).abs() for name, weight in weights.items()}
+    """
+
+    def file(function: ScoreFunction) -> ScoreFunction:
+        CRITERIA.register(name, is_user=True)(Criterion(function, rounds=rounds))
+        return function
+
+    return file

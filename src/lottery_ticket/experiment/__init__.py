@@ -8,14 +8,14 @@ from lottery_ticket.experiment._device import num_devices as num_devices
 from lottery_ticket.experiment._device import resolve_device as resolve_device
 from lottery_ticket.experiment._execute import Outcome as Outcome
 from lottery_ticket.experiment._execute import execute as execute
+from lottery_ticket.experiment._observer import Observer as Observer
+from lottery_ticket.experiment._observer import RunOutcome as RunOutcome
 from lottery_ticket.experiment._plan import Cell as Cell
 from lottery_ticket.experiment._plan import Inputs as Inputs
 from lottery_ticket.experiment._plan import Plan as Plan
 from lottery_ticket.experiment._plan import plan as plan
 from lottery_ticket.experiment._progress import Progress as Progress
 from lottery_ticket.experiment._progress import read_progress as read_progress
-from lottery_ticket.experiment._run import Observer as Observer
-from lottery_ticket.experiment._run import RunOutcome as RunOutcome
 from lottery_ticket.experiment._run import finished_cells as finished_cells
 from lottery_ticket.experiment._run import run_plan as run_plan
 from lottery_ticket.experiment._user_code import import_user_code as import_user_code

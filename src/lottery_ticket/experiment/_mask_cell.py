@@ -64,7 +64,7 @@ def _pruned(
     else:
         weights = {name: torch.empty(shape) for name, shape in shapes.items()}
     budget = _budget(cell.inputs["keep"], shapes)
-    return next_mask(cell.inputs["criterion"], weights, parent, budget, stream)
+    return next_mask(cell.inputs["criterion"], parent, budget, weights=weights, generator=stream)
 
 
 def _budget(keep: int | Mapping[str, int], layers: Mapping[str, Any]) -> Budget:

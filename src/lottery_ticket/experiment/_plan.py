@@ -101,7 +101,11 @@ class Plan:
 
 
 def plan(spec: Spec, inputs: Inputs) -> Plan:
-    """The cells and rows of an experiment; a pure function of its arguments."""
+    """The cells and rows of an experiment; a pure function of its arguments.
+
+    Raises:
+        UsageError: a level would prune or keep nothing, or a length in `train` has no effect.
+    """
     return _Planner(spec, inputs).plan()
 
 
@@ -109,10 +113,11 @@ class _Planner:
     def __init__(self, spec: Spec, inputs: Inputs) -> None:
         self.spec = spec
         self.inputs = inputs
+        epoch = steps_per_epoch(inputs.num_train, spec.train.batch_size)
+        spec.train.check_lengths(epoch)
         self.budgets = _budgets(spec, inputs.sizes)
         self.cells: dict[str, Cell] = {}
         self.recipe = _recipe(spec, inputs)
-        epoch = steps_per_epoch(inputs.num_train, spec.train.batch_size)
         self.num_steps = Duration.parse(spec.train.duration).steps(epoch)
 
     def plan(self) -> Plan:

@@ -22,6 +22,7 @@ from lottery_ticket.experiment._mask_cell import read_mask
 from lottery_ticket.experiment._plan import Cell
 from lottery_ticket.experiment._progress import Progress, write_progress
 from lottery_ticket.experiment._stop import Stopped, StopSign
+from lottery_ticket.files import write_file
 from lottery_ticket.masks import (
     MaskedParameters,
     PruningMask,
@@ -32,7 +33,7 @@ from lottery_ticket.models import build
 from lottery_ticket.pruning import rewind_
 from lottery_ticket.spec import TrainSpec
 from lottery_ticket.steps import Duration
-from lottery_ticket.store import Store, write_file
+from lottery_ticket.store import Store
 from lottery_ticket.train import (
     LOSSES,
     Batches,

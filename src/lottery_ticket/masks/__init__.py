@@ -1,14 +1,32 @@
 """Which weights are kept: what is prunable, how many to keep, which ones, and enforcement."""
 
+from lottery_ticket.masks._attach import Attachment as Attachment
+from lottery_ticket.masks._attach import RewindPoint as RewindPoint
+from lottery_ticket.masks._attach import copied_to_cpu as copied_to_cpu
 from lottery_ticket.masks._budget import SCOPES as SCOPES
 from lottery_ticket.masks._budget import Budget as Budget
 from lottery_ticket.masks._budget import budget_at_densities as budget_at_densities
 from lottery_ticket.masks._budget import budget_at_rates as budget_at_rates
 from lottery_ticket.masks._budget import num_pruned as num_pruned
+from lottery_ticket.masks._collapse import LayerCollapseWarning as LayerCollapseWarning
+from lottery_ticket.masks._collapse import collapsed_layers as collapsed_layers
+from lottery_ticket.masks._collapse import warn_on_collapse as warn_on_collapse
+from lottery_ticket.masks._density import budget as budget
+from lottery_ticket.masks._density import budget_erk as budget_erk
 from lottery_ticket.masks._enforce import MaskedParameters as MaskedParameters
 from lottery_ticket.masks._enforce import has_only_zeros_where_pruned as has_only_zeros_where_pruned
+from lottery_ticket.masks._groups import num_groups as num_groups
+from lottery_ticket.masks._groups import select_groups as select_groups
 from lottery_ticket.masks._mask import PruningMask as PruningMask
+from lottery_ticket.masks._n_of_m import is_nm as is_nm
+from lottery_ticket.masks._n_of_m import select_nm as select_nm
+from lottery_ticket.masks._prunable import input_dims as input_dims
 from lottery_ticket.masks._prunable import prunable_parameters as prunable_parameters
 from lottery_ticket.masks._prunable import prunable_sizes as prunable_sizes
 from lottery_ticket.masks._select import select as select
+from lottery_ticket.masks._select_at import select_at as select_at
 from lottery_ticket.masks._shuffle import shuffle as shuffle
+from lottery_ticket.masks._structure import Structure as Structure
+from lottery_ticket.masks._targets import Target as Target
+from lottery_ticket.names import canonical_name as canonical_name
+from lottery_ticket.names import find_parameters as find_parameters

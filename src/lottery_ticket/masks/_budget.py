@@ -7,7 +7,7 @@ from math import floor
 
 from lottery_ticket.errors import UsageError, nearest
 
-__all__ = ["SCOPES", "Budget", "budget_at_densities", "budget_at_rates", "num_pruned"]
+__all__ = ["SCOPES", "Budget", "budget_at_densities", "budget_at_rates", "exact", "num_pruned"]
 
 SCOPES = ("global", "layerwise")
 
@@ -26,7 +26,7 @@ def num_pruned(remaining: int, rate: float) -> int:
     >>> num_pruned(266_200, 0.2)
     53240
     """
-    return floor(_exact(rate) * remaining + Fraction(1, 2))
+    return floor(exact(rate) * remaining + Fraction(1, 2))
 
 
 def budget_at_rates(
@@ -74,7 +74,7 @@ def budget_at_densities(
     """
     dense = _scoped(sizes, scope)
     levels = [
-        {name: n - num_pruned(n, float(1 - _exact(density))) for name, n in dense.items()}
+        {name: n - num_pruned(n, float(1 - exact(density))) for name, n in dense.items()}
         for density in densities
     ]
     return [_budget(kept, scope) for kept in [dense, *levels]]
@@ -106,5 +106,10 @@ def _rate_per_layer(
     return rate_of
 
 
-def _exact(number: float) -> Fraction:
-    return Fraction(str(number))  # 0.2 means two tenths, not the double next to it
+def exact(number: float) -> Fraction:
+    """The decimal number that was written: 0.2 means two tenths, not the double next to it.
+
+    >>> exact(0.2)
+    Fraction(1, 5)
+    """
+    return Fraction(str(number))

@@ -1,18 +1,28 @@
 """`PruningMask`: parameter name → which of its weights are kept."""
 
-import contextlib
 import io
 import os
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.utils.prune import is_pruned
 
 from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.files import write_file
+from lottery_ticket.masks._attach import Attachment
 from lottery_ticket.masks._files import packed_bytes, unpacked_masks
+from lottery_ticket.masks._interop import (
+    masks_of_pruned,
+    masks_of_state,
+    plain_masks,
+    to_pruned_,
+)
 from lottery_ticket.masks._prunable import prunable_parameters
+from lottery_ticket.masks._targets import Target
+from lottery_ticket.names import find_parameters
 
 __all__ = ["PruningMask"]
 
@@ -21,17 +31,49 @@ class PruningMask(Mapping[str, torch.Tensor]):
     """Which prunable weights of a model are kept: a mapping of name → bool tensor (True = kept).
 
     Args:
-        model: the model to make an all-kept mask for; its tensors are not touched.
+        model: the model to make an all-kept mask for; its tensors are not touched. Its names are
+            those without `torch.compile`, `DataParallel` or DDP around it.
+        targets: what is prunable, in place of the default; see `prunable_parameters`.
+        ignore: what is not, whatever `targets` says.
+        min_size: parameters with fewer weights are not.
+
+    Raises:
+        UsageError: as `prunable_parameters`; the model is in the form of torch.nn.utils.prune.
 
     >>> mask = PruningMask(nn.Linear(4, 2))
     >>> mask.density, mask.num_kept, mask["weight"].shape
     (1.0, 8, torch.Size([2, 4]))
+    >>> list(PruningMask(nn.Linear(4, 2), targets=["Linear", "bias"]))
+    ['weight', 'bias']
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    _attachments: list[Attachment]
+
+    def __new__(cls, *args: object, **kwargs: object) -> "PruningMask":
+        made = super().__new__(cls)
+        made._attachments = []
+        return made
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_masks": self._masks}  # copies and pickles are not attached to anything
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        targets: Iterable[Target] | None = None,
+        ignore: Iterable[Target] = (),
+        min_size: int = 0,
+    ) -> None:
+        if is_pruned(model):
+            raise UsageError(
+                "the model is in the form of torch.nn.utils.prune (weight_orig, weight_mask); use "
+                "PruningMask.from_torch_prune(model), or call torch.nn.utils.prune.remove first"
+            )
+        found = prunable_parameters(model, targets=targets, ignore=ignore, min_size=min_size)
         self._masks = {
             name: torch.ones(value.shape, dtype=torch.bool, device=value.device)
-            for name, value in prunable_parameters(model).items()
+            for name, value in found.items()
         }
 
     @classmethod
@@ -52,8 +94,72 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "PruningMask":
-        """Read a mask written by `save`; nothing in the file is executed."""
+        """Read a mask written by `save`, or saved by others; nothing in the file is executed.
+
+        A `.pt` or `.pth` file may be any `torch.save` of a dict of tensors of zeros and ones, with
+        names like `fc.weight`, `fc.weight_mask`, `fc.weight.mask` or `fc.mask`.
+
+        Raises:
+            DataError: the file is missing, damaged, holds something else, or would run code.
+        """
         return cls.from_tensors(_read(Path(path)))
+
+    @classmethod
+    def from_torch_prune(cls, model: nn.Module) -> "PruningMask":
+        """The mask of a model pruned by torch.nn.utils.prune (`weight_orig`, `weight_mask`).
+
+        Parameters of any kind that are in that form, biases too, under their plain names; prunable
+        ones that are not are all kept.
+
+        Raises:
+            UsageError: no parameter is in that form, or a mask is not of zeros and ones.
+
+        >>> from torch.nn.utils import prune
+        >>> layer = prune.random_unstructured(nn.Linear(4, 2), "weight", amount=3)
+        >>> mask = PruningMask.from_torch_prune(layer)
+        >>> list(mask), mask.num_kept
+        (['weight'], 5)
+        """
+        return cls.from_tensors(masks_of_pruned(model))
+
+    def to_torch_prune(self, model: nn.Module) -> nn.Module:
+        """Put `model` into the form of torch.nn.utils.prune, in place; returns the model.
+
+        Its weights stay as they are, in `weight_orig`; the mask goes to `weight_mask`, and what is
+        computed with, `weight`, is zero where pruned.
+
+        Raises:
+            UsageError: the mask does not fit, or a parameter is in that form already; the model is
+                then as it was.
+
+        >>> mask = PruningMask.from_tensors({"weight": torch.tensor([[True, False]])})
+        >>> list(mask.to_torch_prune(nn.Linear(2, 1, bias=False)).state_dict())
+        ['weight_orig', 'weight_mask']
+        """
+        to_pruned_(model, self)
+        return model
+
+    @classmethod
+    def from_state_dict(
+        cls, state_dict: Mapping[str, torch.Tensor], names: Iterable[str] | None = None
+    ) -> "PruningMask":
+        """The mask that a pruned model's zeros show: kept where a weight is not zero.
+
+        Args:
+            state_dict: parameter name → tensor. Where a `*_mask` of the form of
+                torch.nn.utils.prune is there too, it decides, not the zeros.
+            names: which parameters to read; None for those that come with a `*_mask`, and for
+                weights by name (`weight`, `in_proj_weight`, `weight_ih_l0`) that have two or more
+                dimensions. A state_dict does not tell an embedding from a linear layer: name the
+                parameters if there is one.
+
+        Raises:
+            UsageError: no such parameter, or none found.
+
+        >>> PruningMask.from_state_dict({"fc.weight": torch.tensor([[0.5, 0.0]])}).num_kept
+        1
+        """
+        return cls.from_tensors(masks_of_state(state_dict, names))
 
     @classmethod
     def from_bytes(cls, data: bytes, source: object = "mask") -> "PruningMask":
@@ -125,34 +231,80 @@ class PruningMask(Mapping[str, torch.Tensor]):
     @torch.no_grad()
     def apply(self, model: nn.Module) -> nn.Module:
         """Set the pruned weights of `model` to exactly 0.0, in place; returns the model."""
-        self._check_fits({name: tuple(p.shape) for name, p in model.named_parameters()}, "model")
-        parameters = dict(model.named_parameters())
-        for name, mask in self.items():
-            parameters[name].masked_fill_(~mask.to(parameters[name].device), 0.0)
+        parameters = find_parameters(model, self)
+        self._check_fits({name: tuple(p.shape) for name, p in parameters.items()}, "model")
+        for name, parameter in parameters.items():
+            parameter.masked_fill_(~self[name].to(parameter.device), 0.0)
         return model
+
+    def attach(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer | None = None,
+        *,
+        rewind_step: int | None = None,
+        start_step: int = 0,
+    ) -> Attachment:
+        """Hold this mask in any training loop, from now until `detach()` or the end of a `with`.
+
+        Pruned weights and their optimiser state are set to zero now and stay exactly zero:
+        gradients are masked as they are made, so that clipping and logging see the truth.
+
+        Args:
+            model: the model; wrapped by `torch.compile` or DDP it works too.
+            optimizer: over its parameters; with it, optimiser steps are counted.
+            rewind_step: keep θ_k, all weights and optimiser state after step k, for rewinding.
+            start_step: optimiser steps already done, where a training continues.
+
+        Returns:
+            The attachment: `num_steps`, `rewind_point`, `detach()`.
+
+        Raises:
+            UsageError: mask, model and optimiser do not belong together; at the first step, an
+                optimiser that moves weights whose gradient and state are zero.
+
+        >>> model = nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        >>> mask = PruningMask.from_tensors({"weight": torch.tensor([[True, False]])})
+        >>> with mask.attach(model, optimizer) as attached:
+        ...     model(torch.ones(1, 2)).sum().backward()
+        ...     optimizer.step()
+        >>> model.weight[0, 1].item(), attached.num_steps
+        (0.0, 1)
+        """
+        if rewind_step and optimizer is None:
+            raise UsageError("attach: rewind_step counts the steps of an optimizer; pass it too")
+        attached = Attachment(
+            self, model, optimizer, rewind_step=rewind_step, start_step=start_step
+        )
+        self._attachments.append(attached)
+        return attached
+
+    def detach(self) -> None:
+        """End everything `attach` began; pruned weights stay zero until something trains them."""
+        while self._attachments:
+            self._attachments.pop().detach()
 
     def to(self, device: torch.device | str) -> "PruningMask":
         """The same mask on `device`."""
         return PruningMask.from_tensors({name: mask.to(device) for name, mask in self.items()})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the mask: packed bits in safetensors, or plain bool tensors if `path` ends in .pt.
+        """Write the mask: packed bits in safetensors, or plain bool tensors for .pt and .pth.
 
         The file is written aside and moved into place, so that it is never half a mask.
         """
         target = Path(path)
-        aside = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            aside.write_bytes(_plain_bytes(self) if target.suffix == ".pt" else self.to_bytes())
-            aside.replace(target)
+            write_file(target, _plain_bytes(self) if target.suffix == ".pt" else self.to_bytes())
         except OSError as error:
             raise DataError(f"{target}: cannot write the mask ({error.strerror})") from error
-        finally:
-            with contextlib.suppress(OSError):  # the error above says what is wrong
-                aside.unlink()
 
     def load(self, path: str | os.PathLike[str]) -> "PruningMask":
-        """Take over a mask written by `save`, in place; names and shapes must be this mask's.
+        """Take over a mask file, in place; names and shapes must be this mask's.
+
+        Args:
+            path: a file that `from_file` reads.
 
         Returns:
             This mask.
@@ -161,7 +313,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
             DataError: the file is missing, damaged, holds something else, or would run code.
             UsageError: the file's mask is for another model.
         """
-        read = PruningMask.from_tensors(_read(Path(path)))
+        read = PruningMask.from_tensors(_read(Path(path), known=self))
         read._check_fits({name: tuple(mask.shape) for name, mask in self.items()}, "mask", path)
         if missing := [name for name in self if name not in read]:
             raise UsageError(f"{path}: no mask for {missing[0]!r}; it is for another model")
@@ -187,17 +339,21 @@ def _plain_bytes(masks: Mapping[str, torch.Tensor]) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def _read(path: Path, known: Iterable[str] = ()) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise DataError(f"{path}: no such mask file; write one with PruningMask.save")
-    if path.suffix == ".pt":
-        return _read_plain(path)
+    if _is_plain(path):
+        return plain_masks(_read_plain(path), path, known)
     return unpacked_masks(path.read_bytes(), path)
 
 
-def _read_plain(path: Path) -> dict[str, torch.Tensor]:
+def _is_plain(path: Path) -> bool:
+    return path.suffix in (".pt", ".pth")
+
+
+def _read_plain(path: Path) -> object:
     try:
-        masks = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise DataError(
             f"{path}: refused, since loading it would execute code; a mask file holds plain bool "
@@ -205,17 +361,3 @@ def _read_plain(path: Path) -> dict[str, torch.Tensor]:
         ) from None
     except Exception as error:  # torch.load says "damaged" with any type, AssertionError too
         raise DataError(f"{path}: not a readable mask file ({error}); save it again") from None
-    if not isinstance(masks, dict) or not all(
-        isinstance(name, str) and _is_plain_bool(mask) for name, mask in masks.items()
-    ):
-        raise DataError(f"{path}: a mask file holds plain bool tensors by parameter name")
-    return masks
-
-
-def _is_plain_bool(value: object) -> bool:
-    return (
-        isinstance(value, torch.Tensor)
-        and value.dtype == torch.bool
-        and value.layout == torch.strided
-        and value.device.type == "cpu"  # a meta tensor has no values
-    )

@@ -1,27 +1,189 @@
-"""Which parameters of a model are prunable: the weights of its convolutions and linear layers."""
+"""Which parameters of a model are prunable: the weights of its layers, unless asked otherwise."""
 
+from collections.abc import Iterable
+
+import torch
 from torch import nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-__all__ = ["prunable_parameters", "prunable_sizes"]
+from lottery_ticket.errors import UsageError
+from lottery_ticket.masks._targets import Place, Target, is_prunable_kind, matched, places_in
+from lottery_ticket.names import canonical_name, find_parameters, joined, named_modules
 
-_PRUNABLE_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+__all__ = ["input_dims", "prunable_parameters", "prunable_sizes"]
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def prunable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+def prunable_parameters(
+    model: nn.Module,
+    *,
+    targets: Iterable[Target] | None = None,
+    ignore: Iterable[Target] = (),
+    min_size: int = 0,
+) -> dict[str, nn.Parameter]:
     """The prunable parameters by their qualified name, in model order; tied ones count once.
 
-    Biases, norms and embeddings are never prunable.
+    By default the weights of Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, MultiheadAttention (the
+    packed ones too), LSTM, GRU, RNN and their cells. Biases, norms and embeddings only on request,
+    and so is a weight that an output layer shares with an embedding.
 
-    >>> list(prunable_parameters(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))))
+    Names are those without `torch.compile`, `DataParallel` or DDP around the model (or around
+    parts of it). A tied parameter has its first name; any of them selects it. Weights in the form
+    of torch.nn.utils.prune are left out.
+
+    Args:
+        model: the model; the meta device will do.
+        targets: what to prune in place of the default, a list of
+            a class or its name (`nn.Linear`, `"LayerNorm"`): the weights of such layers, of
+            whatever kind, and what is prunable by default inside them;
+            a module's name (`"encoder.0"`): the same for that module;
+            `"re:<regex>"`, matched from the start of the name (`re.match`): what is prunable by
+            default in modules it matches, and any parameter that it matches by its own name only
+            (`"re:.*bias"`);
+            a parameter's name (`"fc1.bias"`), or a pair (module, `"bias"`): that parameter.
+        ignore: what not to prune, in the same forms; all that is inside a module it matches. It
+            wins over `targets`.
+        min_size: parameters with fewer weights are left out.
+
+    Raises:
+        UsageError: a target matches nothing or selects no parameter; a selected parameter is not
+            real floating point (complex, integer, quantised), has no shape yet, or is made from
+            others by a parametrisation.
+
+    >>> model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    >>> list(prunable_parameters(model))
     ['0.weight']
+    >>> list(prunable_parameters(model, targets=["BatchNorm1d", "re:.*bias"], ignore=["0"]))
+    ['1.weight', '1.bias']
+
+    Source: the forms of `targets` and `ignore` are those of compressed-tensors.
     """
-    wanted = {
-        id(module.weight) for module in model.modules() if isinstance(module, _PRUNABLE_LAYERS)
-    }
+    if isinstance(min_size, bool) or not isinstance(min_size, int) or min_size < 0:
+        raise UsageError(f"min_size: got {min_size!r}, wanted a number of weights, 0 or more")
+    places = places_in(model)
+    chosen = _selected(model, places, targets)
+    ignored = _ignored(model, places, ignore)
+    chosen = [place for place in chosen if _key(place) not in ignored]
+    for place in chosen:
+        _check(place)
+    wanted = {id(place.value) for place in chosen}
     # named_parameters gives a tied parameter once, under its first name
-    return {name: value for name, value in model.named_parameters() if id(value) in wanted}
+    return {
+        canonical_name(name, model): value
+        for name, value in model.named_parameters()
+        if id(value) in wanted and value.numel() >= min_size
+    }
 
 
-def prunable_sizes(model: nn.Module) -> dict[str, int]:
-    """Number of weights in each prunable parameter; works on a model on the meta device too."""
-    return {name: value.numel() for name, value in prunable_parameters(model).items()}
+def prunable_sizes(
+    model: nn.Module,
+    *,
+    targets: Iterable[Target] | None = None,
+    ignore: Iterable[Target] = (),
+    min_size: int = 0,
+) -> dict[str, int]:
+    """Number of weights in each of the `prunable_parameters`.
+
+    >>> prunable_sizes(nn.Linear(3, 2))
+    {'weight': 6}
+    """
+    found = prunable_parameters(model, targets=targets, ignore=ignore, min_size=min_size)
+    return {name: value.numel() for name, value in found.items()}
+
+
+def input_dims(model: nn.Module, names: Iterable[str]) -> dict[str, int]:
+    """Which dimension of each weight counts its layer's inputs; the other of 0 and 1 its outputs.
+
+    0 for transposed convolutions, whose weights are (in, out, …), and for the `Conv1D` of
+    transformers (GPT-2's linear layer); 1 for all others.
+
+    Args:
+        model: the model.
+        names: parameter names, as a mask has them.
+
+    Raises:
+        UsageError: the model has no such parameter.
+
+    >>> input_dims(nn.Sequential(nn.ConvTranspose1d(2, 3, 1), nn.Linear(2, 1)), ["0.weight"])
+    {'0.weight': 0}
+    """
+    parameters = find_parameters(model, names)
+    transposed = {
+        id(value)
+        for module in named_modules(model).values()
+        if _is_transposed(module)
+        for value in module.parameters(recurse=False)
+    }
+    return {name: 0 if id(value) in transposed else 1 for name, value in parameters.items()}
+
+
+def _is_transposed(module: nn.Module) -> bool:
+    kinds = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+    return isinstance(module, kinds) or type(module).__name__ == "Conv1D"
+
+
+def _selected(
+    model: nn.Module, places: list[Place], targets: Iterable[Target] | None
+) -> list[Place]:
+    if targets is None:
+        return [place for place in places if is_prunable_kind(place)]
+    modules = named_modules(model)
+    chosen = []
+    for target in _listed(targets, "targets"):
+        match = matched(target, places, modules, "targets")
+        found = match.asked + [place for place in match.inside if is_prunable_kind(place)]
+        if not found:
+            raise UsageError(
+                f"targets: {_text(target)} selects no parameter: what it matches has no weight "
+                "that is pruned unasked (embeddings, also where an output layer shares them, norms "
+                "and biases are not); name the class ('LayerNorm') or the parameters ('fc1.bias')"
+            )
+        chosen += found
+    if not chosen:
+        raise UsageError("targets: an empty list selects nothing; leave it out for the default")
+    return chosen
+
+
+def _ignored(model: nn.Module, places: list[Place], ignore: Iterable[Target]) -> set[object]:
+    modules = named_modules(model)
+    found = set()
+    for target in _listed(ignore, "ignore"):
+        match = matched(target, places, modules, "ignore")
+        found |= {_key(place) for place in match.asked + match.inside}
+    return found
+
+
+def _listed(targets: Iterable[Target], what: str) -> list[Target]:
+    if isinstance(targets, str | type | nn.Module) or not isinstance(targets, Iterable):
+        raise UsageError(f"{what}: got {_text(targets)}, wanted a list of such: [{_text(targets)}]")
+    return list(targets)
+
+
+def _text(target: object) -> str:
+    return target.__name__ if isinstance(target, type) else repr(target)
+
+
+def _key(place: Place) -> object:
+    """The same for all places of one parameter."""
+    return place.name if place.value is None else id(place.value)
+
+
+def _check(place: Place) -> None:
+    value, name = place.value, place.name
+    if value is None:
+        own = [n for n, _ in place.module.named_parameters() if n != "bias"]
+        raise UsageError(
+            f"{name!r} is no parameter but made from {[joined(place.path, n) for n in own]}; name "
+            f"one of those in targets= and leave the layer out with ignore=[{name!r}], or remove "
+            "the parametrisation"
+        )
+    hint = f"leave it out with ignore=[{name!r}]"
+    if isinstance(value, nn.parameter.UninitializedParameter):
+        raise UsageError(f"{name!r} has no shape yet; run the model once, or {hint}")
+    if value.dtype not in _DTYPES or is_traceable_wrapper_subclass(value):
+        kind = "" if type(value) is nn.Parameter else f" in a {type(value).__name__}"
+        raise UsageError(
+            f"{name!r} is {value.dtype}{kind}; only plain float16, bfloat16, float32 and float64 "
+            f"weights can be pruned: {hint}"
+        )

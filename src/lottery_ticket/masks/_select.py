@@ -6,12 +6,19 @@ import torch
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._budget import Budget
+from lottery_ticket.masks._density import least_kept
 from lottery_ticket.masks._mask import PruningMask
 
-__all__ = ["select"]
+__all__ = ["check_scores", "select", "select_units"]
 
 
-def select(scores: Mapping[str, torch.Tensor], mask: PruningMask, budget: Budget) -> PruningMask:
+def select(
+    scores: Mapping[str, torch.Tensor],
+    mask: PruningMask,
+    budget: Budget,
+    *,
+    min_layer_density: float = 0.0,
+) -> PruningMask:
     """The `budget` highest-scoring weights among those that `mask` keeps.
 
     On a tie the lower flat index is kept, layers in model order. What is pruned stays pruned.
@@ -20,49 +27,105 @@ def select(scores: Mapping[str, torch.Tensor], mask: PruningMask, budget: Budget
         scores: a score per weight, same names and shapes as `mask`; higher is kept.
         mask: what is kept now.
         budget: how many to keep, over all layers or in each.
+        min_layer_density: over all layers: each first keeps its ceil(min_layer_density · size)
+            best, then the best of the rest are kept. A budget per layer must be made with it.
 
     Returns:
         A new mask, nested in `mask`.
 
     Raises:
         UsageError: a score is NaN, a name or shape does not fit, or more is asked for than is kept
-            (or less than nothing).
+            (or less than nothing, or than `min_layer_density` needs).
 
     >>> mask = PruningMask.from_tensors({"w": torch.ones(4, dtype=torch.bool)})
     >>> select({"w": torch.tensor([3.0, 1.0, 3.0, 3.0])}, mask, Budget(2))["w"].tolist()
     [True, False, True, False]
     """
-    _check(scores, mask)
-    if not mask:
-        raise UsageError("the mask names no layer; the model has no prunable parameters")
+    return select_units(scores, mask, budget, min_layer_density, "weights")
+
+
+def select_units(
+    scores: Mapping[str, torch.Tensor],
+    mask: PruningMask,
+    budget: Budget,
+    min_layer_density: float,
+    unit: str,
+) -> PruningMask:
+    """As `select`, for whatever the entries of `mask` stand for; errors call them `unit`."""
+    check_scores(scores, mask)
+    least = {name: least_kept(kept.numel(), min_layer_density) for name, kept in mask.items()}
     if budget.per_layer is None:
-        flat = _keep_highest(
-            torch.cat([scores[name].detach().flatten() for name in mask]),
-            torch.cat([mask[name].flatten() for name in mask]),
-            budget.total,
-            "all layers",
-        )
-        pieces = flat.split([mask[name].numel() for name in mask])
-        kept = {
-            name: piece.view(mask[name].shape).clone()
-            for name, piece in zip(mask, pieces, strict=True)
-        }
-    else:
-        if sorted(name for name, _ in budget.per_layer) != sorted(mask):
-            layers = sorted(name for name, _ in budget.per_layer)
-            raise UsageError(f"the budget is for {layers}, the mask is for {sorted(mask)}")
-        kept = {
+        return PruningMask.from_tensors(_over_all(scores, mask, budget.total, least, unit))
+    _check_per_layer(budget.per_layer, mask, least, unit)
+    return PruningMask.from_tensors(
+        {
             name: _keep_highest(
-                scores[name].detach().flatten(), mask[name].flatten(), count, name
+                scores[name].detach().flatten(), mask[name].flatten(), count, name, unit
             ).view(mask[name].shape)
             for name, count in budget.per_layer
         }
-    return PruningMask.from_tensors(kept)
+    )
 
 
-def _check(scores: Mapping[str, torch.Tensor], mask: PruningMask) -> None:
+def _over_all(
+    scores: Mapping[str, torch.Tensor],
+    mask: PruningMask,
+    total: int,
+    least: Mapping[str, int],
+    unit: str,
+) -> dict[str, torch.Tensor]:
+    """The `total` best of all layers together, `least` of each layer among them."""
+    num_least = sum(least.values())
+    if 0 <= total < num_least:
+        raise UsageError(
+            f"all layers: asked to keep {total:,} {unit}, but min_layer_density needs "
+            f"{num_least:,}: {_counts(least)}"
+        )
+    flat_scores = {name: scores[name].detach().flatten() for name in mask}
+    flat_mask = {name: mask[name].flatten() for name in mask}
+    is_reserved = torch.cat(
+        [
+            _keep_highest(flat_scores[name], kept, least[name], f"{name}, min_layer_density", unit)
+            for name, kept in flat_mask.items()
+        ]
+    )
+    chosen = is_reserved | _keep_highest(
+        torch.cat(list(flat_scores.values())),
+        torch.cat(list(flat_mask.values())) & ~is_reserved,
+        total - num_least,
+        "all layers, beyond min_layer_density" if num_least else "all layers",
+        unit,
+    )
+    pieces = chosen.split([mask[name].numel() for name in mask])
+    return {
+        name: piece.view(mask[name].shape).clone() for name, piece in zip(mask, pieces, strict=True)
+    }
+
+
+def _check_per_layer(
+    counts: tuple[tuple[str, int], ...], mask: PruningMask, least: Mapping[str, int], unit: str
+) -> None:
+    if sorted(name for name, _ in counts) != sorted(mask):
+        layers = sorted(name for name, _ in counts)
+        raise UsageError(f"the budget is for {layers}, the mask is for {sorted(mask)}")
+    for name, count in counts:
+        if count < least[name]:
+            raise UsageError(
+                f"{name}: the budget keeps {count:,} {unit}, but min_layer_density needs "
+                f"{least[name]:,}; make the budget with it: budget(…, min_layer_density=…)"
+            )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def check_scores(scores: Mapping[str, torch.Tensor], mask: PruningMask) -> None:
+    """Raise `UsageError` unless every entry of a mask that is not empty has a score, never NaN."""
     if set(scores) != set(mask):
         raise UsageError(f"scores are for {sorted(scores)}, the mask is for {sorted(mask)}")
+    if not mask:
+        raise UsageError("the mask names no layer; the model has no prunable parameters")
     for name, score in scores.items():
         if score.shape != mask[name].shape:
             raise UsageError(
@@ -74,14 +137,14 @@ def _check(scores: Mapping[str, torch.Tensor], mask: PruningMask) -> None:
 
 
 def _keep_highest(
-    score: torch.Tensor, is_kept: torch.Tensor, count: int, where: str
+    score: torch.Tensor, is_kept: torch.Tensor, count: int, where: str, unit: str
 ) -> torch.Tensor:
-    candidates = is_kept.nonzero().squeeze(1)
-    if not 0 <= count <= len(candidates):
-        raise UsageError(f"{where}: asked to keep {count} weights of {len(candidates)} left")
     chosen = torch.zeros_like(is_kept)
     if count == 0:
         return chosen
+    candidates = is_kept.nonzero().squeeze(1)
+    if not 0 < count <= len(candidates):
+        raise UsageError(f"{where}: asked to keep {count} {unit} of {len(candidates)} left")
     values = score[candidates]
     threshold = values.kthvalue(len(values) - count + 1).values
     is_above = values > threshold

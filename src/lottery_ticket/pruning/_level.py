@@ -1,40 +1,66 @@
 """The level step of every search: trained weights + mask → next mask + rewound weights.
 
-The engine calls it on stored cells; a user's own loop can call it on a live model.
+The engine calls it on stored cells, the finder and the pruners on a live model.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
-from lottery_ticket.criteria import CRITERIA
-from lottery_ticket.masks import Budget, PruningMask, select
+from lottery_ticket.criteria import CriterionLike, as_criterion, score
+from lottery_ticket.masks import Budget, PruningMask, select_at
 
 __all__ = ["next_mask", "rewind_"]
 
 
 def next_mask(
-    criterion: str,
-    weights: Mapping[str, torch.Tensor],
+    criterion: CriterionLike,
     mask: PruningMask,
-    budget: Budget,
-    generator: torch.Generator,
+    keep: Budget | float,
+    *,
+    scope: str = "global",
+    structure: str = "unstructured",
+    min_layer_density: float = 0.0,
+    input_dims: Mapping[str, int] | None = None,
+    **given: Any,
 ) -> PruningMask:
-    """The mask of the next level: the `budget` best of what `mask` keeps.
+    """The mask of the next level: the best of what `mask` keeps.
+
+    A criterion of several rounds (SynFlow) is scored anew in each round under the mask of the one
+    before, at densities that fall by equal ratios; the last round is exact.
 
     Args:
-        criterion: name of the criterion that scores the weights.
-        weights: trained weights by parameter name; others than those of `mask` are ignored.
+        criterion: a name, a `Criterion`, or a function of what it needs.
         mask: what is kept now; the result is nested in it.
-        budget: how many weights to keep.
-        generator: for criteria that draw.
+        keep: exact counts, or the density of all prunable weights.
+        scope: `"global"`, `"layerwise"` or `"erk"`: how a density is shared out. Counts per layer
+            say it themselves.
+        structure: `"unstructured"`, `"2:4"` (any n:m), `"block:4x4"`, `"channel"`.
+        min_layer_density: no layer falls below it.
+        input_dims: the input dimension of each weight, for n:m; 1 where not named.
+        given: what the criterion needs: `weights`, `initial`, `model`, `batches`, `loss`,
+            `generator`, …; see `lottery_ticket.criteria.score`.
 
     Raises:
-        UsageError: an unknown criterion; a NaN score; more asked for than is kept.
+        UsageError: something needed is missing, a score is NaN, or more is asked for than is kept.
     """
-    scores = CRITERIA[criterion].score({name: weights[name] for name in mask}, generator)
-    return select(scores, mask, budget)
+    entry = as_criterion(criterion)
+    first, last = mask.density, keep.total / mask.num_prunable if isinstance(keep, Budget) else keep
+    for number in range(1, entry.rounds + 1):
+        is_last = number == entry.rounds
+        mask = select_at(
+            score(entry, mask=mask, **given),
+            mask,
+            density=last if is_last else first * (last / first) ** (number / entry.rounds),
+            budget=keep if is_last and isinstance(keep, Budget) else None,
+            scope=scope,
+            structure=structure,
+            min_layer_density=min_layer_density,
+            input_dims=input_dims,
+        )
+    return mask
 
 
 @torch.no_grad()

@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Self, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.data import AUGMENTATIONS, dataset_options
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import SCOPES
 from lottery_ticket.models import model_options
+from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.steps import Duration
 from lottery_ticket.train import LOSSES, OPTIMIZERS, SCHEDULES
 
@@ -29,6 +30,20 @@ def _one_of(kind: str, names: Any) -> Any:
         return value
 
     return BeforeValidator(check)
+
+
+def _scored_from_files(name: str) -> str:
+    """Masks of an experiment are made from stored weights, in a process of their own."""
+    entry = CRITERIA.entry(name)
+    wanting = sorted(entry.value.needs - {"weights", "mask", "generator"})
+    if wanting or entry.is_user:
+        why = "is your own code" if entry.is_user else f"needs {' and '.join(wanting)}"
+        raise ValueError(
+            f"criterion {name!r} {why}, which an experiment does not offer yet; "
+            "it works with LotteryTicketFinder and prune()"
+        )
+    # an alias must not give the same mask a second name
+    return next(other for other in CRITERIA if CRITERIA[other] is entry.value)
 
 
 def _duration(value: object) -> object:
@@ -178,6 +193,24 @@ class TrainSpec(_Record):
                 raise ValueError(f"{name} must be longer than nothing")
         return self
 
+    def check_lengths(self, steps_per_epoch: int | None = None) -> None:
+        """Refuse milestones, a warm-up or an interval that the training is too short for.
+
+        Without `steps_per_epoch`, only lengths in one unit are compared.
+
+        Raises:
+            UsageError: names the key, what it got and what it wants.
+        """
+        # the default is no wish: a training shorter than an epoch is evaluated at its end
+        is_default = self.eval_every == type(self).model_fields["eval_every"].default
+        check_lengths(
+            duration=self.duration,
+            milestones=self.milestones,
+            warmup=self.warmup,
+            eval_every=None if is_default else self.eval_every,
+            steps_per_epoch=steps_per_epoch,
+        )
+
     @property
     def step_gamma(self) -> float:
         """What the learning rate is multiplied with at each milestone; 0.1 unless given."""
@@ -193,7 +226,9 @@ class TrainSpec(_Record):
 class PruneSpec(_Record):
     """How many weights each level keeps, and by which criterion."""
 
-    criterion: Annotated[str, _one_of("criterion", CRITERIA)] = "magnitude"
+    criterion: Annotated[
+        str, _one_of("criterion", CRITERIA), AfterValidator(_scored_from_files)
+    ] = "magnitude"
     scope: Annotated[str, _one_of("scope", SCOPES)] = "global"
     rate: Fraction | None = None
     rates: dict[str, Fraction] = {}
@@ -268,6 +303,7 @@ class Spec(_Record):
             raise ValueError("arms: none is listed; write at least one, such as [ticket]")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"arms: {sorted(twice)[0]!r} is listed twice; use draws for more")
+        self.train.check_lengths()
         if Duration.parse(self.rewind).count != 0:
             raise ValueError(
                 f"rewind: got {self.rewind!r}; this version rewinds to the initial weights, '0it'"

@@ -5,7 +5,6 @@ Loads neither torch nor the specs, so that listing is quick.
 
 from lottery_ticket.store._claims import Claim as Claim
 from lottery_ticket.store._files import store_errors as store_errors
-from lottery_ticket.store._files import write_file as write_file
 from lottery_ticket.store._index import IndexedCell as IndexedCell
 from lottery_ticket.store._paths import default_store_path as default_store_path
 from lottery_ticket.store._record import CellRecord as CellRecord

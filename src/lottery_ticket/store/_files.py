@@ -1,16 +1,16 @@
-"""Writing so that a file is either whole or not there, even after a power cut."""
+"""Records sealed with their checksum, folders published whole, and what the disk refuses."""
 
 import contextlib
 import errno
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import StoreError
+from lottery_ticket.files import sync_folder, write_synced
 
 __all__ = [
     "json_bytes",
@@ -20,7 +20,6 @@ __all__ = [
     "size_of",
     "store_errors",
     "unsealed_json",
-    "write_file",
 ]
 
 
@@ -76,18 +75,6 @@ def store_errors(root: Path) -> Iterator[None]:
         raise StoreError(f"{error.filename or root}: {error.strerror or error}") from error
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write aside, fsync, move into place."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        _write_synced(aside, data)
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
 def publish_folder(files: Mapping[str, bytes], aside: Path, target: Path) -> bool:
     """Write files into the folder `aside` in order, fsync all, and move it to `target`.
 
@@ -98,8 +85,8 @@ def publish_folder(files: Mapping[str, bytes], aside: Path, target: Path) -> boo
     try:
         aside.mkdir(parents=True)
         for name, data in files.items():
-            _write_synced(aside / name, data)
-        _sync_folder(aside)
+            write_synced(aside / name, data)
+        sync_folder(aside)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             aside.rename(target)
@@ -107,7 +94,7 @@ def publish_folder(files: Mapping[str, bytes], aside: Path, target: Path) -> boo
             if not target.exists():
                 raise
             return False
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
         return True
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -116,20 +103,3 @@ def publish_folder(files: Mapping[str, bytes], aside: Path, target: Path) -> boo
 def size_of(folder: Path) -> int:
     """Bytes of all files below `folder`."""
     return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open folders, and journals renames
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,8 @@ from lottery_ticket.store._store import Store
 
 __all__ = ["SCHEMA_VERSION", "TABLE_COLUMNS", "history_rows", "layer_rows", "table_rows"]
 
-SCHEMA_VERSION = 1  # raised when a column changes its name or its meaning
+# raised when a column goes, or changes its name or its meaning; a new one breaks no reader
+SCHEMA_VERSION = 1
 
 # the columns of the result table, in order, and what they hold
 TABLE_COLUMNS: dict[str, type] = {
@@ -27,6 +28,7 @@ TABLE_COLUMNS: dict[str, type] = {
     "val_accuracy": float,
     "val_loss": float,
     "early_stop_step": int,
+    "is_still_falling": bool,
     "test_accuracy_at_early_stop": float,
     "num_steps": int,
     "train_seconds": float,
@@ -45,6 +47,7 @@ _MEASURED = (
     "val_accuracy",
     "val_loss",
     "early_stop_step",
+    "is_still_falling",
     "test_accuracy_at_early_stop",
     "num_steps",
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import StoreError, UsageError, nearest
+from lottery_ticket.files import write_file
 from lottery_ticket.store._claims import Claim
 from lottery_ticket.store._files import (
     json_bytes,
@@ -17,7 +18,6 @@ from lottery_ticket.store._files import (
     sha256,
     size_of,
     store_errors,
-    write_file,
 )
 from lottery_ticket.store._index import IndexedCell, synced_cells
 from lottery_ticket.store._paths import EXECUTION, RECORD, Paths

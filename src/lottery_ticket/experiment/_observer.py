@@ -1,0 +1,54 @@
+"""What a run tells: while it goes, and how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lottery_ticket.experiment._execute import Outcome
+from lottery_ticket.experiment._plan import Cell, Plan
+from lottery_ticket.store import Store
+
+__all__ = ["Observer", "RunOutcome"]
+
+
+class Observer:
+    """Is told how a run goes; override what you want to see."""
+
+    def begin(self, plan: Plan, finished: set[str], store: Store) -> None:
+        """The run starts; `finished` cells are in the store already."""
+
+    def started(self, cell: Cell) -> None:
+        """A cell was handed to an executor."""
+
+    def ended(self, cell: Cell, outcome: Outcome) -> None:
+        """A cell is finished, was found finished, failed or was stopped."""
+
+    def note(self, message: str) -> None:
+        """Something to read, such as a damaged file."""
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended.
+
+    Args:
+        run_id: the run's id.
+        num_made: cells made by this call.
+        num_found: cells that were finished already or made by another process.
+        failures: what failed, by cell name.
+        num_blocked: cells that could not be made since something before them failed.
+        is_stopped: whether it was interrupted; the same call continues.
+        seconds: wall-clock time.
+    """
+
+    run_id: str
+    num_made: int
+    num_found: int
+    failures: Mapping[str, str]
+    num_blocked: int
+    is_stopped: bool
+    seconds: float
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every cell of the plan is finished."""
+        return not (self.failures or self.num_blocked or self.is_stopped)

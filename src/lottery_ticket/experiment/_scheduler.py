@@ -1,0 +1,200 @@
+"""Which cell is next: those whose parents are finished, until all are or something stops them."""
+
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from lottery_ticket.errors import StoreError
+from lottery_ticket.experiment._context import Context
+from lottery_ticket.experiment._execute import WEIGHTS, Outcome, is_current
+from lottery_ticket.experiment._observer import Observer, RunOutcome
+from lottery_ticket.experiment._plan import Cell, Plan
+from lottery_ticket.experiment._workers import Workers
+from lottery_ticket.store import Store
+
+__all__ = ["Scheduler"]
+
+_POLL_SECONDS = 0.25
+_RETRY_SECONDS = 0.5  # how often to look whether another process has finished a cell
+_MAX_CRASHES = 2  # a cell whose worker died so often while it ran alone has failed
+
+
+class Scheduler:
+    """Hands the cells of a plan to workers, parents first, and keeps account of what became of
+    them."""
+
+    def __init__(
+        self, plan: Plan, store: Store, context: Context, jobs: int, observer: Observer
+    ) -> None:
+        self.plan = plan
+        self.store = store
+        self.context = context
+        self.jobs = jobs
+        self.observer = observer
+        self.contents: dict[str, str] = {}  # finished cell → content
+        self.failures: dict[str, str] = {}
+        self.blocked: set[str] = set()
+        self.waiting = dict(plan.cells)
+        self.running: dict[Future[Outcome], Cell] = {}
+        self.retry_at: dict[str, float] = {}
+        self.crashes: dict[str, int] = {}
+        self.suspects: set[str] = set()  # ran when a worker died; each is tried again alone
+        self.num_made = 0
+        self.damaged = self._damaged()
+
+    def run(self) -> RunOutcome:
+        """Make whatever is not finished."""
+        started = time.monotonic()
+        self._take_finished()
+        self.observer.begin(self.plan, set(self.contents), self.store)
+        if self.waiting:
+            with Workers(self.jobs, self.context) as workers:
+                while (self.waiting or self.running) and not (self._stopping and not self.running):
+                    self._submit(workers)
+                    self._collect(workers)
+        return RunOutcome(
+            self.plan.id,
+            self.num_made,
+            len(self.contents) - self.num_made,
+            dict(self.failures),
+            len(self.blocked),
+            self._stopping and bool(self.waiting),
+            time.monotonic() - started,
+        )
+
+    @property
+    def _stopping(self) -> bool:
+        return self.context.stop_file is not None and self.context.stop_file.exists()
+
+    def _damaged(self) -> set[str]:
+        """Read every file of every finished cell, and name what is not as it was written."""
+        damaged = set()
+        for name in self.plan.cells:
+            try:
+                self.store.check(name)
+            except StoreError as error:
+                self.observer.note(f"{error}; it will be made anew")
+                damaged.add(name)
+        return damaged
+
+    def _take_finished(self) -> None:
+        for name, cell in list(self.waiting.items()):  # parents come first
+            if self._parents_are_finished(cell):
+                self._take_if_finished(name, cell)
+
+    def _take_if_finished(self, name: str, cell: Cell) -> bool:
+        """Whether the cell is finished; one that is damaged or stale is discarded instead."""
+        try:
+            record = None if name in self.damaged else self.store.get(name)
+        except StoreError as error:
+            self.observer.note(f"{error}; it will be made anew")
+            self.damaged.add(name)
+            record = None
+        if record is not None and is_current(record, self._contents_of(cell)):
+            if not (cell.feeds_mask and WEIGHTS in self._not_kept(name)):
+                self.contents[name] = record.content
+                del self.waiting[name]
+                return True
+        elif record is not None:
+            self.observer.note(f"{_place(cell)}: what it was made from has changed; made anew")
+        if record is not None or name in self.damaged:
+            self._discard(name)
+        return False
+
+    def _discard(self, name: str) -> None:
+        claim = self.store.claim(name)
+        if claim is None:
+            return  # someone is making it anew already
+        if not (name in self.damaged and self._is_whole(name)):  # made anew meanwhile
+            self.store.discard(name)
+        self.damaged.discard(name)
+        claim.release()
+
+    def _is_whole(self, name: str) -> bool:
+        try:
+            return self.store.check(name) is not None
+        except StoreError:
+            return False
+
+    def _not_kept(self, name: str) -> list[str]:
+        return self.store.execution(name).get("not_kept", [])
+
+    def _parents_are_finished(self, cell: Cell) -> bool:
+        return all(parent in self.contents for parent in cell.parents.values())
+
+    def _contents_of(self, cell: Cell) -> dict[str, str]:
+        return {role: self.contents[parent] for role, parent in cell.parents.items()}
+
+    def _submit(self, workers: Workers) -> None:
+        for name, cell in list(self.waiting.items()):
+            if len(self.running) >= (1 if self.suspects else self.jobs) or self._stopping:
+                return
+            if self.suspects and name not in self.suspects:
+                continue
+            if any(p in self.failures or p in self.blocked for p in cell.parents.values()):
+                self.blocked.add(name)
+                del self.waiting[name]
+            elif self._parents_are_finished(cell) and time.monotonic() >= self.retry_at.get(
+                name, 0.0
+            ):
+                if self._take_if_finished(name, cell):
+                    self.observer.ended(cell, Outcome(name, "found", self.contents[name]))
+                    continue
+                del self.waiting[name]
+                self.observer.started(cell)
+                try:
+                    self.running[workers.submit(cell, self._contents_of(cell))] = cell
+                except BrokenProcessPool:  # a worker died while it was idle
+                    self.waiting = {name: cell, **self.waiting}
+                    self._recover(workers)
+                    return
+
+    def _collect(self, workers: Workers) -> None:
+        if not self.running:
+            time.sleep(_POLL_SECONDS if self.waiting else 0.0)
+            return
+        done, _ = wait(self.running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            if isinstance(future.exception(), BrokenProcessPool):
+                self._recover(workers)
+                return
+            self._take(self.running.pop(future), future.result())
+
+    def _take(self, cell: Cell, outcome: Outcome) -> None:
+        self.suspects.discard(cell.name)
+        if outcome.status in ("made", "found"):
+            assert outcome.content is not None
+            self.contents[cell.name] = outcome.content
+            self.num_made += outcome.status == "made"
+        elif outcome.status == "failed":
+            self.failures[cell.name] = f"{_place(cell)}: {outcome.message}"
+        else:  # busy, stopped
+            self.waiting = {cell.name: cell, **self.waiting}
+            self.retry_at[cell.name] = time.monotonic() + _RETRY_SECONDS
+        self.observer.ended(cell, outcome)
+
+    def _recover(self, workers: Workers) -> None:
+        """A worker died, and its pool with it: start another, and try what ran again, one by one,
+        so that a cell that kills its worker takes no other with it."""
+        workers.restart()  # waits: every future of the old pool has ended after it
+        ended, self.running = self.running, {}
+        is_alone = len(ended) == 1
+        for future, cell in ended.items():
+            if not isinstance(future.exception(), BrokenProcessPool):
+                self._take(cell, future.result())
+                continue
+            self.crashes[cell.name] = self.crashes.get(cell.name, 0) + is_alone
+            if self.crashes[cell.name] >= _MAX_CRASHES:
+                message = "its worker process died twice (out of memory?)"
+                self._take(cell, Outcome(cell.name, "failed", message=message))
+            else:
+                self.observer.note(f"{_place(cell)}: its worker process died; continuing it")
+                self._take(cell, Outcome(cell.name, "stopped"))
+                self.suspects.add(cell.name)
+
+
+def _place(cell: Cell) -> str:
+    label = cell.label
+    kind = "" if cell.is_training else "mask of "
+    draw = f", draw {label['draw']}" if label["draw"] else ""
+    return f"{kind}{label['arm']} level {label['level']}, replicate {label['replicate']}{draw}"

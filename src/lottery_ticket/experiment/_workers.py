@@ -1,0 +1,65 @@
+"""Where cells are executed: in this process, or in a pool of worker processes."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lottery_ticket.experiment._context import Context
+from lottery_ticket.experiment._device import num_devices
+from lottery_ticket.experiment._execute import Outcome, execute
+from lottery_ticket.experiment._interrupts import ignore_interrupts
+from lottery_ticket.experiment._plan import Cell
+
+__all__ = ["Workers"]
+
+
+@dataclass
+class Workers:
+    """Where cells are executed: here when jobs is 1, else in worker processes."""
+
+    jobs: int
+    context: Context
+    _pool: Executor | None = field(default=None, repr=False)
+    _next_device: int = 0
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._shut_down()
+
+    def submit(self, cell: Cell, contents: Mapping[str, str]) -> Future[Outcome]:
+        """Execute a cell; in this process it has ended when this returns."""
+        if self.jobs == 1:
+            future: Future[Outcome] = Future()
+            future.set_result(execute(cell, contents, self.context))
+            return future
+        if self._pool is None:
+            self._pool = _pool(self.jobs, self.context.threads)
+        return self._pool.submit(execute, cell, contents, self._placed())
+
+    def restart(self) -> None:
+        """After a worker died: the next submit makes a new pool."""
+        self._shut_down()
+
+    def _placed(self) -> Context:
+        if self.context.device != "cuda":
+            return self.context
+        self._next_device = (self._next_device + 1) % num_devices("cuda")
+        return replace(self.context, device=f"cuda:{self._next_device}")
+
+    def _shut_down(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+            self._pool = None
+
+
+def _pool(jobs: int, threads: int) -> Executor:
+    # loky starts workers without importing __main__ again, so that a script needs no guard
+    from loky import ProcessPoolExecutor
+
+    threads_env: Any = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    return ProcessPoolExecutor(
+        max_workers=jobs, timeout=60, initializer=ignore_interrupts, env=threads_env
+    )

@@ -1,0 +1,494 @@
+"""`LotteryTicketFinder`: iterative pruning of anyone's model with anyone's training loop."""
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lottery_ticket.criteria import CriterionLike
+from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.finder._controls import CONTROLS, control_mask
+from lottery_ticket.finder._method import Method, chosen_schedule
+from lottery_ticket.finder._model import ModelSource, chosen_device
+from lottery_ticket.finder._results import TicketResults
+from lottery_ticket.finder._search import Row, Search, load_search, save_search
+from lottery_ticket.finder._training import Start, Training, state_on_cpu, train_watched
+from lottery_ticket.masks import Budget, PruningMask, warn_on_collapse
+from lottery_ticket.pruning import PIPELINES, Pipeline, Schedule
+from lottery_ticket.seeds import derive
+from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
+
+__all__ = ["LotteryTicketFinder"]
+
+TrainFn = Callable[..., object]
+EvalFn = Callable[[nn.Module], float]
+
+
+class LotteryTicketFinder:
+    """Find a winning ticket in your own model, with your own training loop.
+
+    Each training starts from a stream of torch's global random state that depends on `seed` and
+    the level alone, and the caller's random state is left as it was: a search is reproducible,
+    and one that was stopped continues as if it had not been.
+
+    Args:
+        model_class: builds a fresh model; needed for the `reinit` control unless `model_fn` is
+            given. One of this library's makes the ticket file small: it needs no weights.
+        model_kwargs: its arguments.
+        device: where to train, such as `"cuda"`; None leaves a given model where it is.
+        model_fn: builds a fresh model, called without arguments, instead of `model_class`.
+        seed: root of all random streams.
+        mode: `"max"` if a higher value of `eval_fn` is better, else `"min"`.
+        targets, ignore, min_size: which parameters are prunable; see `PruningMask`.
+
+    Raises:
+        UsageError: both or odd sources of a model, an unknown mode, a device that is not here.
+
+    >>> x, y = torch.randn(64, 8), torch.randint(2, (64,))
+    >>> def train_fn(model, mask):
+    ...     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    ...     for _ in range(5):
+    ...         optimizer.zero_grad()
+    ...         nn.functional.cross_entropy(model(x), y).backward()
+    ...         optimizer.step()
+    >>> def eval_fn(model):
+    ...     return (model(x).argmax(1) == y).float().mean().item()
+    >>> finder = LotteryTicketFinder(model_fn=lambda: nn.Linear(8, 2))
+    >>> model, mask, results = finder.find_winning_ticket(
+    ...     train_fn=train_fn, eval_fn=eval_fn, target_sparsity=0.5, pruning_rounds=2, verbose=False
+    ... )
+    >>> mask.num_kept, len(results.table), bool((model.weight == 0).sum() == 8)
+    (8, 3, True)
+
+    Source: Frankle & Carbin 2019; other pipelines as `lottery_ticket.pruning.PIPELINES` says.
+    """
+
+    initial_state: dict[str, torch.Tensor]
+    """θ₀, on the CPU; there once a search has begun or was loaded."""
+
+    mask: PruningMask
+    """The mask of the ticket found last."""
+
+    def __init__(
+        self,
+        model_class: Callable[..., nn.Module] | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        device: str | torch.device | None = None,
+        *,
+        model_fn: Callable[[], nn.Module] | None = None,
+        seed: int = 0,
+        mode: str = "max",
+        targets: Sequence[Any] | None = None,
+        ignore: Sequence[Any] = (),
+        min_size: int = 0,
+    ) -> None:
+        if mode not in ("max", "min"):
+            raise UsageError(f"mode: got {mode!r}{nearest(mode, ('max', 'min'))}")
+        self._source = ModelSource(model_class, dict(model_kwargs or {}), model_fn)
+        self._device = chosen_device(device)
+        self._seed = seed
+        self._mode = mode
+        self._prunable = {"targets": targets, "ignore": tuple(ignore), "min_size": min_size}
+        self._search: Search | None = None
+        self._method: Method | None = None
+        self._model: nn.Module | None = None
+
+    def find_winning_ticket(
+        self,
+        model: nn.Module | None = None,
+        train_fn: TrainFn | None = None,
+        eval_fn: EvalFn | None = None,
+        target_sparsity: float | None = None,
+        pruning_rounds: int | None = None,
+        verbose: bool = True,
+        *,
+        schedule: Schedule | None = None,
+        criterion: CriterionLike = "magnitude",
+        scope: str = "global",
+        structure: str = "unstructured",
+        pipeline: str | Pipeline = "lth",
+        rewind_step: int | None = None,
+        min_layer_density: float = 0.0,
+        batches: Iterable[Any] | None = None,
+        loss: Callable[..., torch.Tensor] | None = None,
+        batch_loss: Callable[..., torch.Tensor] | None = None,
+        max_drop: float | None = None,
+        resume: str | Path | None = None,
+    ) -> tuple[nn.Module, PruningMask, TicketResults]:
+        """Train, prune, rewind, repeat.
+
+        Args:
+            model: the model to find a ticket in; trained in place. None builds one.
+            train_fn: `train_fn(model, mask) -> None` trains the model. Its gradients are masked
+                while it runs, whether or not it uses the mask. For pipelines that start elsewhere
+                than step 0 of the learning-rate schedule it also takes `start_step`.
+            eval_fn: `eval_fn(model) -> float`, an accuracy (fraction or percent), or a loss with
+                `mode="min"`. It is called once before any training, so that a mistake in it costs
+                nothing.
+            target_sparsity: fraction of *all* prunable weights to prune (default 0.9), reached
+                exactly.
+            pruning_rounds: levels after the dense one, in equal ratios; `pruning_rounds=4` trains
+                five times. By default as many as prune about 20 % each.
+            verbose: print a line after each training.
+            schedule: other levels than `target_sparsity` in `pruning_rounds`: `iterative(…)`,
+                `densities(…)`, `one_shot(…)`.
+            criterion: name of a criterion, or your own function of what it needs.
+            scope: `"global"`, `"layerwise"` or `"erk"`.
+            structure: `"unstructured"`, `"2:4"`, `"block:4x4"` or `"channel"`.
+            pipeline: `"lth"`, `"rewind"`, `"lr_rewind"`, `"finetune"`, `"at_init"`, or a
+                `Pipeline`.
+            rewind_step: k, in optimiser steps, where the pipeline rewinds to θ_k.
+            min_layer_density: no layer falls below this density.
+            batches: for criteria that need data: `[(x, y), …]` or a loader.
+            loss: for criteria that need one, `loss(output, target)`; cross-entropy by default.
+            batch_loss: `batch_loss(model, batch)` instead, for batches that are no `(x, y)`.
+            max_drop: stop once `eval_fn` is worse than dense by more than this, and return the
+                sparsest ticket that is not.
+            resume: a folder to save each finished level in; a search found there is continued.
+
+        Returns:
+            The model with the trained ticket, its mask, and the results. With `model=` given it is
+            that model. A `train_fn` that wrote pruned weights makes the results invalid
+            (`results.problems`); nothing is repaired.
+
+        Raises:
+            UsageError: something does not fit; said before anything trains where that can be.
+            DataError: the folder in `resume` is damaged or cannot be written.
+        """
+        train_fn, eval_fn = _callables(train_fn, eval_fn)
+        model, origin = self._model_and_origin(model)
+        dense = PruningMask(model, **self._prunable)
+        if not dense:
+            raise UsageError("the model has no prunable parameters; name some with targets=")
+        chosen = PIPELINES[pipeline] if isinstance(pipeline, str) else pipeline
+        method = Method.checked(
+            criterion,
+            chosen,
+            rewind_step,
+            batches,
+            scope=scope,
+            structure=structure,
+            min_layer_density=min_layer_density,
+            seed=self._seed,
+            loss=loss,
+            batch_loss=batch_loss,
+        )
+        levels = chosen_schedule(schedule, target_sparsity, pruning_rounds, chosen)
+        shapes = {name: tuple(kept.shape) for name, kept in dense.items()}
+        budgets = levels.budgets(shapes, scope=scope, min_layer_density=min_layer_density)
+        method.check_structure(model, dense, budgets[1])
+        folder = None if resume is None else Path(resume)
+        settings = {
+            "name": self._source.name,
+            "mode": self._mode,
+            "replicate": 0,
+            "layers": {name: list(shape) for name, shape in shapes.items()},
+            "schedule": repr(levels),
+            "max_drop": max_drop,
+            "origin": origin,
+            **method.settings,
+        }
+        search = _begun_or_resumed(settings, model, dense, folder)
+        self.initial_state, self._search, self._method = search.initial, search, method
+        self._model = model
+        if not search.rows:
+            _evaluated(eval_fn, model)
+        for level in range(len(search.chain), len(budgets)):
+            if _has_fallen(search):
+                break
+            self._train_level(level, budgets, train_fn, eval_fn)
+            if folder is not None:
+                save_search(search, folder)
+            if verbose:
+                print(self.results.line(search.rows[-1]), flush=True)
+        model.load_state_dict(search.best)
+        self.mask = search.masks[search.best_level]
+        return model, self.mask, self.results
+
+    def verify(
+        self,
+        train_fn: TrainFn,
+        eval_fn: EvalFn,
+        arms: Sequence[str] = ("reinit",),
+        replicates: int = 1,
+        verbose: bool = True,
+    ) -> TicketResults:
+        """Train controls at the ticket's density.
+
+        Args:
+            train_fn, eval_fn: as in `find_winning_ticket`.
+            arms: `"reinit"` (the ticket's mask, fresh initial weights), `"shuffled"` (the mask
+                permuted within layers), `"random"` (a random mask of the same density),
+                `"oneshot"` (the trained dense net pruned once); these three from the ticket's own
+                initial weights.
+            replicates: draws of each control that draws; `oneshot` draws nothing and is trained
+                once. They are *draws* in the table: this search is one replicate, however many
+                there are. For independent replicates search again under another `seed`.
+            verbose: print a line after each training.
+
+        Returns:
+            The results of the search, with these trainings added.
+
+        Raises:
+            UsageError: nothing was found yet, an unknown arm, or `reinit` without a way to build
+                the model anew.
+        """
+        search, _ = self._found()
+        train_fn, eval_fn = _callables(train_fn, eval_fn)
+        for arm in arms:
+            if arm not in CONTROLS:
+                raise UsageError(f"unknown control {arm!r}{nearest(arm, CONTROLS)}")
+            if arm == "reinit":
+                self._source.check_can_build()
+        if replicates < 1:
+            raise UsageError(f"replicates: got {replicates}, wanted at least 1")
+        for arm in arms:
+            first = sum(row.arm == arm and row.level == search.best_level for row in search.rows)
+            for draw in range(first, first + replicates) if CONTROLS[arm] else range(1 - first):
+                self._train_control(arm, draw, train_fn, eval_fn)
+                if verbose:
+                    print(self.results.line(search.rows[-1]), flush=True)
+        return self.results
+
+    def verify_random_ticket(self, train_fn: TrainFn, eval_fn: EvalFn) -> float:
+        """`eval_fn` of the ticket's mask trained from fresh initial weights: the `reinit` control.
+
+        Raises:
+            UsageError: nothing was found yet, or there is no `model_class` or `model_fn`.
+        """
+        results = self.verify(train_fn, eval_fn, arms=["reinit"], verbose=False)
+        return results.control("reinit")[-1]
+
+    @property
+    def results(self) -> TicketResults:
+        """The trainings so far; those of controls join them as they are made."""
+        return TicketResults(self._found()[0])
+
+    def ticket(self, *, trained: bool = True) -> Ticket:
+        """The ticket found: its mask, where its weights come from, and how it was found.
+
+        A model of this library's that the finder built itself needs no weights in the file: its
+        name and seed say them. Otherwise the kept ones of θ₀, or of θ_k, are stored.
+
+        Args:
+            trained: keep the trained weights too.
+
+        Raises:
+            UsageError: nothing was found yet.
+
+        >>> finder.ticket().save("mine.ticket.safetensors")  # doctest: +SKIP
+        """
+        search, method = self._found()
+        made_by = search.settings["origin"]
+        rewound = search.rewind_point if method.pipeline.weights_from == "rewind" else None
+        if made_by is not None and rewound is None:
+            origin = ModelOrigin.of(made_by["model"], made_by["seed"], **made_by["options"])
+        elif rewound is not None:
+            origin = WeightsOrigin(rewound.weights, rewound.step)
+        else:
+            origin = WeightsOrigin(search.initial)
+        row = search.chain[search.best_level]
+        return Ticket(
+            mask=search.masks[search.best_level].to("cpu"),
+            origin=origin,
+            metrics={"metric": row.metric, "dense": search.chain[0].metric, "mode": self._mode},
+            provenance={**versions(), "level": search.best_level, **method.settings},
+            trained=search.best if trained else None,
+        )
+
+    def save_experiment(self, folder: str | Path, results: TicketResults | None = None) -> None:
+        """Save mask, θ₀, trained weights and results into a folder, as safetensors and JSON.
+
+        Args:
+            folder: made if it is not there.
+            results: those to save; by default this finder's.
+
+        Raises:
+            UsageError: nothing was found yet.
+            DataError: the folder cannot be written.
+        """
+        search = self._found()[0] if results is None else results.search
+        save_search(search, Path(folder))
+
+    def load_experiment(self, folder: str | Path) -> TicketResults:
+        """Take over a search that was saved: `mask`, `initial_state`, and the results returned.
+
+        Raises:
+            DataError: there is none, or it is damaged.
+            UsageError: it was made with another `mode`.
+        """
+        search = load_search(Path(folder))
+        if search.settings["mode"] != self._mode:
+            raise UsageError(
+                f"{folder}: the search has mode {search.settings['mode']!r}, "
+                f"this finder {self._mode!r}"
+            )
+        self._search, self.initial_state = search, search.initial
+        self._method = Method.of_settings(search.settings)
+        self.mask = search.masks[search.best_level]
+        return self.results
+
+    def _found(self) -> tuple[Search, Method]:
+        if self._search is None or self._method is None:
+            raise UsageError("nothing was found yet; call find_winning_ticket or load_experiment")
+        return self._search, self._method
+
+    def _model_and_origin(self, model: nn.Module | None) -> tuple[nn.Module, dict[str, Any] | None]:
+        """The model to search in, and by which name and seed this library can build it again."""
+        origin = None
+        if model is None:
+            seed = derive(self._seed, "init")
+            model = self._source.build(seed)
+            if self._source.registered_name is not None:
+                name, options = self._source.registered_name, dict(self._source.model_kwargs)
+                origin = {"model": name, "options": options, "seed": seed}
+        elif not isinstance(model, nn.Module):
+            raise UsageError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
+        return (model if self._device is None else model.to(self._device)), origin
+
+    def _train_level(
+        self, level: int, budgets: Sequence[Budget], train_fn: TrainFn, eval_fn: EvalFn
+    ) -> None:
+        search, method = self._found()
+        model = self._model
+        assert model is not None
+        start = method.start(search, level, search.trained, self._stream(level))
+        training = train_watched(
+            model,
+            search.masks[level],
+            train_fn,
+            start,
+            rewind_step=method.rewind_step if level == 0 else None,
+        )
+        if level == 0 and method.rewind_step is not None and training.rewind_point is None:
+            raise UsageError(
+                f"rewind_step {method.rewind_step} was not reached: train_fn made "
+                f"{training.num_steps} optimiser steps"
+            )
+        metric = _evaluated(eval_fn, model)
+        search.trained = state_on_cpu(model)
+        search.optimizer_state = training.optimizer_state
+        if level == 0:
+            search.dense = search.trained
+            search.rewind_point = training.rewind_point
+        search.rows.append(self._row("ticket", level, 0, search.masks[level], training, metric))
+        if not _has_fallen(search):
+            search.best_level, search.best = level, search.trained
+        if level + 1 < len(budgets):
+            search.masks.append(self._next_mask(search, method, budgets[level + 1]))
+
+    def _next_mask(self, search: Search, method: Method, keep: Budget) -> PruningMask:
+        model = self._model
+        assert model is not None
+        if method.pipeline.prune_at == "start":
+            model.load_state_dict(search.initial)
+        mask = method.next_mask(model, search.masks[-1], keep, search.initial)
+        warn_on_collapse(mask)
+        return mask
+
+    def _train_control(self, arm: str, draw: int, train_fn: TrainFn, eval_fn: EvalFn) -> None:
+        search, method = self._found()
+        model = self._model_for_control(arm, draw)
+        mask = control_mask(arm, search, method, model, draw)
+        seed = self._stream(search.best_level)
+        if arm == "reinit":
+            fresh = self._source.build(derive(method.seed, "control", "reinit", draw))
+            start = Start(state_on_cpu(fresh), seed)
+        else:
+            start = method.start(search, search.best_level, search.dense, seed)
+        training = train_watched(model, mask, train_fn, start)
+        metric = _evaluated(eval_fn, model)
+        search.rows.append(self._row(arm, search.best_level, draw, mask, training, metric))
+
+    def _model_for_control(self, arm: str, draw: int) -> nn.Module:
+        """A model to train, so that the one with the ticket stays as it is."""
+        if self._model is not None:
+            return copy.deepcopy(self._model)
+        model = self._source.build(0)
+        return model if self._device is None else model.to(self._device)
+
+    def _stream(self, level: int) -> int:
+        # by level, as in the engine: a ticket never retrains on the order its mask was found with
+        return derive(self._seed, "order", level)
+
+    def _row(
+        self, arm: str, level: int, draw: int, mask: PruningMask, training: Training, metric: float
+    ) -> Row:
+        _, method = self._found()
+        model = self._model
+        reference = next(iter(mask.values())) if model is None else next(model.parameters())
+        return Row(
+            arm=arm,
+            level=level,
+            draw=draw,
+            num_kept=mask.num_kept,
+            metric=metric,
+            num_steps=training.num_steps,
+            seconds=training.seconds,
+            criterion="random" if arm == "random" else method.criterion.name,
+            scope="global" if arm == "random" else method.scope,
+            device=reference.device.type,
+            problems=training.problems + _metric_problems(metric),
+        )
+
+
+def _callables(train_fn: TrainFn | None, eval_fn: EvalFn | None) -> tuple[TrainFn, EvalFn]:
+    for name, wanted, value in (
+        ("train_fn", "train_fn(model, mask)", train_fn),
+        ("eval_fn", "eval_fn(model) -> float", eval_fn),
+    ):
+        if not callable(value):
+            raise UsageError(f"{name}: got {type(value).__name__}, wanted a function {wanted}")
+    assert train_fn is not None
+    assert eval_fn is not None
+    return train_fn, eval_fn
+
+
+def _evaluated(eval_fn: EvalFn, model: nn.Module) -> float:
+    value = eval_fn(model)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(
+            f"eval_fn returned {type(value).__name__}, wanted one number such as an accuracy"
+        ) from None
+
+
+def _metric_problems(metric: float) -> tuple[str, ...]:
+    return () if math.isfinite(metric) else (f"eval_fn returned {metric}",)
+
+
+def _begun_or_resumed(
+    settings: dict[str, Any], model: nn.Module, dense: PruningMask, folder: Path | None
+) -> Search:
+    """A new search, or the one in the folder if it is the same one."""
+    if folder is None or not (folder / "search.json").exists():
+        initial = state_on_cpu(model)
+        return Search(settings, initial, masks=[dense])
+    search = load_search(folder)
+    for key, value in settings.items():
+        if search.settings[key] != value:
+            raise UsageError(
+                f"resume: the search in {folder} has {key} {search.settings[key]!r}, this one "
+                f"{value!r}; resume it as it was, or choose another folder"
+            )
+    if search.trained:
+        model.load_state_dict(search.trained)
+    device = next(iter(dense.values())).device
+    search.masks = [mask.to(device) for mask in search.masks]
+    return search
+
+
+def _has_fallen(search: Search) -> bool:
+    """Whether the last level is worse than dense by more than `max_drop`."""
+    max_drop = search.settings["max_drop"]
+    if max_drop is None or not search.rows:
+        return False
+    worse = search.chain[0].metric - search.chain[-1].metric
+    if search.settings["mode"] == "min":
+        worse = -worse
+    return worse > max_drop

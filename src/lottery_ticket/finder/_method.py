@@ -1,0 +1,189 @@
+"""How a search makes its masks, and where its trainings start."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from lottery_ticket.criteria import Criterion, CriterionLike, as_criterion
+from lottery_ticket.errors import UsageError
+from lottery_ticket.finder._search import Search
+from lottery_ticket.finder._training import Start
+from lottery_ticket.masks import Budget, PruningMask, Structure, input_dims, select_at
+from lottery_ticket.pruning import (
+    PIPELINES,
+    Pipeline,
+    Schedule,
+    check_fraction,
+    next_mask,
+    target_sparsity,
+)
+from lottery_ticket.seeds import generator
+
+__all__ = ["Method", "chosen_schedule"]
+
+_DEFAULT_SPARSITY = 0.9
+_DEFAULT_RATE = 0.2
+
+
+@dataclass(frozen=True)
+class Method:
+    """How masks are made and where trainings start; the arguments of `find_winning_ticket`."""
+
+    criterion: Criterion
+    scope: str = "global"
+    structure: str = "unstructured"
+    min_layer_density: float = 0.0
+    pipeline: Pipeline = PIPELINES["lth"]
+    rewind_step: int | None = None
+    seed: int = 0
+    batches: Sequence[Any] | None = None
+    loss: Callable[..., torch.Tensor] | None = None
+    batch_loss: Callable[..., torch.Tensor] | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        criterion: CriterionLike,
+        pipeline: Pipeline,
+        rewind_step: int | None,
+        batches: Iterable[Any] | None,
+        **others: Any,
+    ) -> "Method":
+        """The method, once its parts are known to fit.
+
+        Raises:
+            UsageError: an unknown criterion; a rewind step without effect, or none
+                where one is wanted; a criterion that lacks what it needs.
+        """
+        if pipeline.has_rewind_step != (rewind_step is not None):
+            raise UsageError(
+                "this pipeline rewinds to step k; pass rewind_step=k (optimiser steps)"
+                if rewind_step is None
+                else 'rewind_step has no effect on this pipeline; use pipeline="rewind"'
+            )
+        Structure.parse(others["structure"])
+        entry = as_criterion(criterion)
+        if entry.needs_data and batches is None:
+            raise UsageError(
+                f"criterion {entry.name!r} needs data; pass batches=[(x, y), …] or a loader"
+            )
+        return cls(
+            criterion=entry,
+            pipeline=pipeline,
+            rewind_step=rewind_step,
+            batches=None if batches is None else list(batches),
+            **others,
+        )
+
+    def check_structure(self, model: nn.Module, dense: PruningMask, first: Budget) -> None:
+        """Raises `UsageError` if the structure does not fit the layers or the first level."""
+        if Structure.parse(self.structure).kind != "unstructured":
+            scores = {name: torch.ones(kept.shape) for name, kept in dense.items()}
+            select_at(
+                scores,
+                dense.to("cpu"),
+                budget=first,
+                scope=self.scope,
+                structure=self.structure,
+                min_layer_density=self.min_layer_density,
+                input_dims=input_dims(model, dense),
+            )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is saved of it, as plain values."""
+        return {
+            "criterion": self.criterion.name,
+            "scope": self.scope,
+            "structure": self.structure,
+            "min_layer_density": self.min_layer_density,
+            "pipeline": asdict(self.pipeline),
+            "rewind_step": self.rewind_step,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> "Method":
+        """The method of a search that was saved; data and loss are not."""
+        names = ("scope", "structure", "min_layer_density", "rewind_step", "seed")
+        return cls(
+            criterion=as_criterion(settings["criterion"]),
+            pipeline=Pipeline(**settings["pipeline"]),
+            **{name: settings[name] for name in names},
+        )
+
+    def next_mask(
+        self,
+        model: nn.Module,
+        mask: PruningMask,
+        keep: Budget,
+        initial: Mapping[str, torch.Tensor],
+    ) -> PruningMask:
+        """The best of what `mask` keeps, by the weights that `model` holds now."""
+        device = next(iter(mask.values())).device
+        return next_mask(
+            self.criterion,
+            mask,
+            keep,
+            scope=self.scope,
+            structure=self.structure,
+            min_layer_density=self.min_layer_density,
+            input_dims=input_dims(model, mask),
+            model=model,
+            initial={name: initial[name].to(device) for name in mask},
+            batches=self.batches,
+            loss=self.loss,
+            batch_loss=self.batch_loss,
+            generator=generator(self.seed, "mask"),
+        )
+
+    def start(
+        self, search: Search, level: int, trained: Mapping[str, torch.Tensor], seed: int
+    ) -> Start:
+        """Where a training at `level` starts, `trained` being the weights of the one before."""
+        if level == 0:
+            return Start(search.initial, seed)
+        point = search.rewind_point
+        k = point.step if point is not None else 0
+        end = search.rows[0].num_steps
+        weights = {
+            "start": search.initial,
+            "rewind": search.initial if point is None else point.weights,
+            "end": trained,
+        }
+        states = {
+            "fresh": None,
+            "rewind": None if point is None else point.optimizer_state,
+            "kept": search.optimizer_state,
+        }
+        return Start(
+            weights[self.pipeline.weights_from],
+            seed,
+            step={"start": 0, "rewind": k, "end": end}[self.pipeline.lr_from],
+            optimizer_state=states[self.pipeline.optimizer_state],
+        )
+
+
+def chosen_schedule(
+    schedule: Schedule | None, sparsity: float | None, rounds: int | None, pipeline: Pipeline
+) -> Schedule:
+    """The schedule that the arguments of `find_winning_ticket` mean.
+
+    Raises:
+        UsageError: a schedule is given beside the arguments that it replaces.
+    """
+    if schedule is not None:
+        if sparsity is not None or rounds is not None:
+            raise UsageError("give either schedule, or target_sparsity and pruning_rounds")
+        return schedule
+    sparsity = check_fraction(
+        "target_sparsity", _DEFAULT_SPARSITY if sparsity is None else sparsity
+    )
+    if rounds is None:
+        each = math.ceil(math.log(1 - sparsity) / math.log(1 - _DEFAULT_RATE))
+        rounds = 1 if pipeline.masks_change == "never" else max(1, each)
+    return target_sparsity(sparsity, rounds)

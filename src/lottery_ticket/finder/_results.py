@@ -1,0 +1,205 @@
+"""What a search found, as the table of `lottery table` and as a few lines to read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from lottery_ticket.finder._search import Row, Search
+from lottery_ticket.masks import PruningMask
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["TicketResults"]
+
+
+@dataclass(frozen=True)
+class TicketResults:
+    """The trainings of a search and of its controls.
+
+    Values of `eval_fn` are accuracies: fractions, or percent where one exceeds 1; with
+    `mode="min"` they are losses. Everything printed is in the unit that `eval_fn` returned.
+
+    Args:
+        search: where they are; trainings of controls that come later join it.
+    """
+
+    search: Search
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The trainings, in the order they were made."""
+        return self.search.rows
+
+    @property
+    def level(self) -> int:
+        """The level of the ticket that was returned."""
+        return self.search.best_level
+
+    @property
+    def mask(self) -> PruningMask:
+        """The ticket's mask."""
+        return self.search.masks[self.level]
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """A row per training, with the columns of `lottery table`; accuracies are fractions."""
+        from lottery_ticket.analysis import as_table
+
+        return as_table([self._table_row(row) for row in self.rows])
+
+    @property
+    def summary(self) -> "pd.DataFrame":
+        """A row per level: each arm's mean, and differences from dense and reinit."""
+        from lottery_ticket.analysis import summary
+
+        return summary(self.table)
+
+    @property
+    def layers(self) -> "pd.DataFrame":
+        """A row per (level, layer): density and counts of the ticket's masks."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "level": level,
+                    "layer": name,
+                    "density": int(kept.sum()) / kept.numel(),
+                    "num_kept": int(kept.sum()),
+                    "num_prunable": kept.numel(),
+                }
+                for level, mask in enumerate(self.search.masks[: len(self.search.chain)])
+                for name, kept in mask.items()
+            ]
+        )
+
+    @property
+    def dense(self) -> float:
+        """`eval_fn` of the dense net, level 0."""
+        return self._ticket_row(0).metric
+
+    @property
+    def ticket(self) -> float:
+        """`eval_fn` of the ticket that was returned."""
+        return self._ticket_row(self.level).metric
+
+    @property
+    def gap(self) -> float:
+        """Ticket − dense, in `eval_fn`'s unit (positive is better with `mode="max"`)."""
+        return self.ticket - self.dense
+
+    @property
+    def retained(self) -> float:
+        """Performance retained in %: ticket / dense, or dense / ticket with `mode="min"`."""
+        better, base = (self.ticket, self.dense) if self._is_max else (self.dense, self.ticket)
+        return 100.0 * better / base if base else float("nan")
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of all trainings."""
+        return sum(row.seconds for row in self.rows)
+
+    @property
+    def problems(self) -> list[str]:
+        """What makes results invalid, with the training it was seen in."""
+        return [f"{_place(row)}: {problem}" for row in self.rows for problem in row.problems]
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether every training was one under its mask."""
+        return not self.problems
+
+    def control(self, arm: str) -> list[float]:
+        """`eval_fn` of each draw of a control at the ticket's level."""
+        return [row.metric for row in self.rows if row.arm == arm and row.level == self.level]
+
+    def line(self, row: Row) -> str:
+        """One training as a line to read."""
+        density = row.num_kept / self.mask.num_prunable
+        counts = f"density {100 * density:6.2f} %  {row.num_kept:>12,} weights"
+        invalid = "  INVALID: " + "; ".join(row.problems) if row.problems else ""
+        metric = self._shown(row.metric)
+        return f"{_place(row):<16} {counts}  {metric:>9}  {row.seconds:6.1f} s{invalid}"
+
+    def __str__(self) -> str:
+        mask = self.mask
+        sizes = f"density {100 * mask.density:.2f} %, sparsity {100 * mask.sparsity:.2f} %"
+        gap = self._difference(self.ticket, self.dense)
+        seconds = f"{self.seconds:.0f} s" if self.seconds < 600 else f"{self.seconds / 60:.0f} min"
+        lines = [
+            f"{self.search.settings['name']}: {len(self.rows)} trainings in {seconds}",
+            f"  dense   {self._shown(self.dense)}  {mask.num_prunable:,} prunable weights",
+            f"  ticket  {self._shown(self.ticket)}  {mask.num_kept:,} weights kept, {sizes}",
+            f"          {self.retained:.1f} % of dense retained, gap {gap}",
+        ]
+        for arm in dict.fromkeys(row.arm for row in self.rows if row.arm != "ticket"):
+            lines.append(self._control_line(arm))
+        if not self.is_valid:
+            lines += ["  INVALID:", *(f"    {problem}" for problem in self.problems)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    @property
+    def _is_max(self) -> bool:
+        return self.search.settings["mode"] == "max"
+
+    @property
+    def _is_percent(self) -> bool:
+        return self._is_max and any(row.metric > 1 for row in self.rows)
+
+    def _ticket_row(self, level: int) -> Row:
+        return next(row for row in self.rows if row.arm == "ticket" and row.level == level)
+
+    def _control_line(self, arm: str) -> str:
+        values = self.control(arm)
+        if not values:
+            return f"  {arm}: at another level than the ticket's; see the table"
+        spread = f" ± {self._number(stdev(values))}" if len(values) > 1 else ""
+        draws = f"{len(values)} draws" if len(values) > 1 else "1 draw"
+        difference = self._difference(self.ticket, mean(values))
+        return (
+            f"  {arm:<7} {self._shown(mean(values))}{spread}  ({draws}); "
+            f"ticket − {arm} {difference}"
+        )
+
+    def _number(self, value: float) -> str:
+        if not self._is_max:
+            return f"{value:.4g}"
+        return f"{value if self._is_percent else 100 * value:.2f}"
+
+    def _shown(self, value: float) -> str:
+        return f"{self._number(value)} %" if self._is_max else self._number(value)
+
+    def _difference(self, value: float, other: float) -> str:
+        sign = "+" if value >= other else "−"
+        unit = " points" if self._is_max else ""
+        return f"{sign}{self._number(abs(value - other))}{unit}"
+
+    def _table_row(self, row: Row) -> dict[str, Any]:
+        num_prunable = self.mask.num_prunable
+        column = "test_accuracy" if self._is_max else "test_loss"
+        return {
+            "run": self.search.settings["name"],
+            "arm": row.arm,
+            "level": row.level,
+            "replicate": self.search.settings["replicate"],
+            "draw": row.draw,
+            "density": row.num_kept / num_prunable,
+            "sparsity": 1 - row.num_kept / num_prunable,
+            "num_kept": row.num_kept,
+            "num_prunable": num_prunable,
+            column: row.metric / 100 if self._is_percent else row.metric,
+            "num_steps": row.num_steps,
+            "train_seconds": row.seconds,
+            "criterion": row.criterion,
+            "scope": row.scope,
+            "device": row.device,
+        }
+
+
+def _place(row: Row) -> str:
+    draw = f", draw {row.draw}" if row.draw else ""
+    return f"{row.arm} level {row.level}{draw}"

@@ -1,0 +1,216 @@
+"""A search's state: what is finished of it, on disk and in memory."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.files import write_file
+from lottery_ticket.masks import PruningMask, RewindPoint
+
+__all__ = ["Row", "Search", "load_search", "save_search"]
+
+_FORMAT = "lottery_ticket.finder/1"
+_PARTS = ("initial", "trained", "dense", "best")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training of a search, with `eval_fn`'s value as it was returned.
+
+    Args:
+        arm: `ticket`, or the control's name.
+        level: position in the search; 0 is dense.
+        draw: which of several draws of a control.
+        num_kept: weights that its mask keeps.
+        metric: what `eval_fn` returned after training.
+        num_steps: optimiser steps.
+        seconds: wall-clock time of `train_fn`.
+        criterion, scope: how its mask was made.
+        device: where it was trained.
+        problems: why the result is invalid; empty when it is valid.
+    """
+
+    arm: str
+    level: int
+    draw: int
+    num_kept: int
+    metric: float
+    num_steps: int
+    seconds: float
+    criterion: str
+    scope: str
+    device: str
+    problems: tuple[str, ...] = ()
+
+
+@dataclass
+class Search:
+    """What a search has found so far; saved after each level, it continues from there.
+
+    Args:
+        settings: what decides its course; it is only ever continued under the same.
+        initial: θ₀, the model's state before any training.
+        rows: the finished trainings.
+        masks: level → its mask; the last one is that of the level to come, if any is.
+        trained: θ_T of the last finished level.
+        dense: θ_T of level 0, for controls that prune it.
+        rewind_point: θ_k, once it is known.
+        optimizer_state: of the last finished training, for pipelines that keep it.
+        best_level: the level whose ticket is returned.
+        best: θ_T of that level.
+    """
+
+    settings: dict[str, Any]
+    initial: dict[str, torch.Tensor]
+    rows: list[Row] = field(default_factory=list)
+    masks: list[PruningMask] = field(default_factory=list)
+    trained: dict[str, torch.Tensor] = field(default_factory=dict)
+    dense: dict[str, torch.Tensor] = field(default_factory=dict)
+    rewind_point: RewindPoint | None = None
+    optimizer_state: Mapping[int, Any] | None = None
+    best_level: int = 0
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def chain(self) -> list[Row]:
+        """The trainings of the ticket, level by level."""
+        return [row for row in self.rows if row.arm == "ticket"]
+
+
+def save_search(search: Search, folder: Path) -> None:
+    """Write a search into a folder; the JSON comes last, so it names only what is there.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    same_as: dict[str, str] = {}  # at level 0, say, `trained`, `dense` and `best` are one
+    for part in _PARTS:
+        state = getattr(search, part)
+        twin = next((p for p in _PARTS[: _PARTS.index(part)] if getattr(search, p) is state), None)
+        if twin is None:
+            tensors |= {f"{part}/{name}": value for name, value in state.items()}
+        else:
+            same_as[part] = twin
+    point = search.rewind_point
+    if point is not None:
+        tensors |= {f"rewind/{name}": value for name, value in point.weights.items()}
+    optimizers = {
+        "rewind_optimizer": None if point is None else point.optimizer_state,
+        "optimizer": search.optimizer_state,
+    }
+    plain = {part: _split(part, state, tensors) for part, state in optimizers.items()}
+    number = len(search.rows)
+    state_name = f"state-{number}.safetensors"
+    record = {
+        "format": _FORMAT,
+        "names": list(search.initial),  # in model order: safetensors sorts them
+        "state": state_name,
+        "settings": search.settings,
+        "rows": [asdict(row) for row in search.rows],
+        "masks": [f"mask-level-{level}.safetensors" for level in range(len(search.masks))],
+        "rewind_step": None if point is None else point.step,
+        "best_level": search.best_level,
+        "same_as": same_as,
+        **plain,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for level, mask in enumerate(search.masks):
+            target = folder / f"mask-level-{level}.safetensors"
+            if not target.exists() or target.read_bytes() != mask.to_bytes():
+                write_file(target, mask.to_bytes())
+        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        write_file(folder / state_name, save(contiguous))
+        write_file(folder / "search.json", (json.dumps(record, indent=1) + "\n").encode())
+        for old in folder.glob("state-*.safetensors"):
+            if old.name != state_name:
+                old.unlink()
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot save the search ({error.strerror}); what was saved before is whole"
+        ) from error
+
+
+def load_search(folder: Path) -> Search:
+    """Read a search written by `save_search`; nothing in it is executed.
+
+    Raises:
+        DataError: the folder holds none, or one that is damaged.
+    """
+    path = folder / "search.json"
+    if not path.is_file():
+        raise DataError(f"{folder}: no search here (no search.json); save one first")
+    try:
+        record = json.loads(path.read_bytes())
+        if record["format"] != _FORMAT:
+            raise DataError(f"{path}: format {record['format']!r}, wanted {_FORMAT!r}")
+        tensors = load((folder / record["state"]).read_bytes())
+        names = record["names"]
+        parts = {part: _part(tensors, part, names) for part in (*_PARTS, "rewind")}
+        for part, twin in record["same_as"].items():
+            parts[part] = parts[twin]
+        point = None
+        if record["rewind_step"] is not None:
+            state = _joined(record["rewind_optimizer"], tensors) or {}
+            point = RewindPoint(record["rewind_step"], parts["rewind"], state)
+        return Search(
+            settings=record["settings"],
+            initial=parts["initial"],
+            rows=[Row(**{**row, "problems": tuple(row["problems"])}) for row in record["rows"]],
+            masks=[PruningMask.from_file(folder / name) for name in record["masks"]],
+            trained=parts["trained"],
+            dense=parts["dense"],
+            rewind_point=point,
+            optimizer_state=_joined(record["optimizer"], tensors),
+            best_level=record["best_level"],
+            best=parts["best"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise DataError(f"{path}: the search cannot be read ({error}); it is damaged") from error
+
+
+def _part(
+    tensors: Mapping[str, torch.Tensor], part: str, names: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    return {name: tensors[f"{part}/{name}"] for name in names if f"{part}/{name}" in tensors}
+
+
+def _split(
+    part: str, state: Mapping[int, Any] | None, tensors: dict[str, torch.Tensor]
+) -> dict[str, Any] | None:
+    """Optimiser state as plain values, its tensors put into `tensors` and named in their place."""
+    if state is None:
+        return None
+    plain: dict[str, Any] = {}
+    for index, values in state.items():
+        plain[str(index)] = {}
+        for key, value in values.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{part}/{index}/{key}"] = value.detach().cpu()
+                value = {"tensor": f"{part}/{index}/{key}"}
+            plain[str(index)][key] = value
+    return plain
+
+
+def _joined(
+    plain: Mapping[str, Any] | None, tensors: Mapping[str, torch.Tensor]
+) -> dict[int, Any] | None:
+    if plain is None:
+        return None
+    return {
+        int(index): {
+            key: tensors[value["tensor"]] if isinstance(value, dict) else value
+            for key, value in values.items()
+        }
+        for index, values in plain.items()
+    }

@@ -1,0 +1,139 @@
+"""Pruning a model that is there: one call, one new mask."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from lottery_ticket.criteria import CriterionLike
+from lottery_ticket.masks import PruningMask, input_dims, is_nm, warn_on_collapse
+from lottery_ticket.pruning._amount import density_of
+from lottery_ticket.pruning._level import next_mask
+from lottery_ticket.seeds import generator
+
+__all__ = ["MagnitudePruner", "Structured24Pruner", "prune"]
+
+
+def prune(
+    model: nn.Module,
+    mask: PruningMask | None = None,
+    *,
+    sparsity: float | None = None,
+    density: float | None = None,
+    amount: float | None = None,
+    criterion: CriterionLike = "magnitude",
+    scope: str = "global",
+    structure: str = "unstructured",
+    min_layer_density: float = 0.0,
+    seed: int = 0,
+    **given: Any,
+) -> PruningMask:
+    """The mask that keeps the best weights of a model, which is left as it is.
+
+    Args:
+        model: the model, with the weights to be scored.
+        mask: what is kept now; None for all prunable weights.
+        sparsity: fraction to prune of *all* prunable weights.
+        density: the same said as kept / all; give one of sparsity, density and amount.
+        amount: fraction to prune of what *remains*.
+        criterion: name of a criterion, or your own function of what it needs.
+        scope: `"global"`, `"layerwise"` or `"erk"`.
+        structure: `"unstructured"`, `"2:4"` (any n:m), `"block:4x4"`, `"channel"`.
+        min_layer_density: no layer falls below this density.
+        seed: for criteria that draw.
+        given: what else the criterion needs: `initial`, `batches`, `loss`, `batch_loss`,
+            `input_shape`.
+
+    Returns:
+        A new mask, nested in `mask`.
+
+    Raises:
+        UsageError: the amount is no fraction or denser than now; a criterion lacks what it needs.
+
+    Warns:
+        LayerCollapseWarning: a layer keeps no weight.
+
+    >>> mask = prune(nn.Linear(10, 2), sparsity=0.75)
+    >>> mask.num_kept, prune(nn.Linear(10, 2), mask, amount=0.2).num_kept
+    (5, 4)
+    """
+    mask = PruningMask(model) if mask is None else mask
+    made = next_mask(
+        criterion,
+        mask,
+        density_of(mask.density, sparsity=sparsity, density=density, amount=amount),
+        scope=scope,
+        structure=structure,
+        min_layer_density=min_layer_density,
+        input_dims=input_dims(model, mask),
+        model=model,
+        generator=generator(seed, "mask"),
+        **given,
+    )
+    warn_on_collapse(made)
+    return made
+
+
+class MagnitudePruner:
+    """Keep the largest weights.
+
+    Args:
+        global_pruning: rank all layers together; else each layer by itself.
+
+    >>> pruner = MagnitudePruner(global_pruning=True)
+    >>> pruner.prune(nn.Linear(10, 2), target_sparsity=0.5).num_kept
+    10
+
+    Source: Han et al. 2015.
+    """
+
+    def __init__(self, global_pruning: bool = True) -> None:
+        self.global_pruning = global_pruning
+
+    def prune(
+        self, model: nn.Module, mask: PruningMask | None = None, target_sparsity: float = 0.5
+    ) -> PruningMask:
+        """A new mask, nested in `mask`, that prunes `target_sparsity` of *all* prunable weights.
+
+        Raises:
+            UsageError: it is no fraction, or `mask` is sparser already.
+        """
+        scope = "global" if self.global_pruning else "layerwise"
+        return prune(model, mask, sparsity=target_sparsity, scope=scope)
+
+
+class Structured24Pruner:
+    """Keep the two largest of every four consecutive weights along the input dimension.
+
+    That is the pattern that sparse tensor cores execute (NVIDIA Ampere and later).
+
+    >>> model = nn.Linear(8, 2)
+    >>> pruner = Structured24Pruner()
+    >>> masks = pruner.prune_model(model)
+    >>> masks.density, pruner.verify_24_pattern(model.weight)
+    (0.5, True)
+
+    Source: Mishra et al. 2021.
+    """
+
+    def prune_model(self, model: nn.Module, mask: PruningMask | None = None) -> PruningMask:
+        """Zero the other weights of a model in place; returns the mask.
+
+        Raises:
+            UsageError: the input size of a layer is no multiple of four; leave it out of `mask`.
+        """
+        made = prune(model, mask, density=0.5, structure="2:4")
+        made.apply(model)
+        return made
+
+    def verify_24_pattern(self, tensor: torch.Tensor, dim: int = 1) -> bool:
+        """Whether of every four consecutive values along `dim` at least two are zero.
+
+        Args:
+            tensor: a linear (out, in) or convolution (out, in, height, width) weight or mask.
+            dim: the input dimension; 0 for transposed convolutions.
+
+        Raises:
+            UsageError: the tensor has no such dimension.
+        """
+        return is_nm(tensor, 2, 4, dim=dim)
