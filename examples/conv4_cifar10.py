@@ -2,8 +2,8 @@
 
     python examples/conv4_cifar10.py --data-dir DATA
 
-Three seeds, three epochs in each training. `DATA` holds CIFAR-10 in any layout that `lottery` reads; without it the files are downloaded.
-The model, the loop and the evaluation are the user's own; the finder does the rest.
+Three seeds, three epochs in each training. `DATA` holds CIFAR-10 in any layout; without it the files
+are downloaded. Model, loop and evaluation are the user's own; the finder does the rest.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from lottery_ticket.models import Conv4
 class Loop:
     """The user's own training and evaluation: SGD with momentum, one cosine, bf16 autocast."""
 
-    def __init__(self, data: DataSet, epochs: int, lr: float, batch_size: int = 128) -> None:
-        self.train_x, self.train_y = data.train.x, data.train.y
-        self.test_x, self.test_y = data.test.x, data.test.y
-        self.epochs, self.lr, self.batch_size = epochs, lr, batch_size
+    def __init__(self, data: DataSet, epochs: int, lr: float, num_images: int | None) -> None:
+        self.train_x, self.train_y = data.train.x[:num_images], data.train.y[:num_images]
+        self.test_x, self.test_y = data.test.x[:num_images], data.test.y[:num_images]
+        self.epochs, self.lr, self.batch_size = epochs, lr, 128
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.train_x.device.type, torch.bfloat16)
@@ -107,13 +107,11 @@ def main(
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--epochs", type=int, default=epochs, help="per training")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--num-train", type=int, help="of the training images, for a quick try")
+    parser.add_argument("--num-images", type=int, help="use only so many, for a quick try")
     parser.add_argument("--out", type=Path, help="a CSV file for the tables of all seeds")
     options = parser.parse_args()
     data = load_dataset(name, data_dir=options.data_dir).to(options.device)
-    loop = Loop(data, options.epochs, lr)
-    if options.num_train:
-        loop.train_x, loop.train_y = (v[: options.num_train] for v in (loop.train_x, loop.train_y))
+    loop = Loop(data, options.epochs, lr, options.num_images)
     started = time.monotonic()
     tables = [find(loop, model_class, options.device, seed).table for seed in range(options.seeds)]
     report(tables)
