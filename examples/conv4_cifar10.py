@@ -2,8 +2,8 @@
 
     python examples/conv4_cifar10.py --data-dir DATA
 
-Three seeds, three epochs in each training. `DATA` holds CIFAR-10 in any layout; without it the files
-are downloaded. Model, loop and evaluation are the user's own; the finder does the rest.
+Three seeds, three epochs in each training. `DATA` holds CIFAR-10 in any layout; without it the
+files are downloaded. Model, loop and evaluation are the user's own; the finder does the rest.
 """
 
 import argparse

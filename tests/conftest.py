@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lottery_ticket.data import DataSet, load_dataset
+# one test per core: more threads would only wait for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from lottery_ticket.data import DataSet, load_dataset  # noqa: E402
 
 # read on import: the tests of downloads take the variable away
 LOTTERY_DATA = os.environ.get("LOTTERY_DATA")

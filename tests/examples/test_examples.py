@@ -38,7 +38,7 @@ def check_search(out, table, num_prunable, num_kept):
 def test_conv4_on_cifar10(cifar_dir, tmp_path):
     out = run(
         "conv4_cifar10.py", "--data-dir", cifar_dir, "--device", "cpu", "--seeds", 1,
-        "--epochs", 1, "--num-images", 256, "--out", tmp_path / "table.csv",
+        "--epochs", 1, "--num-images", 130, "--out", tmp_path / "table.csv",
     )  # fmt: skip
     check_search(out, tmp_path / "table.csv", 341_696, 34_170)
     assert re.search(r"ticket − reinit: [+-][\d.]+ points", out)

@@ -17,7 +17,7 @@ def rows_of(store, spec, **options) -> dict[tuple[str, int], dict]:
 def test_lenet_on_mnist_learns_and_its_ticket_keeps_up(tmp_path, data_dir):
     changes = ["replicates=1", "train.duration=1ep", "prune.rate=0.6", "prune.levels=2"]
     spec = load_spec("lenet-mnist", changes)
-    store, outcome = run_in(tmp_path, spec, data_dir=data_dir, threads=2)
+    store, outcome = run_in(tmp_path, spec, data_dir=data_dir, threads=1)
     assert outcome.is_complete
     rows = rows_of(store, spec, data_dir=data_dir)
     assert [rows["ticket", level]["num_kept"] for level in range(3)] == [266_200, 106_480, 42_592]
@@ -35,7 +35,7 @@ def test_validation_split_chooses_the_early_stop(tmp_path, data_dir):
         *("train.duration=200it", "train.eval_every=50it"),
     ]
     spec = load_spec("lenet-mnist", changes)
-    store, _ = run_in(tmp_path, spec, data_dir=data_dir, threads=2)
+    store, _ = run_in(tmp_path, spec, data_dir=data_dir, threads=1)
     run = store.run(planned(spec, data_dir=data_dir).id)
     row = table_rows(store, run)[0]
     history = [r for r in history_rows(store, run) if r["level"] == 0]
@@ -66,7 +66,7 @@ def test_conv_net_on_cifar_with_augmentation_learns(tmp_path, cifar_dir):
             "prune": {"densities": [0.3]},
         }
     )
-    store, outcome = run_in(tmp_path, spec, data_dir=cifar_dir, threads=2)
+    store, outcome = run_in(tmp_path, spec, data_dir=cifar_dir, threads=1)
     assert outcome.is_complete
     rows = rows_of(store, spec, data_dir=cifar_dir)
     assert rows["ticket", 0]["test_accuracy"] > 0.3  # chance is 0.10

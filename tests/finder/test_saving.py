@@ -149,7 +149,7 @@ def finished(tmp_path):
 
 def test_what_was_saved_comes_back(finished):
     finder, _, folder = finished
-    other = LotteryTicketFinder(model_fn=net, seed=4)
+    other = LotteryTicketFinder(model_fn=net)  # the seed is the search's
     results = other.load_experiment(folder)
     assert other.mask == finder.mask
     assert same(other.initial_state, finder.initial_state)
@@ -231,10 +231,13 @@ def test_damaged_and_missing_folders(finished, tmp_path):
 
 def test_the_ticket_of_our_own_model_needs_no_weights(tmp_path):
     loop = Loop(epochs=1)
-    finder = LotteryTicketFinder(LeNet300, {"input_size": 64, "hidden": [20, 12]}, seed=2)
-    model, mask, results = finder.find_winning_ticket(
-        None, loop.train, loop.accuracy, 0.9, 2, verbose=False
-    )
+    finder = LotteryTicketFinder(LeNet300, {"input_size": 64, "hidden": (20, 12)}, seed=2)
+    folder = tmp_path / "search"
+    for _ in range(2):  # the second time it is there
+        model, mask, results = finder.find_winning_ticket(
+            None, loop.train, loop.accuracy, 0.9, 2, verbose=False, resume=folder
+        )
+    assert len(loop.calls) == 3
     finder.ticket(trained=False).save(tmp_path / "small.ticket.safetensors")
     finder.ticket().save(tmp_path / "mine.ticket.safetensors")
     small = (tmp_path / "small.ticket.safetensors").stat().st_size

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from lottery_ticket import MagnitudePruner, PruningMask, Structured24Pruner, UsageError, prune
+from lottery_ticket.criteria import Criterion
 from lottery_ticket.masks import LayerCollapseWarning
 from lottery_ticket.pruning import GradualPruner, next_mask, polynomial
 
@@ -106,8 +107,6 @@ def check_rounds(next_mask):
         seen.append(sum(int(m.sum()) for m in mask.values()))
         return {name: torch.arange(m.numel(), 0.0, -1.0).view(m.shape) for name, m in mask.items()}
 
-    from lottery_ticket.criteria import Criterion
-
     mask = PruningMask.from_tensors({"w": torch.ones(1000, dtype=torch.bool)})
     found = next_mask(Criterion(noted, rounds=4), mask, 0.0625)
     assert seen == [1000, 500, 250, 125]
@@ -183,3 +182,20 @@ def test_wrapped_models_are_pruned_alike(wrap, criterion):
     bare = prune(model, sparsity=0.8, criterion=criterion, batches=batches)
     wrapped = prune(wrap(model), sparsity=0.8, criterion=criterion, batches=batches)
     assert wrapped == bare
+
+
+def test_rounds_and_n_of_m_do_not_go_together():
+    with pytest.raises(UsageError, match=r"'synflow' prunes in 100 rounds .* '2:4' has only one"):
+        prune(net(), density=0.5, criterion="synflow", structure="2:4", input_shape=(4, 8, 8))
+
+
+def test_an_iterator_of_batches_serves_every_round():
+    def gradient(model, batches, batch_loss):
+        seen.append(len(list(batches)))
+        return {name: model.get_parameter(name).abs() for name in ("0.weight", "2.weight")}
+
+    seen = []
+    mask = PruningMask(net(), ignore=["3"])
+    batches = iter([(torch.randn(2, 4, 8, 8), torch.tensor([0, 1]))] * 3)
+    next_mask(Criterion(gradient, rounds=4), mask, 0.5, model=net(), batches=batches)
+    assert seen == [3, 3, 3, 3]

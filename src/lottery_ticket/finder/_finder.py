@@ -1,6 +1,7 @@
 """`LotteryTicketFinder`: iterative pruning of anyone's model with anyone's training loop."""
 
 import copy
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -192,6 +193,8 @@ class LotteryTicketFinder:
             "origin": origin,
             **method.settings,
         }
+        # as they will be read again: a tuple becomes a list
+        settings = json.loads(json.dumps(settings, default=repr))
         search = _begun_or_resumed(settings, model, dense, folder)
         self.initial_state, self._search, self._method = search.initial, search, method
         self._model = model
@@ -413,7 +416,7 @@ class LotteryTicketFinder:
 
     def _stream(self, level: int) -> int:
         # by level, as in the engine: a ticket never retrains on the order its mask was found with
-        return derive(self._seed, "order", level)
+        return derive(self._found()[1].seed, "order", level)
 
     def _row(
         self, arm: str, level: int, draw: int, mask: PruningMask, training: Training, metric: float

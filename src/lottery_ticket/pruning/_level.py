@@ -3,14 +3,15 @@
 The engine calls it on stored cells, the finder and the pruners on a live model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike, as_criterion, score
-from lottery_ticket.masks import Budget, PruningMask, select_at
+from lottery_ticket.errors import UsageError
+from lottery_ticket.masks import Budget, PruningMask, Structure, select_at
 
 __all__ = ["next_mask", "rewind_"]
 
@@ -47,6 +48,13 @@ def next_mask(
         UsageError: something needed is missing, a score is NaN, or more is asked for than is kept.
     """
     entry = as_criterion(criterion)
+    if entry.rounds > 1 and Structure.parse(structure).kind == "n:m":
+        raise UsageError(
+            f"criterion {entry.name!r} prunes in {entry.rounds} rounds of rising sparsity, and "
+            f"structure '{structure}' has only one; use Criterion({entry.name}, rounds=1)"
+        )
+    if isinstance(given.get("batches"), Iterator):
+        given["batches"] = list(given["batches"])  # each round looks at them again
     first, last = mask.density, keep.total / mask.num_prunable if isinstance(keep, Budget) else keep
     for number in range(1, entry.rounds + 1):
         is_last = number == entry.rounds
