@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow bench
+.PHONY: check lint test test-slow bench docs api
 
 check:
 	bash .ci/run
@@ -21,3 +21,12 @@ test-slow:
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py
+	$(PYTHON) benchmarks/bench_attach.py
+
+# what is generated: pages from docstrings, tables from committed measurements
+docs: api
+	$(PYTHON) docs/results/render.py
+	$(PYTHON) docs/results/how_it_works.py --render
+
+api:
+	$(PYTHON) docs/api/render.py

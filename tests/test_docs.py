@@ -1,10 +1,15 @@
 """What is written is true: examples run, commands are documented, numbers are those measured."""
 
+import contextlib
 import doctest
 import importlib
+import importlib.util
+import io
 import pkgutil
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +22,9 @@ MODULES = [
     for module in pkgutil.walk_packages(lottery_ticket.__path__, "lottery_ticket.")
     if not module.name.endswith("__main__")
 ]
+PAGES = sorted(
+    str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -48,8 +56,6 @@ def test_readme_says_what_was_measured():
 
 
 def test_code_in_docs_runs(tmp_path, monkeypatch):
-    import re
-
     from lottery_ticket.api import run
 
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
@@ -61,3 +67,119 @@ def test_code_in_docs_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run(tmp_path / "my.yaml", store=tmp_path / "store", jobs=1, imports=["mine.py"])
     assert len(result.rows) == 2
+
+
+def check_prints(shown, printed):
+    """The same words, and numbers that another machine's rounding explains; times do not count."""
+    number = re.compile(r"\d[\d,]*(?:\.\d+)?")
+    texts = [re.sub(r"\d[\d.]* s\b", "", text) for text in (shown, printed)]
+    words = [number.sub("#", text).replace("+", "−").split() for text in texts]
+    assert words[0] == words[1]
+    found = [number.findall(text) for text in texts]
+    for wanted, got in zip(*found, strict=True):
+        value, other = (float(text.replace(",", "")) for text in (wanted, got))
+        # a point or two of accuracy, or 2 % of a count
+        margin = {"rel": 0.1, "abs": 1.5} if "." in wanted else {"rel": 0.02}
+        assert other == pytest.approx(value, **margin), f"{wanted} in:\n{shown}"
+
+
+def run_page(text):
+    """Run a page's Python blocks in one namespace; what stands below a block is what it prints."""
+    block = r"```python\n(.*?)```\n(?:\n```text\n(.*?)```|\n(\|.*?\n)\n)?"
+    names, num_compared = {}, 0
+    for code, *shown in re.findall(block, text, re.S):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, names)
+        if expected := "".join(shown):
+            check_prints(expected, printed.getvalue())
+            num_compared += 1
+        else:
+            assert not printed.getvalue(), f"prints what the page does not show:\n{code}"
+    return num_compared
+
+
+@pytest.mark.parametrize(("page", "num_outputs"), [("your-own-model", 10), ("how-it-works", 2)])
+def test_pages_run_and_print_what_they_show(page, num_outputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert run_page(text) == num_outputs
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["level 3: 925 weights, 91.67 %", "level 3: 955 weights, 97.67 %", "level 3: 925 weights"],
+)
+def test_other_prints_are_caught(wrong):
+    right = "level 3: 925 weights, 97.67 % in 3 s"
+    check_prints(right, "level 3:  925 weights, 98.00 % in 0.5 s")
+    with pytest.raises(AssertionError):
+        check_prints(right, wrong)
+
+
+def test_a_block_that_prints_what_is_not_shown_is_caught():
+    with pytest.raises(AssertionError, match="does not show"):
+        run_page("```python\nprint(1)\n```\n\nText.\n")
+
+
+def script(*parts):
+    """A script of the docs, as a module."""
+    path = ROOT.joinpath("docs", *parts)
+    spec = importlib.util.spec_from_file_location(f"docs_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_how_it_works_shows_what_was_measured():
+    measured = script("results", "how_it_works.py")
+    text = measured.PAGE.read_text(encoding="utf-8")
+    assert measured.rendered(text) == text
+    assert measured.rendered(text.replace(" ± ", " + ")) == text
+
+
+def test_api_pages_say_what_the_docstrings_say():
+    render = script("api", "render.py")
+    pages = render.pages()
+    assert set(pages) == set(render.HERE.glob("*.md")), "run `make api`"
+    for path, text in pages.items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run `make api`"
+    for room in render.ROOMS:
+        names = vars(importlib.import_module(f"lottery_ticket.{room}"))
+        for name in (name for name in names if not name.startswith("_")):
+            assert f"\n## `{name}`\n" in pages[render.HERE / f"{room}.md"], name
+    top = pages[render.HERE / "README.md"]
+    assert all(f"- [`{name}`](" in top for name in set(lottery_ticket.__all__) - {"__version__"})
+
+
+def test_every_criterion_and_pipeline_is_documented():
+    from lottery_ticket.criteria import CRITERIA
+    from lottery_ticket.pruning import PIPELINES
+
+    text = (ROOT / "docs" / "your-own-model.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", text, re.M)
+    named = {name.strip('"') for row in rows for name in re.findall(r"`(.*?)`", row)}
+    built_in = set(CRITERIA) - set(CRITERIA.user_entries())
+    assert built_in | set(PIPELINES) <= named
+
+
+def anchors(path):
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
+    counts, found = Counter(), set()
+    for heading in re.findall(r"^#+ (.+)$", text, re.M):
+        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.add(f"{anchor}-{counts[anchor]}" if counts[anchor] else anchor)
+        counts[anchor] += 1
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_local_links_lead_somewhere(page):
+    path = ROOT / page
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if not link.startswith("http"):
+            file, _, anchor = link.partition("#")
+            target = path.parent / file if file else path
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link

@@ -70,7 +70,7 @@ class RunResult:
 
         layers = pd.DataFrame(layer_rows(self.store, self.record))
         history = pd.DataFrame(history_rows(self.store, self.record))
-        return draw_all(self.table, layers, history, Path(out), title=self.id)
+        return draw_all(self.table, layers, history, Path(out), title=self.record.title)
 
     def __repr__(self) -> str:
         done = len(self.rows)

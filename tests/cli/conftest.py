@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tiny_command import TINY
 
 from lottery_ticket.cli import main
-
-TINY = (
-    "run", "quickstart", "--jobs", "1", "--threads", "1", "--set", "replicates=1",
-    "--set", "prune.levels=2", "--set", "train.duration=2ep", "--set", "model.hidden=[12, 8]",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

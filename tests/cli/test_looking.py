@@ -84,7 +84,7 @@ def test_what_was_not_measured_is_null(lottery):
 def test_table_as_text_and_markdown(ready, tmp_path):
     (run,) = Store(tmp_path / "store").runs()
     text = ready("table", run.id, "--format", "text").out.splitlines()
-    assert text[0].strip() == run.id
+    assert text[0].strip() == f"{run.id}, LeNet300 (hidden=[12, 8])"
     assert len(text) == 2 + 6 + 1
     assert text[1].split()[:5] == ["arm", "level", "replicate", "draw", "density"]
     header, rule, *lines = ready("table", run.id[:12], "--format", "markdown").out.splitlines()

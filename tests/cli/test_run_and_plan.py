@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import TINY
+from tiny_command import TINY
 
 from lottery_ticket.store import Store
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import TINY
+from tiny_command import TINY
 
 from lottery_ticket.store import Store
 

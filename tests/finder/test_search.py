@@ -318,4 +318,4 @@ def test_percent_is_stored_as_a_fraction():
     )
     assert results.dense > 50
     np.testing.assert_allclose(100 * results.table["test_accuracy"][0], results.dense)
-    assert f"dense   {results.dense:.2f} %" in str(results)
+    assert f"dense    {results.dense:.2f} %" in str(results)

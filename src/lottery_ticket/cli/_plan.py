@@ -65,7 +65,10 @@ def plan(
                 str(trainings[level] - left[level]),
             ]
         )
-    print_table(rows, title=planned.id)
+    from lottery_ticket.models import model_label
+
+    label = model_label(planned.spec.model.name, planned.spec.model.options)
+    print_table(rows, title=f"{planned.id}, {label}")
     arms = ", ".join(arm.name for arm in planned.spec.arms)
     console.print(
         f"\n{len(planned.cells)} cells ({arms}; {planned.spec.replicates} replicates), "

@@ -70,7 +70,7 @@ def table(
     elif format is Format.markdown:
         _print_markdown(full)
     else:
-        _print_text(full, result.id)
+        _print_text(full, result.record.title)
 
 
 def print_summary(result: "RunResult") -> None:
@@ -79,7 +79,7 @@ def print_summary(result: "RunResult") -> None:
 
     table = result.table
     metric = metric_of(table)
-    title = f"{result.id}: {metric.label}, mean ± sd (n)"
+    title = f"{result.record.title}: {metric.label}, mean ± sd (n)"
     print_table(summary_text(summary(table), metric), title=title)
     note = still_falling_note(table)
     if note is not None:

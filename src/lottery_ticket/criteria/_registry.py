@@ -8,6 +8,7 @@ from lottery_ticket.registry import Registry
 __all__ = ["CRITERIA", "register_criterion"]
 
 CRITERIA: Registry[Criterion] = Registry("criterion")
+"""The criteria by name; `list(CRITERIA)` lists them."""
 
 
 def register_criterion(name: str, *, rounds: int = 1) -> Callable[[ScoreFunction], ScoreFunction]:

@@ -9,6 +9,7 @@ from lottery_ticket.experiment._observer import Observer, RunOutcome
 from lottery_ticket.experiment._plan import Plan
 from lottery_ticket.experiment._scheduler import Scheduler
 from lottery_ticket.experiment._user_code import registered_elsewhere
+from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunRecord, Store
 
@@ -63,4 +64,5 @@ def _run_record(plan: Plan) -> RunRecord:
         {name: list(shape) for name, shape in plan.inputs.layers.items()},
         plan.rows,
         tuple(sorted(set(plan.cells) - shown)),
+        model_label(plan.spec.model.name, plan.spec.model.options),
     )

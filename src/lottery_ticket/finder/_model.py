@@ -9,7 +9,7 @@ from torch import nn
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import resolve_device
-from lottery_ticket.models import MODELS, build
+from lottery_ticket.models import MODELS, build, model_label
 
 __all__ = ["ModelSource", "chosen_device"]
 
@@ -37,7 +37,9 @@ class ModelSource:
 
     @property
     def name(self) -> str:
-        """What results call the model."""
+        """What results call the model: with its form, where it has several."""
+        if self.registered_name is not None:
+            return model_label(self.registered_name, self.model_kwargs)
         maker = self.model_class or self.model_fn
         return getattr(maker, "__name__", type(maker).__name__) if maker else "model"
 

@@ -121,7 +121,7 @@ class TicketResults:
         counts = f"density {100 * density:6.2f} %  {row.num_kept:>12,} weights"
         invalid = "  INVALID: " + "; ".join(row.problems) if row.problems else ""
         metric = self._shown(row.metric)
-        return f"{_place(row):<16} {counts}  {metric:>9}  {row.seconds:6.1f} s{invalid}"
+        return f"{_place(row):<24} {counts}  {metric:>9}  {row.seconds:6.1f} s{invalid}"
 
     def __str__(self) -> str:
         mask = self.mask
@@ -130,9 +130,9 @@ class TicketResults:
         seconds = f"{self.seconds:.0f} s" if self.seconds < 600 else f"{self.seconds / 60:.0f} min"
         lines = [
             f"{self.search.settings['name']}: {len(self.rows)} trainings in {seconds}",
-            f"  dense   {self._shown(self.dense)}  {mask.num_prunable:,} prunable weights",
-            f"  ticket  {self._shown(self.ticket)}  {mask.num_kept:,} weights kept, {sizes}",
-            f"          {self.retained:.1f} % of dense retained, gap {gap}",
+            f"  dense    {self._shown(self.dense)}  {mask.num_prunable:,} prunable weights",
+            f"  ticket   {self._shown(self.ticket)}  {mask.num_kept:,} weights kept, {sizes}",
+            f"           {self.retained:.1f} % of dense retained, gap {gap}",
         ]
         for arm in dict.fromkeys(row.arm for row in self.rows if row.arm != "ticket"):
             lines.append(self._control_line(arm))
@@ -161,8 +161,7 @@ class TicketResults:
         draws = f"{len(values)} draws" if len(values) > 1 else "1 draw"
         difference = self._difference(self.ticket, mean(values))
         return (
-            f"  {arm:<7} {self._shown(mean(values))}{spread}  ({draws}); "
-            f"ticket − {arm} {difference}"
+            f"  {arm:<9}{self._shown(mean(values))}{spread}  ({draws}); ticket − {arm} {difference}"
         )
 
     def _number(self, value: float) -> str:

@@ -10,6 +10,7 @@ from lottery_ticket.errors import UsageError, nearest
 __all__ = ["SCOPES", "Budget", "budget_at_densities", "budget_at_rates", "exact", "num_pruned"]
 
 SCOPES = ("global", "layerwise")
+"""The scopes of an experiment; the library has `"erk"` too."""
 
 
 @dataclass(frozen=True)

@@ -257,7 +257,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
             start_step: optimiser steps already done, where a training continues.
 
         Returns:
-            The attachment: `num_steps`, `rewind_point`, `detach()`.
+            The attachment, with `num_steps`, `rewind_point` and `detach()`.
 
         Raises:
             UsageError: mask, model and optimiser do not belong together; at the first step, an

@@ -70,6 +70,7 @@ FORMS: tuple[ModelForm, ...] = (
     *(form for depth in (18, 34, 50, 101) for form in _resnet_forms(f"ResNet{depth}")),
     *(form for depth in (20, 32, 44, 56, 110) for form in _cifar_resnet_forms(f"ResNet{depth}")),
 )
+"""Every model in each of its forms, as `lottery models` lists them."""
 
 
 def options_text(options: Mapping[str, Any]) -> str:

@@ -46,6 +46,7 @@ INITIALIZERS: dict[str, Initializer] = {
     # rows (columns, where these are fewer) of weight.flatten(1) are orthonormal: Saxe et al. 2014
     "orthogonal": _without_bias(nn.init.orthogonal_),
 }
+"""Initialisers by name, for `initialize_` and the `init` option of every model."""
 
 
 def known_init(init: object) -> str:

@@ -17,6 +17,7 @@ ModelFactory = Callable[..., nn.Module]
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 MODELS: Registry[ModelFactory] = Registry("model")
+"""The models by name; `lottery models` lists them."""
 
 # annotated as text alone: a spec leaves it out, and has no second way (null) to say so
 _INIT = inspect.Parameter("init", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=str)

@@ -61,6 +61,8 @@ class Pipeline:
 
 
 PIPELINES: Registry[Pipeline] = Registry("pipeline")
+"""`lth`, `rewind`, `lr_rewind`, `finetune` and `at_init`."""
+
 for _name, _pipeline in {
     # Frankle & Carbin 2019
     "lth": Pipeline("between", "end", "start", "start", "fresh"),

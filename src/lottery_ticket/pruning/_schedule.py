@@ -82,6 +82,7 @@ class Densities:
 
 
 Schedule = Iterative | Densities
+"""What `iterative`, `densities`, `one_shot` and `target_sparsity` make."""
 
 
 def iterative(rate: float = 0.2, levels: int = 20) -> Iterative:

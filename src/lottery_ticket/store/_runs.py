@@ -43,6 +43,7 @@ class RunRecord:
         rows: the rows of its table.
         others: cells that fill no row but that the rows' cells are made from, such as the ticket's
             trainings where only its controls are shown.
+        model: the model with its form, as titles call it.
     """
 
     id: str
@@ -52,6 +53,12 @@ class RunRecord:
     layers: Mapping[str, list[int]]
     rows: tuple[RunRow, ...]
     others: tuple[str, ...] = ()
+    model: str = ""
+
+    @property
+    def title(self) -> str:
+        """What tables and figures of the run are headed with."""
+        return f"{self.id}, {self.model}" if self.model else self.id
 
     @property
     def name(self) -> str:
@@ -67,8 +74,9 @@ class RunRecord:
         """The bytes of the run's file."""
         values = asdict(self)
         values["rows"] = [list(asdict(row).values()) for row in self.rows]
-        if not self.others:
-            del values["others"]
+        for name in ("others", "model"):
+            if not values[name]:
+                del values[name]
         values["layers"] = list(self.layers.items())  # JSON objects are sorted, layers are not
         return sealed_json(values)
 
