@@ -10,7 +10,7 @@ import pytest
 # one test per core: more threads would only wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from lottery_ticket.data import DataSet, load_dataset  # noqa: E402
+from lottery_ticket.data import DataSet, load_dataset
 
 # read on import: the tests of downloads take the variable away
 LOTTERY_DATA = os.environ.get("LOTTERY_DATA")

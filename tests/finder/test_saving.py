@@ -198,6 +198,10 @@ def test_tied_weights_and_odd_memory_come_back(tmp_path):
     other = LotteryTicketFinder(model_fn=Tied)
     other.load_experiment(tmp_path / "tied")
     assert same(other.initial_state, finder.initial_state)
+    initial = other.initial_state
+    assert initial["two.weight"] is initial["one.weight"]
+    weights = other.ticket(trained=False).weights()
+    assert not weights["two.weight"][~other.mask["one.weight"]].any()
     again, _, _ = other.find_winning_ticket(
         None, train_fn, lambda model: 0.5, 0.5, 1, False, resume=tmp_path / "tied"
     )

@@ -15,6 +15,7 @@ from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.finder._controls import CONTROLS, control_mask
 from lottery_ticket.finder._method import Method, chosen_schedule
 from lottery_ticket.finder._model import ModelSource, chosen_device
+from lottery_ticket.finder._packed import PackedMasks
 from lottery_ticket.finder._results import TicketResults
 from lottery_ticket.finder._search import Row, Search, load_search, save_search
 from lottery_ticket.finder._training import Start, Training, state_on_cpu, train_watched
@@ -209,7 +210,7 @@ class LotteryTicketFinder:
             if verbose:
                 print(self.results.line(search.rows[-1]), flush=True)
         model.load_state_dict(search.best)
-        self.mask = search.masks[search.best_level]
+        self.mask = search.masks[search.best_level].to(_device_of(model))
         return model, self.mask, self.results
 
     def verify(
@@ -296,7 +297,7 @@ class LotteryTicketFinder:
             origin = WeightsOrigin(search.initial)
         row = search.chain[search.best_level]
         return Ticket(
-            mask=search.masks[search.best_level].to("cpu"),
+            mask=search.masks[search.best_level],
             origin=origin,
             metrics={"metric": row.metric, "dense": search.chain[0].metric, "mode": self._mode},
             provenance={**versions(), "level": search.best_level, **method.settings},
@@ -360,9 +361,10 @@ class LotteryTicketFinder:
         model = self._model
         assert model is not None
         start = method.start(search, level, search.trained, self._stream(level))
+        mask = search.masks[level].to(_device_of(model))
         training = train_watched(
             model,
-            search.masks[level],
+            mask,
             train_fn,
             start,
             rewind_step=method.rewind_step if level == 0 else None,
@@ -378,25 +380,27 @@ class LotteryTicketFinder:
         if level == 0:
             search.dense = search.trained
             search.rewind_point = training.rewind_point
-        search.rows.append(self._row("ticket", level, 0, search.masks[level], training, metric))
+        search.rows.append(self._row("ticket", level, 0, mask, training, metric))
         if not _has_fallen(search):
             search.best_level, search.best = level, search.trained
         if level + 1 < len(budgets):
-            search.masks.append(self._next_mask(search, method, budgets[level + 1]))
+            search.masks.append(self._next_mask(search, method, mask, budgets[level + 1]))
 
-    def _next_mask(self, search: Search, method: Method, keep: Budget) -> PruningMask:
+    def _next_mask(
+        self, search: Search, method: Method, mask: PruningMask, keep: Budget
+    ) -> PruningMask:
         model = self._model
         assert model is not None
         if method.pipeline.prune_at == "start":
             model.load_state_dict(search.initial)
-        mask = method.next_mask(model, search.masks[-1], keep, search.initial)
-        warn_on_collapse(mask)
-        return mask
+        made = method.next_mask(model, mask, keep, search.initial)
+        warn_on_collapse(made)
+        return made
 
     def _train_control(self, arm: str, draw: int, train_fn: TrainFn, eval_fn: EvalFn) -> None:
         search, method = self._found()
         model = self._model_for_control(arm, draw)
-        mask = control_mask(arm, search, method, model, draw)
+        mask = control_mask(arm, search, method, model, draw).to(_device_of(model))
         seed = self._stream(search.best_level)
         if arm == "reinit":
             fresh = self._source.build(derive(method.seed, "control", "reinit", draw))
@@ -471,7 +475,7 @@ def _begun_or_resumed(
     """A new search, or the one in the folder if it is the same one."""
     if folder is None or not (folder / "search.json").exists():
         initial = state_on_cpu(model)
-        return Search(settings, initial, masks=[dense])
+        return Search(settings, initial, masks=PackedMasks([dense]))
     search = load_search(folder)
     for key, value in settings.items():
         if search.settings[key] != value:
@@ -481,9 +485,11 @@ def _begun_or_resumed(
             )
     if search.trained:
         model.load_state_dict(search.trained)
-    device = next(iter(dense.values())).device
-    search.masks = [mask.to(device) for mask in search.masks]
     return search
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
 
 
 def _has_fallen(search: Search) -> bool:

@@ -67,7 +67,7 @@ class Method:
             )
         Structure.parse(others["structure"])
         entry = as_criterion(criterion)
-        if entry.needs_data and batches is None:
+        if batches is None and (entry.needs_data or "input_shape" in entry.needs):
             raise UsageError(
                 f"criterion {entry.name!r} needs data; pass batches=[(x, y), …] or a loader"
             )

@@ -1,7 +1,7 @@
 """A search's state: what is finished of it, on disk and in memory."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.files import write_file
+from lottery_ticket.finder._packed import PackedMasks
 from lottery_ticket.masks import PruningMask, RewindPoint
 
 __all__ = ["Row", "Search", "load_search", "save_search"]
@@ -70,7 +71,7 @@ class Search:
     settings: dict[str, Any]
     initial: dict[str, torch.Tensor]
     rows: list[Row] = field(default_factory=list)
-    masks: list[PruningMask] = field(default_factory=list)
+    masks: PackedMasks = field(default_factory=PackedMasks)
     trained: dict[str, torch.Tensor] = field(default_factory=dict)
     dense: dict[str, torch.Tensor] = field(default_factory=dict)
     rewind_point: RewindPoint | None = None
@@ -90,18 +91,19 @@ def save_search(search: Search, folder: Path) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
+    ties = _ties(search.initial)
     tensors: dict[str, torch.Tensor] = {}
     same_as: dict[str, str] = {}  # at level 0, say, `trained`, `dense` and `best` are one
     for part in _PARTS:
         state = getattr(search, part)
         twin = next((p for p in _PARTS[: _PARTS.index(part)] if getattr(search, p) is state), None)
         if twin is None:
-            tensors |= {f"{part}/{name}": value for name, value in state.items()}
+            tensors |= {f"{part}/{n}": value for n, value in state.items() if ties[n] == n}
         else:
             same_as[part] = twin
     point = search.rewind_point
     if point is not None:
-        tensors |= {f"rewind/{name}": value for name, value in point.weights.items()}
+        tensors |= {f"rewind/{n}": value for n, value in point.weights.items() if ties[n] == n}
     optimizers = {
         "rewind_optimizer": None if point is None else point.optimizer_state,
         "optimizer": search.optimizer_state,
@@ -111,7 +113,7 @@ def save_search(search: Search, folder: Path) -> None:
     state_name = f"state-{number}.safetensors"
     record = {
         "format": _FORMAT,
-        "names": list(search.initial),  # in model order: safetensors sorts them
+        "names": ties,  # in model order, with the name of what each is tied to: itself mostly
         "state": state_name,
         "settings": search.settings,
         "rows": [asdict(row) for row in search.rows],
@@ -123,10 +125,10 @@ def save_search(search: Search, folder: Path) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for level, mask in enumerate(search.masks):
-            target = folder / f"mask-level-{level}.safetensors"
-            if not target.exists() or target.read_bytes() != mask.to_bytes():
-                write_file(target, mask.to_bytes())
+        for level in range(len(search.masks)):
+            target, data = folder / f"mask-level-{level}.safetensors", search.masks.to_bytes(level)
+            if not target.exists() or target.read_bytes() != data:
+                write_file(target, data)
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
         write_file(folder / state_name, save(contiguous))
         write_file(folder / "search.json", (json.dumps(record, indent=1) + "\n").encode())
@@ -165,7 +167,7 @@ def load_search(folder: Path) -> Search:
             settings=record["settings"],
             initial=parts["initial"],
             rows=[Row(**{**row, "problems": tuple(row["problems"])}) for row in record["rows"]],
-            masks=[PruningMask.from_file(folder / name) for name in record["masks"]],
+            masks=PackedMasks(PruningMask.from_file(folder / name) for name in record["masks"]),
             trained=parts["trained"],
             dense=parts["dense"],
             rewind_point=point,
@@ -180,9 +182,15 @@ def load_search(folder: Path) -> Search:
 
 
 def _part(
-    tensors: Mapping[str, torch.Tensor], part: str, names: Sequence[str]
+    tensors: Mapping[str, torch.Tensor], part: str, ties: Mapping[str, str]
 ) -> dict[str, torch.Tensor]:
-    return {name: tensors[f"{part}/{name}"] for name in names if f"{part}/{name}" in tensors}
+    return {n: tensors[f"{part}/{tie}"] for n, tie in ties.items() if f"{part}/{tie}" in tensors}
+
+
+def _ties(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """Name → the first name of the same tensor."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(value), name) for name, value in state.items()}
 
 
 def _split(

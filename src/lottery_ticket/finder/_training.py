@@ -93,14 +93,18 @@ def state_on_cpu(model: nn.Module) -> dict[str, torch.Tensor]:
     Raises:
         UsageError: the state holds something other than tensors.
     """
-    copied = {}
+    copied: dict[str, torch.Tensor] = {}
+    places: dict[tuple[object, ...], torch.Tensor] = {}  # what is tied stays tied
     for name, value in model.state_dict().items():
         if not isinstance(value, torch.Tensor):
             raise UsageError(
                 f"the model's state {name!r} is a {type(value).__name__}; only tensors can be "
                 "rewound and saved"
             )
-        copied[name] = value.detach().to("cpu", copy=True)
+        place = (value.data_ptr(), value.shape, value.stride(), value.dtype)
+        if value.numel() == 0 or place not in places:
+            places[place] = value.detach().to("cpu", copy=True)
+        copied[name] = places[place]
     return copied
 
 

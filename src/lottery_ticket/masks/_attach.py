@@ -56,6 +56,7 @@ class Attachment:
         *,
         rewind_step: int | None = None,
         start_step: int = 0,
+        siblings: list["Attachment"] | None = None,
     ) -> None:
         if rewind_step is not None and rewind_step < start_step:
             raise UsageError(f"rewind_step {rewind_step} lies before start_step {start_step}")
@@ -74,6 +75,8 @@ class Attachment:
         self._optimizers: list[torch.optim.Optimizer] = []
         if optimizer is not None:
             self.follow(optimizer)
+        self._siblings = [] if siblings is None else siblings
+        self._siblings.append(self)
 
     def __enter__(self) -> "Attachment":
         return self
@@ -114,6 +117,8 @@ class Attachment:
         for hook in [*self._gradient_hooks, *self._optimizer_hooks]:
             hook.remove()
         self._gradient_hooks, self._optimizer_hooks, self._optimizers = [], [], []
+        if self in self._siblings:
+            self._siblings.remove(self)
 
     def replace_mask(self, mask: Mapping[str, torch.Tensor]) -> None:
         """Go on with another mask of the same parameters, as when pruning during training."""

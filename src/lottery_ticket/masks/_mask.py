@@ -274,16 +274,19 @@ class PruningMask(Mapping[str, torch.Tensor]):
         """
         if rewind_step and optimizer is None:
             raise UsageError("attach: rewind_step counts the steps of an optimizer; pass it too")
-        attached = Attachment(
-            self, model, optimizer, rewind_step=rewind_step, start_step=start_step
+        return Attachment(
+            self,
+            model,
+            optimizer,
+            rewind_step=rewind_step,
+            start_step=start_step,
+            siblings=self._attachments,
         )
-        self._attachments.append(attached)
-        return attached
 
     def detach(self) -> None:
         """End everything `attach` began; pruned weights stay zero until something trains them."""
         while self._attachments:
-            self._attachments.pop().detach()
+            self._attachments[-1].detach()
 
     def to(self, device: torch.device | str) -> "PruningMask":
         """The same mask on `device`."""

@@ -6,7 +6,16 @@ import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
-from lottery_ticket.masks import PruningMask, input_dims, is_nm, warn_on_collapse
+from lottery_ticket.errors import UsageError
+from lottery_ticket.masks import (
+    Budget,
+    PruningMask,
+    Structure,
+    input_dims,
+    is_nm,
+    num_pruned,
+    warn_on_collapse,
+)
 from lottery_ticket.pruning._amount import density_of
 from lottery_ticket.pruning._level import next_mask
 from lottery_ticket.seeds import generator
@@ -61,7 +70,7 @@ def prune(
     made = next_mask(
         criterion,
         mask,
-        density_of(mask.density, sparsity=sparsity, density=density, amount=amount),
+        _keep(mask, scope, structure, sparsity=sparsity, density=density, amount=amount),
         scope=scope,
         structure=structure,
         min_layer_density=min_layer_density,
@@ -72,6 +81,28 @@ def prune(
     )
     warn_on_collapse(made)
     return made
+
+
+def _keep(mask: PruningMask, scope: str, structure: str, **asked: float | None) -> Budget | float:
+    """What to keep: by counts for an `amount`, since a product of densities may miss a half."""
+    if Structure.parse(structure).kind in ("block", "channel"):
+        if asked["amount"] is not None:
+            raise UsageError(
+                f"amount is of the weights that remain, structure '{structure}' prunes groups of "
+                "them; give density= or sparsity=, of all groups"
+            )
+        return density_of(1.0, **asked)  # of groups; select knows how many are left
+    density = density_of(mask.density, **asked)
+    amount = asked["amount"]
+    if amount is None:
+        return density
+    left = {name: int(kept.sum()) for name, kept in mask.items()}
+    if scope == "layerwise":
+        layers = tuple((name, n - num_pruned(n, amount)) for name, n in left.items())
+        return Budget(sum(n for _, n in layers), layers)
+    total = sum(left.values())
+    total -= num_pruned(total, amount)
+    return Budget(total) if scope == "global" else total / mask.num_prunable
 
 
 class MagnitudePruner:
