@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
+import wrong_engines as wrong
+from run_processes import start_noisy
 from safetensors.torch import load
 from tiny_runs import digests, planned, run_in
 
@@ -137,6 +139,38 @@ def test_same_spec_gives_the_same_bytes(tmp_path, tiny):
     for name in ("a", "b"):
         run_in(tmp_path / name, tiny())
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
+
+
+def check_whoever_makes_it(folder, engine=None):
+    """One process makes all cells, or each is made by its own, whatever its random state."""
+    with start_noisy(folder / "one", wrong=engine) as run:
+        assert run.wait() == 0
+    rows = Store(folder / "one").run("last").rows  # the level before comes first
+    names = [name for row in rows for name in (row.mask, row.cell) if name is not None]
+    assert len(names) == 3
+    for number, name in enumerate(names):
+        orders = {"wrong": engine, "only": name, "random_state": number + 1}
+        with start_noisy(folder / "many", **orders) as run:
+            assert run.wait() == 0
+    assert digests(folder / "one") == digests(folder / "many")
+
+
+def test_a_cell_is_the_same_bytes_whoever_makes_it(tmp_path):
+    check_whoever_makes_it(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        wrong.orders_by_process,
+        wrong.orders_by_the_cells_before,
+        wrong.seeds_no_noise,
+        wrong.records_the_time,
+    ],
+)
+def test_engines_whose_bytes_depend_on_the_maker_are_caught(engine, tmp_path):
+    with pytest.raises(AssertionError):
+        check_whoever_makes_it(tmp_path, engine)
 
 
 def test_another_seed_gives_other_bytes(tmp_path, tiny):

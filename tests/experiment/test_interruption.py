@@ -1,18 +1,214 @@
 """Nothing finished is ever lost: kills, parallel runs, other numbers of jobs — the same bytes."""
 
-import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
-from tiny_runs import digests, run_in
+import wrong_engines as wrong
+from run_processes import STOPPED, Moment, cells_told, start, start_noisy, steps_told
+from tiny_runs import digests, planned, run_in
 
-from lottery_ticket.experiment import Observer
+from lottery_ticket.store import Store
+
+HERE = Path(__file__).parent
+NUM_STEPS = 18  # of the noisy run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, str]:
+    """The bytes of the noisy run."""
+    store = tmp_path_factory.mktemp("undisturbed") / "store"
+    with start_noisy(store) as run:
+        assert run.wait() == 0
+    assert steps_told(store).total() == NUM_STEPS
+    return digests(store)
+
+
+def check_survives_kills(store, undisturbed, kills, engine=None) -> int:
+    """What a kill leaves is complete, it costs one step at most, and the bytes are the same.
+
+    Returns how many kills came before the end.
+    """
+    codes = []
+    for kill_at in [*kills, None]:
+        with start_noisy(store, wrong=engine, kill_at=kill_at) as run:
+            run.wait_until(lambda: bool(cells_told(store, "busy")))
+            assert not cells_told(store, "busy"), "nobody else is at work"
+            codes.append(run.wait())
+        opened = Store(store)
+        assert all(opened.check(name) for name in opened.cell_names())
+    num_hits = codes.count(-signal.SIGKILL)
+    assert codes.count(0) == len(codes) - num_hits
+    assert digests(store) == undisturbed
+    steps = steps_told(store)
+    assert len(steps) == NUM_STEPS
+    assert steps.total() - NUM_STEPS <= num_hits
+    assert max(cells_told(store, "made").values()) == 1
+    return num_hits
+
+
+KILLS = [
+    Moment("step", 5),
+    Moment("half checkpoint", 3),
+    Moment("half record.json", 1),
+    Moment("half mask.safetensors", 1),
+    Moment("step", 2),
+]
+
+
+def test_killed_at_delicate_moments_ends_in_the_same_bytes(tmp_path, undisturbed):
+    assert check_survives_kills(tmp_path / "store", undisturbed, KILLS) == len(KILLS)
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        wrong.forgets_the_optimizer,
+        wrong.forgets_the_random_state,
+        wrong.goes_back_to_the_first_batch,
+        wrong.starts_from_scratch,
+        wrong.keeps_no_checkpoint,
+        wrong.writes_checkpoints_in_place,
+        wrong.takes_nothing_for_finished,
+        wrong.clears_before_it_commits,
+        wrong.lets_the_dead_hold_their_claims,
+    ],
+)
+def test_engines_that_do_not_survive_kills_are_caught(engine, tmp_path, undisturbed):
+    with pytest.raises(AssertionError):
+        check_survives_kills(tmp_path / "store", undisturbed, KILLS, engine)
+
+
+def test_killed_again_and_again_ends_in_the_same_bytes(tmp_path, undisturbed):
+    kills = [Moment("any", count) for count in range(1, 50, 3)]
+    assert check_survives_kills(tmp_path / "store", undisturbed, kills) > 10
+
+
+@pytest.mark.slow
+def test_killed_at_every_moment_ends_in_the_same_bytes(tmp_path, undisturbed):
+    count = 1
+    while check_survives_kills(tmp_path / str(count), undisturbed, [Moment("any", count)]):
+        count += 1
+    assert count > 100
+
+
+def check_stops_and_continues(store, undisturbed, engine=None):
+    """Ctrl-C ends a run at once with a code that says so, and not a step is lost."""
+    with start_noisy(
+        store, wrong=engine, pause_at=Moment("step", 5), checkpoint_seconds=3600.0
+    ) as run:
+        run.wait_for_pause()
+        os.kill(run.pid, signal.SIGINT)
+        run.resume()
+        assert run.wait() == STOPPED
+    assert steps_told(store).total() == 5
+    with start_noisy(store, wrong=engine) as run:
+        assert run.wait() == 0
+    assert digests(store) == undisturbed
+    assert steps_told(store).total() == NUM_STEPS
+
+
+def test_interrupted_run_says_so_and_continues(tmp_path, undisturbed):
+    check_stops_and_continues(tmp_path / "store", undisturbed)
+
+
+@pytest.mark.parametrize(
+    "engine", [wrong.hears_no_stop, wrong.keeps_no_checkpoint, wrong.forgets_the_random_state]
+)
+def test_engines_that_do_not_stop_well_are_caught(engine, tmp_path, undisturbed):
+    with pytest.raises(AssertionError):
+        check_stops_and_continues(tmp_path / "store", undisturbed, engine)
+
+
+def check_two_runs_share(folder, spec, engine=None):
+    """While one run is at a cell, another makes all that does not hang on it, and not the cell."""
+    run_in(folder / "alone", spec)
+    store, plan = folder / "shared", planned(spec)
+    held = next(iter(plan.cells))
+    below = {held}
+    for cell in plan.cells.values():  # parents come first
+        if below & set(cell.parents.values()):
+            below.add(cell.name)
+    others = set(plan.cells) - below
+    with start(spec, store, wrong=engine, pause_at=Moment("step", 2)) as first:
+        first.wait_for_pause()
+        with start(spec, store, wrong=engine) as second:
+            second.wait_until(
+                lambda: (
+                    cells_told(store, "busy").keys() - {held}
+                    or (cells_told(store, "made").keys() >= others and cells_told(store, "busy"))
+                )
+            )
+            assert cells_told(store, "busy").keys() == {held}
+            assert cells_told(store, "made").keys() == others
+            first.resume()
+            assert (first.wait(), second.wait()) == (0, 0)
+    assert digests(store) == digests(folder / "alone")
+    assert set(steps_told(store).values()) == {1}
+    assert cells_told(store, "made") == dict.fromkeys(plan.cells, 1)
+
+
+@pytest.fixture
+def pair(tiny):
+    """Two replicates, each a mask between two trainings."""
+    return tiny(arms=["ticket"], prune={"levels": 1}, replicates=2)
+
+
+def test_two_runs_on_one_store_share_the_work(tmp_path, pair):
+    check_two_runs_share(tmp_path, pair)
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [wrong.grants_every_claim, wrong.claims_the_whole_store, wrong.takes_busy_for_failed],
+)
+def test_engines_that_do_not_share_are_caught(engine, tmp_path, pair):
+    with pytest.raises(AssertionError):
+        check_two_runs_share(tmp_path, pair, engine)
+
+
+def check_jobs(folder, spec, *imports):
+    """Two worker processes make the bytes that one process makes."""
+    for jobs in (1, 2):
+        with start(spec, folder / str(jobs), jobs=jobs, imports=imports) as run:
+            assert run.wait() == 0
+    assert digests(folder / "1") == digests(folder / "2")
+
+
+def test_two_jobs_give_the_bytes_of_one(tmp_path, tiny):
+    check_jobs(tmp_path, tiny(arms=["ticket", "reinit", "random"], replicates=2))
+
+
+def test_an_order_that_depends_on_the_worker_is_caught(tmp_path, pair):
+    with pytest.raises(AssertionError):
+        check_jobs(tmp_path, pair, str(HERE / "order_by_process.py"))
+
+
+def check_outlives_a_worker(folder, spec, engine=None):
+    """A run one of whose workers was killed is complete, with the same bytes."""
+    run_in(folder / "undisturbed", spec, threads=1)
+    dies_once = shutil.copy(HERE / "dies_once.py", folder)
+    with start(spec, folder / "killed", wrong=engine, jobs=2, imports=(dies_once,)) as run:
+        code = run.wait()
+    assert (folder / "died").exists()
+    assert code == 0
+    assert digests(folder / "killed") == digests(folder / "undisturbed")
+    assert max(cells_told(folder / "killed", "made").values()) == 1
+
+
+def test_a_worker_that_dies_takes_nothing_with_it(tmp_path, pair):
+    check_outlives_a_worker(tmp_path, pair)
+
+
+def test_an_engine_that_gives_its_dead_workers_cells_up_is_caught(tmp_path, pair):
+    with pytest.raises(AssertionError):
+        check_outlives_a_worker(tmp_path, pair, wrong.gives_up_with_its_worker)
+
 
 SCRIPT = """
 import json, sys
@@ -25,18 +221,14 @@ lottery_ticket.run(spec, store=store, jobs=jobs, threads=1)
 """
 
 
-def start(spec, store: Path, jobs: int = 1) -> subprocess.Popen:
-    """A run in a process of its own, once its imports are done."""
-    process = launch(spec, store, jobs)
+def launch(spec, store: Path, jobs: int) -> subprocess.Popen:
+    """A run in a session of its own, workers included, once its imports are done."""
+    values = spec.model_dump_json(exclude_unset=True)
+    command = [sys.executable, "-c", SCRIPT, values, str(store), str(jobs)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     process.stdout.readline()
     return process
-
-
-def launch(spec, store: Path, jobs: int = 1) -> subprocess.Popen:
-    values = spec.model_dump_json(exclude_unset=True)
-    command = [sys.executable, "-c", SCRIPT, values, str(store), str(jobs)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
 
 
 def kill_at_random_moments(spec, folder: Path, jobs: int, times: int, within: float) -> int:
@@ -44,30 +236,17 @@ def kill_at_random_moments(spec, folder: Path, jobs: int, times: int, within: fl
     moments = random.Random(0)
     hits = 0
     for _ in range(times):
-        process = start(spec, folder, jobs)
+        process = launch(spec, folder, jobs)
         try:
             process.wait(moments.uniform(0.05, within))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             hits += 1
         process.communicate()
-    process = start(spec, folder, jobs)
+    process = launch(spec, folder, jobs)
     process.communicate()
     assert process.returncode == 0
     return hits
-
-
-@pytest.fixture
-def longer(tiny):
-    """Cells of a few hundred steps."""
-    return tiny(train={"duration": "10ep"}, prune={"levels": 1})
-
-
-def test_killed_at_random_moments_ends_in_the_same_bytes(tmp_path, longer):
-    run_in(tmp_path / "undisturbed", longer)
-    hits = kill_at_random_moments(longer, tmp_path / "killed", jobs=1, times=3, within=1.0)
-    assert hits >= 2
-    assert digests(tmp_path / "killed") == digests(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow
@@ -78,73 +257,3 @@ def test_killed_ten_times(tmp_path, tiny, jobs):
     hits = kill_at_random_moments(spec, tmp_path / "killed", jobs, times=10, within=6.0)
     assert hits >= 8
     assert digests(tmp_path / "killed") == digests(tmp_path / "undisturbed")
-
-
-def test_interrupted_run_says_so_and_continues(tmp_path, longer):
-    run_in(tmp_path / "undisturbed", longer)
-    process = start(longer, tmp_path / "stopped", jobs=1)
-    while not list((tmp_path / "stopped").glob("work/*/progress.json")):
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode != 0
-    left = list((tmp_path / "stopped").glob("work/*/checkpoint"))
-    assert left, "what was in progress was checkpointed"
-    process = start(longer, tmp_path / "stopped", jobs=1)
-    process.communicate()
-    assert process.returncode == 0
-    assert digests(tmp_path / "stopped") == digests(tmp_path / "undisturbed")
-
-
-def test_two_jobs_give_the_bytes_of_one(tmp_path, tiny):
-    spec = tiny(arms=["ticket", "reinit", "random"], replicates=2)
-    _, one = run_in(tmp_path / "one", spec, jobs=1, threads=1)
-    _, two = run_in(tmp_path / "two", spec, jobs=2, threads=1)
-    assert one.is_complete
-    assert two.is_complete
-    assert digests(tmp_path / "one") == digests(tmp_path / "two")
-
-
-def test_two_runs_on_one_store_share_the_work(tmp_path, tiny):
-    spec = tiny(train={"duration": "20ep"}, replicates=4)
-    run_in(tmp_path / "alone", spec)
-    both = [launch(spec, tmp_path / "shared") for _ in range(2)]
-    for process in both:
-        process.communicate()
-        assert process.returncode == 0
-    assert digests(tmp_path / "shared") == digests(tmp_path / "alone")
-    records = (tmp_path / "shared" / "cells").rglob("execution.json")
-    makers = [json.loads(path.read_text())["process"] for path in records]
-    assert set(makers) == {process.pid for process in both}  # each made some
-
-
-def test_a_worker_that_dies_takes_nothing_with_it(tmp_path, tiny):
-    spec = tiny(train={"duration": "40ep"}, prune={"levels": 1})
-    run_in(tmp_path / "undisturbed", spec, threads=1)
-    victim = Killer()
-    _, outcome = run_in(tmp_path / "killed", spec, jobs=2, threads=1, observer=victim)
-    assert victim.num_killed == 1
-    assert outcome.is_complete
-    assert digests(tmp_path / "killed") == digests(tmp_path / "undisturbed")
-
-
-class Killer(Observer):
-    """Kills a worker process as soon as one is at work."""
-
-    def __init__(self) -> None:
-        self.num_killed = 0
-
-    def begin(self, plan, finished, store) -> None:
-        threading.Thread(target=self._watch, args=(store.root,), daemon=True).start()
-
-    def _watch(self, store: Path) -> None:
-        while not list(store.glob("work/*/progress.json")):
-            threading.Event().wait(0.01)
-        children = subprocess.run(
-            ["ps", "-ww", "--ppid", str(os.getpid()), "-o", "pid=", "-o", "args="],
-            capture_output=True,
-            text=True,
-        ).stdout.splitlines()
-        workers = [line.split()[0] for line in children if "LokyProcess" in line]
-        os.kill(int(workers[0]), signal.SIGKILL)
-        self.num_killed += 1

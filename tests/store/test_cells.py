@@ -4,10 +4,11 @@ import json
 import os
 
 import pytest
+import wrong_stores
 from small_cells import WEIGHTS, cell_folder, commit, everything, name_of, record_of
 
 from lottery_ticket.errors import StoreError
-from lottery_ticket.store import Store
+from lottery_ticket.store import Claim, Store
 
 NAME = name_of(1)
 
@@ -40,7 +41,8 @@ def test_nothing_is_seen_before_commit(store):
     assert (store.work_folder(NAME) / "checkpoint").read_bytes() == b"half"
 
 
-def test_a_claim_is_exclusive_until_it_is_given_back(store):
+def check_claims_exclude(store):
+    """A claim is of one cell, excludes others until it is given back, and then no more."""
     claim = store.claim(NAME)
     assert store.claim(NAME) is None
     assert store.claim(name_of(2)) is not None
@@ -49,6 +51,24 @@ def test_a_claim_is_exclusive_until_it_is_given_back(store):
     assert again is not None
     again.clear()
     assert not again.folder.exists()
+
+
+def test_a_claim_is_exclusive_until_it_is_given_back(store):
+    check_claims_exclude(store)
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        wrong_stores.granted_to_all,
+        wrong_stores.never_given_back,
+        wrong_stores.of_the_whole_store,
+    ],
+)
+def test_claims_that_exclude_too_little_or_too_much_are_caught(take, store, monkeypatch):
+    monkeypatch.setattr(Claim, "take", take)
+    with pytest.raises(AssertionError):
+        check_claims_exclude(store)
 
 
 def test_the_first_commit_of_a_cell_is_kept(store):

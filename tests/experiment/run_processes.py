@@ -1,0 +1,241 @@
+"""Runs in processes of their own, that can be killed or paused at an exact moment.
+
+They are forked from a server that has imported everything, so that one starts in milliseconds; what
+they do is told in a log beside the store.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tiny_runs import planned
+
+import lottery_ticket.files
+from lottery_ticket.experiment import (
+    Context,
+    Observer,
+    _train_cell,
+    execute,
+    import_user_code,
+    run_plan,
+)
+from lottery_ticket.spec import Spec, spec_from_mapping
+from lottery_ticket.store import Store, _files
+
+FORKS = multiprocessing.get_context("forkserver")
+# an optimiser imports torch._dynamo when it is first made
+FORKS.set_forkserver_preload(
+    ["run_processes", "lottery_ticket.experiment", "sklearn.datasets", "torch._dynamo", "pytest"]
+)
+
+NOISY = {
+    "name": "noisy",
+    "data": {"name": "digits"},
+    "model": {"name": "Noisy"},
+    "train": {"lr": 0.1, "momentum": 0.9, "batch_size": 512, "duration": "3ep"},
+    "prune": {"rate": 0.4, "levels": 1},
+    "arms": ["ticket"],
+}  # a mask between two trainings of nine steps, three to an epoch
+
+PATIENCE_SECONDS = 600.0  # where many share few cores
+STOPPED = 130
+
+Wrong = Callable[[], None]  # called in the process: puts a wrong part into the engine
+
+
+class Moment(NamedTuple):
+    """The `count`-th time that something happens in a process.
+
+    `"step"` (trained, but in no checkpoint yet), `"half FILE"` and `"whole FILE"` (so much of it is
+    written), or `"any"`: all of these, and each moment before an entry of a folder changes.
+    """
+
+    what: str
+    count: int
+
+
+class Told(NamedTuple):
+    """A line of the log: `"step"`, or how a cell ended."""
+
+    what: str
+    cell: str
+    step: int
+    process: int
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a process is to do: the whole spec, or `only` one cell of it."""
+
+    values: Mapping[str, Any]
+    store: Path
+    wrong: Wrong | None = None
+    kill_at: Moment | None = None
+    pause_at: Moment | None = None
+    checkpoint_seconds: float = 0.0  # at each step
+    only: str | None = None
+    random_state: int = 0
+    jobs: int = 1
+    imports: tuple[str, ...] = ()
+
+
+class RunProcess:
+    """A process that follows its orders; `with` ends it if it has not ended."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.store = orders.store
+        self._line, far_end = FORKS.Pipe()
+        self._process = FORKS.Process(target=_follow, args=(orders, far_end))
+        self._process.start()
+        far_end.close()
+
+    def __enter__(self) -> "RunProcess":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+        self._process.join()
+        self._line.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def wait(self) -> int:
+        """The exit code; negative: the signal that ended it."""
+        self.wait_until(lambda: False)
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Return once it is so or the process has ended."""
+        for _ in range(int(PATIENCE_SECONDS / 0.02)):
+            if is_so():
+                return
+            self._process.join(0.02)
+            if self._process.exitcode is not None:
+                return
+        raise AssertionError("it hangs")
+
+    def wait_for_pause(self) -> None:
+        assert self._line.poll(PATIENCE_SECONDS), "it never came to the moment"
+        self._line.recv()
+
+    def resume(self) -> None:
+        self._line.send("go on")
+
+
+def start(spec: Spec | dict[str, Any], store: Path, **orders: Any) -> RunProcess:
+    """Start a run (of one job, with a checkpoint at each step)."""
+    values = spec.model_dump(exclude_unset=True) if isinstance(spec, Spec) else spec
+    return RunProcess(Orders(values, store, **orders))
+
+
+def start_noisy(store: Path, **orders: Any) -> RunProcess:
+    """Start the noisy run."""
+    return start(NOISY, store, imports=(str(Path(__file__).with_name("noisy_net.py")),), **orders)
+
+
+def told(store: Path) -> list[Told]:
+    """What all processes at work on a store told, in that order."""
+    path = _log(store)
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [Told(w, c, int(s), int(p)) for w, c, s, p in map(str.split, lines)]
+
+
+def cells_told(store: Path, what: str) -> Counter[str]:
+    """How often that was told of each cell."""
+    return Counter(line.cell for line in told(store) if line.what == what)
+
+
+def steps_told(store: Path) -> Counter[tuple[str, int]]:
+    """How often each step of each cell was trained."""
+    return Counter((line.cell, line.step) for line in told(store) if line.what == "step")
+
+
+def _log(store: Path) -> Path:
+    return store.with_name(store.name + ".log")
+
+
+def _follow(orders: Orders, line: Any) -> None:
+    """In the process itself."""
+    torch.manual_seed(orders.random_state)
+    np.random.seed(orders.random_state)
+    random.seed(orders.random_state)
+    _train_cell._CHECKPOINT_SECONDS = orders.checkpoint_seconds
+    _train_cell._PROGRESS_SECONDS = 0.0
+    if orders.wrong is not None:
+        orders.wrong()
+    teller = _Teller(orders.store)
+    _Moments(orders, line).watch(teller)
+    import_user_code(orders.imports)
+    plan = planned(spec_from_mapping(orders.values))
+    context = Context(orders.store, plan.spec.data, threads=1, imports=orders.imports)
+    store = Store(orders.store)
+    if orders.only is None:
+        outcome = run_plan(plan, store, context, jobs=orders.jobs, observer=teller)
+        sys.exit(STOPPED if outcome.is_stopped else int(not outcome.is_complete))
+    store.open_for_writing()
+    cell = plan.cells[orders.only]
+    contents = {role: store.get(parent).content for role, parent in cell.parents.items()}
+    sys.exit(int(execute(cell, contents, context).status != "made"))
+
+
+class _Teller(Observer):
+    def __init__(self, store: Path) -> None:
+        self._file = os.open(_log(store), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+
+    def tell(self, what: str, cell: str, step: int = 0) -> None:
+        os.write(self._file, f"{what} {cell} {step} {os.getpid()}\n".encode())
+
+    def ended(self, cell, outcome) -> None:
+        self.tell(outcome.status, cell.name)
+
+
+class _Moments:
+    """Counts what happens, and acts when it is time."""
+
+    def __init__(self, orders: Orders, line: Any) -> None:
+        self._orders = orders
+        self._line = line
+        self._counts: Counter[str] = Counter()
+
+    def watch(self, teller: _Teller) -> None:
+        """Put calls of `_now` into the engine, where the moments are."""
+        write_synced, on_step = _files.write_synced, _train_cell._Watch.on_step
+
+        def write(path: Path, data: bytes) -> None:
+            name = path.name.strip(".").removesuffix(f".{os.getpid()}")  # written aside
+            path.write_bytes(data[: len(data) // 2])
+            self._now(f"half {name}")
+            write_synced(path, data)
+            self._now(f"whole {name}")
+
+        def step(watch: Any, state: Any) -> None:
+            teller.tell("step", watch.cell.name, state.step)
+            self._now("step")
+            on_step(watch, state)
+
+        lottery_ticket.files.write_synced = _files.write_synced = write
+        _train_cell._Watch.on_step = step
+        entry_changes = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
+        sys.addaudithook(lambda event, _: self._now("entry") if event in entry_changes else None)
+
+    def _now(self, what: str) -> None:
+        self._counts.update((what, "any"))
+        moments = {Moment(what, self._counts[what]), Moment("any", self._counts["any"])}
+        if self._orders.kill_at in moments:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._orders.pause_at in moments:
+            self._line.send("paused")
+            self._line.recv()
