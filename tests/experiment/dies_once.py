@@ -1,23 +1,32 @@
-"""Brought in by `imports`: the first worker to reach step 5 dies; once for a copy of this file."""
+"""Brought in by `imports`: a worker dies at the moment that a file beside this one names, once."""
 
 import os
 import signal
 from pathlib import Path
 
 from lottery_ticket.experiment import _train_cell
+from lottery_ticket.store import Store
 
-_on_step = _train_cell._Watch.on_step
+_on_step, _commit = _train_cell._Watch.on_step, Store.commit
 
 
-def _dies(watch, state) -> None:
+def _die_if_told(moment: str) -> None:
+    try:
+        Path(__file__).with_name(f"die at {moment}").unlink()
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _steps(watch, state) -> None:
     if state.step == 5:
-        try:
-            Path(__file__).with_name("died").touch(exist_ok=False)
-        except FileExistsError:
-            pass
-        else:
-            os.kill(os.getpid(), signal.SIGKILL)
+        _die_if_told("step 5")
     _on_step(watch, state)
 
 
-_train_cell._Watch.on_step = _dies
+def _commits(*arguments) -> None:
+    _commit(*arguments)
+    _die_if_told("the end of a commit")
+
+
+_train_cell._Watch.on_step, Store.commit = _steps, _commits

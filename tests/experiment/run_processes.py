@@ -11,6 +11,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,10 +25,12 @@ from lottery_ticket.experiment import (
     Context,
     Observer,
     _train_cell,
+    _workers,
     execute,
     import_user_code,
     run_plan,
 )
+from lottery_ticket.experiment._interrupts import ignore_interrupts
 from lottery_ticket.spec import Spec, spec_from_mapping
 from lottery_ticket.store import Store, _files
 
@@ -46,7 +49,7 @@ NOISY = {
     "arms": ["ticket"],
 }  # a mask between two trainings of nine steps, three to an epoch
 
-PATIENCE_SECONDS = 600.0  # where many share few cores
+PATIENCE_SECONDS = 300.0  # where many share few cores
 STOPPED = 130
 
 Wrong = Callable[[], None]  # called in the process: puts a wrong part into the engine
@@ -85,6 +88,7 @@ class Orders:
     only: str | None = None
     random_state: int = 0
     jobs: int = 1
+    are_workers_forked: bool = False  # to start as quickly as the run itself; else it is loky
     imports: tuple[str, ...] = ()
 
 
@@ -169,11 +173,14 @@ def _log(store: Path) -> Path:
 
 def _follow(orders: Orders, line: Any) -> None:
     """In the process itself."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # threads for a GPU would not survive a worker's fork
     torch.manual_seed(orders.random_state)
     np.random.seed(orders.random_state)
     random.seed(orders.random_state)
     _train_cell._CHECKPOINT_SECONDS = orders.checkpoint_seconds
     _train_cell._PROGRESS_SECONDS = 0.0
+    if orders.are_workers_forked:
+        _workers._pool = _forked_pool
     if orders.wrong is not None:
         orders.wrong()
     teller = _Teller(orders.store)
@@ -189,6 +196,15 @@ def _follow(orders: Orders, line: Any) -> None:
     cell = plan.cells[orders.only]
     contents = {role: store.get(parent).content for role, parent in cell.parents.items()}
     sys.exit(int(execute(cell, contents, context).status != "made"))
+
+
+def _forked_pool(jobs: int, threads: int) -> Executor:
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin_as_a_worker)
+
+
+def _begin_as_a_worker() -> None:
+    ignore_interrupts()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a pool ends the others when one has died
 
 
 class _Teller(Observer):

@@ -172,42 +172,52 @@ def test_engines_that_do_not_share_are_caught(engine, tmp_path, pair):
         check_two_runs_share(tmp_path, pair, engine)
 
 
-def check_jobs(folder, spec, *imports):
+def check_jobs(folder, spec, **orders):
     """Two worker processes make the bytes that one process makes."""
     for jobs in (1, 2):
-        with start(spec, folder / str(jobs), jobs=jobs, imports=imports) as run:
+        with start(spec, folder / str(jobs), jobs=jobs, checkpoint_seconds=60.0, **orders) as run:
             assert run.wait() == 0
     assert digests(folder / "1") == digests(folder / "2")
 
 
-def test_two_jobs_give_the_bytes_of_one(tmp_path, tiny):
-    check_jobs(tmp_path, tiny(arms=["ticket", "reinit", "random"], replicates=2))
+@pytest.mark.parametrize("are_workers_forked", [True, False])
+def test_two_jobs_give_the_bytes_of_one(are_workers_forked, tmp_path, tiny):
+    spec = tiny(arms=["ticket", "reinit", "random"], replicates=2)
+    check_jobs(tmp_path, spec, are_workers_forked=are_workers_forked)
 
 
 def test_an_order_that_depends_on_the_worker_is_caught(tmp_path, pair):
+    wrong_order = str(HERE / "order_by_process.py")
     with pytest.raises(AssertionError):
-        check_jobs(tmp_path, pair, str(HERE / "order_by_process.py"))
+        check_jobs(tmp_path, pair, are_workers_forked=True, imports=(wrong_order,))
 
 
-def check_outlives_a_worker(folder, spec, engine=None):
+def check_outlives_a_worker(folder, spec, moment, **orders):
     """A run one of whose workers was killed is complete, with the same bytes."""
     run_in(folder / "undisturbed", spec, threads=1)
+    death = folder / f"die at {moment}"
+    death.touch()
     dies_once = shutil.copy(HERE / "dies_once.py", folder)
-    with start(spec, folder / "killed", wrong=engine, jobs=2, imports=(dies_once,)) as run:
+    with start(spec, folder / "killed", jobs=2, imports=(dies_once,), **orders) as run:
         code = run.wait()
-    assert (folder / "died").exists()
+    assert not death.exists()
     assert code == 0
     assert digests(folder / "killed") == digests(folder / "undisturbed")
     assert max(cells_told(folder / "killed", "made").values()) == 1
 
 
-def test_a_worker_that_dies_takes_nothing_with_it(tmp_path, pair):
-    check_outlives_a_worker(tmp_path, pair)
+@pytest.mark.parametrize(
+    ("moment", "are_workers_forked"),
+    [("step 5", True), ("the end of a commit", True), ("step 5", False)],
+)
+def test_a_worker_that_dies_takes_nothing_with_it(moment, are_workers_forked, tmp_path, pair):
+    check_outlives_a_worker(tmp_path, pair, moment, are_workers_forked=are_workers_forked)
 
 
 def test_an_engine_that_gives_its_dead_workers_cells_up_is_caught(tmp_path, pair):
+    orders = {"wrong": wrong.gives_up_with_its_worker, "are_workers_forked": True}
     with pytest.raises(AssertionError):
-        check_outlives_a_worker(tmp_path, pair, wrong.gives_up_with_its_worker)
+        check_outlives_a_worker(tmp_path, pair, "step 5", **orders)
 
 
 SCRIPT = """

@@ -138,6 +138,7 @@ class Scheduler:
                 name, 0.0
             ):
                 if self._take_if_finished(name, cell):
+                    self.suspects.discard(name)  # it was finished before its worker died
                     self.observer.ended(cell, Outcome(name, "found", self.contents[name]))
                     continue
                 del self.waiting[name]
