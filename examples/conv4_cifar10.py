@@ -1,9 +1,10 @@
 """A winning ticket in Conv-4 on all 50,000 CIFAR-10 images, with the re-initialised control.
 
-    python examples/conv4_cifar10.py --data-dir DATA
+    python examples/conv4_cifar10.py --data-dir DATA --resume FOLDER
 
 Three seeds, three epochs in each training. `DATA` holds CIFAR-10 in any layout; without it the
-files are downloaded. Model, loop and evaluation are the user's own; the finder does the rest.
+files are downloaded. A run that was stopped goes on from `FOLDER`. Model, loop and evaluation are
+the user's own; the finder does the rest.
 """
 
 import argparse
@@ -21,15 +22,17 @@ from lottery_ticket.models import Conv4
 
 
 class Loop:
-    """The user's own training and evaluation: SGD with momentum, one cosine, bf16 autocast."""
+    """The user's own training and evaluation: SGD with momentum and one learning-rate cycle."""
 
-    def __init__(self, data: DataSet, epochs: int, lr: float, num_images: int | None) -> None:
+    def __init__(
+        self, data: DataSet, epochs: int, lr: float, num_images: int | None, *, bf16: bool
+    ) -> None:
         self.train_x, self.train_y = data.train.x[:num_images], data.train.y[:num_images]
         self.test_x, self.test_y = data.test.x[:num_images], data.test.y[:num_images]
-        self.epochs, self.lr, self.batch_size = epochs, lr, 128
+        self.epochs, self.lr, self.batch_size, self.bf16 = epochs, lr, 128, bf16
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast(self.train_x.device.type, torch.bfloat16)
+        return torch.autocast(self.train_x.device.type, torch.bfloat16, enabled=self.bf16)
 
     def train(self, model: nn.Module, mask: PruningMask) -> None:
         model.train().to(memory_format=torch.channels_last)
@@ -59,7 +62,9 @@ class Loop:
         return right / len(self.test_x)
 
 
-def find(loop: Loop, model_class: type[nn.Module], device: str, seed: int) -> TicketResults:
+def find(
+    loop: Loop, model_class: type[nn.Module], device: str, seed: int, resume: Path | None
+) -> TicketResults:
     finder = LotteryTicketFinder(
         model_class=model_class, model_kwargs={"num_classes": 10}, device=device, seed=seed
     )
@@ -69,6 +74,7 @@ def find(loop: Loop, model_class: type[nn.Module], device: str, seed: int) -> Ti
         target_sparsity=0.9,
         pruning_rounds=4,
         verbose=True,
+        resume=resume and resume / f"seed-{seed}",
     )
     finder.verify_random_ticket(loop.train, loop.accuracy)
     print(results, flush=True)
@@ -106,19 +112,25 @@ def main(
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--epochs", type=int, default=epochs, help="per training")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--bf16", action="store_true", help="autocast; for CPUs with AMX, and GPUs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--resume", type=Path, help="a folder to go on from after a stop")
     parser.add_argument("--num-images", type=int, help="use only so many, for a quick try")
     parser.add_argument("--out", type=Path, help="a CSV file for the tables of all seeds")
     options = parser.parse_args()
     data = load_dataset(name, data_dir=options.data_dir).to(options.device)
-    loop = Loop(data, options.epochs, lr, options.num_images)
+    loop = Loop(data, options.epochs, lr, options.num_images, bf16=options.bf16)
     started = time.monotonic()
-    tables = [find(loop, model_class, options.device, seed).table for seed in range(options.seeds)]
+    tables = [
+        find(loop, model_class, options.device, seed, options.resume).table
+        for seed in options.seeds
+    ]
     report(tables)
     print(f"{time.monotonic() - started:.0f} s, torch {torch.__version__}, {options.device}")
     if options.out:
         # each seed is an independent search: a replicate
-        numbered = [table.assign(replicate=seed) for seed, table in enumerate(tables)]
+        pairs = zip(options.seeds, tables, strict=True)
+        numbered = [table.assign(replicate=seed) for seed, table in pairs]
         pd.concat(numbered).to_csv(options.out, index=False)
 
 

@@ -110,6 +110,28 @@ def test_other_starts_are_caught(pipeline, other):
         check_pipeline(pipeline, other, K if pipeline == "rewind" else None)
 
 
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_controls_of_fine_tuning_go_on_from_the_dense_net(is_loaded, tmp_path):
+    loop = SteppedLoop()
+    finder = LotteryTicketFinder(model_fn=net)
+    finder.find_winning_ticket(
+        None, loop.train, loop.accuracy, 0.8, 2, False, pipeline="finetune", resume=tmp_path
+    )
+    if is_loaded:
+        finder = LotteryTicketFinder(model_fn=net)
+        finder.load_experiment(tmp_path)
+    finder.verify(loop.train, loop.accuracy, ["oneshot"], verbose=False)
+    dense, control = loop.calls[0], loop.calls[-1]
+    assert control["start_step"] == TOTAL
+    for index, name in enumerate(n for n, _ in net().named_parameters()):
+        kept = control["weights"][name] != 0
+        assert torch.equal(control["weights"][name], dense["at_end"][0][name] * kept)
+        momentum = control["first_state"][index]["momentum_buffer"]
+        is_masked = name in finder.mask
+        wanted = dense["at_end"][1][index]["momentum_buffer"]
+        assert torch.equal(momentum, wanted * kept if is_masked else wanted)
+
+
 def test_a_record_of_ones_own():
     own = Pipeline("between", "end", "rewind", "start", "fresh")
     check_pipeline(own, ("rewind", "start", "start"), K)

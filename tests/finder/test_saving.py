@@ -267,3 +267,17 @@ def test_the_ticket_of_ones_own_model_brings_its_weights(pipeline, tmp_path):
     for name, value in start.items():
         assert torch.equal(rebuilt[name], value * mask[name] if name in mask else value)
     assert same(ticket.apply(net(), trained=True).state_dict(), model.state_dict())
+
+
+def test_a_search_by_ones_own_criterion_comes_back(tmp_path):
+    def own(weights):
+        return {name: weight.abs() for name, weight in weights.items()}
+
+    loop = Loop(epochs=1)
+    finder, _, mask, _ = find(loop, tmp_path / "mine", criterion=own)
+    other = LotteryTicketFinder(model_fn=net)
+    assert other.load_experiment(tmp_path / "mine").table.equals(finder.results.table)
+    assert other.mask == mask
+    other.verify(loop.train, loop.accuracy, ["shuffled"], verbose=False)
+    with pytest.raises(UsageError, match="criterion 'own' is your own code, which is not saved"):
+        other.verify(loop.train, loop.accuracy, ["oneshot"], verbose=False)

@@ -408,8 +408,12 @@ def test_an_optimiser_that_revives_weights_is_refused_at_its_first_step(batches)
 def test_what_does_not_belong_together_is_refused():
     model = net()
     mask = random_mask(model)
+    before = copy.deepcopy(model.state_dict())
     with pytest.raises(UsageError, match="SGD trains none of the 2 masked parameters"):
         mask.attach(model, OPTIMIZERS["SGD"](net().parameters()))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    model(torch.rand(8, 64)).sum().backward()
+    assert model[0].weight.grad[~mask["0.weight"]].any(), "a refused mask left its hooks"
     with pytest.raises(UsageError, match=r"the model has no parameter '0.weight'"):
         mask.attach(nn.Linear(3, 2))
     other = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.ReLU(), nn.Linear(32, 10))

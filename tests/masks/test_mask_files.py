@@ -326,3 +326,10 @@ def test_a_damaged_pt_is_a_mask_or_a_data_error(options, tmp_path):
 
     check()
     assert num_refused > 20
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+def test_every_suffix_is_read_as_it_was_written(suffix, tmp_path):
+    mask = PruningMask.from_tensors({"w": torch.tensor([[True, False, True]])})
+    mask.save(tmp_path / f"mask{suffix}")
+    assert PruningMask.from_file(tmp_path / f"mask{suffix}") == mask

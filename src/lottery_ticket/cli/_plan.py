@@ -19,6 +19,7 @@ def plan(
     """Print what a run would do: its cells, which are in the store already, steps to train."""
     from lottery_ticket.api import prepare
     from lottery_ticket.experiment import finished_cells
+    from lottery_ticket.models import model_label
 
     prepared = prepare(
         spec, overrides=override or [], store=store, data_dir=data_dir, imports=imports or []
@@ -65,8 +66,6 @@ def plan(
                 str(trainings[level] - left[level]),
             ]
         )
-    from lottery_ticket.models import model_label
-
     label = model_label(planned.spec.model.name, planned.spec.model.options)
     print_table(rows, title=f"{planned.id}, {label}")
     arms = ", ".join(arm.name for arm in planned.spec.arms)

@@ -1,7 +1,6 @@
 """The controls of a ticket: which mask, and from which weights."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -28,11 +27,10 @@ def control_mask(
     """
     level = search.best_level
     mask = search.masks[level]
-    control: Mapping[str, Any] = {"seed": method.seed}
     if arm == "shuffled":
-        return shuffle(mask, generator(control["seed"], "control", "shuffled", draw, level))
+        return shuffle(mask, generator(method.seed, "control", "shuffled", draw, level))
     if arm == "random":
-        scores = generator(control["seed"], "control", "random", draw)
+        scores = generator(method.seed, "control", "random", draw)
         return next_mask("random", search.masks[0], Budget(mask.num_kept), generator=scores)
     if arm == "oneshot":
         model.load_state_dict(search.dense)

@@ -360,7 +360,7 @@ class LotteryTicketFinder:
         search, method = self._found()
         model = self._model
         assert model is not None
-        start = method.start(search, level, search.trained, self._stream(level))
+        start = method.start(search, level, self._stream(level))
         mask = search.masks[level].to(_device_of(model))
         training = train_watched(
             model,
@@ -376,9 +376,10 @@ class LotteryTicketFinder:
             )
         metric = _evaluated(eval_fn, model)
         search.trained = state_on_cpu(model)
-        search.optimizer_state = training.optimizer_state
+        if method.pipeline.optimizer_state == "kept":
+            search.optimizer_state = training.optimizer_state
         if level == 0:
-            search.dense = search.trained
+            search.dense, search.dense_optimizer_state = search.trained, search.optimizer_state
             search.rewind_point = training.rewind_point
         search.rows.append(self._row("ticket", level, 0, mask, training, metric))
         if not _has_fallen(search):
@@ -399,19 +400,19 @@ class LotteryTicketFinder:
 
     def _train_control(self, arm: str, draw: int, train_fn: TrainFn, eval_fn: EvalFn) -> None:
         search, method = self._found()
-        model = self._model_for_control(arm, draw)
+        model = self._model_for_control()
         mask = control_mask(arm, search, method, model, draw).to(_device_of(model))
         seed = self._stream(search.best_level)
         if arm == "reinit":
             fresh = self._source.build(derive(method.seed, "control", "reinit", draw))
             start = Start(state_on_cpu(fresh), seed)
         else:
-            start = method.start(search, search.best_level, search.dense, seed)
+            start = method.start(search, search.best_level, seed, is_control=True)
         training = train_watched(model, mask, train_fn, start)
         metric = _evaluated(eval_fn, model)
         search.rows.append(self._row(arm, search.best_level, draw, mask, training, metric))
 
-    def _model_for_control(self, arm: str, draw: int) -> nn.Module:
+    def _model_for_control(self) -> nn.Module:
         """A model to train, so that the one with the ticket stays as it is."""
         if self._model is not None:
             return copy.deepcopy(self._model)
@@ -426,8 +427,6 @@ class LotteryTicketFinder:
         self, arm: str, level: int, draw: int, mask: PruningMask, training: Training, metric: float
     ) -> Row:
         _, method = self._found()
-        model = self._model
-        reference = next(iter(mask.values())) if model is None else next(model.parameters())
         return Row(
             arm=arm,
             level=level,
@@ -438,7 +437,7 @@ class LotteryTicketFinder:
             seconds=training.seconds,
             criterion="random" if arm == "random" else method.criterion.name,
             scope="global" if arm == "random" else method.scope,
-            device=reference.device.type,
+            device=next(iter(mask.values())).device.type,
             problems=training.problems + _metric_problems(metric),
         )
 
@@ -483,8 +482,6 @@ def _begun_or_resumed(
                 f"resume: the search in {folder} has {key} {search.settings[key]!r}, this one "
                 f"{value!r}; resume it as it was, or choose another folder"
             )
-    if search.trained:
-        model.load_state_dict(search.trained)
     return search
 
 

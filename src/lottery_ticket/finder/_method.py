@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.criteria import Criterion, CriterionLike, as_criterion
+from lottery_ticket.criteria import CRITERIA, Criterion, CriterionLike, as_criterion
 from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._search import Search
 from lottery_ticket.finder._training import Start
@@ -108,10 +108,11 @@ class Method:
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, Any]) -> "Method":
-        """The method of a search that was saved; data and loss are not."""
+        """The method of a search that was saved; data, loss and the user's own code are not."""
+        name = settings["criterion"]
         names = ("scope", "structure", "min_layer_density", "rewind_step", "seed")
         return cls(
-            criterion=as_criterion(settings["criterion"]),
+            criterion=CRITERIA[name] if name in CRITERIA else _not_saved(name),
             pipeline=Pipeline(**settings["pipeline"]),
             **{name: settings[name] for name in names},
         )
@@ -141,10 +142,8 @@ class Method:
             generator=generator(self.seed, "mask"),
         )
 
-    def start(
-        self, search: Search, level: int, trained: Mapping[str, torch.Tensor], seed: int
-    ) -> Start:
-        """Where a training at `level` starts, `trained` being the weights of the one before."""
+    def start(self, search: Search, level: int, seed: int, *, is_control: bool = False) -> Start:
+        """Where a training at `level` starts; a control follows the dense net, not the chain."""
         if level == 0:
             return Start(search.initial, seed)
         point = search.rewind_point
@@ -153,12 +152,12 @@ class Method:
         weights = {
             "start": search.initial,
             "rewind": search.initial if point is None else point.weights,
-            "end": trained,
+            "end": search.dense if is_control else search.trained,
         }
         states = {
             "fresh": None,
             "rewind": None if point is None else point.optimizer_state,
-            "kept": search.optimizer_state,
+            "kept": search.dense_optimizer_state if is_control else search.optimizer_state,
         }
         return Start(
             weights[self.pipeline.weights_from],
@@ -166,6 +165,17 @@ class Method:
             step={"start": 0, "rewind": k, "end": end}[self.pipeline.lr_from],
             optimizer_state=states[self.pipeline.optimizer_state],
         )
+
+
+def _not_saved(name: str) -> Criterion:
+    def score(mask: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        raise UsageError(
+            f"criterion {name!r} is your own code, which is not saved with a search; continue it "
+            "with find_winning_ticket(criterion=…, resume=…) instead"
+        )
+
+    score.__name__ = name
+    return Criterion(score)
 
 
 def chosen_schedule(

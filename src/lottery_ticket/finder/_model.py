@@ -9,6 +9,7 @@ from torch import nn
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import resolve_device
+from lottery_ticket.finder._training import seeded
 from lottery_ticket.models import MODELS, build, model_label
 
 __all__ = ["ModelSource", "chosen_device"]
@@ -63,8 +64,7 @@ class ModelSource:
             return build(self.registered_name, seed, **self.model_kwargs)
         maker = self.model_fn or self.model_class
         assert maker is not None
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed):
             model = maker(**self.model_kwargs)
         if not isinstance(model, nn.Module):
             raise UsageError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,11 @@ class TicketResults:
     def mask(self) -> PruningMask:
         """The ticket's mask."""
         return self.search.masks[self.level]
+
+    @property
+    def num_prunable(self) -> int:
+        """All weights that masks speak of, kept or not."""
+        return sum(prod(shape) for shape in self.search.settings["layers"].values())
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -117,7 +123,7 @@ class TicketResults:
 
     def line(self, row: Row) -> str:
         """One training as a line to read."""
-        density = row.num_kept / self.mask.num_prunable
+        density = row.num_kept / self.num_prunable
         counts = f"density {100 * density:6.2f} %  {row.num_kept:>12,} weights"
         invalid = "  INVALID: " + "; ".join(row.problems) if row.problems else ""
         metric = self._shown(row.metric)
@@ -178,7 +184,7 @@ class TicketResults:
         return f"{sign}{self._number(abs(value - other))}{unit}"
 
     def _table_row(self, row: Row) -> dict[str, Any]:
-        num_prunable = self.mask.num_prunable
+        num_prunable = self.num_prunable
         column = "test_accuracy" if self._is_max else "test_loss"
         return {
             "run": self.search.settings["name"],

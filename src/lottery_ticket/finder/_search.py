@@ -64,6 +64,7 @@ class Search:
         dense: θ_T of level 0, for controls that prune it.
         rewind_point: θ_k, once it is known.
         optimizer_state: of the last finished training, for pipelines that keep it.
+        dense_optimizer_state: of level 0, for their controls.
         best_level: the level whose ticket is returned.
         best: θ_T of that level.
     """
@@ -76,6 +77,7 @@ class Search:
     dense: dict[str, torch.Tensor] = field(default_factory=dict)
     rewind_point: RewindPoint | None = None
     optimizer_state: Mapping[int, Any] | None = None
+    dense_optimizer_state: Mapping[int, Any] | None = None
     best_level: int = 0
     best: dict[str, torch.Tensor] = field(default_factory=dict)
 
@@ -107,6 +109,7 @@ def save_search(search: Search, folder: Path) -> None:
     optimizers = {
         "rewind_optimizer": None if point is None else point.optimizer_state,
         "optimizer": search.optimizer_state,
+        "dense_optimizer": search.dense_optimizer_state,
     }
     plain = {part: _split(part, state, tensors) for part, state in optimizers.items()}
     number = len(search.rows)
@@ -172,6 +175,7 @@ def load_search(folder: Path) -> Search:
             dense=parts["dense"],
             rewind_point=point,
             optimizer_state=_joined(record["optimizer"], tensors),
+            dense_optimizer_state=_joined(record["dense_optimizer"], tensors),
             best_level=record["best_level"],
             best=parts["best"],
         )
@@ -204,7 +208,8 @@ def _split(
         plain[str(index)] = {}
         for key, value in values.items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{part}/{index}/{key}"] = value.detach().cpu()
+                # a copy: at level 0 the last training is the dense one
+                tensors[f"{part}/{index}/{key}"] = value.detach().to("cpu", copy=True)
                 value = {"tensor": f"{part}/{index}/{key}"}
             plain[str(index)][key] = value
     return plain

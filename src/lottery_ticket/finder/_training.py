@@ -1,8 +1,9 @@
 """One training by the user's `train_fn`: watched, never repaired."""
 
+import contextlib
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Attachment, PruningMask, RewindPoint, copied_to_cpu
 
-__all__ = ["Start", "Training", "state_on_cpu", "train_watched"]
+__all__ = ["Start", "Training", "seeded", "state_on_cpu", "train_watched"]
 
 TrainFn = Callable[..., object]
 
@@ -74,8 +75,7 @@ def train_watched(
     optimizers = _Optimizers(attached, start.optimizer_state)
     started = time.monotonic()
     try:
-        with torch.random.fork_rng(), optimizers:
-            torch.manual_seed(start.seed)
+        with seeded(start.seed), optimizers:
             train_fn(model, mask, **extra)
         seconds = time.monotonic() - started
         problems = _problems(model, attached, before)
@@ -85,6 +85,15 @@ def train_watched(
     return Training(
         attached.num_steps, seconds, problems, attached.rewind_point, optimizers.final_state()
     )
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """A block under torch's global random state of `seed`; the caller's comes back after it."""
+    # all of them named: fork_rng warns where there are several and none is
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 def state_on_cpu(model: nn.Module) -> dict[str, torch.Tensor]:

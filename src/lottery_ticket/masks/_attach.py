@@ -63,6 +63,8 @@ class Attachment:
         self._model = model
         self._parameters = find_parameters(model, mask)
         self._mask = self._fitted(mask)
+        if optimizer is not None:
+            self._check_trains(optimizer)  # before the model is touched
         self._rewind_step = rewind_step
         self.num_steps = start_step
         self.rewind_point = None
@@ -91,14 +93,7 @@ class Attachment:
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
         """Count the steps of an optimiser over the model, and keep its state zero where pruned."""
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            raise UsageError(f"attach: got a {type(optimizer).__name__}, wanted a torch optimizer")
-        if self._parameters and not self.is_trained_by(optimizer):
-            raise UsageError(
-                f"attach: the {type(optimizer).__name__} trains none of the "
-                f"{len(self._parameters)} masked parameters; it was made for another model (or "
-                "before this one was copied)"
-            )
+        self._check_trains(optimizer)
         self._zero_state_(optimizer)
         self._optimizers.append(optimizer)
         self._optimizer_hooks += [
@@ -139,6 +134,16 @@ class Attachment:
     def revived(self) -> list[str]:
         """The parameters in which some pruned weight is not exactly zero."""
         return [n for n, p in self._parameters.items() if bool(p.detach()[~self._mask[n]].any())]
+
+    def _check_trains(self, optimizer: torch.optim.Optimizer) -> None:
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise UsageError(f"attach: got a {type(optimizer).__name__}, wanted a torch optimizer")
+        if self._parameters and not self.is_trained_by(optimizer):
+            raise UsageError(
+                f"attach: the {type(optimizer).__name__} trains none of the "
+                f"{len(self._parameters)} masked parameters; it was made for another model (or "
+                "before this one was copied)"
+            )
 
     def _fitted(self, mask: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         for name, parameter in self._parameters.items():

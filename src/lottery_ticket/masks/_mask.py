@@ -299,7 +299,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
         """
         target = Path(path)
         try:
-            write_file(target, _plain_bytes(self) if target.suffix == ".pt" else self.to_bytes())
+            write_file(target, _plain_bytes(self) if _is_plain(target) else self.to_bytes())
         except OSError as error:
             raise DataError(f"{target}: cannot write the mask ({error.strerror})") from error
 
