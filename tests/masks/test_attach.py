@@ -7,7 +7,6 @@ import weakref
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import nn
@@ -223,31 +222,6 @@ def test_through_compile(batches):
             F.cross_entropy(compiled(x), y).backward()
             optimizer.step()
             check_zero(compiled, mask, optimizer)
-
-
-@pytest.fixture
-def one_process_group(tmp_path):
-    dist.init_process_group(
-        "gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1
-    )
-    yield
-    dist.destroy_process_group()
-
-
-@pytest.mark.parametrize("has_views", [True, False])
-def test_through_ddp(has_views, batches, one_process_group):
-    model = net()
-    mask = random_mask(model)
-    parallel = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=has_views)
-    optimizer = OPTIMIZERS["momentum"](parallel.parameters())
-    with mask.attach(parallel, optimizer) as attached:
-        for x, y in batches[:5]:
-            optimizer.zero_grad()
-            F.cross_entropy(parallel(x), y).backward()
-            check_zero(model, mask, optimizer)
-            optimizer.step()
-            check_zero(model, mask, optimizer)
-    assert attached.num_steps == 5
 
 
 def test_memory_that_an_optimiser_brings_is_zeroed(batches):

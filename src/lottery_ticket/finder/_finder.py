@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,31 @@ from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.finder._controls import CONTROLS, control_mask
 from lottery_ticket.finder._method import Method, chosen_schedule
 from lottery_ticket.finder._model import ModelSource, chosen_device
-from lottery_ticket.finder._packed import PackedMasks
 from lottery_ticket.finder._results import TicketResults
-from lottery_ticket.finder._search import Row, Search, load_search, save_search
-from lottery_ticket.finder._training import Start, Training, state_on_cpu, train_watched
+from lottery_ticket.finder._search import (
+    Row,
+    Search,
+    begun_or_resumed,
+    load_search,
+    save_search,
+)
+from lottery_ticket.finder._training import (
+    EvalFn,
+    Start,
+    TrainFn,
+    Training,
+    checked_callables,
+    evaluated,
+    metric_problems,
+    state_on_cpu,
+    train_watched,
+)
 from lottery_ticket.masks import Budget, PruningMask, warn_on_collapse
 from lottery_ticket.pruning import PIPELINES, Pipeline, Schedule
 from lottery_ticket.seeds import derive
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
 __all__ = ["LotteryTicketFinder"]
-
-TrainFn = Callable[..., object]
-EvalFn = Callable[[nn.Module], float]
 
 
 class LotteryTicketFinder:
@@ -161,7 +172,7 @@ class LotteryTicketFinder:
             UsageError: something does not fit; said before anything trains where that can be.
             DataError: the folder in `resume` is damaged or cannot be written.
         """
-        train_fn, eval_fn = _callables(train_fn, eval_fn)
+        train_fn, eval_fn = checked_callables(train_fn, eval_fn)
         model, origin = self._model_and_origin(model)
         dense = PruningMask(model, **self._prunable)
         if not dense:
@@ -196,13 +207,13 @@ class LotteryTicketFinder:
         }
         # as they will be read again: a tuple becomes a list
         settings = json.loads(json.dumps(settings, default=repr))
-        search = _begun_or_resumed(settings, model, dense, folder)
+        search = begun_or_resumed(settings, state_on_cpu(model), dense, folder)
         self.initial_state, self._search, self._method = search.initial, search, method
         self._model = model
         if not search.rows:
-            _evaluated(eval_fn, model)
+            evaluated(eval_fn, model)
         for level in range(len(search.chain), len(budgets)):
-            if _has_fallen(search):
+            if search.has_fallen:
                 break
             self._train_level(level, budgets, train_fn, eval_fn)
             if folder is not None:
@@ -242,7 +253,7 @@ class LotteryTicketFinder:
                 the model anew.
         """
         search, _ = self._found()
-        train_fn, eval_fn = _callables(train_fn, eval_fn)
+        train_fn, eval_fn = checked_callables(train_fn, eval_fn)
         for arm in arms:
             if arm not in CONTROLS:
                 raise UsageError(f"unknown control {arm!r}{nearest(arm, CONTROLS)}")
@@ -374,7 +385,7 @@ class LotteryTicketFinder:
                 f"rewind_step {method.rewind_step} was not reached: train_fn made "
                 f"{training.num_steps} optimiser steps"
             )
-        metric = _evaluated(eval_fn, model)
+        metric = evaluated(eval_fn, model)
         search.trained = state_on_cpu(model)
         if method.pipeline.optimizer_state == "kept":
             search.optimizer_state = training.optimizer_state
@@ -382,7 +393,7 @@ class LotteryTicketFinder:
             search.dense, search.dense_optimizer_state = search.trained, search.optimizer_state
             search.rewind_point = training.rewind_point
         search.rows.append(self._row("ticket", level, 0, mask, training, metric))
-        if not _has_fallen(search):
+        if not search.has_fallen:
             search.best_level, search.best = level, search.trained
         if level + 1 < len(budgets):
             search.masks.append(self._next_mask(search, method, mask, budgets[level + 1]))
@@ -409,7 +420,7 @@ class LotteryTicketFinder:
         else:
             start = method.start(search, search.best_level, seed, is_control=True)
         training = train_watched(model, mask, train_fn, start)
-        metric = _evaluated(eval_fn, model)
+        metric = evaluated(eval_fn, model)
         search.rows.append(self._row(arm, search.best_level, draw, mask, training, metric))
 
     def _model_for_control(self) -> nn.Module:
@@ -438,63 +449,9 @@ class LotteryTicketFinder:
             criterion="random" if arm == "random" else method.criterion.name,
             scope="global" if arm == "random" else method.scope,
             device=next(iter(mask.values())).device.type,
-            problems=training.problems + _metric_problems(metric),
+            problems=training.problems + metric_problems(metric),
         )
-
-
-def _callables(train_fn: TrainFn | None, eval_fn: EvalFn | None) -> tuple[TrainFn, EvalFn]:
-    for name, wanted, value in (
-        ("train_fn", "train_fn(model, mask)", train_fn),
-        ("eval_fn", "eval_fn(model) -> float", eval_fn),
-    ):
-        if not callable(value):
-            raise UsageError(f"{name}: got {type(value).__name__}, wanted a function {wanted}")
-    assert train_fn is not None
-    assert eval_fn is not None
-    return train_fn, eval_fn
-
-
-def _evaluated(eval_fn: EvalFn, model: nn.Module) -> float:
-    value = eval_fn(model)
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise UsageError(
-            f"eval_fn returned {type(value).__name__}, wanted one number such as an accuracy"
-        ) from None
-
-
-def _metric_problems(metric: float) -> tuple[str, ...]:
-    return () if math.isfinite(metric) else (f"eval_fn returned {metric}",)
-
-
-def _begun_or_resumed(
-    settings: dict[str, Any], model: nn.Module, dense: PruningMask, folder: Path | None
-) -> Search:
-    """A new search, or the one in the folder if it is the same one."""
-    if folder is None or not (folder / "search.json").exists():
-        initial = state_on_cpu(model)
-        return Search(settings, initial, masks=PackedMasks([dense]))
-    search = load_search(folder)
-    for key, value in settings.items():
-        if search.settings[key] != value:
-            raise UsageError(
-                f"resume: the search in {folder} has {key} {search.settings[key]!r}, this one "
-                f"{value!r}; resume it as it was, or choose another folder"
-            )
-    return search
 
 
 def _device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
-
-
-def _has_fallen(search: Search) -> bool:
-    """Whether the last level is worse than dense by more than `max_drop`."""
-    max_drop = search.settings["max_drop"]
-    if max_drop is None or not search.rows:
-        return False
-    worse = search.chain[0].metric - search.chain[-1].metric
-    if search.settings["mode"] == "min":
-        worse = -worse
-    return worse > max_drop

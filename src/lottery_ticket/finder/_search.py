@@ -15,7 +15,7 @@ from lottery_ticket.files import write_file
 from lottery_ticket.finder._packed import PackedMasks
 from lottery_ticket.masks import PruningMask, RewindPoint
 
-__all__ = ["Row", "Search", "load_search", "save_search"]
+__all__ = ["Row", "Search", "begun_or_resumed", "load_search", "save_search"]
 
 _FORMAT = "lottery_ticket.finder/1"
 _PARTS = ("initial", "trained", "dense", "best")
@@ -85,6 +85,40 @@ class Search:
     def chain(self) -> list[Row]:
         """The trainings of the ticket, level by level."""
         return [row for row in self.rows if row.arm == "ticket"]
+
+    @property
+    def has_fallen(self) -> bool:
+        """Whether the last level is worse than dense by more than `max_drop`."""
+        max_drop = self.settings["max_drop"]
+        if max_drop is None or not self.rows:
+            return False
+        worse = self.chain[0].metric - self.chain[-1].metric
+        if self.settings["mode"] == "min":
+            worse = -worse
+        return worse > max_drop
+
+
+def begun_or_resumed(
+    settings: dict[str, Any],
+    initial: dict[str, torch.Tensor],
+    dense: PruningMask,
+    folder: Path | None,
+) -> Search:
+    """A new search, or the one in the folder.
+
+    Raises:
+        UsageError: the one in the folder has other settings.
+    """
+    if folder is None or not (folder / "search.json").exists():
+        return Search(settings, initial, masks=PackedMasks([dense]))
+    search = load_search(folder)
+    for key, value in settings.items():
+        if search.settings[key] != value:
+            raise UsageError(
+                f"resume: the search in {folder} has {key} {search.settings[key]!r}, this one "
+                f"{value!r}; resume it as it was, or choose another folder"
+            )
+    return search
 
 
 def save_search(search: Search, folder: Path) -> None:

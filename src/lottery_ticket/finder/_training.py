@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,21 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Attachment, PruningMask, RewindPoint, copied_to_cpu
 
-__all__ = ["Start", "Training", "seeded", "state_on_cpu", "train_watched"]
+__all__ = [
+    "EvalFn",
+    "Start",
+    "TrainFn",
+    "Training",
+    "checked_callables",
+    "evaluated",
+    "metric_problems",
+    "seeded",
+    "state_on_cpu",
+    "train_watched",
+]
 
 TrainFn = Callable[..., object]
+EvalFn = Callable[[nn.Module], float]
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,43 @@ def state_on_cpu(model: nn.Module) -> dict[str, torch.Tensor]:
             places[place] = value.detach().to("cpu", copy=True)
         copied[name] = places[place]
     return copied
+
+
+def checked_callables(train_fn: TrainFn | None, eval_fn: EvalFn | None) -> tuple[TrainFn, EvalFn]:
+    """The two functions of the user's.
+
+    Raises:
+        UsageError: one of them is none.
+    """
+    for name, wanted, value in (
+        ("train_fn", "train_fn(model, mask)", train_fn),
+        ("eval_fn", "eval_fn(model) -> float", eval_fn),
+    ):
+        if not callable(value):
+            raise UsageError(f"{name}: got {type(value).__name__}, wanted a function {wanted}")
+    assert train_fn is not None
+    assert eval_fn is not None
+    return train_fn, eval_fn
+
+
+def evaluated(eval_fn: EvalFn, model: nn.Module) -> float:
+    """What `eval_fn` says of the model, as a number.
+
+    Raises:
+        UsageError: it is none.
+    """
+    value = eval_fn(model)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(
+            f"eval_fn returned {type(value).__name__}, wanted one number such as an accuracy"
+        ) from None
+
+
+def metric_problems(metric: float) -> tuple[str, ...]:
+    """Why a metric makes a result invalid; empty when it does not."""
+    return () if math.isfinite(metric) else (f"eval_fn returned {metric}",)
 
 
 class _Optimizers:
