@@ -106,7 +106,7 @@ def main(
     model_class: type[nn.Module] = Conv4,
     *,
     epochs: int = 3,
-    lr: float = 0.1,
+    lr: float = 0.05,
 ) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data-dir", type=Path)

@@ -8,4 +8,4 @@ from conv4_cifar10 import main
 from lottery_ticket.models import LeNet300
 
 if __name__ == "__main__":
-    main("mnist", LeNet300, epochs=5, lr=0.05)
+    main("mnist", LeNet300, epochs=5)

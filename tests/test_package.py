@@ -8,7 +8,7 @@ import pytest
 
 import lottery_ticket
 
-HEAVY = {"pandas", "matplotlib", "sklearn", "scipy", "pydantic", "typer", "ruamel", "rich"}
+HEAVY = {"pandas", "matplotlib", "sklearn", "scipy", "pydantic", "typer", "ruamel", "rich", "numba"}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -34,6 +34,11 @@ def test_the_store_is_listed_without_torch():
 
 def test_what_is_loaded_is_seen():
     assert "torch" in loaded_by("import lottery_ticket; lottery_ticket.PruningMask")
+
+
+def test_the_compiler_is_loaded_only_to_execute():
+    assert "numba" not in loaded_by("import lottery_ticket.experiment, lottery_ticket.finder")
+    assert "numba" in loaded_by("import lottery_ticket.kernels")
 
 
 def test_every_public_name_resolves():

@@ -111,6 +111,7 @@ def prepare(
     device: str = "auto",
     jobs: int | None = None,
     threads: int | None = None,
+    kernels: str = "auto",
     keep: str = "all",
     imports: Sequence[str] = (),
 ) -> Prepared:
@@ -152,10 +153,12 @@ def prepare(
         data_dir=None if data_dir is None else Path(data_dir).absolute(),
         device=device,
         threads=threads or (1 if jobs > 1 else cores),
+        kernels=kernels,
         keep=keep,
         imports=tuple(imports),
     )
-    return Prepared(plan(spec, inspect_inputs(spec, context.data_dir)), opened, context, jobs)
+    inputs = inspect_inputs(spec, context.data_dir, kernels=kernels, device=device)
+    return Prepared(plan(spec, inputs), opened, context, jobs)
 
 
 def run(
@@ -167,6 +170,7 @@ def run(
     device: str = "auto",
     jobs: int | None = None,
     threads: int | None = None,
+    kernels: str = "auto",
     keep: str = "all",
     imports: Sequence[str] = (),
     progress: bool = True,
@@ -181,6 +185,8 @@ def run(
         device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
         jobs: cells at a time; by default one per core on a CPU, one per GPU on CUDA.
         threads: CPU threads per cell; by default 1 when `jobs` is more than 1, else all cores.
+        kernels: how steps are executed: `"auto"` follows fixed rules; `"autograd"`, `"direct"`,
+            `"direct-dense"` and `"direct-sparse"` force one way, see docs/speed.md.
         keep: `"all"` trained weights, or only those `"needed"` to make masks.
         imports: modules or .py files that register models and data sets.
         progress: show on standard error how the run goes: bars on a terminal or in a notebook,
@@ -206,6 +212,7 @@ def run(
         device=device,
         jobs=jobs,
         threads=threads,
+        kernels=kernels,
         keep=keep,
         imports=imports,
     )

@@ -39,8 +39,8 @@ def forgets_the_random_state() -> None:
 
 
 def goes_back_to_the_first_batch() -> None:
-    epoch = Batches.epoch
-    Batches.epoch = lambda batches, number, start=0: epoch(batches, number)
+    order = Batches.order
+    Batches.order = lambda batches, number, start=0: order(batches, number)
 
 
 def starts_from_scratch() -> None:

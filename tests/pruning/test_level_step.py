@@ -19,7 +19,7 @@ from lottery_ticket.masks import (
 from lottery_ticket.models import build
 from lottery_ticket.pruning import next_mask, rewind_
 from lottery_ticket.seeds import generator
-from lottery_ticket.train import LOSSES, Batches, TrainState, make_optimizer, train
+from lottery_ticket.train import LOSSES, AutogradStep, Batches, TrainState, make_optimizer, train
 
 
 def normed():
@@ -204,13 +204,15 @@ def check_memory_is_flat(next_mask):
         mask = next_mask("magnitude", mask, budget, weights=model.state_dict())
         rewind_(model, initial, mask)
         optimizer = make_optimizer("adam", model.parameters(), lr=0.01)
+        loss = LOSSES["cross_entropy"]
+        masked = MaskedParameters(model, mask)
         train(
             TrainState(model, optimizer),
+            AutogradStep(model, optimizer, masked, batches, loss=loss),
             batches,
-            loss=LOSSES["cross_entropy"],
+            loss=loss,
             total_steps=3,
             learning_rate=lambda step: 0.01,
-            masked=MaskedParameters(model, mask),
             evaluate_every=3,
             evaluation_splits={"val": batches.split},
         )

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from ways import train_by_autograd
 
 from lottery_ticket.data import PadCropFlip
 from lottery_ticket.errors import TrainingError
@@ -17,7 +18,6 @@ from lottery_ticket.train import (
     learning_rate,
     make_optimizer,
     restore_,
-    train,
 )
 
 TOTAL = 25  # two and a half epochs; measured at 7, 14, 21 and 25
@@ -49,7 +49,7 @@ def fresh(optimizer, *, seed=0):
 
 
 def continue_(state, mask, split, augment, on_step=lambda state: None):
-    train(
+    train_by_autograd(
         state,
         Batches(split, 32, order_seed=3, augment=augment, augment_seed=4),
         loss=LOSSES["cross_entropy"],

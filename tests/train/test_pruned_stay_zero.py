@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import prune
+from ways import train_by_autograd
 
 from lottery_ticket.masks import Budget, MaskedParameters, PruningMask, select
 from lottery_ticket.models import build
 from lottery_ticket.pruning import rewind_
-from lottery_ticket.train import LOSSES, Batches, TrainState, make_optimizer, train
+from lottery_ticket.train import LOSSES, Batches, TrainState, make_optimizer
 
 OPTIMIZERS = {
     "plain SGD": ("sgd", {}),
@@ -83,7 +84,7 @@ def check_stays_zero(train_fn, split, optimizer, clip_norm=None):
 @pytest.mark.parametrize("clip_norm", [None, 0.5])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_stays_zero(optimizer, clip_norm, few_digits):
-    check_stays_zero(train, few_digits, optimizer, clip_norm)
+    check_stays_zero(train_by_autograd, few_digits, optimizer, clip_norm)
 
 
 def masks_weights_once_per_epoch(state, batches, *, masked, on_step, **arguments):
@@ -92,7 +93,7 @@ def masks_weights_once_per_epoch(state, batches, *, masked, on_step, **arguments
             masked.zero_weights_()
         on_step(state)
 
-    train(state, batches, masked=None, on_step=then, **arguments)
+    train_by_autograd(state, batches, masked=None, on_step=then, **arguments)
 
 
 def masks_weights_after_each_step(state, batches, *, masked, on_step, **arguments):
@@ -100,12 +101,12 @@ def masks_weights_after_each_step(state, batches, *, masked, on_step, **argument
         masked.zero_weights_()
         on_step(state)
 
-    train(state, batches, masked=None, on_step=then, **arguments)
+    train_by_autograd(state, batches, masked=None, on_step=then, **arguments)
 
 
 def masks_only_at_the_start(state, batches, *, masked, **arguments):
     masked.zero_weights_()
-    train(state, batches, masked=None, **arguments)
+    train_by_autograd(state, batches, masked=None, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_masking_now_and_then_is_caught_with_plain_sgd_too(mutant, few_digits):
 def test_pruned_weights_are_positive_zeros(few_digits):
     """Their bytes are zeros, so that files compress and hashes agree."""
     model, mask = pruned_net()
-    run(train, few_digits, model, mask, "AdamW", on_step=lambda state: None)
+    run(train_by_autograd, few_digits, model, mask, "AdamW", on_step=lambda state: None)
     for name, kept in mask.items():
         assert not model.get_parameter(name).detach().view(torch.int32)[~kept].any()
 
@@ -159,7 +160,7 @@ def check_is_masked_descent(train_fn, split):
 
 
 def test_negative_weights_learn_like_positive_ones(few_digits):
-    check_is_masked_descent(train, few_digits)
+    check_is_masked_descent(train_by_autograd, few_digits)
 
 
 class Freezing:
@@ -184,7 +185,7 @@ class FreezingSmall(Freezing):
 @pytest.mark.parametrize("enforcement", [Freezing, FreezingSmall])
 def test_freezing_by_value_is_caught(enforcement, few_digits):
     def mutant(state, batches, *, masked, **arguments):
-        train(state, batches, masked=enforcement(state.model), **arguments)
+        train_by_autograd(state, batches, masked=enforcement(state.model), **arguments)
 
     with pytest.raises(AssertionError):
         check_is_masked_descent(mutant, few_digits)
@@ -202,7 +203,7 @@ def check_clips_masked_gradients(train_fn, split):
 
 
 def test_clipping_sees_masked_gradients(few_digits):
-    check_clips_masked_gradients(train, few_digits)
+    check_clips_masked_gradients(train_by_autograd, few_digits)
 
 
 def test_clipping_before_masking_is_caught(few_digits):
@@ -216,10 +217,10 @@ def test_clipping_before_masking_is_caught(few_digits):
 
     def mutant(state, batches, *, masked, clip_norm, **arguments):
         masked = ClipsFirst(state.model, masked, clip_norm)
-        train(state, batches, masked=masked, clip_norm=None, **arguments)
+        train_by_autograd(state, batches, masked=masked, clip_norm=None, **arguments)
 
     def never_clips(state, batches, *, clip_norm, **arguments):
-        train(state, batches, **arguments)
+        train_by_autograd(state, batches, **arguments)
 
     for wrong in (mutant, never_clips):
         with pytest.raises(AssertionError):
@@ -228,7 +229,7 @@ def test_clipping_before_masking_is_caught(few_digits):
 
 def trained(split):
     model, mask = pruned_net()
-    run(train, split, model, mask, "momentum", on_step=lambda state: None)
+    run(train_by_autograd, split, model, mask, "momentum", on_step=lambda state: None)
     return model, mask
 
 
@@ -262,7 +263,7 @@ def test_a_compiled_model_trains_the_same(few_digits):
     model, _ = pruned_net()
     masked = MaskedParameters(model, mask)
     compiled = torch.compile(model, backend="eager")
-    train(
+    train_by_autograd(
         TrainState(compiled, make_optimizer("sgd", model.parameters(), lr=0.1, momentum=0.9)),
         Batches(few_digits, 32, order_seed=0),
         loss=LOSSES["cross_entropy"],

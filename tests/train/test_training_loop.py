@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from ways import train_by_autograd
 
 from lottery_ticket.data import Split
 from lottery_ticket.errors import TrainingError
@@ -11,7 +12,6 @@ from lottery_ticket.train import (
     TrainState,
     evaluate,
     make_optimizer,
-    train,
 )
 
 
@@ -23,7 +23,7 @@ def fresh(lr=0.05):
 def run(state, split, *, steps, every=1000, loss=F.cross_entropy, lr=lambda step: 0.05, **options):
     options.setdefault("evaluation_splits", {})
     batches = Batches(split, 32, order_seed=0)
-    train(
+    train_by_autograd(
         state, batches, loss=loss, total_steps=steps, learning_rate=lr, evaluate_every=every,
         **options,
     )  # fmt: skip
@@ -153,7 +153,7 @@ def test_lenet_learns_mnist(real_mnist):
     state = TrainState(model, make_optimizer("sgd", model.parameters(), lr=0.01, momentum=0.9))
     batches = Batches(real_mnist.train, 64, order_seed=0)
     assert batches.steps_per_epoch == 938
-    train(
+    train_by_autograd(
         state,
         batches,
         loss=LOSSES["cross_entropy"],

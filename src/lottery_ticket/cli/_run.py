@@ -31,6 +31,10 @@ def run(
         int | None,
         typer.Option(help="CPU threads per cell; by default 1 when jobs > 1, else all cores."),
     ] = None,
+    kernels: Annotated[
+        str,
+        typer.Option(help="auto, or force autograd, direct, direct-dense or direct-sparse steps."),
+    ] = "auto",
     keep: Annotated[
         str,
         typer.Option(help="all: every cell's trained weights; needed: those that masks need."),
@@ -51,6 +55,7 @@ def run(
         device=device,
         jobs=jobs,
         threads=threads,
+        kernels=kernels,
         keep=keep,
         imports=imports or [],
     )

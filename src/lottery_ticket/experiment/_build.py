@@ -14,7 +14,7 @@ from lottery_ticket.experiment._plan import Inputs
 from lottery_ticket.masks import prunable_parameters
 from lottery_ticket.models import MODELS, build, model_options
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
-from lottery_ticket.train import LOSSES
+from lottery_ticket.train import LOSSES, check_kernels
 
 __all__ = ["inspect_inputs", "load_data"]
 
@@ -31,8 +31,13 @@ def load_data(data: DataSpec, data_dir: Path | None, device: str = "cpu") -> Dat
     return _loaded[key]
 
 
-def inspect_inputs(spec: Spec, data_dir: Path | None = None) -> Inputs:
+def inspect_inputs(
+    spec: Spec, data_dir: Path | None = None, *, kernels: str = "auto", device: str = "cpu"
+) -> Inputs:
     """What the plan of `spec` depends on, having seen that model, loss and data fit.
+
+    Args:
+        kernels, device: how it will be executed, which must be possible.
 
     Raises:
         UsageError: they do not fit; said before anything trains.
@@ -42,6 +47,7 @@ def inspect_inputs(spec: Spec, data_dir: Path | None = None) -> Inputs:
     options = _model_options(spec, data)
     model = _built(spec.model.name, options)
     _check_fit(spec, data, model)
+    check_kernels(kernels, model, device=device, augment=spec.train.augment is not None)
     layers = {name: tuple(p.shape) for name, p in prunable_parameters(model).items()}
     if not layers:
         raise UsageError(f"model {spec.model.name!r} has no linear or convolutional weights")

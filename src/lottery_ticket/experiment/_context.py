@@ -22,6 +22,7 @@ class Context:
         data_dir: where its files are looked for; None for the defaults.
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`.
         threads: CPU threads per cell.
+        kernels: how steps are executed: `"auto"`, or one of `lottery_ticket.train.KERNELS`.
         keep: `"all"` trained weights, or only those `"needed"` to make masks.
         imports: the user's modules, imported before anything is built.
         registered: what the user registered in code that a worker cannot import
@@ -34,6 +35,7 @@ class Context:
     data_dir: Path | None = None
     device: str = "cpu"
     threads: int = 1
+    kernels: str = "auto"
     keep: str = "all"
     imports: tuple[str, ...] = ()
     registered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

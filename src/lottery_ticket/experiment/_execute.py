@@ -26,7 +26,7 @@ from lottery_ticket.store import CellRecord, Claim, Store, store_errors
 
 __all__ = ["Made", "Outcome", "execute", "is_current"]
 
-Made = tuple[dict[str, bytes], dict[str, Any]]  # files, results
+Made = tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]  # files, results, execution
 
 WEIGHTS = "weights.safetensors"
 
@@ -88,9 +88,9 @@ def _execute_claimed(
         with configured(context.device, context.threads):
             make = make_training if cell.is_training else make_mask
             with store_errors(store.root):
-                files, results = make(cell, context, store, claim.folder)
+                made = make(cell, context, store, claim.folder)
         seconds = time.monotonic() - started
-        return _commit(cell, contents, context, store, claim, files, results, seconds)
+        return _commit(cell, contents, context, store, claim, made, seconds)
     except Stopped:
         claim.release()
         return Outcome(cell.name, "stopped")
@@ -114,15 +114,15 @@ def _commit(
     context: Context,
     store: Store,
     claim: Claim,
-    files: dict[str, bytes],
-    results: dict[str, Any],
+    made: Made,
     seconds: float,
 ) -> Outcome:
+    files, results, how = made
     record = CellRecord.of(cell.name, cell.inputs, contents, files, results)
     drops_weights = context.keep == "needed" and cell.is_training and not cell.feeds_mask
     not_kept = [WEIGHTS] if drops_weights else []
     kept = {name: data for name, data in files.items() if name not in not_kept}
-    execution = _execution(context, seconds) | ({"not_kept": not_kept} if not_kept else {})
+    execution = _execution(context, seconds) | how | ({"not_kept": not_kept} if not_kept else {})
     store.commit(claim, record, kept, execution)
     return Outcome(cell.name, "made", record.content)
 

@@ -22,8 +22,8 @@ MASK = "mask.safetensors"
 
 def make_mask(
     cell: Cell, context: Context, store: Store, folder: Path
-) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The files and results of a mask cell."""
+) -> tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]:
+    """The files and results of a mask cell; there is but one way to execute it."""
     parent = read_mask(store, cell.parents["mask"]) if "mask" in cell.parents else None
     stream = generator(cell.inputs.get("seed", 0))
     if cell.inputs["how"] == "shuffle":
@@ -31,11 +31,12 @@ def make_mask(
         mask = shuffle(parent, stream)
     else:
         mask = _pruned(cell, store, parent, stream)
-    return {MASK: mask.to_bytes()}, {
+    results = {
         "num_kept": mask.num_kept,
         "num_prunable": mask.num_prunable,
         "layers": {name: int(kept.sum()) for name, kept in mask.items()},
     }
+    return {MASK: mask.to_bytes()}, results, {}
 
 
 def read_mask(store: Store, name: str) -> PruningMask:

@@ -24,7 +24,6 @@ from lottery_ticket.experiment._progress import Progress, write_progress
 from lottery_ticket.experiment._stop import Stopped, StopSign
 from lottery_ticket.files import write_file
 from lottery_ticket.masks import (
-    MaskedParameters,
     PruningMask,
     has_only_zeros_where_pruned,
     prunable_sizes,
@@ -37,6 +36,7 @@ from lottery_ticket.store import Store
 from lottery_ticket.train import (
     LOSSES,
     Batches,
+    Evaluation,
     TrainState,
     checkpoint_bytes,
     early_stop,
@@ -44,6 +44,7 @@ from lottery_ticket.train import (
     learning_rate,
     make_optimizer,
     restore_,
+    step_for,
     train,
 )
 
@@ -55,8 +56,10 @@ _PROGRESS_SECONDS = 0.5
 
 def make_training(
     cell: Cell, context: Context, store: Store, folder: Path
-) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The files and results of a training cell; continues from its checkpoint if there is one.
+) -> tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]:
+    """The files and results of a training cell, and how it was executed.
+
+    Continues from its checkpoint if there is one.
 
     Raises:
         TrainingError: a loss that is not finite, or pruned weights that came back.
@@ -72,7 +75,7 @@ def make_training(
         state = TrainState(model, _optimizer(recipe, model))
         watch = _Watch(cell, state, folder, StopSign(context.stop_file))
         watch.resume_()
-        _train_(cell, recipe, data, mask, state, watch)
+        _train_(cell, recipe, data, mask, state, watch, context.kernels)
     weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     if mask is not None and not has_only_zeros_where_pruned(weights, mask):
         raise TrainingError("pruned weights came back during training; please report this")
@@ -81,7 +84,8 @@ def make_training(
     results["initial_sha256"] = initial_hash
     results["num_prunable"] = sum(prunable_sizes(model).values())
     results["num_kept"] = mask.num_kept if mask is not None else results["num_prunable"]
-    return files, results
+    assert state.execution is not None
+    return files, results, {"kernels": dict(state.execution.description)}
 
 
 def _initial_model(cell: Cell, mask: PruningMask | None, device: str) -> tuple[nn.Module, str]:
@@ -104,6 +108,7 @@ def _train_(
     mask: PruningMask | None,
     state: TrainState,
     watch: "_Watch",
+    kernels: str,
 ) -> None:
     seeds = cell.inputs["seeds"]
     augment = AUGMENTATIONS[recipe.augment]() if recipe.augment else None
@@ -112,14 +117,18 @@ def _train_(
     )
     splits = {} if data.validation is None else {"val": data.validation}
     watch.steps_per_epoch = batches.steps_per_epoch
+    loss = LOSSES[recipe.loss]
+    execution = step_for(
+        state.model, state.optimizer, mask or {}, batches,
+        loss=loss, clip_norm=recipe.clip_norm, kernels=kernels,
+    )  # fmt: skip
     train(
         state,
+        execution,
         batches,
-        loss=LOSSES[recipe.loss],
+        loss=loss,
         total_steps=cell.num_steps,
         learning_rate=_schedule(recipe, cell.num_steps, batches.steps_per_epoch),
-        masked=None if mask is None else MaskedParameters(state.model, mask),
-        clip_norm=recipe.clip_norm,
         evaluate_every=Duration.parse(recipe.eval_every).steps(batches.steps_per_epoch),
         evaluation_splits={**splits, "test": data.test},
         on_record=watch.on_record,
@@ -141,11 +150,18 @@ def _schedule(recipe: TrainSpec, total_steps: int, epoch: int) -> Callable[[int]
     )
 
 
+def _evaluated(state: TrainState, data: DataSet, recipe: TrainSpec) -> Evaluation:
+    assert state.execution is not None
+    loss = LOSSES[recipe.loss]
+    return evaluate(state.model, data.test, loss, outputs=state.execution.outputs)
+
+
 def _outcome(
     data: DataSet, recipe: TrainSpec, state: TrainState
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """What the trained model does on the test split, image by image too."""
-    measured = evaluate(state.model, data.test, LOSSES[recipe.loss])
+    # a training that was stopped after its last measurement measures once more
+    measured = state.measured.get("test") or _evaluated(state, data, recipe)
     last = state.history[-1]
     results = {
         "num_steps": state.step,

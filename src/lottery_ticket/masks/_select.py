@@ -1,12 +1,13 @@
 """Which weights to keep: exactly as many as asked for, by one tie rule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._budget import Budget
 from lottery_ticket.masks._density import least_kept
+from lottery_ticket.masks._highest import keep_highest
 from lottery_ticket.masks._mask import PruningMask
 
 __all__ = ["check_scores", "select", "select_units"]
@@ -57,14 +58,11 @@ def select_units(
     if budget.per_layer is None:
         return PruningMask.from_tensors(_over_all(scores, mask, budget.total, least, unit))
     _check_per_layer(budget.per_layer, mask, least, unit)
-    return PruningMask.from_tensors(
-        {
-            name: _keep_highest(
-                scores[name].detach().flatten(), mask[name].flatten(), count, name, unit
-            ).view(mask[name].shape)
-            for name, count in budget.per_layer
-        }
-    )
+    chosen = {}
+    for name, count in budget.per_layer:
+        (flat,) = _highest([scores[name]], [mask[name]], count, name, unit)
+        chosen[name] = flat.view(mask[name].shape)
+    return PruningMask.from_tensors(chosen)
 
 
 def _over_all(
@@ -81,25 +79,35 @@ def _over_all(
             f"all layers: asked to keep {total:,} {unit}, but min_layer_density needs "
             f"{num_least:,}: {_counts(least)}"
         )
-    flat_scores = {name: scores[name].detach().flatten() for name in mask}
-    flat_mask = {name: mask[name].flatten() for name in mask}
-    is_reserved = torch.cat(
-        [
-            _keep_highest(flat_scores[name], kept, least[name], f"{name}, min_layer_density", unit)
-            for name, kept in flat_mask.items()
-        ]
-    )
-    chosen = is_reserved | _keep_highest(
-        torch.cat(list(flat_scores.values())),
-        torch.cat(list(flat_mask.values())) & ~is_reserved,
-        total - num_least,
-        "all layers, beyond min_layer_density" if num_least else "all layers",
-        unit,
-    )
-    pieces = chosen.split([mask[name].numel() for name in mask])
+    names = list(mask)
+    flat_scores, kept = [scores[name] for name in names], [mask[name] for name in names]
+    reserved = [
+        _highest([score], [layer], least[name], f"{name}, min_layer_density", unit)[0]
+        for name, score, layer in zip(names, flat_scores, kept, strict=True)
+    ]
+    if num_least:
+        kept = [layer.flatten() & ~held for layer, held in zip(kept, reserved, strict=True)]
+    where = "all layers, beyond min_layer_density" if num_least else "all layers"
+    rest = _highest(flat_scores, kept, total - num_least, where, unit)
     return {
-        name: piece.view(mask[name].shape).clone() for name, piece in zip(mask, pieces, strict=True)
+        name: (held | best).view(mask[name].shape)
+        for name, held, best in zip(names, reserved, rest, strict=True)
     }
+
+
+def _highest(
+    scores: Sequence[torch.Tensor],
+    masks: Sequence[torch.Tensor],
+    count: int,
+    where: str,
+    unit: str,
+) -> list[torch.Tensor]:
+    num_left = sum(int(mask.sum()) for mask in masks)
+    if not 0 <= count <= num_left:
+        raise UsageError(f"{where}: asked to keep {count} {unit} of {num_left} left")
+    return keep_highest(
+        [score.detach().flatten() for score in scores], [mask.flatten() for mask in masks], count
+    )
 
 
 def _check_per_layer(
@@ -134,23 +142,3 @@ def check_scores(scores: Mapping[str, torch.Tensor], mask: PruningMask) -> None:
             )
         if torch.isnan(score).any():
             raise UsageError(f"scores of {name!r} contain NaN; nothing was pruned")
-
-
-def _keep_highest(
-    score: torch.Tensor, is_kept: torch.Tensor, count: int, where: str, unit: str
-) -> torch.Tensor:
-    chosen = torch.zeros_like(is_kept)
-    if count == 0:
-        return chosen
-    candidates = is_kept.nonzero().squeeze(1)
-    if not 0 < count <= len(candidates):
-        raise UsageError(f"{where}: asked to keep {count} {unit} of {len(candidates)} left")
-    values = score[candidates]
-    threshold = values.kthvalue(len(values) - count + 1).values
-    is_above = values > threshold
-    is_tied = values == threshold
-    num_ties = count - int(is_above.sum())
-    # cumsum numbers the tied entries by flat index: the first ones fill what is left
-    is_chosen = is_above | (is_tied & (is_tied.cumsum(0) <= num_ties))
-    chosen[candidates[is_chosen]] = True
-    return chosen

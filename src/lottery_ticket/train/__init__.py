@@ -3,6 +3,7 @@
 Takes flat arguments, never a spec.
 """
 
+from lottery_ticket.train._batches import Batch as Batch
 from lottery_ticket.train._batches import Batches as Batches
 from lottery_ticket.train._checkpoint import checkpoint_bytes as checkpoint_bytes
 from lottery_ticket.train._checkpoint import restore_ as restore_
@@ -18,3 +19,8 @@ from lottery_ticket.train._optimizers import OPTIMIZERS as OPTIMIZERS
 from lottery_ticket.train._optimizers import make_optimizer as make_optimizer
 from lottery_ticket.train._schedules import SCHEDULES as SCHEDULES
 from lottery_ticket.train._schedules import learning_rate as learning_rate
+from lottery_ticket.train._step import KERNELS as KERNELS
+from lottery_ticket.train._step import AutogradStep as AutogradStep
+from lottery_ticket.train._step import Step as Step
+from lottery_ticket.train._step import check_kernels as check_kernels
+from lottery_ticket.train._step import step_for as step_for

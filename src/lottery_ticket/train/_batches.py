@@ -9,7 +9,20 @@ from lottery_ticket.data import PadCropFlip, Split
 from lottery_ticket.seeds import generator
 from lottery_ticket.steps import steps_per_epoch
 
-__all__ = ["Batches"]
+__all__ = ["Batch", "Batches"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Which examples a step trains on, before anything is copied.
+
+    Args:
+        rows: numbers of the examples, int64 on the device.
+        draws: what augmentation drew for them; None without augmentation.
+    """
+
+    rows: torch.Tensor
+    draws: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -36,17 +49,24 @@ class Batches:
         return steps_per_epoch(len(self.split), self.batch_size)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The batches of one epoch from its batch number `start` on."""
-        x, y = self.split.x, self.split.y
-        num_examples = len(self.split)
+        """The examples and targets of one epoch's batches, from batch number `start` on."""
+        return (self.take(batch) for batch in self.order(epoch, start))
+
+    def order(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The same, not gathered yet."""
+        num_examples, device = len(self.split), self.split.x.device
         order = torch.randperm(num_examples, generator=generator(self.order_seed, "epoch", epoch))
-        order = order.to(x.device)
+        order = order.to(device)
         draws = None
         if self.augment is not None:
             stream = generator(self.augment_seed, "epoch", epoch)
-            draws = self.augment.draw(num_examples, stream).to(x.device)
-        for index in order.split(self.batch_size)[start:]:
-            batch = x.index_select(0, index)
-            if self.augment is not None and draws is not None:
-                batch = self.augment.apply(batch, draws.index_select(0, index))
-            yield batch, y.index_select(0, index)
+            draws = self.augment.draw(num_examples, stream).to(device)
+        for rows in order.split(self.batch_size)[start:]:
+            yield Batch(rows, None if draws is None else draws.index_select(0, rows))
+
+    def take(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """A batch's examples, augmented, and their targets."""
+        x = self.split.x.index_select(0, batch.rows)
+        if self.augment is not None and batch.draws is not None:
+            x = self.augment.apply(x, batch.draws)
+        return x, self.split.y.index_select(0, batch.rows)

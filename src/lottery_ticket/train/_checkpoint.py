@@ -14,6 +14,7 @@ __all__ = ["checkpoint_bytes", "restore_"]
 def checkpoint_bytes(state: TrainState) -> bytes:
     """The bytes of a safetensors file with weights, buffers, optimiser and random state."""
     state.collect_losses_()
+    state.write_()
     tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
     for index, entries in state.optimizer.state_dict()["state"].items():
         for key, value in entries.items():

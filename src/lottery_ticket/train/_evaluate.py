@@ -1,5 +1,6 @@
 """Evaluation in large batches under inference mode."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -29,15 +30,26 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, split: Split, loss: Loss) -> Evaluation:
-    """Loss and accuracy of `model` in eval mode; each module's mode is put back afterwards."""
+def evaluate(
+    model: nn.Module,
+    split: Split,
+    loss: Loss,
+    *,
+    outputs: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> Evaluation:
+    """Loss and accuracy of `model` in eval mode; each module's mode is put back afterwards.
+
+    Args:
+        outputs: what computes the model's outputs, when that is not the model itself.
+    """
+    outputs = outputs or model
     was_training = {module: module.training for module in model.modules()}
     model.eval()
     is_classification = not split.y.is_floating_point()
     sums, correct = [], []
     try:
         for x, y in zip(split.x.split(_BATCH_SIZE), split.y.split(_BATCH_SIZE), strict=True):
-            output = model(x)
+            output = outputs(x)
             sums.append(loss(output, y) * len(x))
             if is_classification:
                 correct.append(output.argmax(1) == y)

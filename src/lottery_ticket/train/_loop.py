@@ -1,7 +1,7 @@
 """The training loop. It reads top to bottom, and never waits for the device inside a step."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,15 +10,15 @@ from torch import nn
 
 from lottery_ticket.data import Split
 from lottery_ticket.errors import TrainingError
-from lottery_ticket.masks import MaskedParameters
 from lottery_ticket.train._batches import Batches
-from lottery_ticket.train._evaluate import evaluate
+from lottery_ticket.train._evaluate import Evaluation, evaluate
 from lottery_ticket.train._history import History
 from lottery_ticket.train._losses import Loss
+from lottery_ticket.train._step import Step
 
 __all__ = ["NUMERICS", "TrainState", "train"]
 
-NUMERICS = 1  # raised when the same inputs train to other bytes
+NUMERICS = 2  # raised when the same inputs train to other bytes
 
 _CHECK_STEPS = 100  # a non-finite loss is noticed within so many steps
 
@@ -33,6 +33,9 @@ class TrainState:
         step: optimiser steps done.
         history: what was measured so far.
         loss_sum: sum of the training losses since the last record, `loss_count` of them.
+        measured: the last evaluation of each split.
+        execution: what makes the steps; it may hold newer values than `model` and `optimizer`
+            until `write_` is called.
     """
 
     model: nn.Module
@@ -41,9 +44,16 @@ class TrainState:
     history: History = field(default_factory=list)
     loss_sum: float = 0.0
     loss_count: int = 0
-    _recent_losses: list[torch.Tensor] = field(default_factory=list)
+    measured: dict[str, Evaluation] = field(default_factory=dict)
+    execution: Step | None = None
+    _recent_losses: list[torch.Tensor | float] = field(default_factory=list)
 
-    def add_loss_(self, loss: torch.Tensor) -> None:
+    def write_(self) -> None:
+        """Bring model and optimiser up to date with what is executed."""
+        if self.execution is not None:
+            self.execution.write_()
+
+    def add_loss_(self, loss: torch.Tensor | float) -> None:
         """Take note of a step's loss without waiting for its value."""
         self._recent_losses.append(loss)
         if len(self._recent_losses) == _CHECK_STEPS:
@@ -53,7 +63,7 @@ class TrainState:
         """Wait for the losses noted since the last call; raises `TrainingError` on a bad one."""
         if not self._recent_losses:
             return
-        values = torch.stack(self._recent_losses).tolist()
+        values = _values(self._recent_losses)
         self._recent_losses.clear()
         for offset, value in enumerate(values):
             if not math.isfinite(value):
@@ -69,13 +79,12 @@ class TrainState:
 
 def train(
     state: TrainState,
+    execution: Step,
     batches: Batches,
     *,
     loss: Loss,
     total_steps: int,
     learning_rate: Callable[[int], float],
-    masked: MaskedParameters | None = None,
-    clip_norm: float | None = None,
     evaluate_every: int,
     evaluation_splits: Mapping[str, Split],
     on_record: Callable[[dict[str, Any]], None] = lambda record: None,
@@ -84,12 +93,11 @@ def train(
     """Train `state` in place from its step to `total_steps`.
 
     Args:
+        execution: how each step is made, see `step_for`.
         batches: the data, in an order that depends on its seeds alone.
         loss: (output, target) → mean loss.
         total_steps: the step at which training ends.
         learning_rate: step → learning rate of the update that follows.
-        masked: the pruned parameters; their gradients are masked before anything reads them.
-        clip_norm: the largest norm of all gradients together, or None.
         evaluate_every: steps between measurements; the last step is always measured.
         evaluation_splits: what to measure on, by column prefix (`"val"`, `"test"`).
         on_record: called with each new history record.
@@ -98,24 +106,14 @@ def train(
     Raises:
         TrainingError: a loss that is not finite, naming its step; the history is kept.
     """
-    model, optimizer = state.model, state.optimizer
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    model.train()
+    state.execution = execution
+    state.model.train()
     while state.step < total_steps:
         epoch, start = divmod(state.step, batches.steps_per_epoch)
-        for x, y in batches.epoch(epoch, start):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(state.step)
-            value = loss(model(x), y)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            if masked is not None:
-                masked.mask_gradients_()
-            if clip_norm is not None:
-                nn.utils.clip_grad_norm_(parameters, clip_norm)
-            optimizer.step()
+        for batch in batches.order(epoch, start):
+            value = execution(batch, learning_rate(state.step))
             state.step += 1
-            state.add_loss_(value.detach())
+            state.add_loss_(value)
             if state.step % evaluate_every == 0 or state.step == total_steps:
                 record = _measure(state, loss, learning_rate(state.step - 1), evaluation_splits)
                 state.history.append(record)
@@ -123,6 +121,15 @@ def train(
             on_step(state)
             if state.step == total_steps:
                 break
+    state.write_()
+
+
+def _values(losses: Sequence[torch.Tensor | float]) -> list[float]:
+    """Many losses in one wait for the device."""
+    tensors = [loss for loss in losses if isinstance(loss, torch.Tensor)]
+    if len(tensors) == len(losses):
+        return torch.stack(tensors).tolist()
+    return [float(loss) for loss in losses]
 
 
 def _measure(
@@ -136,7 +143,9 @@ def _measure(
     }
     state.loss_sum, state.loss_count = 0.0, 0
     for prefix, split in splits.items():
-        measured = evaluate(state.model, split, loss)
+        assert state.execution is not None
+        measured = evaluate(state.model, split, loss, outputs=state.execution.outputs)
+        state.measured[prefix] = measured
         record[f"{prefix}_loss"] = _finite_or_none(measured.loss)
         record[f"{prefix}_accuracy"] = measured.accuracy
     return record

@@ -1,0 +1,56 @@
+"""The updates of optimisers, one pass over a vector of parameters, as torch's compute them."""
+
+import numpy as np
+
+from lottery_ticket.kernels._compile import compiled
+
+__all__ = ["adam_update", "sgd_update"]
+
+
+@compiled
+def sgd_update(values, gradients, momenta, lr, momentum, weight_decay, nesterov):  # type: ignore[no-untyped-def]
+    """`d = g + λ w; v ← μ v + d; w ← w − lr (d + μ v if nesterov else v)`, in place.
+
+    Args:
+        values, gradients: `(n,)` float32.
+        momenta: `(n,)`; empty when μ is 0.
+        lr, momentum, weight_decay: float32 scalars.
+        nesterov: bool.
+    """
+    if momenta.size == 0:
+        for i in range(values.size):
+            values[i] -= lr * (gradients[i] + weight_decay * values[i])
+    elif nesterov:
+        for i in range(values.size):
+            d = gradients[i] + weight_decay * values[i]
+            momenta[i] = momentum * momenta[i] + d
+            values[i] -= lr * (d + momentum * momenta[i])
+    else:
+        for i in range(values.size):
+            d = gradients[i] + weight_decay * values[i]
+            momenta[i] = momentum * momenta[i] + d
+            values[i] -= lr * momenta[i]
+
+
+@compiled
+def adam_update(  # type: ignore[no-untyped-def]
+    values, gradients, means, squares, beta1, beta2, step_size, scale, eps, weight_decay, decay
+):
+    """`m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − step_size m / (√v / scale + ε)`.
+
+    Args:
+        values, gradients, means, squares: `(n,)` float32; all but the gradients are updated.
+        beta1, beta2: float32 scalars.
+        step_size: `lr / (1 − β₁ᵗ)`.
+        scale: `√(1 − β₂ᵗ)`.
+        eps: ε.
+        weight_decay: λ of Adam, added to the gradient as `λ w`.
+        decay: `lr λ` of AdamW, which shrinks the weights themselves.
+    """
+    one = np.float32(1)
+    for i in range(values.size):
+        g = gradients[i] + weight_decay * values[i]
+        means[i] = beta1 * means[i] + (one - beta1) * g
+        squares[i] = beta2 * squares[i] + (one - beta2) * g * g
+        step = step_size * means[i] / (np.sqrt(squares[i]) / scale + eps)
+        values[i] = values[i] * (one - decay) - step

@@ -1,0 +1,85 @@
+"""The k highest of many scores, exactly, in memory that does not grow with their number.
+
+A radix selection: floats are ordered like integers once the bits of negative ones are flipped, so
+the k-th highest is found digit by digit, 16 bits at a time, by counting. Nothing is sorted or
+copied whole; layers stay where they are, and are read in chunks, on whatever device they are.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+__all__ = ["keep_highest"]
+
+_CHUNK = 1 << 20  # scores looked at together
+_DIGIT = 16  # bits counted in one pass
+
+
+def keep_highest(
+    scores: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], count: int
+) -> list[torch.Tensor]:
+    """Which are the `count` highest scores where the masks are true.
+
+    On a tie the lower index is kept, earlier layers first.
+
+    Args:
+        scores: of each layer, flat, floating, never NaN where its mask is true.
+        masks: bool, the same shapes.
+        count: at least 0, at most as many as the masks are true.
+
+    Returns:
+        bool, the same shapes.
+    """
+    chosen = [torch.zeros_like(mask) for mask in masks]
+    if count == 0:
+        return chosen
+    bits = 64 if any(score.dtype == torch.float64 for score in scores) else 32
+    threshold, num_ties = _threshold(scores, masks, count, bits)
+    for score, mask, out in zip(scores, masks, chosen, strict=True):
+        for part in _parts(score):
+            keys = _keys(score[part], mask[part], bits)
+            torch.gt(keys, threshold, out=out[part])
+            if num_ties:
+                tied = (keys == threshold).nonzero().flatten()[:num_ties]
+                out[part][tied] = True
+                num_ties -= len(tied)
+    return chosen
+
+
+def _threshold(
+    scores: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], count: int, bits: int
+) -> tuple[int, int]:
+    """The key of the `count`-th highest score, and how many that are equal to it are kept."""
+    found, rank = 0, count
+    for shift in range(bits - _DIGIT, -1, -_DIGIT):
+        is_first = shift + _DIGIT == bits
+        counts = torch.zeros(1 << _DIGIT, dtype=torch.int64)
+        for score, mask in zip(scores, masks, strict=True):
+            for part in _parts(score):
+                keys = _keys(score[part], mask[part], bits)
+                if not is_first:
+                    keys = keys[(keys >> (shift + _DIGIT)) == found]
+                digits = (keys >> shift) & ((1 << _DIGIT) - 1)
+                counts += torch.bincount(digits, minlength=1 << _DIGIT).cpu()
+        if is_first:  # it holds the sign: negative numbers come first
+            counts = counts.roll(1 << (_DIGIT - 1))
+        num_from = counts.flip(0).cumsum(0).flip(0)  # scores with this digit or a higher one
+        digit = int((num_from >= rank).nonzero()[-1])
+        rank -= int(num_from[digit] - counts[digit])
+        found = (found << _DIGIT) + (digit - (1 << (_DIGIT - 1)) if is_first else digit)
+    return found, rank
+
+
+def _parts(flat: torch.Tensor) -> Iterator[slice]:
+    return (slice(start, start + _CHUNK) for start in range(0, len(flat), _CHUNK))
+
+
+def _keys(values: torch.Tensor, mask: torch.Tensor, bits: int) -> torch.Tensor:
+    """Integers in the order of floats, with −0.0 equal to 0.0; the lowest of all where masked."""
+    if bits == 64:
+        keys = (values.double() + 0.0).view(torch.int64)
+    else:
+        keys = (values.float() + 0.0).view(torch.int32)
+    largest = torch.iinfo(keys.dtype).max
+    keys = keys ^ ((keys >> (bits - 1)) & largest)
+    return keys.masked_fill_(~mask, -largest - 1)

@@ -1,0 +1,145 @@
+"""A step of a chain of linear layers without autograd: its derivatives are written out.
+
+Most of a small net's step is not arithmetic but calls, fresh buffers and passes over memory. Here
+buffers are made once, gradients land where the optimiser reads them, all parameters are one
+vector, and a layer with few kept weights is executed on those alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lottery_ticket import kernels
+from lottery_ticket.train._batches import Batch, Batches
+from lottery_ticket.train._chain import ChainLayer
+from lottery_ticket.train._flat import FlatParameters
+from lottery_ticket.train._layers import Array, Layer, layer_of
+from lottery_ticket.train._layout import layouts_of
+from lottery_ticket.train._losses import Loss
+from lottery_ticket.train._updates import update_of
+
+__all__ = ["DirectStep"]
+
+_EVALUATED = 256  # examples that go through the net at once, forward only
+
+
+class DirectStep:
+    """Trains a chain on the CPU, in float32; see `Step`.
+
+    Args:
+        chain: the model's layers, as `chain_of` finds them.
+        model, optimizer: what `write_` brings up to date; their state is taken over.
+        mask: what is kept, by parameter name; a layer that is not named is dense.
+        batches: the data.
+        loss: (output, target) → mean loss.
+        clip_norm: the largest norm of all gradients together, or None.
+        sparse: see `layouts_of`.
+    """
+
+    def __init__(
+        self,
+        chain: Sequence[ChainLayer],
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        mask: Mapping[str, torch.Tensor],
+        batches: Batches,
+        *,
+        loss: Loss,
+        clip_norm: float | None = None,
+        sparse: bool | None = None,
+    ) -> None:
+        parameters = dict(model.named_parameters())
+        kept = [
+            mask[layer.weight]
+            if layer.weight in mask
+            else torch.ones_like(parameters[layer.weight], dtype=torch.bool)
+            for layer in chain
+        ]
+        layouts = layouts_of(kept, sparse=sparse)
+        self._optimizer = optimizer
+        self._flat = FlatParameters(chain, layouts, parameters)
+        self._update = update_of(optimizer, len(self._flat.values))
+        self._flat.take_state_(self._update.state, optimizer)
+        before = [None, *(layer.activation for layer in chain)]
+        self._layers = [
+            layer_of(layer, layout, self._flat, activation)
+            for layer, layout, activation in zip(chain, layouts, before, strict=False)
+        ]
+        self._loss, self._clip_norm = loss, clip_norm
+        self._x, self._y = batches.split.x.flatten(1), batches.split.y
+        self._buffers: dict[int, _Buffers] = {}
+        self.description: Mapping[str, Any] = {
+            "step": "direct",
+            "layers": {
+                layer.weight: "dense" if layout.pattern is None else "csr"
+                for layer, layout in zip(chain, layouts, strict=True)
+            },
+        }
+
+    def __call__(self, batch: Batch, lr: float) -> float:
+        """One update; returns the loss before it."""
+        buffers = self._buffers_of(len(batch.rows))
+        output = self._forward(self._x, batch.rows, buffers)
+        value = self._loss_and_gradient(output, self._y[batch.rows], buffers.gradients[-1])
+        for depth in reversed(range(len(self._layers))):
+            x, g = buffers.values[depth], buffers.gradients
+            self._layers[depth].backward(x, g[depth], g[depth - 1] if depth else None)
+        gradients = self._flat.gradients
+        if self._clip_norm is not None:
+            # as torch.nn.utils.clip_grad_norm_ does
+            norm = torch.linalg.vector_norm(gradients)
+            gradients.mul_((self._clip_norm / (norm + 1e-6)).clamp_(max=1.0))
+        self._update(self._flat.values, gradients, lr)
+        return value
+
+    @torch.no_grad()
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        """What the net as it is now says of examples (B, …)."""
+        parts = []
+        for examples in x.flatten(1).split(_EVALUATED):
+            buffers = self._buffers_of(len(examples))
+            rows = torch.arange(len(examples))
+            parts.append(self._forward(examples, rows, buffers).t().clone())
+        return torch.cat(parts)
+
+    def write_(self) -> None:
+        """Bring the model and its optimiser up to date."""
+        self._flat.write_()
+        self._flat.write_state_(self._update.state, self._optimizer)
+
+    def _buffers_of(self, batch_size: int) -> "_Buffers":
+        if batch_size not in self._buffers:
+            self._buffers[batch_size] = _Buffers(self._layers, batch_size)
+        return self._buffers[batch_size]
+
+    def _forward(
+        self, examples: torch.Tensor, rows: torch.Tensor, buffers: "_Buffers"
+    ) -> torch.Tensor:
+        self._layers[0].read(examples, rows, buffers.values[0])
+        for layer, x, out in zip(self._layers, buffers.values, buffers.values[1:], strict=False):
+            layer.forward(x, out)
+        return buffers.values[-1].tensor
+
+    def _loss_and_gradient(
+        self, output: torch.Tensor, target: torch.Tensor, gradient: Array
+    ) -> float:
+        if self._loss is F.cross_entropy:
+            return kernels.cross_entropy(output.numpy(), target.numpy(), gradient.array)
+        leaf = output.t().clone().requires_grad_()  # any other loss: autograd knows it
+        with torch.enable_grad():
+            value = self._loss(leaf, target)
+            (found,) = torch.autograd.grad(value, leaf)
+        gradient.tensor.copy_(found.t())
+        return value.item()
+
+
+class _Buffers:
+    """Activations and gradients of a batch: `values[d]` is what layer d reads."""
+
+    def __init__(self, layers: Sequence[Layer], batch_size: int) -> None:
+        inputs = layers[0].new_inputs(batch_size)
+        self.values = [inputs, *(Array(layer.num_outputs, batch_size) for layer in layers)]
+        self.gradients = [Array(layer.num_outputs, batch_size) for layer in layers]

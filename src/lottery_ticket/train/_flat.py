@@ -1,0 +1,99 @@
+"""A chain's parameters as one vector, which an optimiser updates in one go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lottery_ticket.train._chain import ChainLayer
+from lottery_ticket.train._layout import Layout
+
+__all__ = ["FlatParameters", "Piece"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One parameter's share of the vector.
+
+    Args:
+        name: the parameter's.
+        start, stop: its place in the vector.
+        positions: where these lie in the flattened parameter, int64; what is not there is zero.
+    """
+
+    name: str
+    start: int
+    stop: int
+    positions: torch.Tensor
+
+
+class FlatParameters:
+    """The executed and dormant parameters of a chain: values, gradients, and where they belong.
+
+    Args:
+        chain, layouts: the layers, and how each is executed.
+        parameters: the model's, by name; their values are taken.
+    """
+
+    def __init__(
+        self,
+        chain: Sequence[ChainLayer],
+        layouts: Sequence[Layout],
+        parameters: Mapping[str, nn.Parameter],
+    ) -> None:
+        self.pieces: dict[str, Piece] = {}
+        stop = 0
+        for layer, layout in zip(chain, layouts, strict=True):
+            positions = {layer.weight: layout.positions}
+            if layer.bias is not None:
+                positions[layer.bias] = torch.cat([layout.outputs, layout.dormant_outputs])
+            for name, where in positions.items():
+                start, stop = stop, stop + len(where)
+                self.pieces[name] = Piece(name, start, stop, where)
+        self._parameters = {name: parameters[name] for name in self.pieces}
+        self._size = stop
+        self.values = self._flattened(self._parameters)
+        self.gradients = torch.zeros(stop)
+
+    def executed(self, name: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first `count` values of a parameter's piece, and their gradients, as views."""
+        start = self.pieces[name].start
+        return self.values[start : start + count], self.gradients[start : start + count]
+
+    @torch.no_grad()
+    def write_(self) -> None:
+        """Put the values into the model's parameters."""
+        for name, parameter in self._parameters.items():
+            self._scatter(name, self.values, parameter)
+
+    def take_state_(self, state: dict[str, torch.Tensor], dense: torch.optim.Optimizer) -> None:
+        """Fill an optimiser's memory over the vector from that of `dense`, over the model."""
+        memories = {name: dense.state.get(p) for name, p in self._parameters.items()}
+        for key, value in state.items():
+            parts = {name: memory[key] for name, memory in memories.items() if memory}
+            if parts:
+                # a step count is the same for all
+                is_count = value.ndim == 0
+                value.copy_(next(iter(parts.values())) if is_count else self._flattened(parts))
+
+    def write_state_(self, state: Mapping[str, torch.Tensor], dense: torch.optim.Optimizer) -> None:
+        """The other way."""
+        for name, parameter in self._parameters.items():
+            for key, value in state.items():
+                if value.ndim == 0:
+                    dense.state[parameter][key] = value.clone()
+                    continue
+                whole = torch.zeros_like(parameter, requires_grad=False)
+                self._scatter(name, value, whole)
+                dense.state[parameter][key] = whole
+
+    def _flattened(self, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        made = torch.empty(self._size)
+        for name, piece in self.pieces.items():
+            made[piece.start : piece.stop] = tensors[name].detach().flatten()[piece.positions]
+        return made
+
+    def _scatter(self, name: str, values: torch.Tensor, out: torch.Tensor) -> None:
+        piece = self.pieces[name]
+        out.detach().view(-1)[piece.positions] = values[piece.start : piece.stop]

@@ -1,0 +1,150 @@
+"""One linear layer of a chain, executed dense or in CSR: forward, and its gradients.
+
+Feature-major throughout: activations are (features, batch), see `lottery_ticket.kernels`.
+"""
+
+from typing import Protocol
+
+import torch
+
+from lottery_ticket import kernels
+from lottery_ticket.masks import keep_only_
+from lottery_ticket.train._chain import ChainLayer
+from lottery_ticket.train._flat import FlatParameters
+from lottery_ticket.train._layout import Layout, Pattern
+
+__all__ = ["Array", "Layer", "layer_of"]
+
+_ACTIVATIONS = {None: kernels.IDENTITY, "relu": kernels.RELU, "tanh": kernels.TANH}
+
+
+class Array:
+    """A float32 array that torch and numpy both see; `tensor` is (features, batch)."""
+
+    def __init__(self, num_features: int, batch_size: int, *, is_batch_major: bool = False) -> None:
+        if is_batch_major:
+            self.tensor = torch.zeros(batch_size, num_features).t()
+        else:
+            self.tensor = torch.zeros(num_features, batch_size)
+        self.array = self.tensor.numpy()
+
+
+class Layer(Protocol):
+    """A layer in execution."""
+
+    num_inputs: int
+    num_outputs: int
+
+    def new_inputs(self, batch_size: int) -> Array:
+        """An array for what it reads, as a first layer."""
+        ...
+
+    def read(self, examples: torch.Tensor, rows: torch.Tensor, out: Array) -> None:
+        """As a first layer: gather a batch from examples (N, features)."""
+        ...
+
+    def forward(self, x: Array, out: Array) -> None:
+        """`out = activation(W x + b)`."""
+        ...
+
+    def backward(self, x: Array, g: Array, out: Array | None) -> None:
+        """From gradients before its activation to those of its parameters, and, in `out`, to
+        those before the activation of the layer below."""
+        ...
+
+
+def layer_of(
+    layer: ChainLayer, layout: Layout, flat: FlatParameters, activation_before: str | None
+) -> Layer:
+    """The layer as its layout says."""
+    made = DenseLayer if layout.pattern is None else SparseLayer
+    return made(layer, layout, flat, activation_before)
+
+
+class _Layer:
+    def __init__(
+        self, layer: ChainLayer, layout: Layout, flat: FlatParameters, activation_before: str | None
+    ) -> None:
+        self.num_outputs, self.num_inputs = len(layout.outputs), len(layout.inputs)
+        self._inputs = layout.inputs.numpy()
+        self._weight, self._weight_grad = flat.executed(layer.weight, layout.num_executed)
+        if layer.bias is None:
+            self._bias, self._bias_grad = torch.zeros(2, self.num_outputs)
+        else:
+            self._bias, self._bias_grad = flat.executed(layer.bias, self.num_outputs)
+        self._activation = _ACTIVATIONS[layer.activation]
+        self._activation_before = _ACTIVATIONS[activation_before]
+
+
+class DenseLayer(_Layer):
+    """All weights between executed units, the pruned ones as zeros."""
+
+    def __init__(
+        self, layer: ChainLayer, layout: Layout, flat: FlatParameters, activation_before: str | None
+    ) -> None:
+        super().__init__(layer, layout, flat, activation_before)
+        shape = (self.num_outputs, self.num_inputs)
+        self._weight, self._weight_grad = self._weight.view(shape), self._weight_grad.view(shape)
+        self._bits = layout.bits
+
+    def new_inputs(self, batch_size: int) -> Array:
+        return Array(self.num_inputs, batch_size, is_batch_major=True)
+
+    def read(self, examples: torch.Tensor, rows: torch.Tensor, out: Array) -> None:
+        torch.index_select(examples, 0, rows, out=out.tensor.t())
+
+    def forward(self, x: Array, out: Array) -> None:
+        torch.addmm(self._bias.unsqueeze(1), self._weight, x.tensor, out=out.tensor)
+        if self._activation == kernels.RELU:
+            out.tensor.relu_()
+        elif self._activation == kernels.TANH:
+            out.tensor.tanh_()
+
+    def backward(self, x: Array, g: Array, out: Array | None) -> None:
+        torch.mm(g.tensor, x.tensor.t(), out=self._weight_grad)
+        if self._bits is not None:
+            keep_only_(self._weight_grad, self._bits)
+        torch.sum(g.tensor, 1, out=self._bias_grad)
+        if out is not None:
+            torch.mm(self._weight.t(), g.tensor, out=out.tensor)
+            kernels.activation_backward(x.array, out.array, self._activation_before)
+
+
+class SparseLayer(_Layer):
+    """The kept weights between executed units."""
+
+    def __init__(
+        self, layer: ChainLayer, layout: Layout, flat: FlatParameters, activation_before: str | None
+    ) -> None:
+        super().__init__(layer, layout, flat, activation_before)
+        pattern = layout.pattern
+        assert isinstance(pattern, Pattern)
+        self._starts, self._columns = pattern.starts.numpy(), pattern.columns.numpy()
+        self._column_starts, self._rows = pattern.column_starts.numpy(), pattern.rows.numpy()
+        self._by_column = pattern.by_column
+        self._values_by_column = torch.empty(len(self._weight))
+        self._values, self._grad = self._weight.numpy(), self._weight_grad.numpy()
+        self._biases, self._bias_gradients = self._bias.numpy(), self._bias_grad.numpy()
+
+    def new_inputs(self, batch_size: int) -> Array:
+        return Array(self.num_inputs, batch_size)
+
+    def read(self, examples: torch.Tensor, rows: torch.Tensor, out: Array) -> None:
+        kernels.gather_batch(examples.numpy(), rows.numpy(), self._inputs, out.array)
+
+    def forward(self, x: Array, out: Array) -> None:
+        kernels.linear(
+            self._starts, self._columns, self._values, self._biases, x.array, out.array,
+            self._activation,
+        )  # fmt: skip
+
+    def backward(self, x: Array, g: Array, out: Array | None) -> None:
+        kernels.weight_gradient(
+            self._starts, self._columns, x.array, g.array, self._grad, self._bias_gradients
+        )
+        if out is not None:
+            torch.index_select(self._weight, 0, self._by_column, out=self._values_by_column)
+            kernels.input_gradient(
+                self._column_starts, self._rows, self._values_by_column.numpy(), g.array, x.array,
+                out.array, self._activation_before,
+            )  # fmt: skip

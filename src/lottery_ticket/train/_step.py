@@ -1,0 +1,156 @@
+"""One optimiser step, in the ways it can be executed, and the rule that chooses between them."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.masks import MaskedParameters
+from lottery_ticket.train._batches import Batch, Batches
+from lottery_ticket.train._chain import ChainLayer, chain_of
+from lottery_ticket.train._losses import Loss
+
+__all__ = ["KERNELS", "AutogradStep", "Step", "check_kernels", "step_for"]
+
+UPDATES = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+
+KERNELS = ("auto", "autograd", "direct", "direct-dense", "direct-sparse")
+
+
+class Step(Protocol):
+    """A way to execute the steps of one training.
+
+    Attributes:
+        description: how, for the execution record.
+    """
+
+    description: Mapping[str, Any]
+
+    def __call__(self, batch: Batch, lr: float) -> torch.Tensor | float:
+        """One update at a learning rate; returns the loss before it."""
+        ...
+
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        """What the net as it is now says of examples (B, …), in eval mode."""
+        ...
+
+    def write_(self) -> None:
+        """Bring the model and its optimiser up to date."""
+        ...
+
+
+class AutogradStep:
+    """Any model, on any device: forward, backward, mask, clip, update.
+
+    Args:
+        model, optimizer: what is trained, in place.
+        masked: its pruned parameters; their gradients are masked before anything reads them.
+        batches: the data.
+        loss: (output, target) → mean loss.
+        clip_norm: the largest norm of all gradients together, or None.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        masked: MaskedParameters | None,
+        batches: Batches,
+        *,
+        loss: Loss,
+        clip_norm: float | None = None,
+    ) -> None:
+        self._model, self._optimizer, self._batches = model, optimizer, batches
+        self._masked = masked
+        self._loss, self._clip_norm = loss, clip_norm
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self.description: Mapping[str, Any] = {"step": "autograd"}
+
+    def __call__(self, batch: Batch, lr: float) -> torch.Tensor:
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        x, y = self._batches.take(batch)
+        value = self._loss(self._model(x), y)
+        self._optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        if self._masked is not None:
+            self._masked.mask_gradients_()
+        if self._clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
+        self._optimizer.step()
+        return value.detach()
+
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        return self._model(x)
+
+    def write_(self) -> None:
+        """Nothing to do: the model itself is trained."""
+
+
+def step_for(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    mask: Mapping[str, torch.Tensor],
+    batches: Batches,
+    *,
+    loss: Loss,
+    clip_norm: float | None = None,
+    kernels: str = "auto",
+) -> Step:
+    """The way to execute a training's steps, by a rule that depends on the training alone.
+
+    A chain of linear layers on the CPU in float32, without augmentation, is executed directly, its
+    sparse layers in CSR (`SPARSE_BELOW`); everything else by autograd.
+
+    Args:
+        kernels: `"auto"` for the rule; `"autograd"`, `"direct"` (layers by the rule),
+            `"direct-dense"` or `"direct-sparse"` (all layers) to force it.
+
+    Raises:
+        UsageError: direct execution was asked for where it is impossible.
+    """
+    device, is_augmented = batches.split.x.device.type, batches.augment is not None
+    chain = check_kernels(kernels, model, device=device, augment=is_augmented)
+    if kernels == "auto" and not _has_known_update(optimizer):
+        chain = None
+    if chain is None:
+        masked = MaskedParameters(model, mask) if mask else None
+        return AutogradStep(model, optimizer, masked, batches, loss=loss, clip_norm=clip_norm)
+    from lottery_ticket.train._direct import DirectStep  # imports numba
+
+    sparse = {"direct-dense": False, "direct-sparse": True}.get(kernels)
+    return DirectStep(
+        chain, model, optimizer, mask, batches,
+        loss=loss, clip_norm=clip_norm, sparse=sparse,
+    )  # fmt: skip
+
+
+def check_kernels(
+    kernels: str, model: nn.Module, *, device: str, augment: bool
+) -> list[ChainLayer] | None:
+    """The layers of a model that will be executed directly; None when autograd executes it.
+
+    Raises:
+        UsageError: direct execution was asked for where it is impossible.
+    """
+    if kernels not in KERNELS:
+        raise UsageError(f"kernels: got {kernels!r}{nearest(kernels, KERNELS)}")
+    if kernels == "autograd":
+        return None
+    is_float = all(p.dtype == torch.float32 for p in model.parameters())
+    can_be = device.partition(":")[0] == "cpu" and is_float and not augment
+    chain = chain_of(model) if can_be else None
+    if chain is None and kernels != "auto":
+        raise UsageError(
+            f"kernels {kernels!r}: only chains of linear layers with ReLU or tanh, on the CPU, in "
+            "float32 and without augmentation, are executed directly; use 'auto'"
+        )
+    return chain
+
+
+def _has_known_update(optimizer: torch.optim.Optimizer) -> bool:
+    (options, *others) = optimizer.param_groups
+    is_plain = not any(options.get(name) for name in ("amsgrad", "maximize", "dampening"))
+    return type(optimizer) in UPDATES and is_plain and not others
