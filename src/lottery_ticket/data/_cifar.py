@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from lottery_ticket.data._dataset import DataSet
+from lottery_ticket.data._decoded import decoded
 from lottery_ticket.data._download import located
 from lottery_ticket.data._files import damaged, reading
-from lottery_ticket.data._images import Normalisation, RawImages, check_labels, image_set
+from lottery_ticket.data._images import (
+    Normalisation,
+    RawImages,
+    check_labels,
+    image_set,
+    with_validation,
+)
 from lottery_ticket.data._inert_pickle import read_pickle, uint8_array
 from lottery_ticket.data._places import Layout
 from lottery_ticket.data._table import DATASETS
@@ -53,8 +60,12 @@ def cifar10(data_dir: Path | None, validation: int = 0) -> DataSet:
     """
     layout, paths = located("cifar10", data_dir, BINARY + PYTHON)
     read = _read_binary if layout.files == BINARY_FILES else _read_python
-    train, test = _read_train(read, paths[:-1]), read(paths[-1])
-    return image_set("cifar10", train, test, validation, NORM)
+
+    def decode() -> DataSet:
+        train, test = _read_train(read, paths[:-1]), read(paths[-1])
+        return image_set("cifar10", train, test, NORM)
+
+    return with_validation(decoded("cifar10", paths, decode), validation)
 
 
 def _read_train(read: Callable[[Path], RawImages], paths: list[Path]) -> RawImages:

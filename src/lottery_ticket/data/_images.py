@@ -1,7 +1,7 @@
 """Raw images → a data set: hold out, scale, normalise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,14 @@ from lottery_ticket.data._digest import content_digest
 from lottery_ticket.data._files import damaged
 from lottery_ticket.data._hold_out import check_validation, hold_out
 
-__all__ = ["NUM_CLASSES", "Normalisation", "RawImages", "check_labels", "image_set"]
+__all__ = [
+    "NUM_CLASSES",
+    "Normalisation",
+    "RawImages",
+    "check_labels",
+    "image_set",
+    "with_validation",
+]
 
 NUM_CLASSES = 10
 
@@ -47,28 +54,28 @@ def check_labels(path: Path, labels: Sequence[int] | np.ndarray) -> None:
         )
 
 
-def image_set(
-    name: str, train: RawImages, test: RawImages, validation: int, norm: Normalisation
-) -> DataSet:
-    """Build a data set of ten classes; `validation` training images are held out."""
-    check_validation(name, validation, len(train.y))
+def image_set(name: str, train: RawImages, test: RawImages, norm: Normalisation) -> DataSet:
+    """Build a data set of ten classes, nothing of it held out."""
     content = {"train.x": train.x, "train.y": train.y, "test.x": test.x, "test.y": test.y}
-    held_split = None
-    # before the pixels become floats: a copy of a quarter of the size
-    rest = train
-    if validation:
-        kept, held = (part.numpy() for part in hold_out(len(train.y), validation, "validation"))
-        rest = RawImages(train.x[kept], train.y[kept])
-        held_split = _normalised(RawImages(train.x[held], train.y[held]), norm)
     return DataSet(
         name=name,
-        train=_normalised(rest, norm),
-        validation=held_split,
+        train=_normalised(train, norm),
+        validation=None,
         test=_normalised(test, norm),
         task="classification",
         num_classes=NUM_CLASSES,
         digest=content_digest(content),
     )
+
+
+def with_validation(data: DataSet, validation: int) -> DataSet:
+    """The same with `validation` training images held out."""
+    check_validation(data.name, validation, len(data.train))
+    if not validation:
+        return data
+    kept, held = hold_out(len(data.train), validation, "validation")
+    x, y = data.train.x, data.train.y
+    return replace(data, train=Split(x[kept], y[kept]), validation=Split(x[held], y[held]))
 
 
 def _normalised(raw: RawImages, norm: Normalisation) -> Split:

@@ -5,10 +5,17 @@ from pathlib import Path
 import numpy as np
 
 from lottery_ticket.data._dataset import DataSet
+from lottery_ticket.data._decoded import decoded
 from lottery_ticket.data._download import located
 from lottery_ticket.data._files import damaged
 from lottery_ticket.data._idx import read_idx
-from lottery_ticket.data._images import Normalisation, RawImages, check_labels, image_set
+from lottery_ticket.data._images import (
+    Normalisation,
+    RawImages,
+    check_labels,
+    image_set,
+    with_validation,
+)
 from lottery_ticket.data._places import Layout
 from lottery_ticket.data._table import DATASETS
 
@@ -87,8 +94,12 @@ def _load(
     norm: Normalisation,
 ) -> DataSet:
     _, paths = located(name, data_dir, layouts)
-    train, test = _read(paths[0], paths[1]), _read(paths[2], paths[3])
-    return image_set(name, train, test, validation, norm)
+
+    def decode() -> DataSet:
+        train, test = _read(paths[0], paths[1]), _read(paths[2], paths[3])
+        return image_set(name, train, test, norm)
+
+    return with_validation(decoded(name, paths, decode), validation)
 
 
 def _read(image_path: Path, label_path: Path) -> RawImages:

@@ -1,0 +1,68 @@
+"""Decoded images on disk, so that the next process maps them into memory instead of decoding.
+
+A cache: whatever goes wrong with it, the files themselves are read. Processes that map the same
+file share its memory.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from lottery_ticket.data._dataset import DataSet, Split
+from lottery_ticket.data._places import cache_dir
+
+__all__ = ["decoded"]
+
+_FORMAT = "1"  # raised when the same files decode to other tensors
+_WORTH_IT = 4 << 20  # bytes of files; less is decoded in a blink
+
+
+def decoded(name: str, paths: Sequence[Path], decode: Callable[[], DataSet]) -> DataSet:
+    """What `decode` makes of image files, without a validation split; decoded once.
+
+    Args:
+        name: the data set's name.
+        paths: the files that it is read from; another size or time makes them others.
+        decode: reads them.
+    """
+    stats = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    if sum(size for _, size, _ in stats) < _WORTH_IT:
+        return decode()
+    key = hashlib.sha256(json.dumps([_FORMAT, name, stats]).encode()).hexdigest()[:16]
+    cached = cache_dir().parent / "decoded" / f"{name}-{key}.safetensors"
+    with contextlib.suppress(OSError, SafetensorError, KeyError, ValueError):
+        return _read(cached, name)
+    data = decode()
+    with contextlib.suppress(OSError):  # a full disk, or one that cannot be written
+        _write(cached, data)
+    return data
+
+
+def _read(path: Path, name: str) -> DataSet:
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        meta = file.metadata()
+    splits = [Split(tensors[f"{part}.x"], tensors[f"{part}.y"]) for part in ("train", "test")]
+    num_classes = int(meta["num_classes"])
+    return DataSet(name, splits[0], None, splits[1], "classification", num_classes, meta["digest"])
+
+
+def _write(path: Path, data: DataSet) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}")
+    splits = {"train": data.train, "test": data.test}
+    tensors = {f"{part}.x": split.x for part, split in splits.items()}
+    tensors |= {f"{part}.y": split.y for part, split in splits.items()}
+    try:
+        save_file(tensors, aside, {"digest": data.digest, "num_classes": str(data.num_classes)})
+        aside.replace(path)
+    except SafetensorError as error:  # how it reports that a file cannot be written
+        raise OSError(str(error)) from error
+    finally:
+        aside.unlink(missing_ok=True)
