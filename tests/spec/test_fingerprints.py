@@ -6,6 +6,7 @@ import json
 import pytest
 from spec_values import PLAIN, changed
 
+from lottery_ticket.errors import UsageError
 from lottery_ticket.spec import (
     Spec,
     canonical,
@@ -153,3 +154,18 @@ def test_canonical_values_are_a_spec_again():
 def test_not_a_number_has_no_canonical_form():
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"lr": float("nan")})
+
+
+@pytest.mark.parametrize("same", ["fp32", "auto", None])
+def test_full_precision_has_one_name_however_it_is_said(same):
+    plain = spec_from_mapping(PLAIN)
+    said = spec_from_mapping(changed(train__precision=same))
+    assert fingerprint(said) == fingerprint(plain)
+    half = spec_from_mapping(changed(train__precision="bf16"))
+    assert half.train.precision == "bf16"
+    assert fingerprint(half) != fingerprint(plain)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(UsageError, match="unknown precision 'fp16'; did you mean 'fp32'"):
+        spec_from_mapping(changed(train__precision="fp16"))

@@ -68,7 +68,18 @@ def random_mask(model, densities):
     return PruningMask.from_tensors(layers)
 
 
-def trained(model, mask, split, *, kernels, optimizer, clip_norm=None, steps=9, on_step=None):
+def trained(
+    model,
+    mask,
+    split,
+    *,
+    kernels,
+    optimizer,
+    clip_norm=None,
+    precision="fp32",
+    steps=9,
+    on_step=None,
+):
     """A copy of the model, and its optimiser, after a training in one way of execution."""
     model = copy.deepcopy(model)
     mask.apply(model)
@@ -76,7 +87,7 @@ def trained(model, mask, split, *, kernels, optimizer, clip_norm=None, steps=9, 
     batches = Batches(split, 16, order_seed=0)
     step = step_for(
         model, state.optimizer, mask, batches,
-        loss=F.cross_entropy, clip_norm=clip_norm, kernels=kernels,
+        loss=F.cross_entropy, clip_norm=clip_norm, precision=precision, kernels=kernels,
     )  # fmt: skip
     train(
         state, step, batches, loss=F.cross_entropy, total_steps=steps,
@@ -330,7 +341,7 @@ def test_the_rule_is_by_density_and_size():
     )  # fmt: skip
     assert step.description == {
         "step": "direct",
-        "layers": {"fc1.weight": "csr", "fc2.weight": "dense", "fc3.weight": "csr"},
+        "layers": {"fc1.weight": "csr fp32", "fc2.weight": "dense fp32", "fc3.weight": "csr fp32"},
     }
     assert prunable_sizes(model)["fc3.weight"] == 1000
 
@@ -371,3 +382,25 @@ def test_masked_parameters_by_autograd_are_the_reference(few_digits):
     )  # fmt: skip
     for name, value in states_of(state).items():
         assert torch.equal(value, states_of(wanted)[name])
+
+
+def test_bf16_is_that_of_autocast(few_digits):
+    """Within bfloat16's own precision, and away from float32's results; zeros stay exact."""
+    model = build("LeNet300", 1, input_size=64, hidden=[60, 40])
+    mask = random_mask(model, [0.5, 0.5, 0.7])
+    options = {"optimizer": "momentum", "steps": 12}
+    full = trained(model, mask, few_digits, kernels="autograd", **options)
+    wanted = trained(model, mask, few_digits, kernels="autograd", precision="bf16", **options)
+    found = trained(model, mask, few_digits, kernels="direct-dense", precision="bf16", **options)
+    assert set(found.execution.description["layers"].values()) == {"dense bf16"}
+    for name, value in states_of(found).items():
+        layer = name.split(" of ")[-1]
+        if layer in mask:
+            assert not value[~mask[layer]].any()
+        step = (wanted.model.state_dict()[layer] - model.state_dict()[layer]).norm()
+        error = (value - states_of(wanted)[name]).norm()
+        assert error < 0.05 * step or error < 0.02 * states_of(wanted)[name].norm(), name
+        assert not torch.equal(value, states_of(full)[name])
+    sparse = trained(model, mask, few_digits, kernels="direct-sparse", precision="bf16", **options)
+    assert set(sparse.execution.description["layers"].values()) == {"csr fp32"}
+    check_as_autograd(mask, full, sparse)

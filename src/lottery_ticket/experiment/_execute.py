@@ -131,7 +131,6 @@ def _execution(context: Context, seconds: float) -> dict[str, Any]:
     return {
         "device": _device_name(context.device),
         "threads": context.threads,
-        "precision": "fp32",
         "versions": {
             "python": platform.python_version(),
             "torch": str(torch.__version__),

@@ -85,7 +85,11 @@ def make_training(
     results["num_prunable"] = sum(prunable_sizes(model).values())
     results["num_kept"] = mask.num_kept if mask is not None else results["num_prunable"]
     assert state.execution is not None
-    return files, results, {"kernels": dict(state.execution.description)}
+    how = {
+        "kernels": dict(state.execution.description),
+        "precision": recipe.precision or "fp32",
+    }
+    return files, results, how
 
 
 def _initial_model(cell: Cell, mask: PruningMask | None, device: str) -> tuple[nn.Module, str]:
@@ -120,7 +124,8 @@ def _train_(
     loss = LOSSES[recipe.loss]
     execution = step_for(
         state.model, state.optimizer, mask or {}, batches,
-        loss=loss, clip_norm=recipe.clip_norm, kernels=kernels,
+        loss=loss, clip_norm=recipe.clip_norm, precision=recipe.precision or "fp32",
+        kernels=kernels,
     )  # fmt: skip
     train(
         state,

@@ -19,6 +19,9 @@ from lottery_ticket.train import LOSSES, OPTIMIZERS, SCHEDULES
 
 __all__ = ["ARMS", "ArmSpec", "DataSpec", "ModelSpec", "PruneSpec", "Spec", "TrainSpec"]
 
+# auto is fp32: no preset asks for another
+PRECISIONS = ("fp32", "bf16", "auto")
+
 # arm → whether several draws of it per replicate make sense
 ARMS = {"ticket": False, "reinit": True, "shuffled": True, "random": True, "oneshot": False}
 
@@ -66,6 +69,13 @@ def _plain(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, bool | int | str)
+
+
+def _precision(value: object) -> object:
+    if isinstance(value, str) and value not in PRECISIONS:
+        raise ValueError(f"unknown precision {value!r}{nearest(value, PRECISIONS)}")
+    # what is said and what is left out are the same recipe, and have the same name
+    return None if value in ("fp32", "auto") else value
 
 
 DurationText = Annotated[str, BeforeValidator(_duration)]
@@ -174,6 +184,7 @@ class TrainSpec(_Record):
     warmup: DurationText | None = None
     augment: Annotated[str, _one_of("augmentation", AUGMENTATIONS)] | None = None
     eval_every: DurationText = "1ep"
+    precision: Annotated[str | None, BeforeValidator(_precision)] = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

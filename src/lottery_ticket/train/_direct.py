@@ -36,6 +36,7 @@ class DirectStep:
         batches: the data.
         loss: (output, target) → mean loss.
         clip_norm: the largest norm of all gradients together, or None.
+        precision: of dense layers, `"fp32"` or `"bf16"`; those in CSR are in float32.
         sparse: see `layouts_of`.
     """
 
@@ -49,6 +50,7 @@ class DirectStep:
         *,
         loss: Loss,
         clip_norm: float | None = None,
+        precision: str = "fp32",
         sparse: bool | None = None,
     ) -> None:
         parameters = dict(model.named_parameters())
@@ -65,7 +67,7 @@ class DirectStep:
         self._flat.take_state_(self._update.state, optimizer)
         before = [None, *(layer.activation for layer in chain)]
         self._layers = [
-            layer_of(layer, layout, self._flat, activation)
+            layer_of(layer, layout, self._flat, activation, precision)
             for layer, layout, activation in zip(chain, layouts, before, strict=False)
         ]
         self._loss, self._clip_norm = loss, clip_norm
@@ -74,7 +76,7 @@ class DirectStep:
         self.description: Mapping[str, Any] = {
             "step": "direct",
             "layers": {
-                layer.weight: "dense" if layout.pattern is None else "csr"
+                layer.weight: f"dense {precision}" if layout.pattern is None else "csr fp32"
                 for layer, layout in zip(chain, layouts, strict=True)
             },
         }

@@ -54,10 +54,16 @@ class Layer(Protocol):
 
 
 def layer_of(
-    layer: ChainLayer, layout: Layout, flat: FlatParameters, activation_before: str | None
+    layer: ChainLayer,
+    layout: Layout,
+    flat: FlatParameters,
+    activation_before: str | None,
+    precision: str,
 ) -> Layer:
     """The layer as its layout says."""
-    made = DenseLayer if layout.pattern is None else SparseLayer
+    if layout.pattern is not None:
+        return SparseLayer(layer, layout, flat, activation_before)
+    made = DenseLayer if precision == "fp32" else HalfLayer
     return made(layer, layout, flat, activation_before)
 
 
@@ -94,20 +100,42 @@ class DenseLayer(_Layer):
         torch.index_select(examples, 0, rows, out=out.tensor.t())
 
     def forward(self, x: Array, out: Array) -> None:
-        torch.addmm(self._bias.unsqueeze(1), self._weight, x.tensor, out=out.tensor)
+        self._multiply(x.tensor, out.tensor)
         if self._activation == kernels.RELU:
             out.tensor.relu_()
         elif self._activation == kernels.TANH:
             out.tensor.tanh_()
 
     def backward(self, x: Array, g: Array, out: Array | None) -> None:
-        torch.mm(g.tensor, x.tensor.t(), out=self._weight_grad)
+        self._weight_gradient(x.tensor, g.tensor)
         if self._bits is not None:
             keep_only_(self._weight_grad, self._bits)
         torch.sum(g.tensor, 1, out=self._bias_grad)
         if out is not None:
-            torch.mm(self._weight.t(), g.tensor, out=out.tensor)
+            self._input_gradient(g.tensor, out.tensor)
             kernels.activation_backward(x.array, out.array, self._activation_before)
+
+    def _multiply(self, x: torch.Tensor, out: torch.Tensor) -> None:
+        torch.addmm(self._bias.unsqueeze(1), self._weight, x, out=out)
+
+    def _weight_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
+        torch.mm(g, x.t(), out=self._weight_grad)
+
+    def _input_gradient(self, g: torch.Tensor, out: torch.Tensor) -> None:
+        torch.mm(self._weight.t(), g, out=out)
+
+
+class HalfLayer(DenseLayer):
+    """The same with its products in bfloat16, as autocast has them."""
+
+    def _multiply(self, x: torch.Tensor, out: torch.Tensor) -> None:
+        out.copy_(torch.mm(self._weight.bfloat16(), x.bfloat16())).add_(self._bias.unsqueeze(1))
+
+    def _weight_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
+        self._weight_grad.copy_(torch.mm(g.bfloat16(), x.t().bfloat16()))
+
+    def _input_gradient(self, g: torch.Tensor, out: torch.Tensor) -> None:
+        out.copy_(torch.mm(self._weight.t().bfloat16(), g.bfloat16()))
 
 
 class SparseLayer(_Layer):

@@ -50,6 +50,8 @@ class AutogradStep:
         batches: the data.
         loss: (output, target) → mean loss.
         clip_norm: the largest norm of all gradients together, or None.
+        precision: `"bf16"` computes in bfloat16 what autocast does; weights, gradients of weights
+            and the optimiser stay in float32.
     """
 
     def __init__(
@@ -61,18 +63,27 @@ class AutogradStep:
         *,
         loss: Loss,
         clip_norm: float | None = None,
+        precision: str = "fp32",
     ) -> None:
         self._model, self._optimizer, self._batches = model, optimizer, batches
         self._masked = masked
         self._loss, self._clip_norm = loss, clip_norm
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._autocast = torch.autocast(
+            batches.split.x.device.type, torch.bfloat16, enabled=precision == "bf16"
+        )
+        # convolutions are quicker over pixels whose channels lie together
+        self._is_channels_last = any(p.ndim == 4 for p in self._parameters)
+        if self._is_channels_last:
+            model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.description: Mapping[str, Any] = {"step": "autograd"}
 
     def __call__(self, batch: Batch, lr: float) -> torch.Tensor:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         x, y = self._batches.take(batch)
-        value = self._loss(self._model(x), y)
+        with self._autocast:
+            value = self._loss(self._model(self._laid_out(x)), y)
         self._optimizer.zero_grad(set_to_none=True)
         value.backward()
         if self._masked is not None:
@@ -83,7 +94,12 @@ class AutogradStep:
         return value.detach()
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
-        return self._model(x)
+        with self._autocast:
+            return self._model(self._laid_out(x)).float()
+
+    def _laid_out(self, x: torch.Tensor) -> torch.Tensor:
+        is_image = self._is_channels_last and x.ndim == 4
+        return x.contiguous(memory_format=torch.channels_last) if is_image else x
 
     def write_(self) -> None:
         """Nothing to do: the model itself is trained."""
@@ -97,6 +113,7 @@ def step_for(
     *,
     loss: Loss,
     clip_norm: float | None = None,
+    precision: str = "fp32",
     kernels: str = "auto",
 ) -> Step:
     """The way to execute a training's steps, by a rule that depends on the training alone.
@@ -105,6 +122,8 @@ def step_for(
     sparse layers in CSR (`SPARSE_BELOW`); everything else by autograd.
 
     Args:
+        precision: `"fp32"`, or `"bf16"` for what autocast computes in bfloat16; layers in CSR are
+            executed in float32 all the same.
         kernels: `"auto"` for the rule; `"autograd"`, `"direct"` (layers by the rule),
             `"direct-dense"` or `"direct-sparse"` (all layers) to force it.
 
@@ -117,13 +136,15 @@ def step_for(
         chain = None
     if chain is None:
         masked = MaskedParameters(model, mask) if mask else None
-        return AutogradStep(model, optimizer, masked, batches, loss=loss, clip_norm=clip_norm)
+        return AutogradStep(
+            model, optimizer, masked, batches, loss=loss, clip_norm=clip_norm, precision=precision
+        )
     from lottery_ticket.train._direct import DirectStep  # imports numba
 
     sparse = {"direct-dense": False, "direct-sparse": True}.get(kernels)
     return DirectStep(
         chain, model, optimizer, mask, batches,
-        loss=loss, clip_norm=clip_norm, sparse=sparse,
+        loss=loss, clip_norm=clip_norm, precision=precision, sparse=sparse,
     )  # fmt: skip
 
 
