@@ -167,5 +167,5 @@ def test_full_precision_has_one_name_however_it_is_said(same):
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(UsageError, match="unknown precision 'fp16'; did you mean 'fp32'"):
+    with pytest.raises(UsageError, match="unknown precision 'fp16'; did you mean 'bf16'"):
         spec_from_mapping(changed(train__precision="fp16"))

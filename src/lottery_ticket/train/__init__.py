@@ -3,6 +3,8 @@
 Takes flat arguments, never a spec.
 """
 
+from lottery_ticket.train._batched import BatchedStep as BatchedStep
+from lottery_ticket.train._batched import train_together as train_together
 from lottery_ticket.train._batches import Batch as Batch
 from lottery_ticket.train._batches import Batches as Batches
 from lottery_ticket.train._checkpoint import checkpoint_bytes as checkpoint_bytes

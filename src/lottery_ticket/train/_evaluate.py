@@ -9,9 +9,10 @@ from torch import nn
 from lottery_ticket.data import Split
 from lottery_ticket.train._losses import Loss
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["EVALUATED_TOGETHER", "Evaluation", "evaluate"]
 
-_BATCH_SIZE = 1000
+EVALUATED_TOGETHER = 1000
+"""Examples that go through a net at once."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ def evaluate(
     is_classification = not split.y.is_floating_point()
     sums, correct = [], []
     try:
-        for x, y in zip(split.x.split(_BATCH_SIZE), split.y.split(_BATCH_SIZE), strict=True):
+        for x, y in zip(
+            split.x.split(EVALUATED_TOGETHER), split.y.split(EVALUATED_TOGETHER), strict=True
+        ):
             output = outputs(x)
             sums.append(loss(output, y) * len(x))
             if is_classification:

@@ -16,11 +16,11 @@ from lottery_ticket.train._history import History
 from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._step import Step
 
-__all__ = ["NUMERICS", "TrainState", "train"]
+__all__ = ["CHECK_STEPS", "NUMERICS", "TrainState", "train"]
 
 NUMERICS = 2  # raised when the same inputs train to other bytes
 
-_CHECK_STEPS = 100  # a non-finite loss is noticed within so many steps
+CHECK_STEPS = 100  # a non-finite loss is noticed within so many steps
 
 
 @dataclass
@@ -56,15 +56,18 @@ class TrainState:
     def add_loss_(self, loss: torch.Tensor | float) -> None:
         """Take note of a step's loss without waiting for its value."""
         self._recent_losses.append(loss)
-        if len(self._recent_losses) == _CHECK_STEPS:
+        if len(self._recent_losses) == CHECK_STEPS:
             self.collect_losses_()
 
     def collect_losses_(self) -> None:
         """Wait for the losses noted since the last call; raises `TrainingError` on a bad one."""
-        if not self._recent_losses:
-            return
-        values = _values(self._recent_losses)
-        self._recent_losses.clear()
+        if self._recent_losses:
+            values = _values(self._recent_losses)
+            self._recent_losses.clear()
+            self.sum_losses_(values)
+
+    def sum_losses_(self, values: Sequence[float]) -> None:
+        """Add the losses of the last steps; raises `TrainingError` on a bad one."""
         for offset, value in enumerate(values):
             if not math.isfinite(value):
                 step = self.step - len(values) + offset + 1
@@ -75,6 +78,21 @@ class TrainState:
             # one by one, so that the sum does not depend on when it was collected
             self.loss_sum += value
         self.loss_count += len(values)
+
+    def record_(self, lr: float, measured: Mapping[str, Evaluation]) -> dict[str, Any]:
+        """Close the interval since the last record: a new one, at the end of the history."""
+        record: dict[str, Any] = {
+            "step": self.step,
+            "lr": lr,
+            "train_loss": self.loss_sum / self.loss_count,
+        }
+        self.loss_sum, self.loss_count = 0.0, 0
+        for prefix, evaluation in measured.items():
+            record[f"{prefix}_loss"] = _finite_or_none(evaluation.loss)
+            record[f"{prefix}_accuracy"] = evaluation.accuracy
+        self.measured = dict(measured)
+        self.history.append(record)
+        return record
 
 
 def train(
@@ -115,9 +133,12 @@ def train(
             state.step += 1
             state.add_loss_(value)
             if state.step % evaluate_every == 0 or state.step == total_steps:
-                record = _measure(state, loss, learning_rate(state.step - 1), evaluation_splits)
-                state.history.append(record)
-                on_record(record)
+                state.collect_losses_()
+                measured = {
+                    prefix: evaluate(state.model, split, loss, outputs=execution.outputs)
+                    for prefix, split in evaluation_splits.items()
+                }
+                on_record(state.record_(learning_rate(state.step - 1), measured))
             on_step(state)
             if state.step == total_steps:
                 break
@@ -130,25 +151,6 @@ def _values(losses: Sequence[torch.Tensor | float]) -> list[float]:
     if len(tensors) == len(losses):
         return torch.stack(tensors).tolist()
     return [float(loss) for loss in losses]
-
-
-def _measure(
-    state: TrainState, loss: Loss, lr: float, splits: Mapping[str, Split]
-) -> dict[str, Any]:
-    state.collect_losses_()
-    record: dict[str, Any] = {
-        "step": state.step,
-        "lr": lr,
-        "train_loss": state.loss_sum / state.loss_count,
-    }
-    state.loss_sum, state.loss_count = 0.0, 0
-    for prefix, split in splits.items():
-        assert state.execution is not None
-        measured = evaluate(state.model, split, loss, outputs=state.execution.outputs)
-        state.measured[prefix] = measured
-        record[f"{prefix}_loss"] = _finite_or_none(measured.loss)
-        record[f"{prefix}_accuracy"] = measured.accuracy
-    return record
 
 
 def _finite_or_none(value: float) -> float | None:

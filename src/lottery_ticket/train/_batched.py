@@ -1,0 +1,224 @@
+"""Several trainings of one shape as one: their parameters stacked, each with its own data order,
+mask and history.
+
+A GPU that a small net leaves idle trains many of them in the time of one.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from lottery_ticket.data import Split
+from lottery_ticket.errors import TrainingError
+from lottery_ticket.masks import keep_bits, keep_only_
+from lottery_ticket.train._batches import Batch, Batches
+from lottery_ticket.train._evaluate import EVALUATED_TOGETHER, Evaluation
+from lottery_ticket.train._loop import CHECK_STEPS, TrainState
+from lottery_ticket.train._losses import Loss
+
+__all__ = ["BatchedStep", "train_together"]
+
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class BatchedStep:
+    """One update of R models of the same architecture, on one device.
+
+    Args:
+        states: the trainings; all at the same step.
+        masks: what each keeps, by parameter name; all name the same parameters, or some name none.
+        batches: the data of each: the same examples, in its own order.
+        loss: (output, target) → mean loss.
+        make_optimizer: makes one like theirs over the stacked parameters.
+        clip_norm: the largest norm of all gradients of one model together, or None.
+        precision: `"fp32"` or `"bf16"`.
+
+    Models that draw random numbers (dropout) cannot be stacked: torch raises a `RuntimeError`.
+    """
+
+    def __init__(
+        self,
+        states: Sequence[TrainState],
+        masks: Sequence[Mapping[str, torch.Tensor]],
+        batches: Sequence[Batches],
+        *,
+        loss: Loss,
+        make_optimizer: MakeOptimizer,
+        clip_norm: float | None = None,
+        precision: str = "fp32",
+    ) -> None:
+        self._states, self._batches = list(states), list(batches)
+        self._parameters, self._buffers = stack_module_state([s.model for s in states])
+        self._skeleton = copy.deepcopy(states[0].model)
+        self._bits = _stacked_bits(masks, self._parameters)
+        self._optimizer = make_optimizer(list(self._parameters.values()))
+        self._take_optimizer_states()
+        self._loss, self._clip_norm = loss, clip_norm
+        device = batches[0].split.x.device.type
+        self._autocast = torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
+        self.description: Mapping[str, Any] = {"step": "batched", "size": len(states)}
+
+    def __call__(self, group: Sequence[Batch], lr: float) -> torch.Tensor:
+        """One update of each at a learning rate; their losses (R,) before it."""
+        taken = [batches.take(batch) for batches, batch in zip(self._batches, group, strict=True)]
+        x, y = (torch.stack(parts) for parts in zip(*taken, strict=True))
+        for options in self._optimizer.param_groups:
+            options["lr"] = lr
+        self._skeleton.train()
+        with self._autocast:
+            values = vmap(self._loss_of, randomness="error")(self._parameters, self._buffers, x, y)
+        self._optimizer.zero_grad(set_to_none=True)
+        values.sum().backward()  # each model's gradients depend on its own loss alone
+        for name, bits in self._bits.items():
+            gradient = self._parameters[name].grad
+            assert gradient is not None
+            keep_only_(gradient, bits)
+        if self._clip_norm is not None:
+            self._clip_(self._clip_norm)
+        self._optimizer.step()
+        return values.detach()
+
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        """What each net says of the same examples: (R, B, …), in eval mode."""
+        self._skeleton.eval()
+        with self._autocast:
+            run = vmap(self._output_of, in_dims=(0, 0, None), randomness="error")
+            return run(self._parameters, self._buffers, x).float()
+
+    @torch.no_grad()
+    def write_(self) -> None:
+        """Bring the models and their optimisers up to date."""
+        for index, state in enumerate(self._states):
+            stacked = {**self._parameters, **self._buffers}
+            state.model.load_state_dict({n: v[index] for n, v in stacked.items()}, strict=False)
+            for name, parameter in state.model.named_parameters():
+                memory = self._optimizer.state[self._parameters[name]]
+                state.optimizer.state[parameter] = {
+                    key: value.clone() if value.ndim == 0 else value[index].clone()
+                    for key, value in memory.items()
+                    if isinstance(value, torch.Tensor)
+                }
+
+    def _output_of(self, parameters: Any, buffers: Any, x: torch.Tensor) -> torch.Tensor:
+        return functional_call(self._skeleton, (parameters, buffers), (x,))
+
+    def _loss_of(
+        self, parameters: Any, buffers: Any, x: torch.Tensor, y: torch.Tensor
+    ) -> torch.Tensor:
+        return self._loss(self._output_of(parameters, buffers, x), y)
+
+    def _take_optimizer_states(self) -> None:
+        for name, stacked in self._parameters.items():
+            memories = [s.optimizer.state.get(s.model.get_parameter(name)) for s in self._states]
+            if not all(memories):
+                continue
+            for key, value in (memories[0] or {}).items():
+                parts = [memory[key] for memory in memories if memory]
+                is_vector = isinstance(value, torch.Tensor) and value.ndim > 0
+                self._optimizer.state[stacked][key] = torch.stack(parts) if is_vector else value
+
+    def _clip_(self, norm: float) -> None:
+        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
+        squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients])
+        scales = (norm / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(scales.view(-1, *[1] * (gradient.ndim - 1)))
+
+
+def train_together(
+    states: Sequence[TrainState],
+    execution: BatchedStep,
+    batches: Sequence[Batches],
+    *,
+    loss: Loss,
+    total_steps: int,
+    learning_rate: Callable[[int], float],
+    evaluate_every: int,
+    evaluation_splits: Mapping[str, Split],
+    on_record: Callable[[int, dict[str, Any]], None] = lambda index, record: None,
+    on_step: Callable[[Sequence[TrainState]], None] = lambda states: None,
+) -> dict[int, TrainingError]:
+    """As `train`, for several trainings at the same step; one that fails leaves the others alone.
+
+    Args:
+        on_record: called with a training's number and its new history record.
+        on_step: called after each step.
+
+    Returns:
+        Number of a training → why it failed.
+    """
+    failures: dict[int, TrainingError] = {}
+    recent: list[torch.Tensor] = []
+    step = states[0].step
+
+    def collect() -> None:
+        columns = torch.stack(recent).t().tolist() if recent else []
+        recent.clear()
+        for index, values in enumerate(columns):
+            if index not in failures:
+                try:
+                    states[index].sum_losses_(values)
+                except TrainingError as error:
+                    failures[index] = error
+
+    while step < total_steps:
+        epoch, start = divmod(step, batches[0].steps_per_epoch)
+        for group in zip(*(each.order(epoch, start) for each in batches), strict=True):
+            recent.append(execution(group, learning_rate(step)))
+            step += 1
+            for state in states:
+                state.step = step
+            is_measured = step % evaluate_every == 0 or step == total_steps
+            if is_measured or len(recent) == CHECK_STEPS:
+                collect()
+            if is_measured:
+                measured = {
+                    prefix: _evaluated(execution, split, loss, len(states))
+                    for prefix, split in evaluation_splits.items()
+                }
+                for index, state in enumerate(states):
+                    if index not in failures:
+                        own = {prefix: each[index] for prefix, each in measured.items()}
+                        on_record(index, state.record_(learning_rate(step - 1), own))
+            on_step(states)
+            if step == total_steps:
+                break
+    execution.write_()
+    return failures
+
+
+@torch.inference_mode()
+def _evaluated(execution: BatchedStep, split: Split, loss: Loss, size: int) -> list[Evaluation]:
+    is_classification = not split.y.is_floating_point()
+    sums, correct = torch.zeros(size, dtype=torch.float64), []
+    parts = (part.split(EVALUATED_TOGETHER) for part in (split.x, split.y))
+    for x, y in zip(*parts, strict=True):
+        outputs = execution.outputs(x)
+        sums += torch.stack([loss(output, y) * len(x) for output in outputs]).cpu().double()
+        if is_classification:
+            correct.append(outputs.argmax(2) == y)
+    means = (sums / len(split)).tolist()
+    if not is_classification:
+        return [Evaluation(mean, None, None) for mean in means]
+    rights = torch.cat(correct, 1).cpu()
+    return [
+        Evaluation(mean, int(right.sum()) / len(split), right)
+        for mean, right in zip(means, rights, strict=True)
+    ]
+
+
+def _stacked_bits(
+    masks: Sequence[Mapping[str, torch.Tensor]], parameters: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    names = {name for mask in masks for name in mask if not bool(mask[name].all())}
+    stacked = {}
+    for name in (name for name in parameters if name in names):
+        like = parameters[name]
+        ones = torch.ones(like.shape[1:], dtype=torch.bool)
+        kept = torch.stack([mask.get(name, ones).cpu() for mask in masks])
+        stacked[name] = keep_bits(kept.to(like.device), like)
+    return stacked
