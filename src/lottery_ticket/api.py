@@ -112,6 +112,7 @@ def prepare(
     jobs: int | None = None,
     threads: int | None = None,
     kernels: str = "auto",
+    group: int = 1,
     keep: str = "all",
     imports: Sequence[str] = (),
 ) -> Prepared:
@@ -131,7 +132,7 @@ def prepare(
     )
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
 
-    for name, value in (("jobs", jobs), ("threads", threads)):
+    for name, value in (("jobs", jobs), ("threads", threads), ("group", group)):
         if value is not None and value < 1:
             raise UsageError(f"{name}: got {value}, wanted at least 1")
     if keep not in KEEP:
@@ -154,6 +155,7 @@ def prepare(
         device=device,
         threads=threads or (1 if jobs > 1 else cores),
         kernels=kernels,
+        group=group,
         keep=keep,
         imports=tuple(imports),
     )
@@ -171,6 +173,7 @@ def run(
     jobs: int | None = None,
     threads: int | None = None,
     kernels: str = "auto",
+    group: int = 1,
     keep: str = "all",
     imports: Sequence[str] = (),
     progress: bool = True,
@@ -187,6 +190,7 @@ def run(
         threads: CPU threads per cell; by default 1 when `jobs` is more than 1, else all cores.
         kernels: how steps are executed: `"auto"` follows fixed rules; `"autograd"`, `"direct"`,
             `"direct-dense"` and `"direct-sparse"` force one way, see docs/speed.md.
+        group: trainings that are trained as one batch, at most; for small nets on a GPU.
         keep: `"all"` trained weights, or only those `"needed"` to make masks.
         imports: modules or .py files that register models and data sets.
         progress: show on standard error how the run goes: bars on a terminal or in a notebook,
@@ -213,6 +217,7 @@ def run(
         jobs=jobs,
         threads=threads,
         kernels=kernels,
+        group=group,
         keep=keep,
         imports=imports,
     )

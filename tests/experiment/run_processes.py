@@ -4,6 +4,7 @@ They are forked from a server that has imported everything, so that one starts i
 they do is told in a log beside the store.
 """
 
+import math
 import multiprocessing
 import os
 import random
@@ -24,7 +25,7 @@ import lottery_ticket.files
 from lottery_ticket.experiment import (
     Context,
     Observer,
-    _train_cell,
+    _watch,
     _workers,
     execute,
     import_user_code,
@@ -177,8 +178,9 @@ def _follow(orders: Orders, line: Any) -> None:
     torch.manual_seed(orders.random_state)
     np.random.seed(orders.random_state)
     random.seed(orders.random_state)
-    _train_cell._CHECKPOINT_SECONDS = orders.checkpoint_seconds
-    _train_cell._PROGRESS_SECONDS = 0.0
+    _watch._CHECKPOINT_SECONDS = orders.checkpoint_seconds
+    _watch._CHECKPOINT_SHARE = math.inf
+    _watch._PROGRESS_SECONDS = 0.0
     if orders.are_workers_forked:
         _workers._pool = _forked_pool
     if orders.wrong is not None:
@@ -195,7 +197,8 @@ def _follow(orders: Orders, line: Any) -> None:
     store.open_for_writing()
     cell = plan.cells[orders.only]
     contents = {role: store.get(parent).content for role, parent in cell.parents.items()}
-    sys.exit(int(execute(cell, contents, context).status != "made"))
+    (outcome,) = execute([cell], [contents], context)
+    sys.exit(int(outcome.status != "made"))
 
 
 def _forked_pool(jobs: int, threads: int) -> Executor:
@@ -228,7 +231,7 @@ class _Moments:
 
     def watch(self, teller: _Teller) -> None:
         """Put calls of `_now` into the engine, where the moments are."""
-        write_synced, on_step = _files.write_synced, _train_cell._Watch.on_step
+        write_synced, on_step = _files.write_synced, _watch.Watch.__call__
 
         def write(path: Path, data: bytes) -> None:
             name = path.name.strip(".").removesuffix(f".{os.getpid()}")  # written aside
@@ -238,12 +241,12 @@ class _Moments:
             self._now(f"whole {name}")
 
         def step(watch: Any, state: Any) -> None:
-            teller.tell("step", watch.cell.name, state.step)
+            teller.tell("step", watch.journals[0].cell.name, state.step)
             self._now("step")
             on_step(watch, state)
 
         lottery_ticket.files.write_synced = _files.write_synced = write
-        _train_cell._Watch.on_step = step
+        _watch.Watch.__call__ = step
         entry_changes = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
         sys.addaudithook(lambda event, _: self._now("entry") if event in entry_changes else None)
 

@@ -1,6 +1,7 @@
 """A disk that fills while a cell checkpoints."""
 
 import contextlib
+import math
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from tiny_runs import digests
 
 from lottery_ticket import files
 from lottery_ticket.cli import main
-from lottery_ticket.experiment import _execute, _train_cell
+from lottery_ticket.experiment import _execute, _watch
 from lottery_ticket.store import Claim, Store
 
 KiB, MiB = 1 << 10, 1 << 20
@@ -68,17 +69,20 @@ def fill_at_step_10(disk, monkeypatch):
     Returns the steps as they are trained, as (level, cell, step).
     """
     steps = []
-    on_step = _train_cell._Watch.on_step
+    on_step = _watch.Watch.__call__
 
     def watched(watch, state):
-        steps.append((watch.cell.label["level"], watch.cell.name, state.step))
+        steps.append(
+            (watch.journals[0].cell.label["level"], watch.journals[0].cell.name, state.step)
+        )
         if [step[::2] for step in steps].count((1, 10)) == 1 and steps[-1][::2] == (1, 10):
             fill(disk)
         on_step(watch, state)
 
-    monkeypatch.setattr(_train_cell._Watch, "on_step", watched)
-    monkeypatch.setattr(_train_cell, "_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(_train_cell, "_PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(_watch.Watch, "__call__", watched)
+    monkeypatch.setattr(_watch, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(_watch, "_CHECKPOINT_SHARE", math.inf)
+    monkeypatch.setattr(_watch, "_PROGRESS_SECONDS", 0.0)
     return steps
 
 
@@ -114,7 +118,7 @@ def leaves_the_error_as_it_is(monkeypatch):
 
 
 def writes_checkpoints_in_place(monkeypatch):
-    monkeypatch.setattr(_train_cell, "write_file", files.write_synced)
+    monkeypatch.setattr(_watch, "write_file", files.write_synced)
 
 
 def discards_what_it_was_at(monkeypatch):

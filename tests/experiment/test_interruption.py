@@ -222,8 +222,8 @@ def test_an_engine_that_gives_its_dead_workers_cells_up_is_caught(tmp_path, pair
 
 SCRIPT = """
 import json, sys
-import lottery_ticket.experiment._train_cell as cell
-cell._CHECKPOINT_SECONDS = cell._PROGRESS_SECONDS = 0.05  # so that a kill finds a checkpoint
+import lottery_ticket.experiment._watch as watch
+watch._CHECKPOINT_SECONDS = watch._PROGRESS_SECONDS = 0.05  # so that a kill finds a checkpoint
 import lottery_ticket
 spec, store, jobs = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 print("begin", flush=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from lottery_ticket import files
-from lottery_ticket.experiment import _execute, _scheduler, _stop, _train_cell, _workers
+from lottery_ticket.experiment import _execute, _scheduler, _stop, _watch, _workers
 from lottery_ticket.seeds import generator
 from lottery_ticket.store import Claim, Store
 from lottery_ticket.train import Batches, _batches
@@ -17,25 +17,25 @@ from lottery_ticket.train import Batches, _batches
 
 
 def forgets_the_optimizer() -> None:
-    restore_ = _train_cell.restore_
+    restore_ = _watch.restore_
 
     def wrong(state, data):
         fresh = copy.deepcopy(state.optimizer.state_dict())
         restore_(state, data)
         state.optimizer.load_state_dict(fresh)
 
-    _train_cell.restore_ = wrong
+    _watch.restore_ = wrong
 
 
 def forgets_the_random_state() -> None:
-    restore_ = _train_cell.restore_
+    restore_ = _watch.restore_
 
     def wrong(state, data):
         fresh = torch.get_rng_state()
         restore_(state, data)
         torch.set_rng_state(fresh)
 
-    _train_cell.restore_ = wrong
+    _watch.restore_ = wrong
 
 
 def goes_back_to_the_first_batch() -> None:
@@ -44,15 +44,15 @@ def goes_back_to_the_first_batch() -> None:
 
 
 def starts_from_scratch() -> None:
-    _train_cell.restore_ = lambda state, data: None
+    _watch.restore_ = lambda state, data: None
 
 
 def keeps_no_checkpoint() -> None:
-    _train_cell._Watch._checkpoint = lambda watch: None
+    _watch.Journal.checkpoint = lambda journal: None
 
 
 def writes_checkpoints_in_place() -> None:
-    _train_cell.write_file = lambda path, data: files.write_synced(path, data)
+    _watch.write_file = lambda path, data: files.write_synced(path, data)
 
 
 # stopping
@@ -82,9 +82,11 @@ def clears_before_it_commits() -> None:
 def takes_busy_for_failed() -> None:
     execute = _execute.execute
 
-    def wrong(cell, contents, context):
-        outcome = execute(cell, contents, context)
-        return replace(outcome, status="failed") if outcome.status == "busy" else outcome
+    def wrong(cells, contents, context):
+        return [
+            replace(outcome, status="failed") if outcome.status == "busy" else outcome
+            for outcome in execute(cells, contents, context)
+        ]
 
     _workers.execute = wrong
 
@@ -93,7 +95,7 @@ def gives_up_with_its_worker() -> None:
     def wrong(scheduler, workers):
         workers.restart()
         ended, scheduler.running = scheduler.running, {}
-        for cell in ended.values():
+        for cell in (cell for group in ended.values() for cell in group):
             scheduler._take(cell, _execute.Outcome(cell.name, "failed"))
 
     _scheduler.Scheduler._recover = wrong

@@ -100,10 +100,8 @@ def together(models, masks, split, optimizer, clip_norm=None, *, step_class=Batc
         states, masks, batches, loss=F.cross_entropy, make_optimizer=maker(optimizer),
         clip_norm=clip_norm,
     )  # fmt: skip
-    failures = train_together(
-        states, step, batches, evaluation_splits={"val": split}, **(STEPS | options)
-    )
-    assert not failures
+    train_together(states, step, batches, evaluation_splits={"val": split}, **(STEPS | options))
+    assert not step.failures
     return states
 
 
@@ -140,7 +138,7 @@ def test_together_as_alone(net, optimizer, clip_norm, few_digits):
 
 class OneOrderForAll(BatchedStep):
     def __call__(self, group, lr):
-        return super().__call__([group[0]] * len(group), lr)
+        super().__call__([group[0]] * len(group), lr)
 
 
 class ClipsAllTogether(BatchedStep):
@@ -151,7 +149,7 @@ class ClipsAllTogether(BatchedStep):
 class ForgetsTheMasks(BatchedStep):
     def __call__(self, group, lr):
         self._bits = {}
-        return super().__call__(group, lr)
+        super().__call__(group, lr)
 
 
 class MeanForSum(BatchedStep):
@@ -192,9 +190,9 @@ def test_one_that_diverges_leaves_the_others_alone(few_digits):
     step = BatchedStep(
         states, masks, batches, loss=F.cross_entropy, make_optimizer=maker("momentum")
     )
-    failures = train_together(states, step, batches, evaluation_splits={"val": few_digits}, **STEPS)
-    assert list(failures) == [1]
-    assert "the training loss became nan at step 1" in str(failures[1])
+    train_together(states, step, batches, evaluation_splits={"val": few_digits}, **STEPS)
+    assert list(step.failures) == [1]
+    assert "the training loss became nan at step 1" in str(step.failures[1])
     check_same([states[0], states[2]], [wanted[0], wanted[2]], [masks[0], masks[2]])
 
 

@@ -187,7 +187,8 @@ def test_both_kinds_of_layer_in_one_net(few_digits, monkeypatch):
 
 
 def forgets_dormant_weights(layout):
-    return dataclasses.replace(layout, positions=layout.positions[: layout.num_executed])
+    num = layout.num_executed
+    return dataclasses.replace(layout, positions=layout.positions[:num], kept=layout.kept[:num])
 
 
 def forgets_dormant_biases(layout):
@@ -202,7 +203,7 @@ def forgets_the_order_by_columns(layout):
 
 
 def does_not_mask(layout):
-    return dataclasses.replace(layout, bits=None)
+    return dataclasses.replace(layout, kept=torch.ones_like(layout.kept))
 
 
 @pytest.mark.parametrize(
@@ -315,6 +316,12 @@ def test_a_nan_is_seen(few_digits):
                 model, PruningMask(model), Split(x, few_digits.y), kernels=kernels, steps=30,
                 optimizer="SGD",
             )  # fmt: skip
+
+
+def test_classes_that_do_not_exist_are_refused_by_torch(few_digits):
+    model = build("LeNet300", 1, input_size=64, num_classes=9, hidden=[30, 10])
+    with pytest.raises(IndexError, match="Target 9 is out of bounds"):
+        trained(model, PruningMask(model), few_digits, kernels="direct", optimizer="SGD")
 
 
 def test_what_cannot_be_direct_is_said(few_images):

@@ -35,6 +35,10 @@ def run(
         str,
         typer.Option(help="auto, or force autograd, direct, direct-dense or direct-sparse steps."),
     ] = "auto",
+    group: Annotated[
+        int,
+        typer.Option(help="Trainings made as one batch, at most; for small nets on a GPU."),
+    ] = 1,
     keep: Annotated[
         str,
         typer.Option(help="all: every cell's trained weights; needed: those that masks need."),
@@ -56,6 +60,7 @@ def run(
         jobs=jobs,
         threads=threads,
         kernels=kernels,
+        group=group,
         keep=keep,
         imports=imports or [],
     )

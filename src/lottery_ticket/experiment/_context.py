@@ -23,6 +23,7 @@ class Context:
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`.
         threads: CPU threads per cell.
         kernels: how steps are executed: `"auto"`, or one of `lottery_ticket.train.KERNELS`.
+        group: trainings of one shape that are trained as one batch, at most.
         keep: `"all"` trained weights, or only those `"needed"` to make masks.
         imports: the user's modules, imported before anything is built.
         registered: what the user registered in code that a worker cannot import
@@ -36,6 +37,7 @@ class Context:
     device: str = "cpu"
     threads: int = 1
     kernels: str = "auto"
+    group: int = 1
     keep: str = "all"
     imports: tuple[str, ...] = ()
     registered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Executing one cell: claim it, make it from its parents, commit it."""
+"""Executing cells: claim them, make them from their parents, commit them."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import platform
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,11 @@ from lottery_ticket.experiment._device import configured
 from lottery_ticket.experiment._mask_cell import make_mask
 from lottery_ticket.experiment._plan import Cell
 from lottery_ticket.experiment._stop import Stopped
-from lottery_ticket.experiment._train_cell import make_training
+from lottery_ticket.experiment._train_cell import Made, make_together, make_training
 from lottery_ticket.experiment._user_code import adopt, import_user_code
 from lottery_ticket.store import CellRecord, Claim, Store, store_errors
 
-__all__ = ["Made", "Outcome", "execute", "is_current"]
-
-Made = tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]  # files, results, execution
+__all__ = ["Outcome", "execute", "is_current"]
 
 WEIGHTS = "weights.safetensors"
 
@@ -54,27 +52,47 @@ def is_current(record: CellRecord, contents: Mapping[str, str]) -> bool:
     return dict(record.parents) == dict(contents)
 
 
-def execute(cell: Cell, contents: Mapping[str, str], context: Context) -> Outcome:
-    """Make a cell whose parents are finished, unless someone else has or does.
+def execute(
+    cells: Sequence[Cell], contents: Sequence[Mapping[str, str]], context: Context
+) -> list[Outcome]:
+    """Make cells whose parents are finished, each unless someone else has or does.
 
     Args:
-        cell: what to make.
-        contents: role → content hash of its parents.
+        cells: one, or several trainings of one plan, which are trained as one batch.
+        contents: role → content hash of the parents of each.
         context: where and how.
     """
     store = Store(context.store)
-    try:
-        claim = store.claim(cell.name)
-        if claim is None:
-            return Outcome(cell.name, "busy")
-        return _execute_claimed(cell, contents, context, store, claim)
-    except LotteryError as error:
-        return Outcome(cell.name, "failed", message=str(error))
+    outcomes: dict[str, Outcome] = {}
+    work: list[_Work] = []
+    for cell, parents in zip(cells, contents, strict=True):
+        try:
+            taken = _take(cell, parents, store)
+        except LotteryError as error:
+            taken = Outcome(cell.name, "failed", message=str(error))
+        if isinstance(taken, Outcome):
+            outcomes[cell.name] = taken
+        else:
+            work.append(taken)
+    if work:
+        outcomes |= {outcome.cell: outcome for outcome in _worked(work, context, store)}
+    return [outcomes[cell.name] for cell in cells]
 
 
-def _execute_claimed(
-    cell: Cell, contents: Mapping[str, str], context: Context, store: Store, claim: Claim
-) -> Outcome:
+@dataclass(frozen=True)
+class _Work:
+    """A cell that is ours to make."""
+
+    cell: Cell
+    contents: Mapping[str, str]
+    claim: Claim
+
+
+def _take(cell: Cell, contents: Mapping[str, str], store: Store) -> "_Work | Outcome":
+    """Claim a cell, unless it is finished or someone else's."""
+    claim = store.claim(cell.name)
+    if claim is None:
+        return Outcome(cell.name, "busy")
     try:
         found = store.get(cell.name)
         if found is not None and is_current(found, contents):
@@ -82,48 +100,80 @@ def _execute_claimed(
             return Outcome(cell.name, "found", found.content)
         if found is not None:
             store.discard(cell.name)  # made from parents that have changed since
-        import_user_code(context.imports)
-        adopt(context.registered)
-        started = time.monotonic()
-        with configured(context.device, context.threads):
-            make = make_training if cell.is_training else make_mask
-            with store_errors(store.root):
-                made = make(cell, context, store, claim.folder)
-        seconds = time.monotonic() - started
-        return _commit(cell, contents, context, store, claim, made, seconds)
-    except Stopped:
-        claim.release()
-        return Outcome(cell.name, "stopped")
-    except LotteryError as error:
-        claim.release()
-        return Outcome(cell.name, "failed", message=str(error))
-    except Exception as error:
-        _leave_traceback(claim.folder)
-        claim.release()
-        where = claim.folder / "traceback.txt"
-        kind = type(error).__name__
-        return Outcome(cell.name, "failed", message=f"{kind}: {error} (traceback in {where})")
     except BaseException:
         claim.release()
         raise
+    return _Work(cell, contents, claim)
 
 
-def _commit(
-    cell: Cell,
-    contents: Mapping[str, str],
-    context: Context,
-    store: Store,
-    claim: Claim,
-    made: Made,
-    seconds: float,
-) -> Outcome:
+def _worked(work: Sequence[_Work], context: Context, store: Store) -> list[Outcome]:
+    """Make the cells, and commit or give back each."""
+    open_work = list(work)
+    outcomes: list[Outcome] = []
+
+    def give_back(status: str, message: str | None = None) -> list[Outcome]:
+        for one in open_work:
+            one.claim.release()
+        return outcomes + [Outcome(one.cell.name, status, message=message) for one in open_work]
+
+    try:
+        import_user_code(context.imports)
+        adopt(context.registered)
+        started = time.monotonic()
+        with configured(context.device, context.threads), store_errors(store.root):
+            made = _make(work, context, store)
+        seconds = (time.monotonic() - started) / len(work)
+        for one, result in zip(work, made, strict=True):
+            if isinstance(result, LotteryError):
+                one.claim.release()
+                outcomes.append(Outcome(one.cell.name, "failed", message=str(result)))
+            else:
+                outcomes.append(_commit(one, context, store, result, seconds))
+            open_work.remove(one)
+    except Stopped:
+        return give_back("stopped")
+    except LotteryError as error:
+        return give_back("failed", str(error))
+    except Exception as error:
+        for one in open_work:
+            _leave_traceback(one.claim.folder)
+        where = open_work[0].claim.folder / "traceback.txt"
+        return give_back("failed", f"{type(error).__name__}: {error} (traceback in {where})")
+    except BaseException:
+        give_back("stopped")
+        raise
+    return outcomes
+
+
+def _make(work: Sequence[_Work], context: Context, store: Store) -> Sequence[Made | LotteryError]:
+    if len(work) == 1:
+        make = make_training if work[0].cell.is_training else make_mask
+        return [make(work[0].cell, context, store, work[0].claim.folder)]
+    cells, folders = [one.cell for one in work], [one.claim.folder for one in work]
+    try:
+        return make_together(cells, context, store, folders)
+    except RuntimeError as error:
+        if "randomness" not in str(error):  # what torch says of dropout in a batch of models
+            raise
+    return [_made_or_error(one, context, store) for one in work]
+
+
+def _made_or_error(work: _Work, context: Context, store: Store) -> Made | LotteryError:
+    try:
+        return make_training(work.cell, context, store, work.claim.folder)
+    except LotteryError as error:
+        return error
+
+
+def _commit(work: _Work, context: Context, store: Store, made: Made, seconds: float) -> Outcome:
     files, results, how = made
-    record = CellRecord.of(cell.name, cell.inputs, contents, files, results)
+    cell = work.cell
+    record = CellRecord.of(cell.name, cell.inputs, work.contents, files, results)
     drops_weights = context.keep == "needed" and cell.is_training and not cell.feeds_mask
     not_kept = [WEIGHTS] if drops_weights else []
     kept = {name: data for name, data in files.items() if name not in not_kept}
     execution = _execution(context, seconds) | how | ({"not_kept": not_kept} if not_kept else {})
-    store.commit(claim, record, kept, execution)
+    store.commit(work.claim, record, kept, execution)
     return Outcome(cell.name, "made", record.content)
 
 

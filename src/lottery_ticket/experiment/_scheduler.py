@@ -35,7 +35,7 @@ class Scheduler:
         self.failures: dict[str, str] = {}
         self.blocked: set[str] = set()
         self.waiting = dict(plan.cells)
-        self.running: dict[Future[Outcome], Cell] = {}
+        self.running: dict[Future[list[Outcome]], list[Cell]] = {}
         self.retry_at: dict[str, float] = {}
         self.crashes: dict[str, int] = {}
         self.suspects: set[str] = set()  # ran when a worker died; each is tried again alone
@@ -126,29 +126,62 @@ class Scheduler:
         return {role: self.contents[parent] for role, parent in cell.parents.items()}
 
     def _submit(self, workers: Workers) -> None:
-        for name, cell in list(self.waiting.items()):
+        for name in self._queue():
             if len(self.running) >= (1 if self.suspects else self.jobs) or self._stopping:
                 return
-            if self.suspects and name not in self.suspects:
-                continue
-            if any(p in self.failures or p in self.blocked for p in cell.parents.values()):
-                self.blocked.add(name)
-                del self.waiting[name]
-            elif self._parents_are_finished(cell) and time.monotonic() >= self.retry_at.get(
-                name, 0.0
-            ):
-                if self._take_if_finished(name, cell):
-                    self.suspects.discard(name)  # it was finished before its worker died
-                    self.observer.ended(cell, Outcome(name, "found", self.contents[name]))
-                    continue
-                del self.waiting[name]
-                self.observer.started(cell)
+            if name in self.waiting and self._is_ready(name):
+                group = self._group(name)
+                for cell in group:
+                    del self.waiting[cell.name]
+                    self.observer.started(cell)
                 try:
-                    self.running[workers.submit(cell, self._contents_of(cell))] = cell
+                    future = workers.submit(group, [self._contents_of(cell) for cell in group])
+                    self.running[future] = group
                 except BrokenProcessPool:  # a worker died while it was idle
-                    self.waiting = {name: cell, **self.waiting}
+                    self.waiting = {**{cell.name: cell for cell in group}, **self.waiting}
                     self._recover(workers)
                     return
+
+    def _queue(self) -> list[str]:
+        """The waiting cells in the order of the plan; for groups, masks before all trainings, so
+        that the trainings they make ready can be made together."""
+        names = list(self.waiting)
+        if self.context.group == 1:
+            return names
+        masks = [name for name in names if not self.waiting[name].is_training]
+        is_making_masks = any(not cell.is_training for g in self.running.values() for cell in g)
+        return masks if is_making_masks else masks + [n for n in names if n not in set(masks)]
+
+    def _is_ready(self, name: str) -> bool:
+        """Whether a waiting cell can be made now; one that cannot be, or is, leaves the queue."""
+        cell = self.waiting[name]
+        if self.suspects and name not in self.suspects:
+            return False
+        if any(p in self.failures or p in self.blocked for p in cell.parents.values()):
+            self.blocked.add(name)
+            del self.waiting[name]
+            return False
+        is_time = time.monotonic() >= self.retry_at.get(name, 0.0)
+        if not self._parents_are_finished(cell) or not is_time:
+            return False
+        if self._take_if_finished(name, cell):
+            self.suspects.discard(name)  # it was finished before its worker died
+            self.observer.ended(cell, Outcome(name, "found", self.contents[name]))
+            return False
+        return True
+
+    def _group(self, name: str) -> list[Cell]:
+        """A ready cell; if it is a training, with others that are ready too: in one plan all have
+        the same recipe, model and data."""
+        group = [self.waiting[name]]
+        if not group[0].is_training or self.suspects:
+            return group
+        for other_name, other in list(self.waiting.items()):
+            if len(group) == self.context.group:
+                break
+            if other.is_training and other_name != name and self._is_ready(other_name):
+                group.append(other)
+        return group
 
     def _collect(self, workers: Workers) -> None:
         if not self.running:
@@ -159,7 +192,8 @@ class Scheduler:
             if isinstance(future.exception(), BrokenProcessPool):
                 self._recover(workers)
                 return
-            self._take(self.running.pop(future), future.result())
+            for cell, outcome in zip(self.running.pop(future), future.result(), strict=True):
+                self._take(cell, outcome)
 
     def _take(self, cell: Cell, outcome: Outcome) -> None:
         self.suspects.discard(cell.name)
@@ -179,19 +213,24 @@ class Scheduler:
         so that a cell that kills its worker takes no other with it."""
         workers.restart()  # waits: every future of the old pool has ended after it
         ended, self.running = self.running, {}
-        is_alone = len(ended) == 1
-        for future, cell in ended.items():
+        cells = [cell for group in ended.values() for cell in group]
+        for future, group in ended.items():
             if not isinstance(future.exception(), BrokenProcessPool):
-                self._take(cell, future.result())
+                for cell, outcome in zip(group, future.result(), strict=True):
+                    self._take(cell, outcome)
                 continue
-            self.crashes[cell.name] = self.crashes.get(cell.name, 0) + is_alone
-            if self.crashes[cell.name] >= _MAX_CRASHES:
-                message = "its worker process died twice (out of memory?)"
-                self._take(cell, Outcome(cell.name, "failed", message=message))
-            else:
-                self.observer.note(f"{_place(cell)}: its worker process died; continuing it")
-                self._take(cell, Outcome(cell.name, "stopped"))
-                self.suspects.add(cell.name)
+            for cell in group:
+                self._take_crashed(cell, is_alone=len(cells) == 1)
+
+    def _take_crashed(self, cell: Cell, *, is_alone: bool) -> None:
+        self.crashes[cell.name] = self.crashes.get(cell.name, 0) + is_alone
+        if self.crashes[cell.name] >= _MAX_CRASHES:
+            message = "its worker process died twice (out of memory?)"
+            self._take(cell, Outcome(cell.name, "failed", message=message))
+        else:
+            self.observer.note(f"{_place(cell)}: its worker process died; continuing it")
+            self._take(cell, Outcome(cell.name, "stopped"))
+            self.suspects.add(cell.name)
 
 
 def _place(cell: Cell) -> str:

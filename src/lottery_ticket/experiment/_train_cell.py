@@ -1,10 +1,9 @@
-"""Making a training cell: rewind, train, and keep what it was."""
+"""Making training cells: rewind, train, and keep what it was; alone, or several as one batch."""
 
 import functools
 import hashlib
-import json
-import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,9 @@ from lottery_ticket.experiment._build import load_data
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._mask_cell import read_mask
 from lottery_ticket.experiment._plan import Cell
-from lottery_ticket.experiment._progress import Progress, write_progress
-from lottery_ticket.experiment._stop import Stopped, StopSign
-from lottery_ticket.files import write_file
-from lottery_ticket.masks import (
-    PruningMask,
-    has_only_zeros_where_pruned,
-    prunable_sizes,
-)
+from lottery_ticket.experiment._stop import StopSign
+from lottery_ticket.experiment._watch import Journal, Watch
+from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, prunable_sizes
 from lottery_ticket.models import build
 from lottery_ticket.pruning import rewind_
 from lottery_ticket.spec import TrainSpec
@@ -35,28 +29,24 @@ from lottery_ticket.steps import Duration
 from lottery_ticket.store import Store
 from lottery_ticket.train import (
     LOSSES,
+    BatchedStep,
     Batches,
-    Evaluation,
     TrainState,
-    checkpoint_bytes,
     early_stop,
     evaluate,
     learning_rate,
     make_optimizer,
-    restore_,
     step_for,
     train,
+    train_together,
 )
 
-__all__ = ["make_training"]
+__all__ = ["Made", "make_together", "make_training"]
 
-_CHECKPOINT_SECONDS = 15.0
-_PROGRESS_SECONDS = 0.5
+Made = tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]  # files, results, execution
 
 
-def make_training(
-    cell: Cell, context: Context, store: Store, folder: Path
-) -> tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]:
+def make_training(cell: Cell, context: Context, store: Store, folder: Path) -> Made:
     """The files and results of a training cell, and how it was executed.
 
     Continues from its checkpoint if there is one.
@@ -65,31 +55,143 @@ def make_training(
         TrainingError: a loss that is not finite, or pruned weights that came back.
         Stopped: the run was asked to stop; a checkpoint was written.
     """
+    with _own_random_state(context.device):
+        training = _begin(cell, context, store, folder)
+        recipe, state = training.recipe, training.state
+        execution = step_for(
+            state.model, state.optimizer, training.mask, training.batches,
+            loss=LOSSES[recipe.loss], clip_norm=recipe.clip_norm, precision=training.precision,
+            kernels=context.kernels,
+        )  # fmt: skip
+        train(
+            state,
+            execution,
+            training.batches,
+            on_record=training.journal.add,
+            on_step=Watch([training.journal], StopSign(context.stop_file)),
+            **training.arguments(),
+        )
+    return training.finished(execution.description)
+
+
+def make_together(
+    cells: Sequence[Cell], context: Context, store: Store, folders: Sequence[Path]
+) -> list[Made | TrainingError]:
+    """The same for several cells of one recipe, model and data set, trained as one batch.
+
+    Returns:
+        For each cell what it made, or why it failed.
+
+    Raises:
+        Stopped: the run was asked to stop; a checkpoint of each was written.
+        RuntimeError: the model cannot be batched, since it draws random numbers, say.
+    """
+    made: dict[int, Made | TrainingError] = {}
+    with _own_random_state(context.device):
+        trainings = [
+            _begin(cell, context, store, folder)
+            for cell, folder in zip(cells, folders, strict=True)
+        ]
+        at_step: dict[int, list[int]] = defaultdict(list)  # checkpoints may differ
+        for index, training in enumerate(trainings):
+            at_step[training.state.step].append(index)
+        for indices in at_step.values():
+            group = [trainings[index] for index in indices]
+            for index, result in zip(indices, _trained_together(group, context), strict=True):
+                made[index] = result
+    return [made[index] for index in range(len(cells))]
+
+
+def _trained_together(group: Sequence["_Training"], context: Context) -> list[Made | TrainingError]:
+    first = group[0]
+    states, batches = [t.state for t in group], [t.batches for t in group]
+    journals = [t.journal for t in group]
+    execution = BatchedStep(
+        states,
+        [t.mask for t in group],
+        batches,
+        loss=LOSSES[first.recipe.loss],
+        make_optimizer=_optimizer_of(first.recipe),
+        clip_norm=first.recipe.clip_norm,
+        precision=first.precision,
+    )
+    train_together(
+        states,
+        execution,
+        batches,
+        on_record=lambda index, record: journals[index].add(record),
+        on_step=Watch(journals, StopSign(context.stop_file), execution.write_),
+        **first.arguments(),
+    )
+    return [
+        execution.failures.get(index) or training.finished(execution.description)
+        for index, training in enumerate(group)
+    ]
+
+
+def _own_random_state(device: str) -> Any:
+    return torch.random.fork_rng(devices=[device] if device.startswith("cuda") else [])
+
+
+@dataclass
+class _Training:
+    """A training cell in the making."""
+
+    cell: Cell
+    recipe: TrainSpec
+    data: DataSet
+    mask: Mapping[str, torch.Tensor]
+    state: TrainState
+    batches: Batches
+    journal: Journal
+    initial_hash: str
+
+    @property
+    def precision(self) -> str:
+        return self.recipe.precision or "fp32"
+
+    def arguments(self) -> dict[str, Any]:
+        """What its recipe says to `train`."""
+        epoch = self.batches.steps_per_epoch
+        held = {} if self.data.validation is None else {"val": self.data.validation}
+        return {
+            "loss": LOSSES[self.recipe.loss],
+            "total_steps": self.cell.num_steps,
+            "learning_rate": _schedule(self.recipe, self.cell.num_steps, epoch),
+            "evaluate_every": Duration.parse(self.recipe.eval_every).steps(epoch),
+            "evaluation_splits": {**held, "test": self.data.test},
+        }
+
+    def finished(self, description: Mapping[str, Any]) -> Made:
+        """Its files, results and execution; raises `TrainingError` if pruned weights came back."""
+        model = self.state.model
+        weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+        if not has_only_zeros_where_pruned(weights, self.mask):
+            raise TrainingError("pruned weights came back during training; please report this")
+        files, results = _outcome(self.data, self.recipe, self.state)
+        files["weights.safetensors"] = save_tensors(weights)
+        results["initial_sha256"] = self.initial_hash
+        results["num_prunable"] = sum(prunable_sizes(model).values())
+        pruned = sum(int((~kept).sum()) for kept in self.mask.values())
+        results["num_kept"] = results["num_prunable"] - pruned
+        return files, results, {"kernels": dict(description), "precision": self.precision}
+
+
+def _begin(cell: Cell, context: Context, store: Store, folder: Path) -> _Training:
+    """The training as it is at its start, or at its checkpoint."""
     recipe = TrainSpec.model_validate(cell.inputs["train"])
     data = load_data(context.data, context.data_dir, context.device)
     mask = read_mask(store, cell.parents["mask"]) if "mask" in cell.parents else None
-    devices = [context.device] if context.device.startswith("cuda") else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(cell.inputs["seeds"]["noise"])  # dropout and the like
-        model, initial_hash = _initial_model(cell, mask, context.device)
-        state = TrainState(model, _optimizer(recipe, model))
-        watch = _Watch(cell, state, folder, StopSign(context.stop_file))
-        watch.resume_()
-        _train_(cell, recipe, data, mask, state, watch, context.kernels)
-    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    if mask is not None and not has_only_zeros_where_pruned(weights, mask):
-        raise TrainingError("pruned weights came back during training; please report this")
-    files, results = _outcome(data, recipe, state)
-    files["weights.safetensors"] = save_tensors(weights)
-    results["initial_sha256"] = initial_hash
-    results["num_prunable"] = sum(prunable_sizes(model).values())
-    results["num_kept"] = mask.num_kept if mask is not None else results["num_prunable"]
-    assert state.execution is not None
-    how = {
-        "kernels": dict(state.execution.description),
-        "precision": recipe.precision or "fp32",
-    }
-    return files, results, how
+    seeds = cell.inputs["seeds"]
+    torch.manual_seed(seeds["noise"])  # dropout and the like
+    model, initial_hash = _initial_model(cell, mask, context.device)
+    state = TrainState(model, _optimizer_of(recipe)(model.parameters()))
+    augment = AUGMENTATIONS[recipe.augment]() if recipe.augment else None
+    order = (seeds["order"], augment, seeds.get("augment", 0))
+    batches = Batches(data.train, recipe.batch_size, *order)
+    journal = Journal(cell, state, folder, batches.steps_per_epoch)
+    journal.resume_()
+    return _Training(cell, recipe, data, mask or {}, state, batches, journal, initial_hash)
 
 
 def _initial_model(cell: Cell, mask: PruningMask | None, device: str) -> tuple[nn.Module, str]:
@@ -100,45 +202,11 @@ def _initial_model(cell: Cell, mask: PruningMask | None, device: str) -> tuple[n
     return model.to(device), hashlib.sha256(save_tensors(initial)).hexdigest()
 
 
-def _optimizer(recipe: TrainSpec, model: nn.Module) -> torch.optim.Optimizer:
-    options = recipe.optimizer_options
-    return make_optimizer(recipe.optimizer, model.parameters(), lr=recipe.lr, **options)
-
-
-def _train_(
-    cell: Cell,
+def _optimizer_of(
     recipe: TrainSpec,
-    data: DataSet,
-    mask: PruningMask | None,
-    state: TrainState,
-    watch: "_Watch",
-    kernels: str,
-) -> None:
-    seeds = cell.inputs["seeds"]
-    augment = AUGMENTATIONS[recipe.augment]() if recipe.augment else None
-    batches = Batches(
-        data.train, recipe.batch_size, seeds["order"], augment, seeds.get("augment", 0)
-    )
-    splits = {} if data.validation is None else {"val": data.validation}
-    watch.steps_per_epoch = batches.steps_per_epoch
-    loss = LOSSES[recipe.loss]
-    execution = step_for(
-        state.model, state.optimizer, mask or {}, batches,
-        loss=loss, clip_norm=recipe.clip_norm, precision=recipe.precision or "fp32",
-        kernels=kernels,
-    )  # fmt: skip
-    train(
-        state,
-        execution,
-        batches,
-        loss=loss,
-        total_steps=cell.num_steps,
-        learning_rate=_schedule(recipe, cell.num_steps, batches.steps_per_epoch),
-        evaluate_every=Duration.parse(recipe.eval_every).steps(batches.steps_per_epoch),
-        evaluation_splits={**splits, "test": data.test},
-        on_record=watch.on_record,
-        on_step=watch.on_step,
-    )
+) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
+    options = recipe.optimizer_options
+    return functools.partial(make_optimizer, recipe.optimizer, lr=recipe.lr, **options)
 
 
 def _schedule(recipe: TrainSpec, total_steps: int, epoch: int) -> Callable[[int], float]:
@@ -155,18 +223,17 @@ def _schedule(recipe: TrainSpec, total_steps: int, epoch: int) -> Callable[[int]
     )
 
 
-def _evaluated(state: TrainState, data: DataSet, recipe: TrainSpec) -> Evaluation:
-    assert state.execution is not None
-    loss = LOSSES[recipe.loss]
-    return evaluate(state.model, data.test, loss, outputs=state.execution.outputs)
-
-
 def _outcome(
     data: DataSet, recipe: TrainSpec, state: TrainState
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """What the trained model does on the test split, image by image too."""
     # a training that was stopped after its last measurement measures once more
-    measured = state.measured.get("test") or _evaluated(state, data, recipe)
+    measured = state.measured.get("test") or evaluate(
+        state.model,
+        data.test,
+        LOSSES[recipe.loss],
+        outputs=None if state.execution is None else state.execution.outputs,
+    )
     last = state.history[-1]
     results = {
         "num_steps": state.step,
@@ -184,62 +251,3 @@ def _outcome(
         bits = np.packbits(measured.correct.numpy(), bitorder="little")
         files["test_correct.bits"] = bits.tobytes()
     return files, results
-
-
-@dataclass
-class _Watch:
-    """Progress, history and checkpoints of a training, written beside it as it goes."""
-
-    cell: Cell
-    state: TrainState
-    folder: Path
-    stop_sign: StopSign
-    steps_per_epoch: int = 1
-    _last_progress: float = float("-inf")
-    _last_checkpoint: float = 0.0
-
-    def resume_(self) -> None:
-        """Continue from the checkpoint if there is a whole one."""
-        self._last_checkpoint = time.monotonic()
-        try:
-            data = (self.folder / "checkpoint").read_bytes()
-        except FileNotFoundError:
-            data = b""
-        digest, payload = data[:32], data[32:]
-        if payload and hashlib.sha256(payload).digest() == digest:
-            restore_(self.state, payload)
-        history = "".join(json.dumps(record) + "\n" for record in self.state.history)
-        (self.folder / "history.jsonl").write_text(history)
-
-    def on_record(self, record: dict[str, Any]) -> None:
-        """Append to the history file at once."""
-        with (self.folder / "history.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
-
-    def on_step(self, state: TrainState) -> None:
-        """Twice a second: show progress, look for a stop sign, checkpoint when it is time."""
-        now = time.monotonic()
-        if now - self._last_progress < _PROGRESS_SECONDS:
-            return
-        self._last_progress = now
-        last = state.history[-1] if state.history else {}
-        write_progress(
-            self.folder,
-            Progress(
-                state.step,
-                self.cell.num_steps,
-                state.step / self.steps_per_epoch,
-                last.get("train_loss"),
-                last.get("test_accuracy"),
-            ),
-        )
-        must_stop = self.stop_sign.is_raised()
-        if must_stop or now - self._last_checkpoint >= _CHECKPOINT_SECONDS:
-            self._checkpoint()
-        if must_stop and state.step < self.cell.num_steps:
-            raise Stopped
-
-    def _checkpoint(self) -> None:
-        payload = checkpoint_bytes(self.state)
-        write_file(self.folder / "checkpoint", hashlib.sha256(payload).digest() + payload)
-        self._last_checkpoint = time.monotonic()

@@ -1,6 +1,6 @@
 """Where cells are executed: in this process, or in a pool of worker processes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,15 +29,17 @@ class Workers:
     def __exit__(self, *exception: object) -> None:
         self._shut_down()
 
-    def submit(self, cell: Cell, contents: Mapping[str, str]) -> Future[Outcome]:
-        """Execute a cell; in this process it has ended when this returns."""
+    def submit(
+        self, cells: Sequence[Cell], contents: Sequence[Mapping[str, str]]
+    ) -> Future[list[Outcome]]:
+        """Execute a group of cells; in this process they have ended when this returns."""
         if self.jobs == 1:
-            future: Future[Outcome] = Future()
-            future.set_result(execute(cell, contents, self.context))
+            future: Future[list[Outcome]] = Future()
+            future.set_result(execute(cells, contents, self.context))
             return future
         if self._pool is None:
             self._pool = _pool(self.jobs, self.context.threads)
-        return self._pool.submit(execute, cell, contents, self._placed())
+        return self._pool.submit(execute, cells, contents, self._placed())
 
     def restart(self) -> None:
         """After a worker died: the next submit makes a new pool."""

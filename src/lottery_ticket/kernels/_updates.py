@@ -8,38 +8,54 @@ __all__ = ["adam_update", "sgd_update"]
 
 
 @compiled
-def sgd_update(values, gradients, momenta, lr, momentum, weight_decay, nesterov):  # type: ignore[no-untyped-def]
+def sgd_update(values, gradients, keep, momenta, lr, momentum, weight_decay, nesterov):  # type: ignore[no-untyped-def]
     """`d = g + λ w; v ← μ v + d; w ← w − lr (d + μ v if nesterov else v)`, in place.
 
     Args:
         values, gradients: `(n,)` float32.
+        keep: `(n,)` bool; where false the gradient counts as zero. Masking here, and not in a pass
+            of its own, costs next to nothing.
         momenta: `(n,)`; empty when μ is 0.
         lr, momentum, weight_decay: float32 scalars.
         nesterov: bool.
     """
+    zero = np.float32(0)
     if momenta.size == 0:
         for i in range(values.size):
-            values[i] -= lr * (gradients[i] + weight_decay * values[i])
+            d = (gradients[i] if keep[i] else zero) + weight_decay * values[i]
+            values[i] -= lr * d
     elif nesterov:
         for i in range(values.size):
-            d = gradients[i] + weight_decay * values[i]
+            d = (gradients[i] if keep[i] else zero) + weight_decay * values[i]
             momenta[i] = momentum * momenta[i] + d
             values[i] -= lr * (d + momentum * momenta[i])
     else:
         for i in range(values.size):
-            d = gradients[i] + weight_decay * values[i]
+            d = (gradients[i] if keep[i] else zero) + weight_decay * values[i]
             momenta[i] = momentum * momenta[i] + d
             values[i] -= lr * momenta[i]
 
 
 @compiled
 def adam_update(  # type: ignore[no-untyped-def]
-    values, gradients, means, squares, beta1, beta2, step_size, scale, eps, weight_decay, decay
+    values,
+    gradients,
+    keep,
+    means,
+    squares,
+    beta1,
+    beta2,
+    step_size,
+    scale,
+    eps,
+    weight_decay,
+    decay,
 ):
     """`m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − step_size m / (√v / scale + ε)`.
 
     Args:
         values, gradients, means, squares: `(n,)` float32; all but the gradients are updated.
+        keep: as in `sgd_update`.
         beta1, beta2: float32 scalars.
         step_size: `lr / (1 − β₁ᵗ)`.
         scale: `√(1 − β₂ᵗ)`.
@@ -47,9 +63,9 @@ def adam_update(  # type: ignore[no-untyped-def]
         weight_decay: λ of Adam, added to the gradient as `λ w`.
         decay: `lr λ` of AdamW, which shrinks the weights themselves.
     """
-    one = np.float32(1)
+    zero, one = np.float32(0), np.float32(1)
     for i in range(values.size):
-        g = gradients[i] + weight_decay * values[i]
+        g = (gradients[i] if keep[i] else zero) + weight_decay * values[i]
         means[i] = beta1 * means[i] + (one - beta1) * g
         squares[i] = beta2 * squares[i] + (one - beta2) * g * g
         step = step_size * means[i] / (np.sqrt(squares[i]) / scale + eps)

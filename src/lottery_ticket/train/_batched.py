@@ -37,6 +37,9 @@ class BatchedStep:
         clip_norm: the largest norm of all gradients of one model together, or None.
         precision: `"fp32"` or `"bf16"`.
 
+    Attributes:
+        failures: number of a training → why it failed; the others go on.
+
     Models that draw random numbers (dropout) cannot be stacked: torch raises a `RuntimeError`.
     """
 
@@ -60,10 +63,12 @@ class BatchedStep:
         self._loss, self._clip_norm = loss, clip_norm
         device = batches[0].split.x.device.type
         self._autocast = torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
+        self._recent: list[torch.Tensor] = []
+        self.failures: dict[int, TrainingError] = {}
         self.description: Mapping[str, Any] = {"step": "batched", "size": len(states)}
 
-    def __call__(self, group: Sequence[Batch], lr: float) -> torch.Tensor:
-        """One update of each at a learning rate; their losses (R,) before it."""
+    def __call__(self, group: Sequence[Batch], lr: float) -> None:
+        """One update of each at a learning rate; their losses are noted."""
         taken = [batches.take(batch) for batches, batch in zip(self._batches, group, strict=True)]
         x, y = (torch.stack(parts) for parts in zip(*taken, strict=True))
         for options in self._optimizer.param_groups:
@@ -80,7 +85,24 @@ class BatchedStep:
         if self._clip_norm is not None:
             self._clip_(self._clip_norm)
         self._optimizer.step()
-        return values.detach()
+        self._recent.append(values.detach())
+        for state in self._states:
+            state.step += 1
+        if len(self._recent) == CHECK_STEPS:
+            self.collect_()
+
+    def collect_(self) -> None:
+        """Wait for the losses noted since the last call, and give each training its own."""
+        if not self._recent:
+            return
+        columns = torch.stack(self._recent).t().tolist()
+        self._recent.clear()
+        for index, values in enumerate(columns):
+            if index not in self.failures:
+                try:
+                    self._states[index].sum_losses_(values)
+                except TrainingError as error:
+                    self.failures[index] = error
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
         """What each net says of the same examples: (R, B, …), in eval mode."""
@@ -92,6 +114,7 @@ class BatchedStep:
     @torch.no_grad()
     def write_(self) -> None:
         """Bring the models and their optimisers up to date."""
+        self.collect_()
         for index, state in enumerate(self._states):
             stacked = {**self._parameters, **self._buffers}
             state.model.load_state_dict({n: v[index] for n, v in stacked.items()}, strict=False)
@@ -141,54 +164,33 @@ def train_together(
     evaluation_splits: Mapping[str, Split],
     on_record: Callable[[int, dict[str, Any]], None] = lambda index, record: None,
     on_step: Callable[[Sequence[TrainState]], None] = lambda states: None,
-) -> dict[int, TrainingError]:
-    """As `train`, for several trainings at the same step; one that fails leaves the others alone.
+) -> None:
+    """As `train`, for several trainings at the same step; see `BatchedStep.failures`.
 
     Args:
         on_record: called with a training's number and its new history record.
         on_step: called after each step.
-
-    Returns:
-        Number of a training → why it failed.
     """
-    failures: dict[int, TrainingError] = {}
-    recent: list[torch.Tensor] = []
-    step = states[0].step
-
-    def collect() -> None:
-        columns = torch.stack(recent).t().tolist() if recent else []
-        recent.clear()
-        for index, values in enumerate(columns):
-            if index not in failures:
-                try:
-                    states[index].sum_losses_(values)
-                except TrainingError as error:
-                    failures[index] = error
-
-    while step < total_steps:
-        epoch, start = divmod(step, batches[0].steps_per_epoch)
+    first = states[0]
+    while first.step < total_steps:
+        epoch, start = divmod(first.step, batches[0].steps_per_epoch)
         for group in zip(*(each.order(epoch, start) for each in batches), strict=True):
-            recent.append(execution(group, learning_rate(step)))
-            step += 1
-            for state in states:
-                state.step = step
-            is_measured = step % evaluate_every == 0 or step == total_steps
-            if is_measured or len(recent) == CHECK_STEPS:
-                collect()
-            if is_measured:
+            lr = learning_rate(first.step)
+            execution(group, lr)
+            if first.step % evaluate_every == 0 or first.step == total_steps:
+                execution.collect_()
                 measured = {
                     prefix: _evaluated(execution, split, loss, len(states))
                     for prefix, split in evaluation_splits.items()
                 }
                 for index, state in enumerate(states):
-                    if index not in failures:
+                    if index not in execution.failures:
                         own = {prefix: each[index] for prefix, each in measured.items()}
-                        on_record(index, state.record_(learning_rate(step - 1), own))
+                        on_record(index, state.record_(lr, own))
             on_step(states)
-            if step == total_steps:
+            if first.step == total_steps:
                 break
     execution.write_()
-    return failures
 
 
 @torch.inference_mode()

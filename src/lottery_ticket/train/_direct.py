@@ -72,6 +72,11 @@ class DirectStep:
         ]
         self._loss, self._clip_norm = loss, clip_norm
         self._x, self._y = batches.split.x.flatten(1), batches.split.y
+        # compiled code checks nothing: a class that does not exist is left to torch to refuse
+        num_classes = self._layers[-1].num_outputs
+        self._has_own_loss = loss is F.cross_entropy and (
+            0 <= int(self._y.min()) <= int(self._y.max()) < num_classes
+        )
         self._buffers: dict[int, _Buffers] = {}
         self.description: Mapping[str, Any] = {
             "step": "direct",
@@ -89,12 +94,13 @@ class DirectStep:
         for depth in reversed(range(len(self._layers))):
             x, g = buffers.values[depth], buffers.gradients
             self._layers[depth].backward(x, g[depth], g[depth - 1] if depth else None)
-        gradients = self._flat.gradients
+        gradients, keep = self._flat.gradients, self._flat.keep
         if self._clip_norm is not None:
-            # as torch.nn.utils.clip_grad_norm_ does
+            # as torch.nn.utils.clip_grad_norm_ does, of what is kept
+            gradients.masked_fill_(~keep, 0.0)
             norm = torch.linalg.vector_norm(gradients)
             gradients.mul_((self._clip_norm / (norm + 1e-6)).clamp_(max=1.0))
-        self._update(self._flat.values, gradients, lr)
+        self._update(self._flat.values, gradients, keep, lr)
         return value
 
     @torch.no_grad()
@@ -128,7 +134,7 @@ class DirectStep:
     def _loss_and_gradient(
         self, output: torch.Tensor, target: torch.Tensor, gradient: Array
     ) -> float:
-        if self._loss is F.cross_entropy:
+        if self._has_own_loss:
             return kernels.cross_entropy(output.numpy(), target.numpy(), gradient.array)
         leaf = output.t().clone().requires_grad_()  # any other loss: autograd knows it
         with torch.enable_grad():

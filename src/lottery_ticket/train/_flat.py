@@ -31,6 +31,8 @@ class Piece:
 class FlatParameters:
     """The executed and dormant parameters of a chain: values, gradients, and where they belong.
 
+    `keep` is false where a value is pruned, in a layer that is executed dense.
+
     Args:
         chain, layouts: the layers, and how each is executed.
         parameters: the model's, by name; their values are taken.
@@ -43,11 +45,13 @@ class FlatParameters:
         parameters: Mapping[str, nn.Parameter],
     ) -> None:
         self.pieces: dict[str, Piece] = {}
-        stop = 0
+        stop, keep = 0, []
         for layer, layout in zip(chain, layouts, strict=True):
             positions = {layer.weight: layout.positions}
+            keep.append(layout.kept)
             if layer.bias is not None:
                 positions[layer.bias] = torch.cat([layout.outputs, layout.dormant_outputs])
+                keep.append(torch.ones(len(positions[layer.bias]), dtype=torch.bool))
             for name, where in positions.items():
                 start, stop = stop, stop + len(where)
                 self.pieces[name] = Piece(name, start, stop, where)
@@ -55,6 +59,7 @@ class FlatParameters:
         self._size = stop
         self.values = self._flattened(self._parameters)
         self.gradients = torch.zeros(stop)
+        self.keep = torch.cat(keep)
 
     def executed(self, name: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The first `count` values of a parameter's piece, and their gradients, as views."""

@@ -8,7 +8,6 @@ from typing import Protocol
 import torch
 
 from lottery_ticket import kernels
-from lottery_ticket.masks import keep_only_
 from lottery_ticket.train._chain import ChainLayer
 from lottery_ticket.train._flat import FlatParameters
 from lottery_ticket.train._layout import Layout, Pattern
@@ -48,8 +47,8 @@ class Layer(Protocol):
         ...
 
     def backward(self, x: Array, g: Array, out: Array | None) -> None:
-        """From gradients before its activation to those of its parameters, and, in `out`, to
-        those before the activation of the layer below."""
+        """From gradients before its activation to those of its parameters, of pruned ones too in
+        a dense layer, and, in `out`, to those before the activation of the layer below."""
         ...
 
 
@@ -91,7 +90,6 @@ class DenseLayer(_Layer):
         super().__init__(layer, layout, flat, activation_before)
         shape = (self.num_outputs, self.num_inputs)
         self._weight, self._weight_grad = self._weight.view(shape), self._weight_grad.view(shape)
-        self._bits = layout.bits
 
     def new_inputs(self, batch_size: int) -> Array:
         return Array(self.num_inputs, batch_size, is_batch_major=True)
@@ -108,8 +106,6 @@ class DenseLayer(_Layer):
 
     def backward(self, x: Array, g: Array, out: Array | None) -> None:
         self._weight_gradient(x.tensor, g.tensor)
-        if self._bits is not None:
-            keep_only_(self._weight_grad, self._bits)
         torch.sum(g.tensor, 1, out=self._bias_grad)
         if out is not None:
             self._input_gradient(g.tensor, out.tensor)

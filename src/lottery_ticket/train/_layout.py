@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import torch
 
-from lottery_ticket.masks import keep_bits
-
 __all__ = ["SPARSE_BELOW", "SPARSE_UP_TO", "Layout", "Pattern", "layouts_of"]
 
 SPARSE_BELOW = 0.25
@@ -48,9 +46,9 @@ class Layout:
     Args:
         outputs, inputs: numbers of the units that are executed, int64, ascending.
         pattern: of the executed part when it is executed in CSR; None when it is dense.
-        bits: what to keep of the dense gradient, `(outputs, inputs)`; None when all.
         positions: where the flat vector's weights lie in the flattened layer, int64: the executed
             ones, then the dormant ones.
+        kept: which of these are kept, bool: all but the pruned ones of a dense layer.
         num_executed: how many of them are executed.
         dormant_outputs: the units that nothing reads.
     """
@@ -58,8 +56,8 @@ class Layout:
     outputs: torch.Tensor
     inputs: torch.Tensor
     pattern: Pattern | None
-    bits: torch.Tensor | None
     positions: torch.Tensor
+    kept: torch.Tensor
     num_executed: int
     dormant_outputs: torch.Tensor
 
@@ -98,8 +96,8 @@ def _layout(
         outputs,
         inputs,
         _pattern(block) if is_sparse else None,
-        None if is_sparse or bool(block.all()) else keep_bits(block, torch.empty(block.shape)),
         torch.cat([positions, dormant]),
+        torch.cat([block[executed], torch.ones_like(dormant, dtype=torch.bool)]),
         len(positions),
         (~read).nonzero().flatten(),
     )

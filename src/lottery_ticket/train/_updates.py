@@ -20,8 +20,10 @@ class Update(Protocol):
 
     state: dict[str, torch.Tensor]
 
-    def __call__(self, values: torch.Tensor, gradients: torch.Tensor, lr: float) -> None:
-        """Update the values in place."""
+    def __call__(
+        self, values: torch.Tensor, gradients: torch.Tensor, keep: torch.Tensor, lr: float
+    ) -> None:
+        """Update the values in place; gradients where `keep` is false count as zero."""
         ...
 
 
@@ -47,11 +49,13 @@ class _SGD:
         self.state = {"momentum_buffer": torch.zeros(size)} if options["momentum"] else {}
         self._none = torch.zeros(0)
 
-    def __call__(self, values: torch.Tensor, gradients: torch.Tensor, lr: float) -> None:
+    def __call__(
+        self, values: torch.Tensor, gradients: torch.Tensor, keep: torch.Tensor, lr: float
+    ) -> None:
         momenta = self.state.get("momentum_buffer", self._none)
         kernels.sgd_update(
-            values.numpy(), gradients.numpy(), momenta.numpy(), np.float32(lr), self._momentum,
-            self._weight_decay, self._nesterov,
+            values.numpy(), gradients.numpy(), keep.numpy(), momenta.numpy(),
+            np.float32(lr), self._momentum, self._weight_decay, self._nesterov,
         )  # fmt: skip
 
 
@@ -66,14 +70,16 @@ class _Adam:
             "exp_avg_sq": torch.zeros(size),
         }
 
-    def __call__(self, values: torch.Tensor, gradients: torch.Tensor, lr: float) -> None:
+    def __call__(
+        self, values: torch.Tensor, gradients: torch.Tensor, keep: torch.Tensor, lr: float
+    ) -> None:
         self.state["step"] += 1
         step = int(self.state["step"])
         beta1, beta2 = self._betas
         added = 0.0 if self._is_decoupled else self._weight_decay
         decay = lr * self._weight_decay if self._is_decoupled else 0.0
         kernels.adam_update(
-            values.numpy(), gradients.numpy(),
+            values.numpy(), gradients.numpy(), keep.numpy(),
             self.state["exp_avg"].numpy(), self.state["exp_avg_sq"].numpy(),
             np.float32(beta1), np.float32(beta2), np.float32(lr / (1 - beta1**step)),
             np.float32((1 - beta2**step) ** 0.5), self._eps, np.float32(added), np.float32(decay),

@@ -1,0 +1,123 @@
+"""Progress, history and checkpoints of trainings, written beside them as they go."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lottery_ticket.experiment._plan import Cell
+from lottery_ticket.experiment._progress import Progress, write_progress
+from lottery_ticket.experiment._stop import Stopped, StopSign
+from lottery_ticket.files import write_file
+from lottery_ticket.train import TrainState, checkpoint_bytes, restore_
+
+__all__ = ["Journal", "Watch"]
+
+_CHECKPOINT_SECONDS = 15.0
+_CHECKPOINT_SHARE = 0.02  # of the time, at most
+_PROGRESS_SECONDS = 0.5
+
+
+@dataclass
+class Journal:
+    """What is written of one training.
+
+    Args:
+        cell: what is trained.
+        state: how far it is.
+        folder: where to write.
+        steps_per_epoch: batches in one pass over the data.
+    """
+
+    cell: Cell
+    state: TrainState
+    folder: Path
+    steps_per_epoch: int
+
+    def resume_(self) -> None:
+        """Continue from the checkpoint if there is a whole one."""
+        try:
+            data = (self.folder / "checkpoint").read_bytes()
+        except FileNotFoundError:
+            data = b""
+        digest, payload = data[:32], data[32:]
+        if payload and hashlib.sha256(payload).digest() == digest:
+            restore_(self.state, payload)
+        history = "".join(json.dumps(record) + "\n" for record in self.state.history)
+        (self.folder / "history.jsonl").write_text(history)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Append to the history file at once."""
+        with (self.folder / "history.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def show(self) -> None:
+        """Write how far it is."""
+        last = self.state.history[-1] if self.state.history else {}
+        write_progress(
+            self.folder,
+            Progress(
+                self.state.step,
+                self.cell.num_steps,
+                self.state.step / self.steps_per_epoch,
+                last.get("train_loss"),
+                last.get("test_accuracy"),
+            ),
+        )
+
+    def checkpoint(self) -> None:
+        """Write the whole state."""
+        payload = checkpoint_bytes(self.state)
+        write_file(self.folder / "checkpoint", hashlib.sha256(payload).digest() + payload)
+
+
+class Watch:
+    """Looks after trainings that go in step: twice a second it shows progress, looks for a stop
+    sign, and checkpoints when it is time.
+
+    Args:
+        journals: of the trainings.
+        stop_sign: asks to stop.
+        before_checkpoint: brings the states up to date.
+    """
+
+    def __init__(
+        self,
+        journals: Sequence[Journal],
+        stop_sign: StopSign,
+        before_checkpoint: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.journals, self._stop_sign = journals, stop_sign
+        self._before_checkpoint = before_checkpoint
+        self._last_look = float("-inf")
+        self._next_checkpoint = time.monotonic() + _CHECKPOINT_SECONDS
+
+    def __call__(self, *_: object) -> None:
+        """After each step.
+
+        Raises:
+            Stopped: all were checkpointed on request.
+        """
+        now = time.monotonic()
+        if now - self._last_look < _PROGRESS_SECONDS:
+            return
+        self._last_look = now
+        for journal in self.journals:
+            journal.show()
+        must_stop = self._stop_sign.is_raised()
+        if must_stop or now >= self._next_checkpoint:
+            self._checkpoint(now)
+        first = self.journals[0]
+        if must_stop and first.state.step < first.cell.num_steps:
+            raise Stopped
+
+    def _checkpoint(self, now: float) -> None:
+        self._before_checkpoint()
+        for journal in self.journals:
+            journal.checkpoint()
+        seconds = time.monotonic() - now
+        wait = max(_CHECKPOINT_SECONDS, seconds / _CHECKPOINT_SHARE)
+        self._next_checkpoint = time.monotonic() + wait
