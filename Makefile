@@ -22,6 +22,14 @@ test-slow:
 bench:
 	$(PYTHON) benchmarks/bench_store.py
 	$(PYTHON) benchmarks/bench_attach.py
+	$(PYTHON) benchmarks/bench_epoch.py
+	$(PYTHON) benchmarks/bench_rules.py
+	$(PYTHON) benchmarks/bench_batched.py
+	$(PYTHON) benchmarks/bench_select.py
+	$(PYTHON) benchmarks/bench_scaling.py
+	$(BIN)lottery run lenet-mnist --set replicates=1
+	$(PYTHON) benchmarks/bench_sparsity.py
+	$(PYTHON) benchmarks/bench_imp.py
 
 # what is generated: pages from docstrings, tables from committed measurements
 docs: api

@@ -80,8 +80,11 @@ def _bf16() -> str:
     import torch
 
     flags = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest torch we take
-    has_bf16 = flags.get("avx512_bf16") or flags.get("amx_bf16") or flags.get("bf16")
-    return "bf16 in hardware" if has_bf16 else "no bf16 found in hardware"
+    if flags.get("amx_bf16"):
+        return "bf16 by AMX"
+    if flags.get("avx512_bf16"):
+        return "bf16 without AMX (slower than fp32)"
+    return "bf16 in hardware" if flags.get("bf16") else "no bf16 found in hardware"
 
 
 def _store(path: Path | None) -> str:
