@@ -50,8 +50,9 @@ def test_every_spec_key_is_documented():
             assert key in text, key
 
 
-def test_readme_says_what_was_measured():
-    command = [sys.executable, str(ROOT / "docs" / "results" / "render.py"), "--check"]
+@pytest.mark.parametrize("script", ["render.py", "speed.py"])
+def test_pages_say_what_was_measured(script):
+    command = [sys.executable, str(ROOT / "docs" / "results" / script), "--check"]
     assert subprocess.run(command, check=False).returncode == 0
 
 

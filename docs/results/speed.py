@@ -1,0 +1,146 @@
+"""The measured part of docs/speed.md, made from the benchmarks' JSON files beside this one.
+
+python docs/results/speed.py            # write it
+python docs/results/speed.py --check    # exit 1 if the page says anything else
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "speed.md"
+MARKS = ("<!-- measured -->\n", "<!-- /measured -->")
+
+
+def read(name: str) -> dict[str, Any]:
+    """A benchmark's JSON."""
+    return json.loads((HERE / "bench" / f"{name}.json").read_text())
+
+
+def table(heads: list[str], rows: list[list[Any]]) -> str:
+    """Markdown."""
+    lines = [heads, ["---:"] * len(heads), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+
+
+def about(found: dict[str, Any], command: str) -> str:
+    """Where and how it was measured."""
+    where, counts = found["machine"], {row["n"] for row in found["rows"] if "n" in row}
+    return (
+        f"`python benchmarks/{command}`: {where['cpu']}, {where['cores']} cores"
+        f"{'' if where['has_amx_bf16'] else ' without AMX'}, torch {where['torch']}, Python "
+        f"{where['python']}; medians of {'/'.join(map(str, sorted(counts)))}, measured in turns "
+        "on a shared machine: ratios are of the same turn."
+    )
+
+
+def sparsity() -> str:
+    """Epochs against density."""
+    found = read("bench_sparsity")
+    rows = [r for r in found["rows"] if r["net"].startswith("LeNet")]
+    ours = [r for r in rows if r["loop"] == "ours"]
+    masked = {r["density"]: r for r in rows if r["loop"] == "masked autograd"}
+    lines = [
+        [f"{100 * r['density']:.2f} %", r["median"], r["ratio to dense"],
+         masked[r["density"]]["ratio to dense"]]
+        for r in ours
+    ]  # fmt: skip
+    heads = ["density", "epoch (s)", "ratio to our dense epoch", "masked autograd, the same ratio"]
+    return "\n".join(
+        [
+            "### An epoch against density",
+            "",
+            "LeNet-300-100 on 60,000 MNIST images at the ticket's masks of a full `lenet-mnist` "
+            "run, batch 64, one thread, fp32.",
+            "",
+            table(heads, lines),
+            "",
+            about(found, "bench_sparsity.py"),
+        ]
+    )
+
+
+def epochs() -> str:
+    """Loops side by side."""
+    found = read("bench_epoch")
+    lines = [
+        [r["batch"], r["processes"], r["threads"], r["loop"], r["median"], r["ratio"]]
+        for r in found["rows"]
+    ]
+    heads = ["batch", "processes", "threads each", "loop", "epoch (s)", "ratio to the bound"]
+    return "\n".join(
+        [
+            "### A dense epoch",
+            "",
+            "`bound` is the epoch's matrix products alone. For two processes at once the time is "
+            "that of both epochs, halved.",
+            "",
+            table(heads, lines),
+            "",
+            about(found, "bench_epoch.py"),
+        ]
+    )
+
+
+def experiments() -> str:
+    """A whole experiment."""
+    found = read("bench_imp")
+    lines = [[r["batch"], r["loop"], r["median"], r["times as fast"]] for r in found["rows"]]
+    return "\n".join(
+        [
+            "### A whole experiment",
+            "",
+            "`lenet-mnist`, 21 levels, ticket and reinit, one epoch per training, at the masks of a "
+            "full run; pruning, evaluation and the store included.",
+            "",
+            table(["batch", "loop", "seconds", "times as fast"], lines),
+            "",
+            about(found, "bench_imp.py"),
+        ]
+    )
+
+
+def selection() -> str:
+    """Exact selection."""
+    found = read("bench_select")
+    lines = [
+        [f"{r['weights']:,}", r["way"], r["median"], r["times ours"], r["extra bytes per weight"]]
+        for r in found["rows"]
+    ]
+    heads = ["weights", "way", "seconds", "times ours", "extra bytes per weight at the peak"]
+    return "\n".join(
+        [
+            "### Selecting what to keep",
+            "",
+            "80 % of n weights over eight layers, from weights to masks; the scores (4 bytes) and "
+            "the masks (1) are among the extra bytes.",
+            "",
+            table(heads, lines),
+            "",
+            about(found, "bench_select.py"),
+        ]
+    )
+
+
+def main() -> None:
+    """Write the page's measured part, or check it."""
+    before = PAGE.read_text(encoding="utf-8")
+    parts = "\n\n".join([sparsity(), experiments(), epochs(), selection()])
+    pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
+    after = re.sub(pattern, lambda _: f"{MARKS[0]}{parts}\n{MARKS[1]}", before, flags=re.S)
+    if "--check" in sys.argv:
+        if before != after:
+            raise SystemExit("docs/speed.md is not what docs/results says: run speed.py")
+        return
+    PAGE.write_text(after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
