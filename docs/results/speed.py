@@ -41,91 +41,83 @@ def about(found: dict[str, Any], command: str) -> str:
     )
 
 
+def section(title: str, intro: str, *rest: str) -> str:
+    """A heading and its paragraphs."""
+    return "\n\n".join([f"### {title}", intro, *rest])
+
+
 def sparsity() -> str:
     """Epochs against density."""
     found = read("bench_sparsity")
-    rows = [r for r in found["rows"] if r["net"].startswith("LeNet")]
-    ours = [r for r in rows if r["loop"] == "ours"]
-    masked = {r["density"]: r for r in rows if r["loop"] == "masked autograd"}
+    ours = [row for row in found["rows"] if row["loop"] == "ours"]
+    masked = [row for row in found["rows"] if row["loop"] == "masked autograd"]
     lines = [
-        [f"{100 * r['density']:.2f} %", r["median"], r["ratio to dense"],
-         masked[r["density"]]["ratio to dense"]]
-        for r in ours
+        [f"{100 * one['density']:.2f} %", one["median"], one["ratio to dense"],
+         other["ratio to dense"]]
+        for one, other in zip(ours, masked, strict=True)
     ]  # fmt: skip
     heads = ["density", "epoch (s)", "ratio to our dense epoch", "masked autograd, the same ratio"]
-    return "\n".join(
-        [
-            "### An epoch against density",
-            "",
-            "LeNet-300-100 on 60,000 MNIST images at the ticket's masks of a full `lenet-mnist` "
-            "run, batch 64, one thread, fp32.",
-            "",
-            table(heads, lines),
-            "",
-            about(found, "bench_sparsity.py"),
-        ]
+    return section(
+        "An epoch against density",
+        "LeNet-300-100 on 60,000 MNIST images at the ticket's masks of a full `lenet-mnist` run,\n"
+        "batch 64, one thread, fp32.",
+        table(heads, lines),
+        about(found, "bench_sparsity.py"),
+        "Two steps of batch 128 of nets with convolutions, at masks of their initial weights by\n"
+        "magnitude, ratio to the dense net:",
+        _conv_table(),
     )
+
+
+def _conv_table() -> str:
+    rows = read("bench_sparsity_conv")["rows"]
+    ratios = {(row["net"].split(",")[0], row["density"]): row["ratio to dense"] for row in rows}
+    nets, densities = (list(dict.fromkeys(part)) for part in zip(*ratios, strict=True))
+    lines = [[net, *(ratios[net, density] for density in densities)] for net in nets]
+    return table(["net", *(f"{100 * density:.2f} %" for density in densities)], lines)
 
 
 def epochs() -> str:
     """Loops side by side."""
     found = read("bench_epoch")
-    lines = [
-        [r["batch"], r["processes"], r["threads"], r["loop"], r["median"], r["ratio"]]
-        for r in found["rows"]
-    ]
+    keys = ("batch", "processes", "threads", "loop", "median", "ratio")
     heads = ["batch", "processes", "threads each", "loop", "epoch (s)", "ratio to the bound"]
-    return "\n".join(
-        [
-            "### A dense epoch",
-            "",
-            "`bound` is the epoch's matrix products alone. For two processes at once the time is "
-            "that of both epochs, halved.",
-            "",
-            table(heads, lines),
-            "",
-            about(found, "bench_epoch.py"),
-        ]
+    return section(
+        "A dense epoch",
+        "`bound` is the epoch's matrix products alone. For two processes at once the time is\n"
+        "that of both epochs, halved.",
+        table(heads, [[row[key] for key in keys] for row in found["rows"]]),
+        about(found, "bench_epoch.py"),
     )
 
 
 def experiments() -> str:
     """A whole experiment."""
     found = read("bench_imp")
-    lines = [[r["batch"], r["loop"], r["median"], r["times as fast"]] for r in found["rows"]]
-    return "\n".join(
-        [
-            "### A whole experiment",
-            "",
-            "`lenet-mnist`, 21 levels, ticket and reinit, one epoch per training, at the masks of a "
-            "full run; pruning, evaluation and the store included.",
-            "",
-            table(["batch", "loop", "seconds", "times as fast"], lines),
-            "",
-            about(found, "bench_imp.py"),
-        ]
+    keys = ("batch", "loop", "median", "times as fast")
+    return section(
+        "A whole experiment",
+        "`lenet-mnist`, 21 levels, ticket and reinit, one epoch per training, at the masks of a\n"
+        "full run; pruning, evaluation and the store included.",
+        table(
+            ["batch", "loop", "seconds", keys[-1]], [[r[k] for k in keys] for r in found["rows"]]
+        ),
+        about(found, "bench_imp.py"),
     )
 
 
 def selection() -> str:
     """Exact selection."""
     found = read("bench_select")
-    lines = [
-        [f"{r['weights']:,}", r["way"], r["median"], r["times ours"], r["extra bytes per weight"]]
-        for r in found["rows"]
-    ]
+    keys = ("way", "median", "times ours", "extra bytes per weight")
     heads = ["weights", "way", "seconds", "times ours", "extra bytes per weight at the peak"]
-    return "\n".join(
-        [
-            "### Selecting what to keep",
-            "",
-            "80 % of n weights over eight layers, from weights to masks; the scores (4 bytes) and "
-            "the masks (1) are among the extra bytes.",
-            "",
-            table(heads, lines),
-            "",
-            about(found, "bench_select.py"),
-        ]
+    lines = [[f"{row['weights']:,}", *(row[key] for key in keys)] for row in found["rows"]]
+    return section(
+        "Selecting what to keep",
+        "80 % of n weights over eight layers, from weights to masks; the scores (4 bytes) and the\n"
+        "masks (1) are among the extra bytes.",
+        table(heads, lines),
+        about(found, "bench_select.py"),
     )
 
 

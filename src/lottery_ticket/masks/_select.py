@@ -81,17 +81,19 @@ def _over_all(
         )
     names = list(mask)
     flat_scores, kept = [scores[name] for name in names], [mask[name] for name in names]
+    if not num_least:
+        best = _highest(flat_scores, kept, total, "all layers", unit)
+        return {name: flat.view(mask[name].shape) for name, flat in zip(names, best, strict=True)}
     reserved = [
         _highest([score], [layer], least[name], f"{name}, min_layer_density", unit)[0]
         for name, score, layer in zip(names, flat_scores, kept, strict=True)
     ]
-    if num_least:
-        kept = [layer.flatten() & ~held for layer, held in zip(kept, reserved, strict=True)]
-    where = "all layers, beyond min_layer_density" if num_least else "all layers"
-    rest = _highest(flat_scores, kept, total - num_least, where, unit)
+    rest = [layer.flatten() & ~held for layer, held in zip(kept, reserved, strict=True)]
+    where = "all layers, beyond min_layer_density"
+    best = _highest(flat_scores, rest, total - num_least, where, unit)
     return {
-        name: (held | best).view(mask[name].shape)
-        for name, held, best in zip(names, reserved, rest, strict=True)
+        name: (held | more).view(mask[name].shape)
+        for name, held, more in zip(names, reserved, best, strict=True)
     }
 
 
