@@ -86,3 +86,19 @@ def test_models_that_draw_are_trained_one_by_one(tiny, tmp_path):
     assert outcome.is_complete
     assert digests(grouped.root) == digests(alone.root)
     assert set(sizes(grouped, planned(spec))) == {1}
+
+
+def test_trainings_that_diverge_fail_one_by_one_and_again(tiny, tmp_path, monkeypatch):
+    """Checkpointed all the while, they do not pass for healthy when they are tried again."""
+    monkeypatch.setattr(watch, "_PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "_CHECKPOINT_SHARE", float("inf"))
+    spec = tiny(train={"lr": 1e20}, replicates=2)
+    said = []
+    for _ in range(2):
+        _, outcome = run_in(tmp_path, spec, group=4)
+        assert len(outcome.failures) == 4
+        assert outcome.num_made == 0
+        said.append(outcome.failures)
+    assert said[0] == said[1]
+    assert all("the training loss became" in message for message in said[0].values())

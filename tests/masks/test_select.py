@@ -295,3 +295,9 @@ def test_arguments_stay_and_the_result_is_new(budget):
     for name in found:
         found[name].zero_()
     assert mask.num_kept == 4
+
+
+def test_large_integer_scores_are_told_apart():
+    mask = PruningMask.from_tensors({"w": torch.ones(3, dtype=torch.bool)})
+    scores = {"w": torch.tensor([2**24, 2**24 + 1, 2**24])}
+    assert select(scores, mask, Budget(1))["w"].tolist() == [False, True, False]

@@ -50,7 +50,19 @@ class WithNorm(nn.Module):
         return self.out(F.relu(x + self.conv2(F.relu(x))).flatten(1))
 
 
+class WithScale(nn.Module):
+    """A parameter without dimensions, whose memory is no step count."""
+
+    def __init__(self):
+        super().__init__()
+        self.out, self.scale = nn.Linear(64, 10), nn.Parameter(torch.rand(()))
+
+    def forward(self, x):
+        return self.scale * self.out(x)
+
+
 NETS = {
+    "WithScale": WithScale,
     "LeNet": lambda: build("LeNet300", 0, input_size=64, hidden=[20, 12]),
     "WithNorm": WithNorm,
 }
@@ -167,8 +179,9 @@ def test_wrong_batching_is_caught(mutant, few_digits):
         )
 
 
-def test_trainings_alone_go_on_together(few_digits):
-    models, masks = models_and_masks("WithNorm")
+@pytest.mark.parametrize("net", ["WithNorm", "WithScale"])
+def test_trainings_alone_go_on_together(net, few_digits):
+    models, masks = models_and_masks(net)
     wanted = alone(models, masks, few_digits, "Adam")
     stopped = alone(models, masks, few_digits, "Adam", total_steps=3)
     states = states_of(models, "Adam")

@@ -66,11 +66,31 @@ def with_one_more(net):
     net.unused = nn.Linear(2, 2)
 
 
+def hooked_on_a_parameter(net):
+    net.first.weight.register_hook(lambda gradient: 2 * gradient)
+
+
+def with_other_code(net):
+    net.first.forward = lambda x: 2 * nn.Linear.forward(net.first, x)
+
+
 def tied(net):
     net.first = net.second = nn.Linear(4, 4)
 
 
-@pytest.mark.parametrize("change", [frozen, hooked, parametrised, buffered, with_one_more, tied])
+@pytest.mark.parametrize(
+    "change",
+    [
+        frozen,
+        hooked,
+        hooked_on_a_parameter,
+        with_other_code,
+        parametrised,
+        buffered,
+        with_one_more,
+        tied,
+    ],
+)
 def test_a_changed_chain_is_none(change):
     net = Net()
     change(net)
@@ -107,3 +127,15 @@ def test_a_subclass_of_linear_is_none():
             return 2 * super().forward(x)
 
     assert chain_of(nn.Sequential(Scaled(3, 3))) is None
+
+
+def test_a_layer_called_twice_is_none():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.last(F.relu(self.inner(F.relu(self.inner(x)))))
+
+    assert chain_of(Twice()) is None

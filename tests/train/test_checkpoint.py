@@ -172,3 +172,34 @@ def test_a_bad_loss_is_not_checkpointed(few_digits):
     state.add_loss_(torch.tensor(float("nan")))
     with pytest.raises(TrainingError, match="became nan at step 1"):
         checkpoint_bytes(state)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_convolutional_net_goes_on_to_the_same_bytes(optimizer, few_images):
+    """Its weights lie channels last in memory, and so must what the optimiser remembers."""
+    name, options = OPTIMIZERS[optimizer]
+
+    def begun():
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 4, 3, padding=1), nn.Flatten(),
+            nn.Linear(4 * 64, 10),
+        )  # fmt: skip
+        mask = PruningMask(model)
+        mask["2.weight"][:, ::2] = False
+        mask.apply(model)
+        made = make_optimizer(name, model.parameters(), lr=0.01, **options)
+        return TrainState(model, made), mask
+
+    saved = []
+
+    def keep(state):
+        if state.step == 12:
+            saved.append(checkpoint_bytes(state))
+
+    whole, mask = begun()
+    continue_(whole, mask, few_images, None, keep)
+    again, mask = begun()
+    restore_(again, saved[0])
+    continue_(again, mask, few_images, None)
+    assert checkpoint_bytes(again) == checkpoint_bytes(whole)

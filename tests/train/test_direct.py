@@ -411,3 +411,50 @@ def test_bf16_is_that_of_autocast(few_digits):
     sparse = trained(model, mask, few_digits, kernels="direct-sparse", precision="bf16", **options)
     assert set(sparse.execution.description["layers"].values()) == {"csr fp32"}
     check_as_autograd(mask, full, sparse)
+
+
+def test_what_evaluation_touched_is_trained_on(few_digits):
+    """The evaluated examples come in chunks as large as the batch: they share its buffers."""
+    model = build("LeNet300", 1, input_size=64, hidden=[30, 10])
+    few = Split(few_digits.x[:48], few_digits.y[:48])
+    states = []
+    for kernels in ("autograd", "direct-dense", "direct-sparse"):
+        copied = copy.deepcopy(model)
+        state = TrainState(copied, maker("SGD")(copied.parameters()))
+        batches = Batches(few, 48, order_seed=0)
+        step = step_for(copied, state.optimizer, {}, batches, loss=F.cross_entropy, kernels=kernels)
+        state.execution = step
+        evaluate(copied, few, F.cross_entropy, outputs=step.outputs)
+        train(
+            state, step, batches, loss=F.cross_entropy, total_steps=3,
+            learning_rate=lambda step: 0.01, evaluate_every=1, evaluation_splits={"val": few},
+        )  # fmt: skip
+        states.append(state)
+    for state in states[1:]:
+        check_as_autograd({}, states[0], state)
+
+
+def test_data_of_another_width_is_refused(few_digits):
+    model = build("LeNet300", 1, input_size=65, hidden=[30, 10])
+    with pytest.raises(UsageError, match="reads 65 values per example, the data has 64"):
+        trained(model, PruningMask(model), few_digits, kernels="direct", optimizer="SGD")
+
+
+def test_adam_is_as_exact_as_torchs(few_digits):
+    """After many steps: what rounds differently at every step adds up."""
+    from lottery_ticket.train._updates import update_of
+
+    stream = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(500, generator=stream) for _ in range(300)]
+    errors = []
+    exact = torch.zeros(500, dtype=torch.float64, requires_grad=True)
+    torchs, ours = torch.zeros(500, requires_grad=True), torch.zeros(500)
+    optimizers = [torch.optim.Adam([p], lr=0.01) for p in (exact, torchs)]
+    update = update_of(optimizers[1], 500)
+    for gradient in gradients:
+        for parameter, optimizer in zip((exact, torchs), optimizers, strict=True):
+            parameter.grad = gradient.to(parameter.dtype)
+            optimizer.step()
+        update(ours, gradient, torch.ones(500, dtype=torch.bool), 0.01)
+    errors = [(p.detach() - exact.detach()).abs().max().item() for p in (torchs, ours)]
+    assert errors[1] < 3 * errors[0]

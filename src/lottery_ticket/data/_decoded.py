@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -55,12 +56,16 @@ def _read(path: Path, name: str) -> DataSet:
 
 def _write(path: Path, data: DataSet) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
+    os.close(handle)
+    aside = Path(name)
     splits = {"train": data.train, "test": data.test}
     tensors = {f"{part}.x": split.x for part, split in splits.items()}
     tensors |= {f"{part}.y": split.y for part, split in splits.items()}
     try:
         save_file(tensors, aside, {"digest": data.digest, "num_classes": str(data.num_classes)})
+        with aside.open("r+b") as file:
+            os.fsync(file.fileno())  # a good header before bad pages would be believed
         aside.replace(path)
     except SafetensorError as error:  # how it reports that a file cannot be written
         raise OSError(str(error)) from error

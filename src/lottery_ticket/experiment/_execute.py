@@ -6,7 +6,7 @@ import platform
 import socket
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,17 +119,15 @@ def _worked(work: Sequence[_Work], context: Context, store: Store) -> list[Outco
     try:
         import_user_code(context.imports)
         adopt(context.registered)
-        started = time.monotonic()
         with configured(context.device, context.threads), store_errors(store.root):
-            made = _make(work, context, store)
-        seconds = (time.monotonic() - started) / len(work)
-        for one, result in zip(work, made, strict=True):
-            if isinstance(result, LotteryError):
-                one.claim.release()
-                outcomes.append(Outcome(one.cell.name, "failed", message=str(result)))
-            else:
-                outcomes.append(_commit(one, context, store, result, seconds))
-            open_work.remove(one)
+            # each is committed before the next is asked for
+            for one, (result, seconds) in zip(work, _make(work, context, store), strict=True):
+                if isinstance(result, LotteryError):
+                    one.claim.release()
+                    outcomes.append(Outcome(one.cell.name, "failed", message=str(result)))
+                else:
+                    outcomes.append(_commit(one, context, store, result, seconds))
+                open_work.remove(one)
     except Stopped:
         return give_back("stopped")
     except LotteryError as error:
@@ -145,24 +143,35 @@ def _worked(work: Sequence[_Work], context: Context, store: Store) -> list[Outco
     return outcomes
 
 
-def _make(work: Sequence[_Work], context: Context, store: Store) -> Sequence[Made | LotteryError]:
-    if len(work) == 1:
-        make = make_training if work[0].cell.is_training else make_mask
-        return [make(work[0].cell, context, store, work[0].claim.folder)]
-    cells, folders = [one.cell for one in work], [one.claim.folder for one in work]
-    try:
-        return make_together(cells, context, store, folders)
-    except RuntimeError as error:
-        if "randomness" not in str(error):  # what torch says of dropout in a batch of models
-            raise
-    return [_made_or_error(one, context, store) for one in work]
+def _make(
+    work: Sequence[_Work], context: Context, store: Store
+) -> Iterator[tuple[Made | LotteryError, float]]:
+    """What became of each, with its seconds: together where that is possible, else one by one."""
+    started = time.monotonic()
+    if len(work) > 1:
+        try:
+            cells, folders = [one.cell for one in work], [one.claim.folder for one in work]
+            made = make_together(cells, context, store, folders)
+        except RuntimeError as error:
+            if not _cannot_be_batched(error):
+                raise
+        else:
+            seconds = (time.monotonic() - started) / len(work)
+            yield from ((result, seconds) for result in made)
+            return
+    for one in work:
+        started = time.monotonic()
+        make = make_training if one.cell.is_training else make_mask
+        try:
+            result: Made | LotteryError = make(one.cell, context, store, one.claim.folder)
+        except LotteryError as error:
+            result = error
+        yield result, time.monotonic() - started
 
 
-def _made_or_error(work: _Work, context: Context, store: Store) -> Made | LotteryError:
-    try:
-        return make_training(work.cell, context, store, work.claim.folder)
-    except LotteryError as error:
-        return error
+def _cannot_be_batched(error: RuntimeError) -> bool:
+    """Dropout, or code that depends on values, in a batch of models; or too many of them."""
+    return "vmap" in str(error) or isinstance(error, torch.OutOfMemoryError)
 
 
 def _commit(work: _Work, context: Context, store: Store, made: Made, seconds: float) -> Outcome:

@@ -115,18 +115,30 @@ def _trained_together(group: Sequence["_Training"], context: Context) -> list[Ma
         clip_norm=first.recipe.clip_norm,
         precision=first.precision,
     )
+
+    def bring_up_to_date() -> None:
+        execution.write_()
+        # one that has failed keeps its last good checkpoint, and fails from there again
+        watch.journals = [j for i, j in enumerate(journals) if i not in execution.failures]
+
+    watch = Watch(journals, StopSign(context.stop_file), bring_up_to_date)
     train_together(
         states,
         execution,
         batches,
         on_record=lambda index, record: journals[index].add(record),
-        on_step=Watch(journals, StopSign(context.stop_file), execution.write_),
+        on_step=watch,
         **first.arguments(),
     )
-    return [
-        execution.failures.get(index) or training.finished(execution.description)
-        for index, training in enumerate(group)
-    ]
+    results: list[Made | TrainingError] = []
+    for index, training in enumerate(group):
+        try:
+            if index in execution.failures:
+                raise execution.failures[index]
+            results.append(training.finished(execution.description))
+        except TrainingError as error:
+            results.append(error)
+    return results
 
 
 def _own_random_state(device: str) -> Any:

@@ -81,7 +81,8 @@ class Watch:
     Args:
         journals: of the trainings.
         stop_sign: asks to stop.
-        before_checkpoint: brings the states up to date.
+        before_checkpoint: brings the states up to date; it may take journals out of `journals`,
+            those of trainings that have failed.
     """
 
     def __init__(
@@ -90,7 +91,8 @@ class Watch:
         stop_sign: StopSign,
         before_checkpoint: Callable[[], None] = lambda: None,
     ) -> None:
-        self.journals, self._stop_sign = journals, stop_sign
+        self.journals, self._stop_sign = list(journals), stop_sign
+        self._first = journals[0]
         self._before_checkpoint = before_checkpoint
         self._last_look = float("-inf")
         self._next_checkpoint = time.monotonic() + _CHECKPOINT_SECONDS
@@ -110,8 +112,7 @@ class Watch:
         must_stop = self._stop_sign.is_raised()
         if must_stop or now >= self._next_checkpoint:
             self._checkpoint(now)
-        first = self.journals[0]
-        if must_stop and first.state.step < first.cell.num_steps:
+        if must_stop and self._first.state.step < self._first.cell.num_steps:
             raise Stopped
 
     def _checkpoint(self, now: float) -> None:

@@ -14,4 +14,8 @@ _REORDERED = {"reassoc", "contract", "nsz", "arcp"}
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile at first use, keep the machine code on disk, and let other threads run meanwhile."""
-    return numba.njit(fastmath=_REORDERED, nogil=True, cache=True, error_model="numpy")(function)
+    options: dict[str, Any] = {"fastmath": _REORDERED, "nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that it may write into: compiled anew in each process
+        return numba.njit(**options)(function)

@@ -45,6 +45,8 @@ def adam_update(  # type: ignore[no-untyped-def]
     squares,
     beta1,
     beta2,
+    rest1,
+    rest2,
     step_size,
     scale,
     eps,
@@ -56,7 +58,7 @@ def adam_update(  # type: ignore[no-untyped-def]
     Args:
         values, gradients, means, squares: `(n,)` float32; all but the gradients are updated.
         keep: as in `sgd_update`.
-        beta1, beta2: float32 scalars.
+        beta1, beta2, rest1, rest2: β₁, β₂, 1 − β₁ and 1 − β₂, each rounded to float32 by itself.
         step_size: `lr / (1 − β₁ᵗ)`.
         scale: `√(1 − β₂ᵗ)`.
         eps: ε.
@@ -66,7 +68,7 @@ def adam_update(  # type: ignore[no-untyped-def]
     zero, one = np.float32(0), np.float32(1)
     for i in range(values.size):
         g = (gradients[i] if keep[i] else zero) + weight_decay * values[i]
-        means[i] = beta1 * means[i] + (one - beta1) * g
-        squares[i] = beta2 * squares[i] + (one - beta2) * g * g
+        means[i] = beta1 * means[i] + rest1 * g
+        squares[i] = beta2 * squares[i] + rest2 * g * g
         step = step_size * means[i] / (np.sqrt(squares[i]) / scale + eps)
         values[i] = values[i] * (one - decay) - step

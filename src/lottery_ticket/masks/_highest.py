@@ -13,6 +13,7 @@ __all__ = ["keep_highest"]
 
 _CHUNK = 1 << 20  # scores looked at together
 _DIGIT = 16  # bits counted in one pass
+_NARROW = (torch.float32, torch.float16, torch.bfloat16)  # what 32 bits hold exactly
 
 
 def keep_highest(
@@ -23,7 +24,7 @@ def keep_highest(
     On a tie the lower index is kept, earlier layers first.
 
     Args:
-        scores: of each layer, flat, floating, never NaN where its mask is true.
+        scores: of each layer, flat, never NaN where its mask is true; integers up to 2⁵³.
         masks: bool, the same shapes.
         count: at least 0, at most as many as the masks are true.
 
@@ -33,7 +34,7 @@ def keep_highest(
     chosen = [torch.zeros_like(mask) for mask in masks]
     if count == 0:
         return chosen
-    bits = 64 if any(score.dtype == torch.float64 for score in scores) else 32
+    bits = 32 if all(score.dtype in _NARROW for score in scores) else 64
     threshold, num_ties = _threshold(scores, masks, count, bits)
     for score, mask, out in zip(scores, masks, chosen, strict=True):
         for part in _parts(score):

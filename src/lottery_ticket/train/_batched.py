@@ -121,7 +121,7 @@ class BatchedStep:
             for name, parameter in state.model.named_parameters():
                 memory = self._optimizer.state[self._parameters[name]]
                 state.optimizer.state[parameter] = {
-                    key: value.clone() if value.ndim == 0 else value[index].clone()
+                    key: value.clone() if key == "step" else value[index].clone()
                     for key, value in memory.items()
                     if isinstance(value, torch.Tensor)
                 }
@@ -141,12 +141,12 @@ class BatchedStep:
                 continue
             for key, value in (memories[0] or {}).items():
                 parts = [memory[key] for memory in memories if memory]
-                is_vector = isinstance(value, torch.Tensor) and value.ndim > 0
-                self._optimizer.state[stacked][key] = torch.stack(parts) if is_vector else value
+                is_shared = key == "step" or not isinstance(value, torch.Tensor)
+                self._optimizer.state[stacked][key] = value if is_shared else torch.stack(parts)
 
     def _clip_(self, norm: float) -> None:
         gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
-        squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients])
+        squares = torch.stack([g.reshape(len(g), -1).square().sum(1) for g in gradients])
         scales = (norm / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)
         for gradient in gradients:
             gradient.mul_(scales.view(-1, *[1] * (gradient.ndim - 1)))
@@ -191,6 +191,11 @@ def train_together(
             if first.step == total_steps:
                 break
     execution.write_()
+    if not all(state.measured for state in states):  # gone on from the last step
+        for prefix, split in evaluation_splits.items():
+            measured_now = _evaluated(execution, split, loss, len(states))
+            for state, own in zip(states, measured_now, strict=True):
+                state.measured.setdefault(prefix, own)
 
 
 @torch.inference_mode()

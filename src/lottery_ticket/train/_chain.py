@@ -48,7 +48,7 @@ def chain_of(model: nn.Module) -> list[ChainLayer] | None:
     True
     """
     parameters = list(model.named_parameters(remove_duplicate=False))
-    is_plain = all(p.requires_grad and type(p) is nn.Parameter for _, p in parameters)
+    is_plain = all(_is_plain(parameter) for _, parameter in parameters)
     if not is_plain or len({id(p) for _, p in parameters}) < len(parameters):
         return None
     if any(_is_watched(module) for module in model.modules()) or list(model.buffers()):
@@ -56,14 +56,23 @@ def chain_of(model: nn.Module) -> list[ChainLayer] | None:
     chains = [_traced(model, mode) for mode in (True, False)]
     if chains[0] is None or chains[0] != chains[1]:
         return None
-    used = {name for layer in chains[0] for name in (layer.weight, layer.bias)} - {None}
-    return chains[0] if used == {name for name, _ in parameters} else None
+    # each layer once: one that is called twice has gradients from both calls
+    used = [name for layer in chains[0] for name in (layer.weight, layer.bias) if name]
+    return chains[0] if sorted(used) == sorted(name for name, _ in parameters) else None
+
+
+def _is_plain(parameter: nn.Parameter) -> bool:
+    """Whether a parameter is trained, and nothing but the optimiser looks at its gradient."""
+    kinds = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    is_watched = any(getattr(parameter, kind, None) for kind in kinds)
+    return parameter.requires_grad and type(parameter) is nn.Parameter and not is_watched
 
 
 def _is_watched(module: nn.Module) -> bool:
-    """Whether hooks look at what a module does, or parametrizations change its parameters."""
+    """Whether hooks look at what a module does, or something replaced its code or parameters."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return any(getattr(module, kind) for kind in kinds) or hasattr(module, "parametrizations")
+    is_changed = "forward" in vars(module) or hasattr(module, "parametrizations")
+    return is_changed or any(getattr(module, kind) for kind in kinds)
 
 
 def _traced(model: nn.Module, is_training: bool) -> list[ChainLayer] | None:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lottery_ticket import kernels
+from lottery_ticket.errors import UsageError
 from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._chain import ChainLayer
 from lottery_ticket.train._flat import FlatParameters
@@ -72,10 +73,17 @@ class DirectStep:
         ]
         self._loss, self._clip_norm = loss, clip_norm
         self._x, self._y = batches.split.x.flatten(1), batches.split.y
+        if self._x.shape[1] != kept[0].shape[1]:
+            raise UsageError(
+                f"the model reads {kept[0].shape[1]} values per example, the data has "
+                f"{self._x.shape[1]}"
+            )
         # compiled code checks nothing: a class that does not exist is left to torch to refuse
         num_classes = self._layers[-1].num_outputs
-        self._has_own_loss = loss is F.cross_entropy and (
-            0 <= int(self._y.min()) <= int(self._y.max()) < num_classes
+        self._has_own_loss = (
+            loss is F.cross_entropy
+            and self._y.dtype == torch.int64
+            and 0 <= int(self._y.min()) <= int(self._y.max()) < num_classes
         )
         self._buffers: dict[int, _Buffers] = {}
         self.description: Mapping[str, Any] = {
@@ -120,7 +128,9 @@ class DirectStep:
 
     def _buffers_of(self, batch_size: int) -> "_Buffers":
         if batch_size not in self._buffers:
-            self._buffers[batch_size] = _Buffers(self._layers, batch_size)
+            # what evaluation makes, training writes to later
+            with torch.inference_mode(False):
+                self._buffers[batch_size] = _Buffers(self._layers, batch_size)
         return self._buffers[batch_size]
 
     def _forward(

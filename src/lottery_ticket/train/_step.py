@@ -76,6 +76,7 @@ class AutogradStep:
         self._is_channels_last = any(p.ndim == 4 for p in self._parameters)
         if self._is_channels_last:
             model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+            _lay_out_state_(optimizer)
         self.description: Mapping[str, Any] = {"step": "autograd"}
 
     def __call__(self, batch: Batch, lr: float) -> torch.Tensor:
@@ -169,6 +170,14 @@ def check_kernels(
             "float32 and without augmentation, are executed directly; use 'auto'"
         )
     return chain
+
+
+def _lay_out_state_(optimizer: torch.optim.Optimizer) -> None:
+    """Let memory lie as its parameter does: fused optimisers walk both as they lie."""
+    for parameter, memory in optimizer.state.items():
+        for key, value in memory.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                memory[key] = torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def _has_known_update(optimizer: torch.optim.Optimizer) -> bool:

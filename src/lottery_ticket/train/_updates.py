@@ -81,6 +81,7 @@ class _Adam:
         kernels.adam_update(
             values.numpy(), gradients.numpy(), keep.numpy(),
             self.state["exp_avg"].numpy(), self.state["exp_avg_sq"].numpy(),
-            np.float32(beta1), np.float32(beta2), np.float32(lr / (1 - beta1**step)),
+            np.float32(beta1), np.float32(beta2), np.float32(1 - beta1), np.float32(1 - beta2),
+            np.float32(lr / (1 - beta1**step)),
             np.float32((1 - beta2**step) ** 0.5), self._eps, np.float32(added), np.float32(decay),
         )  # fmt: skip
