@@ -32,7 +32,8 @@ def _cell(value: Any) -> str:
 
 def about(found: dict[str, Any], command: str) -> str:
     """Where and how it was measured."""
-    where, counts = found["machine"], {row["n"] for row in found["rows"] if "n" in row}
+    where = found["machine"]
+    counts = {found.get("n")} - {None} or {row["n"] for row in found["rows"]}
     return (
         f"`python benchmarks/{command}`: {where['cpu']}, {where['cores']} cores"
         f"{'' if where['has_amx_bf16'] else ' without AMX'}, torch {where['torch']}, Python "
@@ -121,10 +122,27 @@ def selection() -> str:
     )
 
 
+def rules() -> str:
+    """Where CSR begins to pay."""
+    found = read("bench_rules")
+    densities = [key for key in found["rows"][0] if key.endswith("%")]
+    lines = [
+        [f"{row['inputs']} → {row['outputs']}", row["batch"], *(row[key] for key in densities)]
+        for row in found["rows"]
+    ]
+    return section(
+        "From which density CSR pays",
+        "One layer, forward and both gradients, CSR against dense, at random masks, one thread:\n"
+        "below 1 CSR is quicker.",
+        table(["layer", "batch", *densities], lines),
+        about(found, "bench_rules.py"),
+    )
+
+
 def main() -> None:
     """Write the page's measured part, or check it."""
     before = PAGE.read_text(encoding="utf-8")
-    parts = "\n\n".join([sparsity(), experiments(), epochs(), selection()])
+    parts = "\n\n".join([sparsity(), experiments(), epochs(), rules(), selection()])
     pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
     after = re.sub(pattern, lambda _: f"{MARKS[0]}{parts}\n{MARKS[1]}", before, flags=re.S)
     if "--check" in sys.argv:
