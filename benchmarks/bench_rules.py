@@ -48,9 +48,15 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     rows: Rows = []
+    num_turns = 4 * options.repeats  # they are short
     for num_outputs, num_inputs in SHAPES:
         for batch_size in (64, 128):
-            row = {"outputs": num_outputs, "inputs": num_inputs, "batch": batch_size}
+            row = {
+                "outputs": num_outputs,
+                "inputs": num_inputs,
+                "batch": batch_size,
+                "n": num_turns,
+            }
             for density in DENSITIES:
                 stream = torch.Generator().manual_seed(0)
                 mask = torch.rand(num_outputs, num_inputs, generator=stream) < density
@@ -58,8 +64,9 @@ def main() -> None:
                     str(sparse): layer_steps(mask, batch_size, sparse=sparse)
                     for sparse in (False, True)
                 }
-                seconds = in_turns(things, 4 * options.repeats)
-                row[f"{density:.0%}"] = median(seconds["True"]) / median(seconds["False"])
+                seconds = in_turns(things, num_turns)
+                pairs = zip(seconds["True"], seconds["False"], strict=True)
+                row[f"{density:.0%}"] = median(sparse / dense for sparse, dense in pairs)
             rows.append(row)
     report("bench_rules", rows, options.out, sparse_below=SPARSE_BELOW, sparse_up_to=SPARSE_UP_TO)
 

@@ -32,8 +32,7 @@ def _cell(value: Any) -> str:
 
 def about(found: dict[str, Any], command: str) -> str:
     """Where and how it was measured."""
-    where = found["machine"]
-    counts = {found.get("n")} - {None} or {row["n"] for row in found["rows"]}
+    where, counts = found["machine"], {row["n"] for row in found["rows"]}
     return (
         f"`python benchmarks/{command}`: {where['cpu']}, {where['cores']} cores"
         f"{'' if where['has_amx_bf16'] else ' without AMX'}, torch {where['torch']}, Python "
