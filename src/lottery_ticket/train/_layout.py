@@ -13,10 +13,10 @@ import torch
 
 __all__ = ["SPARSE_BELOW", "SPARSE_UP_TO", "Layout", "Pattern", "layouts_of"]
 
-SPARSE_BELOW = 0.25
+SPARSE_BELOW = 0.2
 """A layer with a smaller share of kept weights is executed in CSR (`benchmarks/bench_rules.py`)."""
 
-SPARSE_UP_TO = 1000
+SPARSE_UP_TO = 1500
 """So is one with at most so many kept weights, where calls cost more than arithmetic."""
 
 
