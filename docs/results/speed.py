@@ -138,10 +138,24 @@ def rules() -> str:
     )
 
 
+def batches() -> str:
+    """Models as one batch."""
+    found = read("bench_batched")
+    keys = ("replicates", "median", "time of one", "throughput per replicate")
+    heads = ["replicates as one batch", "seconds", *keys[2:]]
+    return section(
+        "Models as one batch",
+        f"LeNet-300-100 at 20 % density, {found['steps']} steps of batch 64, on "
+        f"{found['device']} with {found['threads']} thread:\n`--group` is for GPUs, where it was not measured yet.",
+        table(heads, [[row[key] for key in keys] for row in found["rows"]]),
+        about(found, "bench_batched.py"),
+    )
+
+
 def main() -> None:
     """Write the page's measured part, or check it."""
     before = PAGE.read_text(encoding="utf-8")
-    parts = "\n\n".join([sparsity(), experiments(), epochs(), rules(), selection()])
+    parts = "\n\n".join([sparsity(), experiments(), epochs(), rules(), selection(), batches()])
     pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
     after = re.sub(pattern, lambda _: f"{MARKS[0]}{parts}\n{MARKS[1]}", before, flags=re.S)
     if "--check" in sys.argv:
