@@ -146,7 +146,8 @@ def batches() -> str:
     return section(
         "Models as one batch",
         f"LeNet-300-100 at 20 % density, {found['steps']} steps of batch 64, on "
-        f"{found['device']} with {found['threads']} thread:\n`--group` is for GPUs, where it was not measured yet.",
+        f"{found['device']} with {found['threads']} thread:\n"
+        "`--group` is for GPUs, where it was not measured yet.",
         table(heads, [[row[key] for key in keys] for row in found["rows"]]),
         about(found, "bench_batched.py"),
     )
