@@ -34,6 +34,7 @@ bench:
 # what is generated: pages from docstrings, tables from committed measurements
 docs: api
 	$(PYTHON) docs/results/render.py
+	$(PYTHON) docs/results/speed.py
 	$(PYTHON) docs/results/how_it_works.py --render
 
 api:

@@ -27,12 +27,12 @@ from lottery_ticket.train import (
 SIZES = (1, 4, 16, 64)
 
 
-def make(parameters):  # type: ignore[no-untyped-def]
+def make(parameters):
     """The optimiser of all."""
     return make_optimizer("sgd", parameters, lr=0.01, momentum=0.9)
 
 
-def parts(size: int, split: Split, device: str):  # type: ignore[no-untyped-def]
+def parts(size: int, split: Split, device: str):
     """Trainings of their own initial weights, masks and orders."""
     states, masks, batches = [], [], []
     for seed in range(size):

@@ -135,6 +135,11 @@ def prepare(
     for name, value in (("jobs", jobs), ("threads", threads), ("group", group)):
         if value is not None and value < 1:
             raise UsageError(f"{name}: got {value}, wanted at least 1")
+    if group > 1 and kernels != "auto":
+        raise UsageError(
+            f"kernels {kernels!r} has no effect on trainings made as one batch (group {group}); "
+            "leave one of them out"
+        )
     if keep not in KEEP:
         raise UsageError(f"keep: unknown choice {keep!r}{nearest(keep, KEEP)}")
     opened = Store(default_store_path() if store is None else store)

@@ -337,6 +337,16 @@ def test_what_cannot_be_direct_is_said(few_images):
         step_for(model, optimizer, {}, batches, kernels="dirct", **options)
 
 
+def test_other_optimisers_are_left_to_autograd(few_digits):
+    model = build("LeNet300", 1, input_size=64, hidden=[30, 10])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, dampening=0.5)
+    batches = Batches(few_digits, 16, order_seed=0)
+    step = step_for(model, optimizer, {}, batches, loss=F.cross_entropy)
+    assert step.description == {"step": "autograd"}
+    with pytest.raises(UsageError, match="only plain SGD, Adam and AdamW"):
+        step_for(model, optimizer, {}, batches, loss=F.cross_entropy, kernels="direct")
+
+
 def test_the_rule_is_by_density_and_size():
     model = build("LeNet300", 0)
     layers = {name: torch.ones(kept.shape).bool() for name, kept in PruningMask(model).items()}

@@ -17,7 +17,7 @@ from lottery_ticket.masks import PruningMask, RewindPoint
 
 __all__ = ["Row", "Search", "begun_or_resumed", "load_search", "save_search"]
 
-_FORMAT = "lottery_ticket.finder/1"
+_FORMAT = "lottery_ticket.finder/2"
 _PARTS = ("initial", "trained", "dense", "best")
 
 

@@ -10,7 +10,7 @@ IDENTITY, RELU, TANH = 0, 1, 2
 
 
 @compiled
-def activate(values, activation):  # type: ignore[no-untyped-def]
+def activate(values, activation):
     """Apply an activation to a row, in place."""
     if activation == RELU:
         for b in range(values.size):
@@ -23,7 +23,7 @@ def activate(values, activation):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def activation_backward(outputs, gradients, activation):  # type: ignore[no-untyped-def]
+def activation_backward(outputs, gradients, activation):
     """Turn gradients by an activation's outputs into those by its inputs, in place.
 
     Args:
@@ -36,7 +36,7 @@ def activation_backward(outputs, gradients, activation):  # type: ignore[no-unty
 
 
 @compiled
-def row_backward(outputs, gradients, activation):  # type: ignore[no-untyped-def]
+def row_backward(outputs, gradients, activation):
     """The same for one row."""
     if activation == RELU:
         for b in range(outputs.size):

@@ -8,7 +8,7 @@ __all__ = ["cross_entropy"]
 
 
 @compiled
-def cross_entropy(logits, classes, gradients):  # type: ignore[no-untyped-def]
+def cross_entropy(logits, classes, gradients):
     """The mean of `log Σ exp(z) − z[class]` over the batch; its gradient goes into `gradients`.
 
     Args:

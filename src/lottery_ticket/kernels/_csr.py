@@ -11,7 +11,7 @@ _TILE = 16  # floats in a cache line
 
 
 @compiled
-def gather_batch(examples, rows, columns, out):  # type: ignore[no-untyped-def]
+def gather_batch(examples, rows, columns, out):
     """`out[c, b] = examples[rows[b], columns[c]]`: a batch, feature-major, of what is read.
 
     Args:
@@ -29,7 +29,7 @@ def gather_batch(examples, rows, columns, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def linear(starts, columns, values, bias, x, out, activation):  # type: ignore[no-untyped-def]
+def linear(starts, columns, values, bias, x, out, activation):
     """`out = activation(W x + b)` with W in CSR.
 
     Args:
@@ -48,7 +48,7 @@ def linear(starts, columns, values, bias, x, out, activation):  # type: ignore[n
 
 
 @compiled
-def weight_gradient(starts, columns, x, g, grad, grad_bias):  # type: ignore[no-untyped-def]
+def weight_gradient(starts, columns, x, g, grad, grad_bias):
     """`(g xᵀ)` on the kept entries only, and the sums of `g` over the batch.
 
     Args:
@@ -85,7 +85,7 @@ def weight_gradient(starts, columns, x, g, grad, grad_bias):  # type: ignore[no-
 
 
 @compiled
-def input_gradient(starts, rows, values, g, x, out, activation):  # type: ignore[no-untyped-def]
+def input_gradient(starts, rows, values, g, x, out, activation):
     """`out = (Wᵀ g) · activation'(x)` with W compressed by *columns*.
 
     Args:
@@ -104,7 +104,7 @@ def input_gradient(starts, rows, values, g, x, out, activation):  # type: ignore
 
 
 @compiled
-def _add_rows(indices, values, start, end, matrix, out):  # type: ignore[no-untyped-def]
+def _add_rows(indices, values, start, end, matrix, out):
     """`out += Σ values[k] · matrix[indices[k]]`, eight at a time: `out` is read once for them."""
     k = start
     while k + 8 <= end:

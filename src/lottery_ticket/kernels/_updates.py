@@ -8,7 +8,7 @@ __all__ = ["adam_update", "sgd_update"]
 
 
 @compiled
-def sgd_update(values, gradients, keep, momenta, lr, momentum, weight_decay, nesterov):  # type: ignore[no-untyped-def]
+def sgd_update(values, gradients, keep, momenta, lr, momentum, weight_decay, nesterov):
     """`d = g + λ w; v ← μ v + d; w ← w − lr (d + μ v if nesterov else v)`, in place.
 
     Args:
@@ -37,7 +37,7 @@ def sgd_update(values, gradients, keep, momenta, lr, momentum, weight_decay, nes
 
 
 @compiled
-def adam_update(  # type: ignore[no-untyped-def]
+def adam_update(
     values,
     gradients,
     keep,

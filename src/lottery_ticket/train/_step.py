@@ -14,7 +14,7 @@ from lottery_ticket.train._losses import Loss
 
 __all__ = ["KERNELS", "AutogradStep", "Step", "check_kernels", "step_for"]
 
-UPDATES = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+_KNOWN_UPDATES = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 
 KERNELS = ("auto", "autograd", "direct", "direct-dense", "direct-sparse")
 
@@ -133,7 +133,12 @@ def step_for(
     """
     device, is_augmented = batches.split.x.device.type, batches.augment is not None
     chain = check_kernels(kernels, model, device=device, augment=is_augmented)
-    if kernels == "auto" and not _has_known_update(optimizer):
+    if chain is not None and not _has_known_update(optimizer):
+        if kernels != "auto":
+            raise UsageError(
+                f"kernels {kernels!r}: only plain SGD, Adam and AdamW over one group of parameters "
+                f"are executed directly, not this {type(optimizer).__name__}; use 'auto'"
+            )
         chain = None
     if chain is None:
         masked = MaskedParameters(model, mask) if mask else None
@@ -183,4 +188,4 @@ def _lay_out_state_(optimizer: torch.optim.Optimizer) -> None:
 def _has_known_update(optimizer: torch.optim.Optimizer) -> bool:
     (options, *others) = optimizer.param_groups
     is_plain = not any(options.get(name) for name in ("amsgrad", "maximize", "dampening"))
-    return type(optimizer) in UPDATES and is_plain and not others
+    return type(optimizer) in _KNOWN_UPDATES and is_plain and not others
