@@ -33,12 +33,17 @@ def run(
     ] = None,
     kernels: Annotated[
         str,
-        typer.Option(help="auto, or force autograd, direct, direct-dense or direct-sparse steps."),
+        typer.Option(
+            help="auto, or force autograd, compiled, direct, direct-dense or direct-sparse steps."
+        ),
     ] = "auto",
     group: Annotated[
-        int,
-        typer.Option(help="Trainings made as one batch, at most; for small nets on a GPU."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Trainings made as one batch, at most; by default as many as fit for small nets "
+            "on CUDA, else one."
+        ),
+    ] = None,
     keep: Annotated[
         str,
         typer.Option(help="all: every cell's trained weights; needed: those that masks need."),
