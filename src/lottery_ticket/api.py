@@ -1,6 +1,6 @@
 """From Python what the command line does: `run` an experiment, look at one in the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,10 @@ from lottery_ticket.store import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lottery_ticket.analysis import RunTables
+    from lottery_ticket.analysis.structure import MaskPlace
     from lottery_ticket.experiment import Context, Plan, RunOutcome
+    from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
 
 __all__ = ["Prepared", "RunResult", "load_run", "prepare", "run"]
@@ -61,6 +64,29 @@ class RunResult:
         from lottery_ticket.analysis import summary
 
         return summary(self.table)
+
+    @property
+    def tables(self) -> "RunTables":
+        """Every table of the run: figures and reports are made from these."""
+        from lottery_ticket.analysis import run_tables
+
+        return run_tables(self.store, self.record)
+
+    def masks(
+        self, arm: str = "ticket", *, levels: Container[int] | None = None
+    ) -> "dict[MaskPlace, PruningMask]":
+        """The masks of an arm's finished trainings, by (run, arm, level, replicate, draw).
+
+        Args:
+            arm: whose masks.
+            levels: which levels; None for all.
+
+        Raises:
+            UsageError: the run has no such arm.
+        """
+        from lottery_ticket.analysis.structure import read_masks
+
+        return read_masks(self.store, self.record, arm=arm, levels=levels)
 
     def plot(self, out: str | Path) -> list[Path]:
         """Draw every figure of the run as PNGs into the folder `out`; returns their paths."""

@@ -4,6 +4,8 @@ from lottery_ticket.analysis._metric import ACCURACY as ACCURACY
 from lottery_ticket.analysis._metric import LOSS as LOSS
 from lottery_ticket.analysis._metric import Metric as Metric
 from lottery_ticket.analysis._metric import metric_of as metric_of
+from lottery_ticket.analysis._run_tables import RunTables as RunTables
+from lottery_ticket.analysis._run_tables import run_tables as run_tables
 from lottery_ticket.analysis._statistics import check_one_run as check_one_run
 from lottery_ticket.analysis._statistics import level_statistics as level_statistics
 from lottery_ticket.analysis._statistics import replicate_means as replicate_means
