@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 __all__ = ["Chance", "LayerCounts", "chance_overlap"]
 
@@ -76,7 +75,7 @@ def _sum_of_shared(layers: Sequence[LayerCounts]) -> tuple[int, np.ndarray]:
     for layer in layers:
         low, of_layer = _shared(layer)
         first += low
-        chances = fftconvolve(chances, of_layer)
+        chances = _convolved(chances, of_layer)
     return first, chances
 
 
@@ -92,3 +91,8 @@ def _shared(layer: LayerCounts) -> tuple[int, np.ndarray]:
     logs = np.concatenate([[0.0], np.cumsum(np.log(ratios))])
     chances = np.exp(logs - logs.max())
     return low, chances / chances.sum()
+
+
+def _convolved(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    size = len(one) + len(other) - 1
+    return np.fft.irfft(np.fft.rfft(one, size) * np.fft.rfft(other, size), size)
