@@ -10,8 +10,6 @@ from lottery_ticket.store import (
     RunRecord,
     Store,
     default_store_path,
-    history_rows,
-    layer_rows,
     table_rows,
 )
 
@@ -88,15 +86,19 @@ class RunResult:
 
         return read_masks(self.store, self.record, arm=arm, levels=levels)
 
-    def plot(self, out: str | Path) -> list[Path]:
-        """Draw every figure of the run as PNGs into the folder `out`; returns their paths."""
-        import pandas as pd
+    def plot(self, out: str | Path, *, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+        """Draw every figure that the run has values for into the folder `out`.
 
+        Args:
+            out: the folder; it is made.
+            formats: `"png"`, `"svg"`, `"pdf"`.
+
+        Returns:
+            The files written.
+        """
         from lottery_ticket.plots import draw_all
 
-        layers = pd.DataFrame(layer_rows(self.store, self.record))
-        history = pd.DataFrame(history_rows(self.store, self.record))
-        return draw_all(self.table, layers, history, Path(out), title=self.record.title)
+        return draw_all(self.tables, Path(out), title=self.record.title, formats=formats)
 
     def __repr__(self) -> str:
         done = len(self.rows)

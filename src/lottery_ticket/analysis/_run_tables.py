@@ -49,7 +49,8 @@ def run_tables(store: Store, run: RunRecord) -> RunTables:
     Raises:
         StoreError: something is damaged.
     """
-    from lottery_ticket.analysis import structure  # loads torch
+    # here, since it takes a while: it reads tensors
+    from lottery_ticket.analysis import structure
 
     table = as_table(table_rows(store, run))
     arms = sort_arms(row.arm for row in run.rows)

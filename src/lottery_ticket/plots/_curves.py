@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from lottery_ticket.analysis import Metric, replicate_means, sort_arms
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._axes import fit_limits, percent_label
-from lottery_ticket.plots._style import finish, new_figure, num_replicates
+from lottery_ticket.plots._style import finish, legend_above, new_figure, num_replicates
 
 __all__ = ["curves_figure", "pick_levels"]
 
@@ -49,16 +49,16 @@ def curves_figure(
     if curves.empty:
         raise UsageError(f"no step of the history has a {metric.label}; nothing to draw")
     curves, arms, levels = _select(curves)
-    figure, axes = new_figure(len(arms), width=8.8 if len(arms) > 1 else 7.4)
+    height = 2.2 + 2.0 * len(arms)
+    figure, axes = new_figure(len(arms), height=height, share_y=True)
     shades = colormaps["viridis_r"](np.linspace(0.08, 1, len(levels)))
     colors = dict(zip(levels, shades, strict=True))
     for ax, arm in zip(axes, arms, strict=True):
         _draw_panel(ax, curves.loc[curves["arm"] == arm], colors, _densities(table, arm))
-    axes[0].set_ylabel(metric.axis_label)
+        ax.set_ylabel(metric.axis_label)
+    axes[-1].set_xlabel("training step")
     hidden = _limit_y(axes[0], curves, metric)
-    handles, labels = axes[0].get_legend_handles_labels()
-    style = {"loc": "outside right center", "frameon": False, "fontsize": 9.5}
-    figure.legend(handles, labels, title="weights kept", **style)
+    legend_above(axes[0], title="weights kept", num_columns=3)
     caption = f"Mean over {num_replicates(curves['n'])}; the first steps may lie outside the axis"
     caption += f"; {hidden} outside it." if hidden else "."
     finish(figure, title=f"{title}: {metric.label} while training", caption=caption)
@@ -98,9 +98,9 @@ def _draw_panel(ax: Axes, curves: pd.DataFrame, colors: dict, densities: dict[in
         known = level in densities
         label = f"{percent_label(100 * densities[level])} %" if known else f"level {level}"
         marker = "o" if len(rows) == 1 else ""  # a line of one point would be invisible
-        ax.plot(rows["step"], rows["mean"], marker=marker, color=color, lw=1.6, label=label)
-    ax.set_xlabel("training step")
-    ax.set_title(str(curves["arm"].iloc[0]), fontsize=11, loc="left")
+        ax.plot(rows["step"], rows["mean"], marker=marker, color=color, lw=1.4, label=label)
+    arm = str(curves["arm"].iloc[0])
+    ax.annotate(arm, (0.99, 0.05), xycoords="axes fraction", ha="right", fontweight="bold")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
 
 
