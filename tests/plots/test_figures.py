@@ -251,7 +251,7 @@ def test_layers_are_in_model_order_and_averaged_over_replicates():
 
 
 def test_an_empty_layer_is_told_not_drawn():
-    layers = LAYERS.assign(density=[1.0, 1.0, 0.0, 0.9, 0.0, 0.5, 0.1])
+    layers = LAYERS.assign(num_kept=[80, 20, 0, 18, 0, 10, 8])
     figure = layers_figure(layers, title="tiny")
     assert np.isnan(lines_of(figure)["fc2"].get_ydata()[1])
     assert "1 empty layer" in caption_of(figure)

@@ -1,5 +1,10 @@
 """Tables of finished trainings, and what they say: one row per level, paired by replicate."""
 
+from lottery_ticket.analysis._means import curve_means as curve_means
+from lottery_ticket.analysis._means import input_means as input_means
+from lottery_ticket.analysis._means import layer_means as layer_means
+from lottery_ticket.analysis._means import overlap_means as overlap_means
+from lottery_ticket.analysis._means import sign_statistics as sign_statistics
 from lottery_ticket.analysis._metric import ACCURACY as ACCURACY
 from lottery_ticket.analysis._metric import LOSS as LOSS
 from lottery_ticket.analysis._metric import Metric as Metric

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lottery_ticket.analysis import Metric, replicate_means, sort_arms
+from lottery_ticket.analysis import Metric, curve_means, replicate_means, sort_arms
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._axes import fit_limits, percent_label
 from lottery_ticket.plots._style import finish, legend_above, new_figure, num_replicates
@@ -45,7 +45,8 @@ def curves_figure(
     Raises:
         UsageError: the history has no value of the metric.
     """
-    curves = _mean_curves(history, metric)
+    curves = curve_means(history, metric.column)
+    curves = curves.assign(mean=metric.scale * curves["mean"])
     if curves.empty:
         raise UsageError(f"no step of the history has a {metric.label}; nothing to draw")
     curves, arms, levels = _select(curves)
@@ -73,17 +74,6 @@ def _select(curves: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[int]]:
     kept = curves["arm"].isin(arms) & curves["level"].isin(levels)
     drawn = curves.loc[kept]
     return drawn, sort_arms(drawn["arm"]), levels
-
-
-def _mean_curves(history: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """arm, level, step, mean and n over replicates; draws are averaged first."""
-    column = metric.column
-    known = history.loc[:, ["arm", "level", "replicate", "step", column]].dropna()
-    known = known.astype({column: "float64", "level": "int64", "step": "int64"})
-    keys = ["arm", "level", "step"]
-    means = known.groupby([*keys, "replicate"], as_index=False)[column].mean()
-    curves = means.groupby(keys, as_index=False).agg(mean=(column, "mean"), n=(column, "count"))
-    return curves.assign(mean=metric.scale * curves["mean"])
 
 
 def _densities(table: pd.DataFrame, arm: str) -> dict[int, float]:

@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lottery_ticket.analysis import input_means
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._axes import percent_label
 from lottery_ticket.plots._curves import pick_levels
@@ -60,8 +61,9 @@ def inputs_figure(inputs: pd.DataFrame, *, title: str) -> Figure:
     num_columns = min(3, len(chosen))
     num_rows = math.ceil(len(chosen) / num_columns)
     figure, axes = new_figure(num_rows, num_columns=num_columns, height=0.9 + 2.05 * num_rows)
+    means = input_means(inputs)
     for ax, level in zip(axes, chosen, strict=False):
-        _draw_map(ax, inputs.loc[inputs["level"] == level], channels)
+        _draw_map(ax, means.loc[means["level"] == level], channels)
     for ax in axes[len(chosen) :]:
         ax.set_visible(False)
     side = math.isqrt(size // channels)
@@ -75,14 +77,13 @@ def inputs_figure(inputs: pd.DataFrame, *, title: str) -> Figure:
     return figure
 
 
-def _draw_map(ax: Axes, rows: pd.DataFrame, channels: int) -> None:
-    means = rows.groupby("input", as_index=False).agg(density=("density", "mean"))
+def _draw_map(ax: Axes, means: pd.DataFrame, channels: int) -> None:
     image = means["density"].to_numpy(dtype="float64").reshape(channels, -1)
     side = math.isqrt(image.shape[1])
     image = image.mean(axis=0).reshape(side, side)
     colors = colormaps["cividis"].with_extremes(bad=UNREAD)
     ax.imshow(np.ma.masked_equal(image, 0), cmap=colors, vmin=0, interpolation="nearest")
-    num_read = int((rows["num_kept"] > 0).to_numpy().sum()) / len(set(rows["replicate"]))
+    num_read = float(means["num_read"].iloc[0])
     text = f"{percent_label(100 * image.mean())} % of layer\n{num_read:.0f} inputs read"
     ax.set_title(text, fontsize=8.5, loc="left")
     ax.grid(False)

@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lottery_ticket.analysis import sort_arms
+from lottery_ticket.analysis import layer_means, sort_arms
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._axes import density_axis, log_percent_axis
 from lottery_ticket.plots._style import finish, legend_above, new_figure, num_replicates
@@ -40,8 +40,8 @@ def layers_figure(layers: pd.DataFrame, *, title: str) -> Figure:
     """Density of each layer against that of all: the ticket arm, mean over replicates.
 
     Args:
-        layers: arm, level, replicate, draw, layer, density, num_kept, num_prunable; layers in
-            model order. Without a ticket arm the first arm of `sort_arms` is drawn.
+        layers: arm, level, replicate, draw, layer, num_kept, num_prunable; layers in model
+            order. Without a ticket arm the first arm of `sort_arms` is drawn.
         title: the run's name.
 
     Returns:
@@ -53,36 +53,23 @@ def layers_figure(layers: pd.DataFrame, *, title: str) -> Figure:
     if layers.empty:
         raise UsageError("the table of layers is empty; nothing to draw")
     arm = sort_arms(layers["arm"])[0]
-    rows = layers.loc[layers["arm"] == arm]
-    percents = 100 * _mean(rows, "layer").unstack("layer")[list(dict.fromkeys(rows["layer"]))]
-    overall = 100 * _overall(rows)
+    means = layer_means(layers)
+    percents = 100 * means.pivot(index="level", columns="layer", values="density")
+    names = list(dict.fromkeys(means["layer"]))[:-1]
     num_empty = int((percents == 0).sum().sum())
-    percents, overall = percents.replace(0.0, np.nan), overall.replace(0.0, np.nan)
+    percents = percents.replace(0.0, np.nan)
+    overall = percents["all"]
     figure, (ax,) = new_figure()
-    for name, color in layer_colors(list(percents)).items():
+    for name, color in layer_colors(names).items():
         style = {"color": color, "markersize": 3.5, "linewidth": 1.5}
         ax.plot(overall, percents[name], "o-", label=name, **style)
     ax.plot(overall, overall, "k--", linewidth=1.3, label="all layers", zorder=4)
     ax.set_ylabel("weights kept in the layer (%)")
-    known = [value for value in [*percents.to_numpy().ravel(), *overall] if value > 0] or [100]
-    log_percent_axis(ax, known)
+    log_percent_axis(ax, [value for value in percents.to_numpy().ravel() if value > 0] or [100])
     density_axis(ax, list(overall.dropna()) or [100.0], is_linear=False)
-    layer_legend(figure, ax, len(percents.columns))
-    n = num_replicates(rows.groupby("level")["replicate"].nunique())
+    layer_legend(figure, ax, len(names))
+    n = num_replicates(means["n"])
     empty = f"; {num_empty} empty layers cannot be drawn on a log axis" if num_empty else ""
     caption = f"Masks of the {arm} arm, mean over {n}; dashed: all prunable weights{empty}."
     finish(figure, title=f"{title}: density per layer", caption=caption)
     return figure
-
-
-def _mean(rows: pd.DataFrame, *keys: str) -> pd.Series:
-    """Mean density per level and key: over the draws of a replicate, then over replicates."""
-    by_replicate = rows.groupby(["level", *keys, "replicate"]).agg(density=("density", "mean"))
-    return pd.Series(by_replicate.groupby(["level", *keys]).agg("mean")["density"])
-
-
-def _overall(rows: pd.DataFrame) -> pd.Series:
-    counts = rows.groupby(["level", "replicate", "draw"], dropna=False, as_index=False).agg(
-        kept=("num_kept", "sum"), prunable=("num_prunable", "sum")
-    )
-    return _mean(counts.assign(density=counts["kept"] / counts["prunable"]))

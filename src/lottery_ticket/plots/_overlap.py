@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from lottery_ticket.analysis import overlap_means
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._axes import density_axis, log_percent_axis
 from lottery_ticket.plots._layers import layer_colors, layer_legend
@@ -27,10 +28,9 @@ def overlap_figure(overlap: pd.DataFrame, *, title: str) -> Figure:
     Raises:
         UsageError: there is no pair of pruned masks.
     """
-    pruned = overlap.loc[overlap["level"] > 0] if not overlap.empty else overlap
-    if pruned.empty:
+    pairs = overlap_means(overlap)
+    if pairs.empty:
         raise UsageError("no two replicates have a mask of one level; nothing to compare")
-    pairs = _over_pairs(pruned)
     whole = pairs.loc[pairs["layer"] == "all"]
     figure, (above, below) = new_figure(2, height=6.0)
     _draw_shares(above, whole)
@@ -46,34 +46,19 @@ def overlap_figure(overlap: pd.DataFrame, *, title: str) -> Figure:
     return figure
 
 
-def _over_pairs(overlap: pd.DataFrame) -> pd.DataFrame:
-    """Per level and layer: means in percent, the lowest and the highest pair."""
-    columns = ["share", "expected_share"]
-    rows = overlap.assign(**{name: 100 * overlap[name] for name in columns})
-    rows = rows.assign(percent=100 * rows["num_kept"] / rows["num_prunable"])
-    return rows.groupby(["level", "layer"], sort=False, as_index=False).agg(
-        percent=("percent", "mean"),
-        share=("share", "mean"),
-        low=("share", "min"),
-        high=("share", "max"),
-        expected=("expected_share", "mean"),
-        num_pairs=("share", "size"),
-    )
-
-
 def _draw_shares(ax: Axes, whole: pd.DataFrame) -> None:
-    x, color = whole["percent"], ARM_STYLE["ticket"].color
-    ax.plot(x, whole["share"], "o-", color=color, markersize=3.5, label="shared")
-    ax.fill_between(x, whole["low"], whole["high"], color=color, alpha=0.2, lw=0)
-    ax.plot(x, whole["expected"], "k--", linewidth=1.2, label="chance")
+    x, color = 100 * whole["density"], ARM_STYLE["ticket"].color
+    ax.plot(x, 100 * whole["share"], "o-", color=color, markersize=3.5, label="shared")
+    ax.fill_between(x, 100 * whole["low"], 100 * whole["high"], color=color, alpha=0.2, lw=0)
+    ax.plot(x, 100 * whole["expected"], "k--", linewidth=1.2, label="chance")
     ax.set_ylabel("shared weights (%)")
-    drawn = whole[["low", "high", "expected"]].to_numpy().ravel()
+    drawn = 100 * whole[["low", "high", "expected"]].to_numpy().ravel()
     log_percent_axis(ax, [value for value in drawn if value > 0] or [100])
     legend_above(ax)
 
 
 def _draw_times_chance(figure: Figure, ax: Axes, pairs: pd.DataFrame, whole: pd.DataFrame) -> None:
-    percents = dict(zip(whole["level"], whole["percent"], strict=True))
+    percents = dict(zip(whole["level"], 100 * whole["density"], strict=True))
     names = [name for name in dict.fromkeys(pairs["layer"]) if name != "all"]
     for name, color in layer_colors(names).items():
         rows = pairs.loc[pairs["layer"] == name]
@@ -84,5 +69,5 @@ def _draw_times_chance(figure: Figure, ax: Axes, pairs: pd.DataFrame, whole: pd.
     ax.axhline(1, color="k", linestyle="--", linewidth=1.2, label="chance")
     ax.set_ylabel("times chance")
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}×"))
-    density_axis(ax, list(whole["percent"]), is_linear=False)
+    density_axis(ax, list(percents.values()), is_linear=False)
     layer_legend(figure, ax, len(names))

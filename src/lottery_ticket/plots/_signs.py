@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lottery_ticket.analysis import level_statistics
+from lottery_ticket.analysis import sign_statistics
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._arms import draw_arms
 from lottery_ticket.plots._axes import density_axis
@@ -28,9 +28,7 @@ def signs_figure(kept_weights: pd.DataFrame, table: pd.DataFrame, *, title: str)
     """
     if kept_weights.empty:
         raise UsageError("no training has both its first and its last weights; nothing to draw")
-    keys = ["arm", "level", "replicate", "draw"]
-    rows = kept_weights.loc[kept_weights["layer"] == "all", [*keys, "sign_kept"]]
-    stats = level_statistics(rows.merge(table[[*keys, "density"]], on=keys), "sign_kept")
+    stats = sign_statistics(kept_weights, table)
     stats = stats.assign(
         percent=100 * stats["density"], mean=100 * stats["mean"], sd=100 * stats["sd"]
     )
