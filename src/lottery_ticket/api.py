@@ -9,6 +9,7 @@ from lottery_ticket.errors import LotteryError, UsageError, nearest
 from lottery_ticket.store import (
     RunRecord,
     Store,
+    correct_rows,
     default_store_path,
     history_rows,
     layer_rows,
@@ -18,6 +19,7 @@ from lottery_ticket.store import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lottery_ticket.analysis import Verdict
     from lottery_ticket.experiment import Context, Plan, RunOutcome
     from lottery_ticket.spec import Spec
 
@@ -61,6 +63,34 @@ class RunResult:
         from lottery_ticket.analysis import summary
 
         return summary(self.table)
+
+    def verdict(self, margin: float | None = None) -> "Verdict":
+        """Whether the run found a winning ticket, how sure that is, and against what.
+
+        Args:
+            margin: how much worse than dense still matches it: points of accuracy, or per cent of
+                the dense loss. Else the spec's, else by the size of the test set.
+
+        Raises:
+            UsageError: no ticket is finished yet, or the margin makes no sense.
+        """
+        from lottery_ticket.analysis import advice_for, image_intervals, verdict
+
+        spec = self.record.spec
+        about = {
+            "data": spec["data"]["name"],
+            "model": self.record.model or spec["model"]["name"],
+            "criterion": spec["prune"]["criterion"],
+            "scope": spec["prune"]["scope"],
+            "rewind": spec["rewind"],
+        }
+        return verdict(
+            self.table,
+            margin=self.record.margin if margin is None else margin,
+            images=image_intervals(correct_rows(self.store, self.record)),
+            about=about,
+            advice=advice_for(spec, self.record.layers),
+        )
 
     def plot(self, out: str | Path) -> list[Path]:
         """Draw every figure of the run as PNGs into the folder `out`; returns their paths."""
@@ -202,7 +232,7 @@ def run(
             else a line now and then.
 
     Returns:
-        The run, with `.table`, `.summary` and `.plot(folder)`.
+        The run, with `.table`, `.summary`, `.verdict()` and `.plot(folder)`.
 
     Raises:
         UsageError: the spec or an argument does not fit; said before anything runs.

@@ -1,9 +1,31 @@
 """Tables of finished trainings, and what they say: one row per level, paired by replicate."""
 
+from lottery_ticket.analysis._advice import Advice as Advice
+from lottery_ticket.analysis._advice import advice_for as advice_for
+from lottery_ticket.analysis._advice import run_command as run_command
+from lottery_ticket.analysis._compare import compare as compare
+from lottery_ticket.analysis._contrast import Contrast as Contrast
+from lottery_ticket.analysis._contrast import contrast_of as contrast_of
+from lottery_ticket.analysis._contrast import pooled_variance as pooled_variance
+from lottery_ticket.analysis._contrasts import contrast_table as contrast_table
+from lottery_ticket.analysis._contrasts import contrasts_of as contrasts_of
+from lottery_ticket.analysis._cost import Cost as Cost
+from lottery_ticket.analysis._findings import Finding as Finding
+from lottery_ticket.analysis._images import image_intervals as image_intervals
+from lottery_ticket.analysis._labels import Judgement as Judgement
+from lottery_ticket.analysis._labels import level_labels as level_labels
+from lottery_ticket.analysis._levels import LevelVerdict as LevelVerdict
+from lottery_ticket.analysis._margin import default_margin as default_margin
 from lottery_ticket.analysis._metric import ACCURACY as ACCURACY
 from lottery_ticket.analysis._metric import LOSS as LOSS
 from lottery_ticket.analysis._metric import Metric as Metric
 from lottery_ticket.analysis._metric import metric_of as metric_of
+from lottery_ticket.analysis._power import power as power
+from lottery_ticket.analysis._power import replicates_needed as replicates_needed
+from lottery_ticket.analysis._sequence import ALPHA as ALPHA
+from lottery_ticket.analysis._sequence import claimed_levels as claimed_levels
+from lottery_ticket.analysis._sequence import fixed_sequence as fixed_sequence
+from lottery_ticket.analysis._speed import learning_speed as learning_speed
 from lottery_ticket.analysis._statistics import check_one_run as check_one_run
 from lottery_ticket.analysis._statistics import level_statistics as level_statistics
 from lottery_ticket.analysis._statistics import replicate_means as replicate_means
@@ -12,6 +34,10 @@ from lottery_ticket.analysis._table import ARM_ORDER as ARM_ORDER
 from lottery_ticket.analysis._table import as_table as as_table
 from lottery_ticket.analysis._table import sort_arms as sort_arms
 from lottery_ticket.analysis._text import format_percent as format_percent
+from lottery_ticket.analysis._text import number_text as number_text
 from lottery_ticket.analysis._text import still_falling_note as still_falling_note
 from lottery_ticket.analysis._text import summary_markdown as summary_markdown
 from lottery_ticket.analysis._text import summary_text as summary_text
+from lottery_ticket.analysis._verdict import Verdict as Verdict
+from lottery_ticket.analysis._verdict import verdict as verdict
+from lottery_ticket.analysis._words import SHORT as SHORT
