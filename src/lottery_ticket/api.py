@@ -9,6 +9,7 @@ from lottery_ticket.errors import LotteryError, UsageError, nearest
 from lottery_ticket.store import (
     RunRecord,
     Store,
+    correct_rows,
     default_store_path,
     table_rows,
 )
@@ -16,13 +17,13 @@ from lottery_ticket.store import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lottery_ticket.analysis import RunTables
+    from lottery_ticket.analysis import RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
     from lottery_ticket.experiment import Context, Plan, RunOutcome
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
 
-__all__ = ["Prepared", "RunResult", "load_run", "prepare", "run"]
+__all__ = ["Prepared", "RunResult", "load_run", "prepare", "report", "run"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,34 @@ class RunResult:
 
         return summary(self.table)
 
+    def verdict(self, margin: float | None = None) -> "Verdict":
+        """Whether the run found a winning ticket, how sure that is, and against what.
+
+        Args:
+            margin: how much worse than dense still matches it: points of accuracy, or per cent of
+                the dense loss. Else the spec's, else by the size of the test set.
+
+        Raises:
+            UsageError: no ticket is finished yet, or the margin makes no sense.
+        """
+        from lottery_ticket.analysis import advice_for, image_intervals, verdict
+
+        spec = self.record.spec
+        about = {
+            "data": spec["data"]["name"],
+            "model": self.record.model or spec["model"]["name"],
+            "criterion": spec["prune"]["criterion"],
+            "scope": spec["prune"]["scope"],
+            "rewind": spec["rewind"],
+        }
+        return verdict(
+            self.table,
+            margin=self.record.margin if margin is None else margin,
+            images=image_intervals(correct_rows(self.store, self.record)),
+            about=about,
+            advice=advice_for(spec, self.record.layers),
+        )
+
     @property
     def tables(self) -> "RunTables":
         """Every table of the run: figures and reports are made from these."""
@@ -98,7 +127,23 @@ class RunResult:
         """
         from lottery_ticket.plots import draw_all
 
-        return draw_all(self.tables, Path(out), title=self.record.title, formats=formats)
+        verdict, _ = self._judged()
+        return draw_all(
+            self.tables, Path(out), title=self.record.title, verdict=verdict, formats=formats
+        )
+
+    def report(
+        self, out: str | Path | None = None, *, format: str = "html", margin: float | None = None
+    ) -> str:
+        """A report of the run; see `report`."""
+        return report([self], out, format=format, margin=margin)
+
+    def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
+        """The verdict, or why there is none."""
+        try:
+            return self.verdict(margin), ""
+        except UsageError as error:
+            return None, str(error)
 
     def __repr__(self) -> str:
         done = len(self.rows)
@@ -230,7 +275,7 @@ def run(
             else a line now and then.
 
     Returns:
-        The run, with `.table`, `.summary` and `.plot(folder)`.
+        The run, with `.table`, `.summary`, `.verdict()` and `.plot(folder)`.
 
     Raises:
         UsageError: the spec or an argument does not fit; said before anything runs.
@@ -273,3 +318,52 @@ def load_run(reference: str = "last", *, store: str | Path | None = None) -> Run
     """
     opened = Store(default_store_path() if store is None else store)
     return RunResult(opened, opened.run(reference))
+
+
+def report(
+    runs: "Sequence[RunResult]",
+    out: str | Path | None = None,
+    *,
+    format: str = "html",
+    margin: float | None = None,
+) -> str:
+    """Runs as one self-contained page: verdict first, then figures, tables, and what was run.
+
+    Args:
+        runs: what `run` or `load_run` returned.
+        out: the file to write; None for none.
+        format: `"html"`, a page that opens without a network, or `"markdown"`, for a pull request.
+        margin: as of `RunResult.verdict`.
+
+    Returns:
+        The page.
+
+    Raises:
+        UsageError: no training of a run is finished, or there is no such format.
+        StoreError: something in a store is damaged.
+
+    >>> page = report([load_run("quickstart")], "report.html")  # doctest: +SKIP
+    """
+    from lottery_ticket.files import write_file
+    from lottery_ticket.report import ReportRun, content_of, html_page, markdown_page, run_facts
+
+    pages = {"html": html_page, "markdown": markdown_page}
+    if format not in pages:
+        raise UsageError(f"format: unknown format {format!r}{nearest(format, pages)}")
+    if not runs:
+        raise UsageError("runs: got none, wanted at least one")
+    contents = []
+    for result in runs:
+        tables = result.tables
+        if tables.table.empty:
+            raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
+        verdict, reason = result._judged(margin)
+        facts = run_facts(result.store, result.record)
+        contents.append(
+            content_of(ReportRun(result.record.title, tables, verdict or reason, facts))
+        )
+    page = pages[format](contents)
+    if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        write_file(Path(out), page.encode())
+    return page

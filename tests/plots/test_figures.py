@@ -312,7 +312,7 @@ def test_inputs_are_drawn_where_they_lie_and_grey_where_nothing_reads_them():
 
 
 def test_inputs_that_are_no_image_are_refused():
-    with pytest.raises(UsageError, match="24 inputs are no square image"):
+    with pytest.raises(UsageError, match="the inputs are no square image"):
         inputs_figure(INPUTS[INPUTS["input"] < 24], title="tiny")
 
 

@@ -1,9 +1,12 @@
 """Learning curves at a handful of densities."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -12,7 +15,7 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._axes import fit_limits, percent_label
 from lottery_ticket.plots._style import finish, legend_above, new_figure, num_replicates
 
-__all__ = ["curves_figure", "pick_levels"]
+__all__ = ["curve_limits", "curves_figure", "level_colors", "pick_levels", "select_curves"]
 
 
 def pick_levels(levels: list[int], *, most: int = 6) -> list[int]:
@@ -49,11 +52,10 @@ def curves_figure(
     curves = curves.assign(mean=metric.scale * curves["mean"])
     if curves.empty:
         raise UsageError(f"no step of the history has a {metric.label}; nothing to draw")
-    curves, arms, levels = _select(curves)
+    curves, arms, levels = select_curves(curves)
     height = 2.2 + 2.0 * len(arms)
     figure, axes = new_figure(len(arms), height=height, share_y=True)
-    shades = colormaps["viridis_r"](np.linspace(0.08, 1, len(levels)))
-    colors = dict(zip(levels, shades, strict=True))
+    colors = level_colors(levels)
     for ax, arm in zip(axes, arms, strict=True):
         _draw_panel(ax, curves.loc[curves["arm"] == arm], colors, _densities(table, arm))
         ax.set_ylabel(metric.axis_label)
@@ -66,14 +68,30 @@ def curves_figure(
     return figure
 
 
-def _select(curves: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[int]]:
-    """The curves that are drawn, their arms and their levels; the first arm picks the levels."""
+def select_curves(curves: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[int]]:
+    """The curves that are drawn, their arms and their levels; the first arm picks the levels.
+
+    Args:
+        curves: what `curve_means` returned.
+    """
     lead, *others = sort_arms(curves["arm"])
     arms = [lead, *(arm for arm in others if arm == "reinit")]
     levels = pick_levels([int(level) for level in curves.loc[curves["arm"] == lead, "level"]])
     kept = curves["arm"].isin(arms) & curves["level"].isin(levels)
     drawn = curves.loc[kept]
     return drawn, sort_arms(drawn["arm"]), levels
+
+
+def level_colors(levels: Sequence[int]) -> dict[int, str]:
+    """A colour per level, darker where sparser."""
+    shades = colormaps["viridis_r"](np.linspace(0.08, 1, len(levels)))
+    return {level: to_hex(shade) for level, shade in zip(levels, shades, strict=True)}
+
+
+def curve_limits(curves: pd.DataFrame, metric: Metric) -> tuple[float, float] | None:
+    """Limits that fit what comes after the first tenth of the training."""
+    late = curves.loc[curves["step"] >= 0.1 * curves["step"].max(), "mean"]
+    return fit_limits(late, higher_is_better=metric.higher_is_better)
 
 
 def _densities(table: pd.DataFrame, arm: str) -> dict[int, float]:
@@ -95,9 +113,8 @@ def _draw_panel(ax: Axes, curves: pd.DataFrame, colors: dict, densities: dict[in
 
 
 def _limit_y(ax: Axes, curves: pd.DataFrame, metric: Metric) -> str:
-    """Fit the axis to what comes after the first tenth; say how many curves end outside of it."""
-    late = curves.loc[curves["step"] >= 0.1 * curves["step"].max(), "mean"]
-    limits = fit_limits(late, higher_is_better=metric.higher_is_better)
+    """Fit the axis to the later curves; say how many of them end outside of it."""
+    limits = curve_limits(curves, metric)
     if limits is None:
         return ""
     ax.set_ylim(*limits)

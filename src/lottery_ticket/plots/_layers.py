@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from lottery_ticket.analysis import layer_means, sort_arms
@@ -18,10 +19,10 @@ __all__ = ["layer_colors", "layer_legend", "layers_figure"]
 _FEW = 5
 
 
-def layer_colors(names: Sequence[str]) -> dict[str, tuple[float, ...]]:
+def layer_colors(names: Sequence[str]) -> dict[str, str]:
     """A colour per layer, from the first to the last."""
     shades = colormaps["viridis"](np.linspace(0, 0.88, len(names)))
-    return {name: tuple(shade) for name, shade in zip(names, shades, strict=True)}
+    return {name: to_hex(shade) for name, shade in zip(names, shades, strict=True)}
 
 
 def layer_legend(figure: Figure, ax: Axes, num_layers: int) -> None:
