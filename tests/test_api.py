@@ -29,7 +29,7 @@ def test_a_result_is_a_table_a_summary_and_figures(result, tmp_path):
     ]  # fmt: skip
     assert list(result.summary["level"]) == [0, 1]
     assert result.summary["ticket_mean"][0] == result.rows[0]["test_accuracy"]
-    paths = result.plot(tmp_path / "figures")
+    paths = result.plot(tmp_path / "figures", formats=["png"])
     assert paths
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
     assert repr(result) == f"RunResult({result.id!r}, 4 of 4 trainings finished)"

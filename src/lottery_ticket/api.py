@@ -1,6 +1,6 @@
 """From Python what the command line does: `run` an experiment, look at one in the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,19 +9,21 @@ from lottery_ticket.errors import LotteryError, UsageError, nearest
 from lottery_ticket.store import (
     RunRecord,
     Store,
+    correct_rows,
     default_store_path,
-    history_rows,
-    layer_rows,
     table_rows,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lottery_ticket.analysis import RunTables, Verdict
+    from lottery_ticket.analysis.structure import MaskPlace
     from lottery_ticket.experiment import Context, Plan, RunOutcome
+    from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
 
-__all__ = ["Prepared", "RunResult", "load_run", "prepare", "run"]
+__all__ = ["Prepared", "RunResult", "load_run", "prepare", "report", "run"]
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,86 @@ class RunResult:
 
         return summary(self.table)
 
-    def plot(self, out: str | Path) -> list[Path]:
-        """Draw every figure of the run as PNGs into the folder `out`; returns their paths."""
-        import pandas as pd
+    def verdict(self, margin: float | None = None) -> "Verdict":
+        """Whether the run found a winning ticket, how sure that is, and against what.
 
+        Args:
+            margin: how much worse than dense still matches it: points of accuracy, or per cent of
+                the dense loss. Else the spec's, else by the size of the test set.
+
+        Raises:
+            UsageError: no ticket is finished yet, or the margin makes no sense.
+        """
+        from lottery_ticket.analysis import advice_for, image_intervals, verdict
+
+        spec = self.record.spec
+        about = {
+            "data": spec["data"]["name"],
+            "model": self.record.model or spec["model"]["name"],
+            "criterion": spec["prune"]["criterion"],
+            "scope": spec["prune"]["scope"],
+            "rewind": spec["rewind"],
+        }
+        return verdict(
+            self.table,
+            margin=self.record.margin if margin is None else margin,
+            images=image_intervals(correct_rows(self.store, self.record)),
+            about=about,
+            advice=advice_for(spec, self.record.layers),
+        )
+
+    @property
+    def tables(self) -> "RunTables":
+        """Every table of the run: figures and reports are made from these."""
+        from lottery_ticket.analysis import run_tables
+
+        return run_tables(self.store, self.record)
+
+    def masks(
+        self, arm: str = "ticket", *, levels: Container[int] | None = None
+    ) -> "dict[MaskPlace, PruningMask]":
+        """The masks of an arm's finished trainings, by (run, arm, level, replicate, draw).
+
+        Args:
+            arm: whose masks.
+            levels: which levels; None for all.
+
+        Raises:
+            UsageError: the run has no such arm.
+        """
+        from lottery_ticket.analysis.structure import read_masks
+
+        return read_masks(self.store, self.record, arm=arm, levels=levels)
+
+    def plot(self, out: str | Path, *, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+        """Draw every figure that the run has values for into the folder `out`.
+
+        Args:
+            out: the folder; it is made.
+            formats: `"png"`, `"svg"`, `"pdf"`.
+
+        Returns:
+            The files written.
+        """
         from lottery_ticket.plots import draw_all
 
-        layers = pd.DataFrame(layer_rows(self.store, self.record))
-        history = pd.DataFrame(history_rows(self.store, self.record))
-        return draw_all(self.table, layers, history, Path(out), title=self.record.title)
+        verdict, _ = self._judged()
+        return draw_all(
+            self.tables, Path(out), title=self.record.title, verdict=verdict, formats=formats
+        )
+
+    def report(
+        self, out: str | Path | None = None, *, format: str = "html", margin: float | None = None
+    ) -> str:
+        """A report of the run; see `report`."""
+        return report([self], out, format=format, margin=margin)
+
+    def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
+        """The verdict, or why there is none."""
+        try:
+            return self.verdict(margin), ""
+        except UsageError as error:
+            return None, str(error)
 
     def __repr__(self) -> str:
         done = len(self.rows)
@@ -207,7 +280,7 @@ def run(
             else a line now and then.
 
     Returns:
-        The run, with `.table`, `.summary` and `.plot(folder)`.
+        The run, with `.table`, `.summary`, `.verdict()` and `.plot(folder)`.
 
     Raises:
         UsageError: the spec or an argument does not fit; said before anything runs.
@@ -250,3 +323,52 @@ def load_run(reference: str = "last", *, store: str | Path | None = None) -> Run
     """
     opened = Store(default_store_path() if store is None else store)
     return RunResult(opened, opened.run(reference))
+
+
+def report(
+    runs: "Sequence[RunResult]",
+    out: str | Path | None = None,
+    *,
+    format: str = "html",
+    margin: float | None = None,
+) -> str:
+    """Runs as one self-contained page: verdict first, then figures, tables, and what was run.
+
+    Args:
+        runs: what `run` or `load_run` returned.
+        out: the file to write; None for none.
+        format: `"html"`, a page that opens without a network, or `"markdown"`, for a pull request.
+        margin: as of `RunResult.verdict`.
+
+    Returns:
+        The page.
+
+    Raises:
+        UsageError: no training of a run is finished, or there is no such format.
+        StoreError: something in a store is damaged.
+
+    >>> page = report([load_run("quickstart")], "report.html")  # doctest: +SKIP
+    """
+    from lottery_ticket.files import write_file
+    from lottery_ticket.report import ReportRun, content_of, html_page, markdown_page, run_facts
+
+    pages = {"html": html_page, "markdown": markdown_page}
+    if format not in pages:
+        raise UsageError(f"format: unknown format {format!r}{nearest(format, pages)}")
+    if not runs:
+        raise UsageError("runs: got none, wanted at least one")
+    contents = []
+    for result in runs:
+        tables = result.tables
+        if tables.table.empty:
+            raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
+        verdict, reason = result._judged(margin)
+        facts = run_facts(result.store, result.record)
+        contents.append(
+            content_of(ReportRun(result.record.title, tables, verdict or reason, facts))
+        )
+    page = pages[format](contents)
+    if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        write_file(Path(out), page.encode())
+    return page

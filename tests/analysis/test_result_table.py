@@ -22,7 +22,8 @@ def test_columns_are_the_schema_in_order():
     assert SCHEMA_VERSION == 1
     assert (
         *("run", "arm", "level", "replicate", "draw", "density", "sparsity"),
-        *("num_kept", "num_prunable", "test_accuracy", "test_loss", "val_accuracy", "val_loss"),
+        *("num_kept", "num_prunable", "num_test"),
+        *("test_accuracy", "test_loss", "val_accuracy", "val_loss"),
         *("early_stop_step", "is_still_falling"),
         *("test_accuracy_at_early_stop", "num_steps", "train_seconds"),
         *("criterion", "scope", "precision", "device", "threads", "cell", "schema_version"),
@@ -103,14 +104,16 @@ def test_level_statistics_keep_each_arms_own_density():
         ]
     )
     stats = analysis.level_statistics(table, "test_loss")
-    assert list(stats.columns) == ["arm", "level", "density", "mean", "sd", "n"]
+    assert list(stats.columns) == ["arm", "level", "density", "mean", "sd", "n", "low", "high"]
     ticket, random = stats.to_dict("records")
     assert ticket["arm"] == "ticket"
     assert ticket["density"] == pytest.approx(0.505)
     assert ticket["mean"] == pytest.approx(0.3)
     assert ticket["sd"] == pytest.approx(0.2 / math.sqrt(2))
     assert (ticket["n"], random["n"]) == (2, 1)
-    assert pd.isna(random["sd"])
+    # t(1) at 97.5 % is 12.7062; the mean's standard error is 0.1
+    assert (ticket["low"], ticket["high"]) == pytest.approx((0.3 - 1.27062, 0.3 + 1.27062))
+    assert pd.isna([random["sd"], random["low"], random["high"]]).all()
 
 
 @pytest.mark.parametrize("module", [_metric, _statistics, _table, _text])

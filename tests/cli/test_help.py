@@ -13,6 +13,8 @@ NAMES = [
     "models",
     "list",
     "table",
+    "verdict",
+    "compare",
     "plot",
     "verify",
     "rm",

@@ -150,10 +150,17 @@ def test_plot(ready, tmp_path):
     said = ready("plot", "last", "--out", tmp_path / "figures")
     assert (said.code, said.err) == (0, "")
     paths = [Path(line) for line in said.out.splitlines()]
-    assert len(paths) >= 3
+    names = {path.stem for path in paths}
+    assert names >= {"accuracy", "loss", "layers", "learning_curves", "inputs", "signs"}
+    assert "overlap" not in names  # one replicate
     for path in paths:
         assert path.parent == tmp_path / "figures"
-        assert path.read_bytes().startswith(b"\x89PNG\r\n")
+    assert {path.name for path in paths} == {f"{n}.{s}" for n in names for s in ("png", "svg")}
+    said = ready("plot", "--out", tmp_path / "vector", "--format", "pdf")
+    assert {Path(line).suffix for line in said.out.splitlines()} == {".pdf"}
+    said = ready("plot", "--out", tmp_path / "vector", "--format", "gif")
+    assert (said.code, said.out) == (2, "")
+    assert "'gif' is not one of" in said.err
     (tmp_path / "file").write_text("x")
     said = ready("plot", "last", "--out", tmp_path / "file")
     assert said.code == 1

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from lottery_ticket import analysis, plots
-from lottery_ticket.plots import _axes, _curves
+from lottery_ticket.plots import _axes, _curves, _inputs
 from lottery_ticket.plots._axes import fit_limits, percent_label, spread_ticks
 from lottery_ticket.plots._curves import pick_levels
 from lottery_ticket.plots._style import num_replicates, style_arms
 
 
-@pytest.mark.parametrize("module", [_axes, _curves])
+@pytest.mark.parametrize("module", [_axes, _curves, _inputs])
 def test_examples_in_docstrings_run(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 
-from lottery_ticket.analysis import as_table, metric_of
+from lottery_ticket.analysis import RunTables, as_table, metric_of
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots import (
     ARM_STYLE,
@@ -13,7 +13,10 @@ from lottery_ticket.plots import (
     density_figure,
     draw_all,
     draw_summary_figure,
+    inputs_figure,
     layers_figure,
+    overlap_figure,
+    signs_figure,
 )
 
 DENSITY = {0: 1.0, 1: 0.5, 2: 0.25}
@@ -76,6 +79,43 @@ HISTORY = pd.DataFrame(
     ]
 )
 EMPTY = layers_of([])
+OVERLAP = pd.DataFrame(
+    [
+        {"level": level, "replicate": pair[0], "replicate_other": pair[1], "layer": layer}
+        | {"num_kept": kept, "num_prunable": 100, "share": share, "expected_share": chance}
+        for level, pair, layer, kept, share, chance in [
+            (0, (0, 1), "all", 100, 1.0, 1.0),
+            (1, (0, 1), "fc", 50, 0.6, 0.4),
+            (1, (0, 1), "all", 50, 0.6, 0.5),
+            (1, (0, 2), "fc", 50, 0.8, 0.4),
+            (1, (0, 2), "all", 50, 0.7, 0.5),
+            (2, (0, 1), "fc", 25, 0.5, 0.25),
+            (2, (0, 1), "all", 25, 0.4, 0.25),
+        ]
+    ]
+)
+INPUTS = pd.DataFrame(
+    [
+        {"arm": "ticket", "level": level, "replicate": replicate, "draw": 0, "input": pixel}
+        | {"num_kept": kept, "num_prunable": 4, "density": kept / 4}
+        for level in (0, 1, 2)
+        for replicate in (0, 1)
+        for pixel in range(25)
+        for kept in [4 if level == 0 else int(pixel < 10 * replicate + 5)]
+    ]
+)
+KEPT_WEIGHTS = pd.DataFrame(
+    [
+        {"arm": arm, "level": level, "replicate": replicate, "draw": 0, "layer": layer}
+        | {"sign_kept": share}
+        for arm, level, replicate, share in [
+            ("ticket", 0, 0, 0.8), ("ticket", 0, 1, 0.9), ("ticket", 1, 0, 0.95),
+            ("reinit", 1, 0, 0.6),
+        ]
+        for layer in ("fc", "all")
+    ]
+)  # fmt: skip
+TABLES = RunTables(TABLE, LAYERS, HISTORY, OVERLAP, INPUTS, kept_weights=KEPT_WEIGHTS)
 
 
 def lines_of(figure, panel=0):
@@ -93,20 +133,26 @@ def caption_of(figure):
     return figure.get_supxlabel().replace("\n", " ")
 
 
+def names_of(paths):
+    return [path.name for path in paths]
+
+
 def test_every_figure_of_a_classification(tmp_path):
-    paths = draw_all(TABLE, LAYERS, HISTORY, tmp_path / "new" / "plots", title="tiny")
-    assert [path.name for path in paths] == [
-        *("accuracy.png", "loss.png", "layers.png", "learning_curves.png")
-    ]
+    paths = draw_all(TABLES, tmp_path / "new" / "plots", title="tiny")
+    names = ["accuracy", "loss", "layers", "learning_curves", "inputs", "overlap", "signs"]
+    assert names_of(paths) == [f"{name}.{suffix}" for name in names for suffix in ("png", "svg")]
     assert sorted((tmp_path / "new" / "plots").iterdir()) == sorted(paths)
-    assert [size_of(path) for path in paths] == [(1080, 720), (1080, 720), (1170, 720), (1320, 720)]
+    assert {size_of(path)[0] for path in paths if path.suffix == ".png"} == {1080}
+    for path in paths:
+        if path.suffix == ".svg":
+            assert "<svg" in path.read_text("utf-8")
 
 
 def test_every_figure_of_a_regression(tmp_path):
     history = HISTORY.assign(test_accuracy=None)
-    table = table_of(ROWS, regression=True)
-    paths = draw_all(table, LAYERS, history, tmp_path, title="tiny")
-    assert [path.name for path in paths] == [
+    tables = RunTables(table_of(ROWS, regression=True), LAYERS, history)
+    paths = draw_all(tables, tmp_path, title="tiny", formats=["png"])
+    assert names_of(paths) == [
         *("loss.png", "layers.png", "learning_curves.png", "imp_recovery.png")
     ]
 
@@ -116,23 +162,23 @@ def test_partial_runs_are_drawn(tmp_path, rows):
     arms = {arm for arm, *_ in rows}
     history = HISTORY[HISTORY["arm"].isin(arms)]
     layers = LAYERS[LAYERS["arm"].isin(arms)]
-    paths = draw_all(table_of(rows), layers, history, tmp_path, title="part")
+    tables = RunTables(table_of(rows), layers, history)
     expected = ["accuracy.png", "loss.png"]
     expected += ["layers.png"] if len(layers) else []
     expected += ["learning_curves.png"] if len(history) else []
-    assert [path.name for path in paths] == expected
+    assert names_of(draw_all(tables, tmp_path, title="part", formats=["png"])) == expected
 
 
 def test_a_table_without_values_is_refused(tmp_path):
     with pytest.raises(UsageError, match="nothing to draw"):
-        draw_all(as_table([]), EMPTY, HISTORY.iloc[:0], tmp_path, title="none")
+        draw_all(RunTables(as_table([])), tmp_path, title="none")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_summary_figure_is_the_accuracy_figure(tmp_path):
     path = draw_summary_figure(TABLE, tmp_path / "docs" / "readme.png", title="tiny")
     again = tmp_path / "accuracy.png"
-    density_figure(TABLE, metric_of(TABLE), title="tiny").savefig(again, dpi=150)
+    density_figure(TABLE, metric_of(TABLE), title="tiny").savefig(again, dpi=200)
     assert path == tmp_path / "docs" / "readme.png"
     assert path.read_bytes() == again.read_bytes()
 
@@ -196,6 +242,7 @@ def test_layers_are_in_model_order_and_averaged_over_replicates():
     figure = layers_figure(LAYERS, title="tiny")
     lines = lines_of(figure)
     assert list(lines) == ["fc2", "fc1", "all layers"]
+    assert lines["fc2"].get_xdata() == pytest.approx([100, 50])
     assert lines["fc2"].get_ydata() == pytest.approx([100, 45])
     assert lines["fc1"].get_ydata() == pytest.approx([100, 70])
     assert lines["all layers"].get_ydata() == pytest.approx([100, 50])
@@ -204,16 +251,25 @@ def test_layers_are_in_model_order_and_averaged_over_replicates():
 
 
 def test_an_empty_layer_is_told_not_drawn():
-    layers = LAYERS.assign(density=[1.0, 1.0, 0.0, 0.9, 0.0, 0.5, 0.1])
+    layers = LAYERS.assign(num_kept=[80, 20, 0, 18, 0, 10, 8])
     figure = layers_figure(layers, title="tiny")
     assert np.isnan(lines_of(figure)["fc2"].get_ydata()[1])
     assert "1 empty layer" in caption_of(figure)
 
 
+def test_many_layers_are_listed_beside_the_figure():
+    many = pd.concat([LAYERS.assign(layer=LAYERS["layer"] + str(i)) for i in range(4)])
+    figure = layers_figure(many, title="deep")
+    assert figure.axes[0].get_legend() is None
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 8 + 1
+    assert figure.get_figwidth() > layers_figure(LAYERS, title="tiny").get_figwidth()
+
+
 def test_curves_are_means_over_replicates_with_a_panel_per_arm():
     figure = curves_figure(HISTORY, TABLE, metric_of(TABLE), title="tiny")
     ticket, reinit = figure.axes
-    assert [ax.get_title(loc="left") for ax in (ticket, reinit)] == ["ticket", "reinit"]
+    assert [ax.texts[0].get_text() for ax in (ticket, reinit)] == ["ticket", "reinit"]
     lines = lines_of(figure)
     assert list(lines) == ["100 %", "50 %", "25 %"]
     assert lines["50 %"].get_xdata() == pytest.approx([0, 5, 10])
@@ -221,6 +277,65 @@ def test_curves_are_means_over_replicates_with_a_panel_per_arm():
     assert lines_of(figure, 1)["25 %"].get_ydata() == pytest.approx([80, 80.5, 81])
     assert ticket.get_ylim() == reinit.get_ylim()
     assert "n = 1–2 replicates" in caption_of(figure)
+
+
+def test_overlap_is_the_mean_over_pairs_beside_chance():
+    figure = overlap_figure(OVERLAP, title="tiny")
+    lines = lines_of(figure)
+    assert lines["shared"].get_xdata() == pytest.approx([50, 25])
+    assert lines["shared"].get_ydata() == pytest.approx([65, 40])
+    assert lines["chance"].get_ydata() == pytest.approx([50, 25])
+    (band,) = [c for c in figure.axes[0].collections if isinstance(c, PolyCollection)]
+    edges = band.get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == pytest.approx((40, 70))
+    assert lines_of(figure, 1)["fc"].get_ydata() == pytest.approx([0.7 / 0.4, 2])
+    assert "mean over 1–2 pairs" in caption_of(figure)
+
+
+@pytest.mark.parametrize("overlap", [pd.DataFrame(), OVERLAP[OVERLAP["level"] == 0]])
+def test_no_pair_of_masks_is_no_figure(overlap):
+    with pytest.raises(UsageError, match="no two replicates"):
+        overlap_figure(overlap, title="tiny")
+
+
+def test_inputs_are_drawn_where_they_lie_and_grey_where_nothing_reads_them():
+    figure = inputs_figure(INPUTS, title="tiny")
+    panel = figure.axes[0]
+    assert (
+        panel.get_title(loc="left") == "10 % of layer\n10 inputs read"
+    )  # level 1, not the dense 0
+    image = panel.images[0].get_array()
+    assert image.shape == (5, 5)
+    assert image.filled(0).ravel().tolist() == [0.25] * 5 + [0.125] * 10 + [0.0] * 10
+    assert image.mask.ravel().tolist() == [False] * 15 + [True] * 10
+    assert "image of 5 × 5" in caption_of(figure)
+
+
+def test_inputs_that_are_no_image_are_refused():
+    with pytest.raises(UsageError, match="the inputs are no square image"):
+        inputs_figure(INPUTS[INPUTS["input"] < 24], title="tiny")
+
+
+def test_signs_are_shares_in_percent_per_arm():
+    figure = signs_figure(KEPT_WEIGHTS, TABLE, title="tiny")
+    lines = lines_of(figure)
+    assert lines["ticket"].get_xdata() == pytest.approx([100, 50], abs=1e-3)
+    assert lines["ticket"].get_ydata() == pytest.approx([85, 95])
+    assert lines["reinit"].get_ydata() == pytest.approx([60])
+    with pytest.raises(UsageError, match="nothing to draw"):
+        signs_figure(pd.DataFrame(), TABLE, title="tiny")
+
+
+def test_fonts_can_be_read_in_a_column():
+    """At 3.5 inches, the column of a paper, labels are 6 points or more."""
+    for figure in (
+        density_figure(TABLE, metric_of(TABLE), title="tiny"),
+        curves_figure(HISTORY, TABLE, metric_of(TABLE), title="tiny"),
+        overlap_figure(OVERLAP, title="tiny"),
+    ):
+        shrunk = 3.5 / figure.get_figwidth()
+        for label in figure.axes[-1].get_xticklabels():
+            assert label.get_fontsize() * shrunk >= 6
 
 
 def test_arms_differ_in_colour_and_in_marker():

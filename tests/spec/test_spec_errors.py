@@ -22,8 +22,8 @@ WRONG = {
         (
             {"optimizer": "sgd"},
             (
-                "optimizer: unknown key; valid: arms, data, model, name, prune, replicates, "
-                "rewind, seed, train"
+                "optimizer: unknown key; valid: arms, data, margin, model, name, prune, "
+                "replicates, rewind, seed, train"
             ),
         ),
         ({"train__momentm": 0.9}, "train.momentm: unknown key; did you mean 'momentum'?"),

@@ -1,11 +1,19 @@
 """Mean and spread over replicates; draws inside a replicate are averaged first."""
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from lottery_ticket.analysis._table import sort_arms
 from lottery_ticket.errors import UsageError
 
-__all__ = ["check_one_run", "level_statistics", "replicate_means", "size_by_level"]
+__all__ = [
+    "check_one_run",
+    "level_statistics",
+    "replicate_means",
+    "size_by_level",
+    "values_by_arm",
+]
 
 _CELL = ["arm", "level", "replicate"]
 
@@ -46,29 +54,53 @@ def replicate_means(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def level_statistics(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Per arm and level: mean, sd and n over replicates, and the arm's own mean density.
+    """Per arm and level: mean, sd, n and 95 % t interval over replicates, and the mean density.
 
     Args:
         table: a result table.
         column: the column to summarise.
 
     Returns:
-        A frame of arm, level, density, mean, sd (ddof 1; null at n = 1) and n, arms in the
-        order of `sort_arms`. An arm's level without a value has no row.
+        A frame of arm, level, density (the arm's own), mean, sd (ddof 1), n, low and high (the
+        ends of the interval; like sd they are null at n = 1), arms in the order of `sort_arms`.
+        An arm's level without a value has no row.
     """
     keys = ["arm", "level"]
     values = replicate_means(table, column).rename(columns={column: "value"})
-    stats = values.groupby(keys, as_index=False).agg(
+    found = values.groupby(keys, as_index=False).agg(
         mean=("value", "mean"), sd=("value", "std"), n=("value", "count")
     )
     densities = replicate_means(table, "density").groupby(keys, as_index=False)
-    stats = stats.merge(densities.agg(density=("density", "mean")), on=keys, how="left")
-    rank = {arm: i for i, arm in enumerate(sort_arms(stats["arm"]))}
-    return stats.sort_values(
+    found = found.merge(densities.agg(density=("density", "mean")), on=keys, how="left")
+    with np.errstate(invalid="ignore"):
+        half = stats.t.isf(0.025, found["n"] - 1) * found["sd"] / np.sqrt(found["n"])
+    found = found.assign(low=found["mean"] - half, high=found["mean"] + half)
+    rank = {arm: i for i, arm in enumerate(sort_arms(found["arm"]))}
+    return found.sort_values(
         ["arm", "level"],
         key=lambda key: key.map(rank) if key.name == "arm" else key,
         ignore_index=True,
-    ).loc[:, ["arm", "level", "density", "mean", "sd", "n"]]
+    ).loc[:, ["arm", "level", "density", "mean", "sd", "n", "low", "high"]]
+
+
+def values_by_arm(table: pd.DataFrame, column: str, levels: pd.Index) -> dict[str, pd.DataFrame]:
+    """Per arm: a column's values with a row per level and a column per replicate.
+
+    Args:
+        table: a result table.
+        column: the column; draws are averaged.
+        levels: the rows, whether the arm has them or not.
+
+    Returns:
+        The frames, arms in the order of `sort_arms`.
+    """
+    means = replicate_means(table, column)
+    return {
+        arm: means[means["arm"] == arm]
+        .pivot(index="level", columns="replicate", values=column)
+        .reindex(levels)
+        for arm in sort_arms(table["arm"].dropna())
+    }
 
 
 def size_by_level(table: pd.DataFrame) -> pd.DataFrame:

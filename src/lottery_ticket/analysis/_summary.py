@@ -3,8 +3,7 @@
 import pandas as pd
 
 from lottery_ticket.analysis._metric import metric_of
-from lottery_ticket.analysis._statistics import check_one_run, replicate_means, size_by_level
-from lottery_ticket.analysis._table import sort_arms
+from lottery_ticket.analysis._statistics import check_one_run, size_by_level, values_by_arm
 
 __all__ = ["summary"]
 
@@ -30,7 +29,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """
     check_one_run(table)
     sizes = size_by_level(table)
-    wide = _wide_by_arm(table, sizes.index)
+    wide = values_by_arm(table, metric_of(table).column, sizes.index)
     columns: dict[str, pd.Series] = {}
     for arm, values in wide.items():
         columns |= _moments(values, arm, mean_suffix="_mean")
@@ -41,18 +40,6 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         if arm != "reinit":
             columns |= _moments(values.sub(wide["reinit"]), f"{arm}_minus_reinit")
     return pd.concat([sizes, pd.DataFrame(columns, index=sizes.index)], axis=1).reset_index()
-
-
-def _wide_by_arm(table: pd.DataFrame, levels: pd.Index) -> dict[str, pd.DataFrame]:
-    """Per arm: the metric with a row per level and a column per replicate."""
-    column = metric_of(table).column
-    means = replicate_means(table, column)
-    return {
-        arm: means[means["arm"] == arm]
-        .pivot(index="level", columns="replicate", values=column)
-        .reindex(levels)
-        for arm in sort_arms(table["arm"].dropna())
-    }
 
 
 def _moments(values: pd.DataFrame, name: str, *, mean_suffix: str = "") -> dict[str, pd.Series]:

@@ -6,7 +6,14 @@ import pandas as pd
 
 from lottery_ticket.analysis._metric import Metric
 
-__all__ = ["format_percent", "still_falling_note", "summary_markdown", "summary_text"]
+__all__ = [
+    "MISSING",
+    "format_percent",
+    "number_text",
+    "still_falling_note",
+    "summary_markdown",
+    "summary_text",
+]
 
 MISSING = "–"
 
@@ -108,22 +115,22 @@ def _arm_cell(row: dict, arm: str, metric: Metric) -> str:
     mean, sd, n = row[f"{arm}_mean"], row[f"{arm}_sd"], row[f"{arm}_n"]
     if pd.isna(mean):
         return MISSING
-    spread = "" if pd.isna(sd) else f" ± {_number(sd, mean, metric)}"
-    return f"{_number(mean, mean, metric)}{spread} ({n})".replace("-", "−")
+    spread = "" if pd.isna(sd) else f" ± {number_text(sd, mean, metric)}"
+    return f"{number_text(mean, mean, metric)}{spread} ({n})".replace("-", "−")
 
 
 def _difference_cell(row: dict, name: str, arm: str, metric: Metric) -> str:
     difference, pairs = row[name], row[f"{name}_n"]
     if pd.isna(difference):
         return MISSING
-    text = _number(difference, row[f"{arm}_mean"], metric, sign="+")
+    text = number_text(difference, row[f"{arm}_mean"], metric, sign="+")
     if float(text) == 0:
         text = text.lstrip("+-")
     count = "" if pairs == row[f"{arm}_n"] else f" ({pairs})"
     return text.replace("-", "−") + count
 
 
-def _number(value: float, reference: float, metric: Metric, *, sign: str = "") -> str:
+def number_text(value: float, reference: float, metric: Metric, *, sign: str = "") -> str:
     """`value` with the decimals that suit `reference`: 2 for percent, 4 significant for losses."""
     if metric.unit == "%":
         return f"{metric.scale * value:{sign}.2f}"

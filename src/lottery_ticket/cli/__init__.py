@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lottery_ticket import __version__
+from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
 from lottery_ticket.cli._gc import gc
 from lottery_ticket.cli._list import list_runs
@@ -15,9 +16,11 @@ from lottery_ticket.cli._plan import plan
 from lottery_ticket.cli._plot import plot
 from lottery_ticket.cli._presets import presets
 from lottery_ticket.cli._print import print_error
+from lottery_ticket.cli._report import report
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
 from lottery_ticket.cli._table import table
+from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
 from lottery_ticket.errors import LotteryError
 
@@ -55,7 +58,10 @@ app.command("presets")(presets)
 app.command("models")(models)
 app.command("list")(list_runs)
 app.command("table")(table)
+app.command("verdict")(verdict)
+app.command("compare")(compare)
 app.command("plot")(plot)
+app.command("report")(report)
 app.command("verify")(verify)
 app.command("rm")(rm)
 app.command("gc")(gc)

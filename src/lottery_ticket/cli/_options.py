@@ -10,6 +10,7 @@ __all__ = [
     "DryRun",
     "Imports",
     "Json",
+    "Margin",
     "RunReference",
     "Set",
     "SpecSource",
@@ -56,6 +57,14 @@ Imports = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        help="How much worse than dense still matches it: points of accuracy, or per cent of the "
+        "dense loss; else the spec's, else by the size of the test set.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")]
 
 

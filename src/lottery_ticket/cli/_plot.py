@@ -1,5 +1,6 @@
 """`lottery plot`."""
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,24 @@ from lottery_ticket.cli._options import RunReference, StorePath
 __all__ = ["plot"]
 
 
+class Format(enum.StrEnum):
+    """What figures are written as."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
+
+
 def plot(
     run: RunReference = "last",
-    out: Annotated[Path, typer.Option(help="The folder to write PNGs into.")] = Path("figures"),
+    out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path("figures"),
+    format: Annotated[
+        list[Format] | None,
+        typer.Option(help="What to write; repeatable. By default PNG and SVG.", show_default=False),
+    ] = None,
     store: StorePath = None,
 ) -> None:
-    """Draw a run: accuracy and loss against density, density per layer, learning curves."""
+    """Draw a run: every figure that it has values for."""
     from lottery_ticket.api import load_run
     from lottery_ticket.errors import LotteryError, UsageError
 
@@ -23,7 +36,7 @@ def plot(
     if not result.rows:
         raise UsageError(f"{result.id}: nothing to draw yet, no training is finished")
     try:
-        for path in result.plot(out):
+        for path in result.plot(out, formats=[str(f) for f in format or (Format.png, Format.svg)]):
             print(path)
     except OSError as error:
         raise LotteryError(f"{out}: cannot write figures ({error.strerror or error})") from None

@@ -1,9 +1,11 @@
 """`lottery run`."""
 
 import shlex
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from lottery_ticket.cli._options import DataDir, Imports, Set, SpecSource, StorePath
 from lottery_ticket.cli._print import console, print_error
@@ -85,12 +87,16 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
     if result.rows:
         print_summary(result)
         console.print()
+    if outcome.is_complete and any(row["arm"] == "ticket" for row in result.rows):
+        console.print(Text(fill(result.verdict().sentence, width=80)))
+        console.print()
     made = f"{outcome.num_made} cells made in {time_text(outcome.seconds)}"
     found = f", {outcome.num_found} found in the store" if outcome.num_found else ""
     console.print(f"{made}{found}; device {prepared.context.device}, jobs {prepared.jobs}")
     root = prepared.store.root
     where = "" if root == default_store_path() else f" --store {shlex.quote(str(root))}"
     console.print(f"results: {prepared.store.root} (run {result.id})", soft_wrap=True)
+    console.print(f"verdict: lottery verdict {result.id}{where}", soft_wrap=True)
     console.print(f"figures: lottery plot {result.id} --out figures{where}", soft_wrap=True)
 
 

@@ -65,4 +65,5 @@ def _run_record(plan: Plan) -> RunRecord:
         plan.rows,
         tuple(sorted(set(plan.cells) - shown)),
         model_label(plan.spec.model.name, plan.spec.model.options),
+        plan.spec.margin,
     )

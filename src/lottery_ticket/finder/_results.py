@@ -6,11 +6,14 @@ from math import prod
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._search import Row, Search
 from lottery_ticket.masks import PruningMask
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lottery_ticket.analysis import Verdict
 
 __all__ = ["TicketResults"]
 
@@ -61,6 +64,30 @@ class TicketResults:
         from lottery_ticket.analysis import summary
 
         return summary(self.table)
+
+    def verdict(self, *others: "TicketResults", margin: float | None = None) -> "Verdict":
+        """Whether the searches found a winning ticket, how sure that is, and against what.
+
+        Args:
+            others: the same search under other seeds, with the same controls: the replicates.
+                One search alone gives numbers and no verdict.
+            margin: how much worse than dense still matches it: points of accuracy, or per cent of
+                the dense loss. Else 0.2 points, or 5 %; choose more where `eval_fn` looks at fewer
+                than 10,000 examples.
+
+        Raises:
+            UsageError: another search, one seed twice, or results that are invalid.
+
+        >>> results[0].verdict(*results[1:], margin=1.0)  # doctest: +SKIP
+        """
+        import pandas as pd
+
+        from lottery_ticket.analysis import verdict
+
+        searches = (self, *others)
+        _check_replicates(searches)
+        tables = [found.table.assign(replicate=i) for i, found in enumerate(searches)]
+        return verdict(pd.concat(tables, ignore_index=True), margin=margin)
 
     @property
     def layers(self) -> "pd.DataFrame":
@@ -203,6 +230,29 @@ class TicketResults:
             "scope": row.scope,
             "device": row.device,
         }
+
+
+# what may differ between the replicates of a search
+_OF_A_SEED = ("seed", "origin")
+
+
+def _check_replicates(searches: Sequence[TicketResults]) -> None:
+    """Raises `UsageError` unless all are one search under different seeds, and valid."""
+    first = searches[0].search.settings
+    seeds = [found.search.settings["seed"] for found in searches]
+    for found in searches:
+        for key in first.keys() - {*_OF_A_SEED}:
+            if found.search.settings[key] != first[key]:
+                raise UsageError(
+                    f"verdict: got searches with {key} {first[key]!r} and "
+                    f"{found.search.settings[key]!r}, wanted one search under several seeds"
+                )
+        if not found.is_valid:
+            raise UsageError(f"verdict: the results are invalid: {found.problems[0]}")
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(
+            f"verdict: got the seeds {seeds}, wanted each once: LotteryTicketFinder(seed=…)"
+        )
 
 
 def _place(row: Row) -> str:

@@ -1,9 +1,29 @@
 """Tables as figures. No display and no global state: safe in threads and notebooks."""
 
+from lottery_ticket.plots._axes import fit_limits as fit_limits
+from lottery_ticket.plots._axes import percent_label as percent_label
+from lottery_ticket.plots._curves import curve_limits as curve_limits
 from lottery_ticket.plots._curves import curves_figure as curves_figure
+from lottery_ticket.plots._curves import level_colors as level_colors
+from lottery_ticket.plots._curves import select_curves as select_curves
 from lottery_ticket.plots._density import density_figure as density_figure
+from lottery_ticket.plots._difference import control_styles as control_styles
+from lottery_ticket.plots._difference import difference_figure as difference_figure
 from lottery_ticket.plots._draw import draw_all as draw_all
 from lottery_ticket.plots._draw import draw_summary_figure as draw_summary_figure
+from lottery_ticket.plots._early_stop import early_stop_figure as early_stop_figure
+from lottery_ticket.plots._inputs import UNREAD as UNREAD
+from lottery_ticket.plots._inputs import InputImage as InputImage
+from lottery_ticket.plots._inputs import input_colors as input_colors
+from lottery_ticket.plots._inputs import input_images as input_images
+from lottery_ticket.plots._inputs import inputs_figure as inputs_figure
+from lottery_ticket.plots._layers import layer_colors as layer_colors
 from lottery_ticket.plots._layers import layers_figure as layers_figure
+from lottery_ticket.plots._overlap import overlap_figure as overlap_figure
+from lottery_ticket.plots._signs import signs_figure as signs_figure
 from lottery_ticket.plots._style import ARM_STYLE as ARM_STYLE
 from lottery_ticket.plots._style import ArmStyle as ArmStyle
+from lottery_ticket.plots._style import style_arms as style_arms
+from lottery_ticket.plots._verdict import VERDICT_STYLE as VERDICT_STYLE
+from lottery_ticket.plots._verdict import VerdictStyle as VerdictStyle
+from lottery_ticket.plots._verdict import verdict_figure as verdict_figure

@@ -1,18 +1,21 @@
 """Learning curves at a handful of densities."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lottery_ticket.analysis import Metric, replicate_means, sort_arms
+from lottery_ticket.analysis import Metric, curve_means, replicate_means, sort_arms
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._axes import fit_limits, percent_label
-from lottery_ticket.plots._style import finish, new_figure, num_replicates
+from lottery_ticket.plots._style import finish, legend_above, new_figure, num_replicates
 
-__all__ = ["curves_figure", "pick_levels"]
+__all__ = ["curve_limits", "curves_figure", "level_colors", "pick_levels", "select_curves"]
 
 
 def pick_levels(levels: list[int], *, most: int = 6) -> list[int]:
@@ -45,28 +48,32 @@ def curves_figure(
     Raises:
         UsageError: the history has no value of the metric.
     """
-    curves = _mean_curves(history, metric)
+    curves = curve_means(history, metric.column)
+    curves = curves.assign(mean=metric.scale * curves["mean"])
     if curves.empty:
         raise UsageError(f"no step of the history has a {metric.label}; nothing to draw")
-    curves, arms, levels = _select(curves)
-    figure, axes = new_figure(len(arms), width=8.8 if len(arms) > 1 else 7.4)
-    shades = colormaps["viridis_r"](np.linspace(0.08, 1, len(levels)))
-    colors = dict(zip(levels, shades, strict=True))
+    curves, arms, levels = select_curves(curves)
+    height = 2.2 + 2.0 * len(arms)
+    figure, axes = new_figure(len(arms), height=height, share_y=True)
+    colors = level_colors(levels)
     for ax, arm in zip(axes, arms, strict=True):
         _draw_panel(ax, curves.loc[curves["arm"] == arm], colors, _densities(table, arm))
-    axes[0].set_ylabel(metric.axis_label)
+        ax.set_ylabel(metric.axis_label)
+    axes[-1].set_xlabel("training step")
     hidden = _limit_y(axes[0], curves, metric)
-    handles, labels = axes[0].get_legend_handles_labels()
-    style = {"loc": "outside right center", "frameon": False, "fontsize": 9.5}
-    figure.legend(handles, labels, title="weights kept", **style)
+    legend_above(axes[0], title="weights kept", num_columns=3)
     caption = f"Mean over {num_replicates(curves['n'])}; the first steps may lie outside the axis"
     caption += f"; {hidden} outside it." if hidden else "."
     finish(figure, title=f"{title}: {metric.label} while training", caption=caption)
     return figure
 
 
-def _select(curves: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[int]]:
-    """The curves that are drawn, their arms and their levels; the first arm picks the levels."""
+def select_curves(curves: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[int]]:
+    """The curves that are drawn, their arms and their levels; the first arm picks the levels.
+
+    Args:
+        curves: what `curve_means` returned.
+    """
     lead, *others = sort_arms(curves["arm"])
     arms = [lead, *(arm for arm in others if arm == "reinit")]
     levels = pick_levels([int(level) for level in curves.loc[curves["arm"] == lead, "level"]])
@@ -75,15 +82,16 @@ def _select(curves: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[int]]:
     return drawn, sort_arms(drawn["arm"]), levels
 
 
-def _mean_curves(history: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """arm, level, step, mean and n over replicates; draws are averaged first."""
-    column = metric.column
-    known = history.loc[:, ["arm", "level", "replicate", "step", column]].dropna()
-    known = known.astype({column: "float64", "level": "int64", "step": "int64"})
-    keys = ["arm", "level", "step"]
-    means = known.groupby([*keys, "replicate"], as_index=False)[column].mean()
-    curves = means.groupby(keys, as_index=False).agg(mean=(column, "mean"), n=(column, "count"))
-    return curves.assign(mean=metric.scale * curves["mean"])
+def level_colors(levels: Sequence[int]) -> dict[int, str]:
+    """A colour per level, darker where sparser."""
+    shades = colormaps["viridis_r"](np.linspace(0.08, 1, len(levels)))
+    return {level: to_hex(shade) for level, shade in zip(levels, shades, strict=True)}
+
+
+def curve_limits(curves: pd.DataFrame, metric: Metric) -> tuple[float, float] | None:
+    """Limits that fit what comes after the first tenth of the training."""
+    late = curves.loc[curves["step"] >= 0.1 * curves["step"].max(), "mean"]
+    return fit_limits(late, higher_is_better=metric.higher_is_better)
 
 
 def _densities(table: pd.DataFrame, arm: str) -> dict[int, float]:
@@ -98,16 +106,15 @@ def _draw_panel(ax: Axes, curves: pd.DataFrame, colors: dict, densities: dict[in
         known = level in densities
         label = f"{percent_label(100 * densities[level])} %" if known else f"level {level}"
         marker = "o" if len(rows) == 1 else ""  # a line of one point would be invisible
-        ax.plot(rows["step"], rows["mean"], marker=marker, color=color, lw=1.6, label=label)
-    ax.set_xlabel("training step")
-    ax.set_title(str(curves["arm"].iloc[0]), fontsize=11, loc="left")
+        ax.plot(rows["step"], rows["mean"], marker=marker, color=color, lw=1.4, label=label)
+    arm = str(curves["arm"].iloc[0])
+    ax.annotate(arm, (0.99, 0.05), xycoords="axes fraction", ha="right", fontweight="bold")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
 
 
 def _limit_y(ax: Axes, curves: pd.DataFrame, metric: Metric) -> str:
-    """Fit the axis to what comes after the first tenth; say how many curves end outside of it."""
-    late = curves.loc[curves["step"] >= 0.1 * curves["step"].max(), "mean"]
-    limits = fit_limits(late, higher_is_better=metric.higher_is_better)
+    """Fit the axis to the later curves; say how many of them end outside of it."""
+    limits = curve_limits(curves, metric)
     if limits is None:
         return ""
     ax.set_ylim(*limits)

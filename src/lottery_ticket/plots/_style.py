@@ -1,5 +1,6 @@
 """What every figure shares: the look of an arm, an empty figure, a caption, saving."""
 
+import math
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +12,21 @@ from matplotlib.figure import Figure
 
 from lottery_ticket.analysis import sort_arms
 
-__all__ = ["ARM_STYLE", "ArmStyle", "finish", "new_figure", "num_replicates", "save", "style_arms"]
+__all__ = [
+    "ARM_STYLE",
+    "GREY",
+    "ArmStyle",
+    "finish",
+    "legend_above",
+    "new_figure",
+    "num_replicates",
+    "save",
+    "style_arms",
+]
 
-DPI = 150
+# a figure that is shrunk to the column of a paper, two thirds of its size, can still be read
+WIDTH, HEIGHT = 5.4, 4.0
+DPI = 200
 GREY = "#555555"
 
 
@@ -51,30 +64,59 @@ def style_arms(arms: Iterable[str]) -> dict[str, ArmStyle]:
     return {arm: ARM_STYLE[arm] if arm in ARM_STYLE else extra[arm] for arm in names}
 
 
-def new_figure(num_panels: int = 1, *, width: float = 7.2) -> tuple[Figure, list[Axes]]:
-    """A figure of panels side by side, with a light grid and a shared y axis."""
-    figure = Figure(figsize=(width, 4.8))
+def new_figure(
+    num_rows: int = 1,
+    *,
+    num_columns: int = 1,
+    width: float = WIDTH,
+    height: float = HEIGHT,
+    share_y: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """A figure of panels, row by row, with a light grid; panels of a column share their x axis."""
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
-    grid = figure.subplots(1, num_panels, sharey=True, squeeze=False)
-    axes = list(grid[0])
+    figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.06)
+    grid = figure.subplots(num_rows, num_columns, sharex="col", sharey=share_y, squeeze=False)
+    axes = list(grid.flat)
     for ax in axes:
-        ax.grid(True, which="major", color="#e6e6e6", linewidth=0.8)
+        ax.grid(True, which="major", color="#e8e8e8", linewidth=0.7)
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=10)
-        ax.xaxis.label.set_size(11)
-        ax.yaxis.label.set_size(11)
+        ax.tick_params(labelsize=9.5)
+        ax.xaxis.label.set_size(10.5)
+        ax.yaxis.label.set_size(10.5)
     return figure, axes
+
+
+def legend_above(ax: Axes, *, title: str | None = None, num_columns: int = 5) -> None:
+    """The legend above the data, where it can cover nothing."""
+    handles, labels = ax.get_legend_handles_labels()
+    num_rows = max(1, math.ceil(len(labels) / num_columns))
+    ax.legend(
+        handles,
+        labels,
+        title=title,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=math.ceil(len(labels) / num_rows),
+        alignment="left",
+        title_fontsize=9.5,
+        frameon=False,
+        fontsize=9.5,
+        columnspacing=1.2,
+        handlelength=1.6,
+        handletextpad=0.5,
+        borderaxespad=0.2,
+    )
 
 
 def finish(figure: Figure, *, title: str, caption: str) -> None:
     """Put the title above and the caption below, wrapped to the width of the figure."""
     width = figure.get_figwidth()
-    wrapped = textwrap.fill(title, int(8.8 * width))
-    figure.suptitle(wrapped, fontsize=12, fontweight="bold", x=0.02, ha="left")
-    text = textwrap.fill(caption, int(14.5 * width))
-    figure.supxlabel(text, fontsize=8.5, color=GREY, x=0.02, ha="left")
+    wrapped = textwrap.fill(title, int(10.4 * width))
+    figure.suptitle(wrapped, fontsize=11, fontweight="bold", x=0.015, ha="left")
+    text = textwrap.fill(caption, int(16.5 * width))
+    figure.supxlabel(text, fontsize=8, color=GREY, x=0.015, ha="left")
 
 
 def num_replicates(counts: Iterable[int]) -> str:
@@ -87,7 +129,8 @@ def num_replicates(counts: Iterable[int]) -> str:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG and return its path; the folder is made."""
+    """Write a figure in the format of its suffix and return its path; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=DPI)
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    figure.savefig(path, dpi=DPI, metadata=metadata)
     return path

@@ -1,5 +1,7 @@
 """One spelling for each spec, and its fingerprint.
 
+What only concerns the reading of results (`exclude=True` in the record) is no part of it.
+
 An option that is off (its default, where the default is None, False, 0 or empty) is left out, so
 that a later version's new option does not rename the results of this one.
 """
@@ -22,6 +24,7 @@ def canonical(value: Any) -> Any:
             for name, field in type(value).model_fields.items()
             if not field.default and not field.is_required() and own[name] == field.default
         }
+        off |= {name for name, field in type(value).model_fields.items() if field.exclude}
         kept = {name: canonical(own[name]) for name in own if name not in off}
         return kept | {name: canonical(extra) for name, extra in (value.model_extra or {}).items()}
     if isinstance(value, tuple | list):

@@ -306,6 +306,8 @@ class Spec(_Record):
     arms: Annotated[tuple[ArmSpec, ...], Field(strict=False)] = (ArmSpec(name="ticket", draws=1),)
     replicates: int = Field(1, gt=0, le=10_000)
     seed: int = Field(0, ge=0, lt=2**63)
+    # how the results are read, not how they are made: it renames nothing
+    margin: Annotated[float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,13 +1,23 @@
 """The rows of a run's table, as plain values: quick to make and to print, without pandas."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord, RunRow
 from lottery_ticket.store._store import Store
 
-__all__ = ["SCHEMA_VERSION", "TABLE_COLUMNS", "history_rows", "layer_rows", "table_rows"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "TABLE_COLUMNS",
+    "correct_rows",
+    "history_rows",
+    "layer_rows",
+    "table_rows",
+]
 
 # raised when a column goes, or changes its name or its meaning; a new one breaks no reader
 SCHEMA_VERSION = 1
@@ -23,6 +33,7 @@ TABLE_COLUMNS: dict[str, type] = {
     "sparsity": float,
     "num_kept": int,
     "num_prunable": int,
+    "num_test": int,
     "test_accuracy": float,
     "test_loss": float,
     "val_accuracy": float,
@@ -42,6 +53,7 @@ TABLE_COLUMNS: dict[str, type] = {
 }
 
 _MEASURED = (
+    "num_test",
     "test_accuracy",
     "test_loss",
     "val_accuracy",
@@ -51,6 +63,7 @@ _MEASURED = (
     "test_accuracy_at_early_stop",
     "num_steps",
 )
+_CORRECT = "test_correct.bits"
 _EXECUTION = ("train_seconds", "precision", "device", "threads")
 
 
@@ -103,6 +116,25 @@ def history_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
         if record is not None
         for record_of_step in record.results["history"]
     ]
+
+
+def correct_rows(store: Store, run: RunRecord) -> Iterator[dict[str, Any]]:
+    """One row per finished training of a classifier: which test images it got right.
+
+    Its `correct` is a vector of booleans, the images in the order of the data set.
+    """
+    for row, record in _finished(store, run, "cell"):
+        if record is not None and _CORRECT in record.files:
+            bits, num_test = store.read(record, _CORRECT), record.results["num_test"]
+            yield {**_place(row), "correct": _unpacked(bits, num_test)}
+
+
+def _unpacked(bits: bytes, count: int) -> "NDArray[Any]":
+    """One bit for each image, the first in the lowest bit."""
+    import numpy as np
+
+    packed = np.frombuffer(bits, np.uint8)
+    return np.unpackbits(packed, count=count, bitorder="little").astype(bool)
 
 
 def _finished(

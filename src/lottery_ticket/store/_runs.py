@@ -44,6 +44,8 @@ class RunRecord:
         others: cells that fill no row but that the rows' cells are made from, such as the ticket's
             trainings where only its controls are shown.
         model: the model with its form, as titles call it.
+        margin: how much worse than dense still matches it, where the spec says so: points of
+            accuracy, or per cent of the dense loss.
     """
 
     id: str
@@ -54,6 +56,7 @@ class RunRecord:
     rows: tuple[RunRow, ...]
     others: tuple[str, ...] = ()
     model: str = ""
+    margin: float | None = None
 
     @property
     def title(self) -> str:
@@ -74,7 +77,7 @@ class RunRecord:
         """The bytes of the run's file."""
         values = asdict(self)
         values["rows"] = [list(asdict(row).values()) for row in self.rows]
-        for name in ("others", "model"):
+        for name in ("others", "model", "margin"):
             if not values[name]:
                 del values[name]
         values["layers"] = list(self.layers.items())  # JSON objects are sorted, layers are not

@@ -1,0 +1,57 @@
+"""What the controls say of why a ticket wins: its values, its positions, its search."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lottery_ticket.analysis._contrast import Contrast
+from lottery_ticket.analysis._sequence import ALPHA, fixed_sequence
+
+__all__ = ["FINDINGS", "Finding", "findings_of"]
+
+FINDINGS = {
+    "reinit": "initial values",
+    "shuffled": "mask positions",
+    "oneshot": "the iterative search",
+}
+"""Control → what matters where the ticket beats it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether something about the ticket matters, at this recipe.
+
+    Attributes:
+        what: `"initial values"`, `"mask positions"` or `"the iterative search"`.
+        control: the arm that lacks it and shares the rest.
+        levels: where the ticket beats the control, from dense to sparse; tested from sparse to
+            dense, 5 % for all of them together. Empty where it is not shown.
+    """
+
+    what: str
+    control: str
+    levels: tuple[int, ...]
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is such a level."""
+        return bool(self.levels)
+
+
+def findings_of(levels: pd.Index, contrasts: Mapping[str, Contrast]) -> tuple[Finding, ...]:
+    """A finding for each control of `FINDINGS` that was trained in two replicates or more."""
+    found = []
+    for control, what in FINDINGS.items():
+        if control not in contrasts:
+            continue
+        contrast = contrasts[control]
+        trained = np.asarray(contrast.n) > 0
+        if not (np.asarray(contrast.n) > 1).any():
+            continue
+        from_sparse = contrast.p_above()[trained][::-1]
+        is_shown = fixed_sequence(from_sparse, ALPHA)[::-1]
+        shown = tuple(int(level) for level in levels[trained][is_shown])
+        found.append(Finding(what, control, shown))
+    return tuple(found)

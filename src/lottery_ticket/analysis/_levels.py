@@ -1,0 +1,108 @@
+"""The verdicts of a run's levels, and what they make of the run."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import pandas as pd
+
+from lottery_ticket.analysis._contrast import Contrast
+from lottery_ticket.analysis._contrasts import DENSE
+from lottery_ticket.analysis._labels import (
+    MATCHING,
+    NO_VERDICT,
+    NOT_A_TICKET,
+    NOT_DECIDED,
+    WINNING,
+    Judgement,
+    level_labels,
+    level_needs,
+)
+from lottery_ticket.analysis._sequence import ALPHA, claimed_levels
+
+__all__ = ["LevelVerdict", "judged_levels", "run_label", "run_needs"]
+
+
+@dataclass(frozen=True)
+class LevelVerdict:
+    """What is said of one level, pointwise.
+
+    Attributes:
+        level, density, num_kept: which.
+        label: `winning`, `matching but not better than reinit`, `not a ticket`, `not decided`, or
+            `no verdict` at n = 1.
+        is_claimed: whether it is among the levels that the run calls winning together.
+        is_matching: whether it is not worse than dense by the margin, one-sided at 5 %.
+        beats_dense: whether it is better than dense, one-sided at 5 %.
+        replicates_needed: how many would decide it, where it is not decided and that is known.
+    """
+
+    level: int
+    density: float
+    num_kept: int
+    label: str
+    is_claimed: bool
+    is_matching: bool
+    beats_dense: bool
+    replicates_needed: int | None
+
+
+def judged_levels(
+    levels: pd.Index, contrasts: Mapping[str, Contrast], margin: float, sizes: pd.DataFrame
+) -> tuple[LevelVerdict, ...]:
+    """The verdict of each level.
+
+    Args:
+        levels, contrasts: what `contrasts_of` returned.
+        margin: in the metric's own unit.
+        sizes: what `size_by_level` returned.
+    """
+    dense = contrasts[DENSE]
+    reinit = contrasts.get("reinit", _untested(dense))
+    has_control = np.asarray(reinit.n) > 0
+    # where no control was trained there is nothing to stop the sequence, and nothing to claim
+    p_superior = np.where(has_control, reinit.p_above(), 0.0)
+    claimed = claimed_levels(dense.p_above(-margin), p_superior) & has_control
+    judgement = Judgement.of(dense, reinit, margin)
+    labels = level_labels(judgement)
+    beats = dense.p_above() <= ALPHA
+    needs = level_needs(dense, reinit, margin)
+    return tuple(
+        LevelVerdict(
+            int(level),
+            float(sizes["density"].loc[level]),
+            int(sizes["num_kept"].loc[level]),
+            str(labels[i]),
+            bool(claimed[i]),
+            bool(judgement.is_matching[i]),
+            bool(beats[i]),
+            needs[i],
+        )
+        for i, level in enumerate(levels)
+    )
+
+
+def _untested(contrast: Contrast) -> Contrast:
+    missing = np.full_like(contrast.mean, np.nan)
+    return Contrast(missing, missing, np.zeros_like(contrast.n), missing, missing)
+
+
+def run_label(levels: tuple[LevelVerdict, ...]) -> str:
+    """The label of a run: winning is claimed over all levels, what is negative is pointwise."""
+    labels = {found.label for found in levels}
+    if any(found.is_claimed for found in levels):
+        return WINNING
+    if labels <= {NO_VERDICT}:
+        return NO_VERDICT
+    if labels <= {MATCHING, NOT_A_TICKET}:
+        return MATCHING if MATCHING in labels else NOT_A_TICKET
+    return NOT_DECIDED
+
+
+def run_needs(levels: tuple[LevelVerdict, ...]) -> int | None:
+    """About how many replicates would decide the levels that are open."""
+    # the middle one: the level that happens to lie nearest to a bound would ask for any number
+    needs = [n for n in (found.replicates_needed for found in levels) if n is not None]
+    return math.ceil(median(needs)) if needs else None

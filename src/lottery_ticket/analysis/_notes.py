@@ -1,0 +1,128 @@
+"""What stands below the table of a verdict: findings, speed, cost, and what it rests on."""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lottery_ticket.analysis._contrasts import DENSE, LEAD
+from lottery_ticket.analysis._findings import FINDINGS, Finding
+from lottery_ticket.analysis._labels import NO_VERDICT
+from lottery_ticket.analysis._words import density, difference, levels_text, signed
+
+if TYPE_CHECKING:
+    from lottery_ticket.analysis._verdict import Verdict
+
+__all__ = ["notes"]
+
+
+def notes(verdict: "Verdict") -> Iterator[str]:
+    """One paragraph each; those with nothing to say are empty."""
+    yield _beating(verdict)
+    for finding in verdict.findings:
+        yield _finding(verdict, finding)
+    yield _untested(verdict)
+    yield _speed(verdict)
+    yield _cost(verdict)
+    yield _rests_on(verdict)
+
+
+def _shown_level(verdict: "Verdict") -> int:
+    """The level that is spoken of: the one claimed, else the sparsest."""
+    return verdict.levels[-1].level if verdict.level is None else verdict.level
+
+
+def _beating(verdict: "Verdict") -> str:
+    levels = [found.level for found in verdict.levels if found.beats_dense]
+    return f"Better than dense, one by one: {levels_text(levels)}." if levels else ""
+
+
+def _finding(verdict: "Verdict", finding: Finding) -> str:
+    name = finding.what[0].upper() + finding.what[1:]
+    if not finding.levels:
+        return f"{name}: not shown to matter at this recipe (against {finding.control})."
+    level = verdict.level if verdict.level in finding.levels else max(finding.levels)
+    assert level is not None
+    verb = "matter" if finding.what.endswith("s") else "matters"
+    among = f"{levels_text(finding.levels)}; " if len(finding.levels) > 1 else ""
+    return (
+        f"{name} {verb} at this recipe: {among}{difference(verdict, level, finding.control)} at "
+        f"{density(verdict, level)}."
+    )
+
+
+def _untested(verdict: "Verdict") -> str:
+    tested = {finding.control for finding in verdict.findings}
+    missing = [f"{what} (arm {arm})" for arm, what in FINDINGS.items() if arm not in tested]
+    if verdict.label == NO_VERDICT or not missing:
+        return ""
+    return f"Not tested: {', '.join(missing)}."
+
+
+def _speed(verdict: "Verdict") -> str:
+    level = _shown_level(verdict)
+    rows = {row["arm"]: row for row in _records(verdict.speed) if row["level"] == level}
+    if LEAD not in rows:
+        return ""
+    own = rows[LEAD]
+    at_least = "at least " if own["num_censored"] else ""
+    parts = [f"{at_least}{own['step']:,.0f} steps{_times(own, 'dense', 'dense')}"]
+    if not math.isnan(own["accuracy_at_stop"]):
+        stop, end = (100 * own[f"accuracy_at_{when}"] for when in ("stop", "end"))
+        parts.append(f"{stop:.2f} % accurate there, {end:.2f} % at the end")
+    if "reinit" in rows and (later := _times(rows["reinit"], "ticket", "the ticket")):
+        parts.append(f"reinit{later}")
+    where = f"at {density(verdict, level)} the lowest validation loss"
+    return f"Early stop: {where} comes after {'; '.join(parts)}."
+
+
+def _times(row: dict[str, Any], name: str, shown: str) -> str:
+    times, bound = row[f"times_{name}"], row[f"times_{name}_bound"]
+    return "" if math.isnan(times) else f", {bound + ' ' if bound else ''}{times:.2f} × {shown}'s"
+
+
+def _cost(verdict: "Verdict") -> str:
+    cost = verdict.cost
+    if cost is None:
+        return ""
+    seconds = "" if cost.search_seconds is None else f" ({cost.search_seconds:,.0f} s)"
+    return (
+        f"Cost: {cost.search_steps:,.0f} steps{seconds} to find the mask of "
+        f"{density(verdict, cost.level)}, as many as {cost.search_steps / cost.dense_steps:.1f} "
+        "dense trainings, in each replicate."
+    )
+
+
+def _rests_on(verdict: "Verdict") -> str:
+    size = f" of {verdict.num_test:,} examples" if verdict.num_test else ""
+    spreads = ", ".join(
+        f"{spread} to {control}"
+        for control in dict.fromkeys(verdict.contrasts["control"])
+        if (spread := _spread(verdict, control))
+    )
+    between = f" Spread between replicates (sd of a difference): {spreads}." if spreads else ""
+    return f"Bounds hold for this recipe and this test set{size}.{between}{_images(verdict)}"
+
+
+def _spread(verdict: "Verdict", control: str) -> str:
+    """From the least to the greatest spread of the levels, neighbours pooled."""
+    rows = verdict.contrasts
+    known = [float(sd) for sd in rows.loc[rows["control"] == control, "pooled_sd"].dropna()]
+    ends = [signed(verdict, end).lstrip("+") for end in (min(known), max(known))] if known else []
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _images(verdict: "Verdict") -> str:
+    """The test set's own share."""
+    level = _shown_level(verdict)
+    row = verdict.contrast(level, DENSE)
+    if math.isnan(row.get("image_low", math.nan)):
+        return ""
+    low, high = (signed(verdict, row[name]) for name in ("image_low", "image_high"))
+    return (
+        f" On other test images these same nets would differ from dense by {low} to {high} (95 %) "
+        f"at {density(verdict, level)}."
+    )
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    return frame.to_dict("records")

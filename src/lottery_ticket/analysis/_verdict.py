@@ -1,0 +1,187 @@
+"""The verdict of a run: of each level, and over all levels together."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lottery_ticket.analysis._advice import Advice
+from lottery_ticket.analysis._contrasts import DENSE, LEAD, contrast_table, contrasts_of
+from lottery_ticket.analysis._cost import Cost, cost_of
+from lottery_ticket.analysis._findings import Finding, findings_of
+from lottery_ticket.analysis._labels import NOT_A_TICKET, NOT_DECIDED, WINNING
+from lottery_ticket.analysis._levels import LevelVerdict, judged_levels, run_label, run_needs
+from lottery_ticket.analysis._margin import absolute_margin, default_margin
+from lottery_ticket.analysis._metric import Metric, metric_of
+from lottery_ticket.analysis._sentence import verdict_sentence
+from lottery_ticket.analysis._sequence import ALPHA, fixed_sequence
+from lottery_ticket.analysis._speed import learning_speed
+from lottery_ticket.analysis._statistics import check_one_run, level_statistics, size_by_level
+from lottery_ticket.analysis._verdict_text import verdict_text
+
+__all__ = ["Verdict", "verdict"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a run found a winning ticket, how sure that is, and against what.
+
+    `print(verdict)` says it in words; `verdict.to_dict()` is all of it as plain values.
+
+    Attributes:
+        run: the run's name.
+        label: as those of levels. `winning` is a claim over all levels at 5 %.
+        level: the sparsest level claimed as winning; None where none is.
+        matching_level: the sparsest that matches dense together with all before it, 5 % for all of
+            them (a claim of its own, without reinit); None where not even the first does.
+        num_replicates: of the ticket and dense.
+        replicates_needed: about how many would decide the levels that are open; None where nothing
+            is open, or no such number is known.
+        metric: what is judged.
+        margin: how much worse than dense still matches it, in the metric's own unit.
+        margin_stated: the same in points of accuracy, or per cent of the dense loss.
+        num_test: examples in the test set, where that is known.
+        levels: the verdict of each level.
+        findings: what the controls show.
+        arms: per arm and level mean, sd, n and 95 % interval, see `level_statistics`.
+        contrasts: per level and control the paired difference, see `contrast_table`; with
+            image_low and image_high, the 95 % interval over test images, where they are stored.
+        speed: see `learning_speed`; empty without a validation split.
+        cost: of the ticket that is claimed; of the sparsest where none is.
+        about: what was run, where that is known: data, model, criterion, scope, rewind.
+        advice: what to try next, where the literature knows.
+    """
+
+    run: str
+    label: str
+    level: int | None
+    matching_level: int | None
+    num_replicates: int
+    replicates_needed: int | None
+    metric: Metric
+    margin: float
+    margin_stated: float
+    num_test: int | None
+    levels: tuple[LevelVerdict, ...]
+    findings: tuple[Finding, ...]
+    arms: pd.DataFrame
+    contrasts: pd.DataFrame
+    speed: pd.DataFrame
+    cost: Cost | None
+    about: Mapping[str, str] = field(default_factory=dict)
+    advice: Advice | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        return verdict_sentence(self)
+
+    def at(self, level: int) -> LevelVerdict:
+        """The verdict of one level."""
+        return next(found for found in self.levels if found.level == level)
+
+    def contrast(self, level: int, control: str) -> dict[str, Any]:
+        """The row of `contrasts` for a level and control; empty where they were not measured."""
+        rows: Any = self.contrasts
+        rows = rows[(rows["level"] == level) & (rows["control"] == control)]
+        return next(iter(rows.to_dict("records")), {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values; what is not known is None."""
+        frames = ("arms", "contrasts", "speed")
+        values = asdict(self) | {
+            "sentence": self.sentence,
+            "findings": [{**asdict(f), "is_shown": f.is_shown} for f in self.findings],
+            **{name: getattr(self, name).to_dict("records") for name in frames},
+        }
+        return _plain(values)
+
+    def __str__(self) -> str:
+        return verdict_text(self)
+
+    __repr__ = __str__
+
+
+def verdict(
+    table: pd.DataFrame,
+    *,
+    margin: float | None = None,
+    images: pd.DataFrame | None = None,
+    about: Mapping[str, str] | None = None,
+    advice: Advice | None = None,
+) -> Verdict:
+    """Judge a run.
+
+    A level is *winning* when its ticket is not worse than dense by the margin **and** better than
+    `reinit`, each one-sided at 5 %. The run's claim is its sparsest level among those that
+    `claimed_levels` takes together. The unit of n is the replicate, and differences are paired
+    within it. What is random is the replicate: initial weights and data order. What is held fixed
+    is this recipe and this test set.
+
+    Args:
+        table: a result table of one run, of the engine or of a finder; rows may be missing.
+        margin: points of accuracy, or per cent of the dense loss; else `default_margin`.
+        images: what `image_intervals` returned, to be shown beside the intervals over replicates.
+        about: what was run, for `compare`.
+        advice: what to try where some level is not a ticket, and none is claimed as winning.
+
+    Raises:
+        UsageError: the table holds several runs or no ticket, or the margin makes no sense.
+    """
+    check_one_run(table)
+    metric = metric_of(table)
+    levels, contrasts = contrasts_of(table, metric)
+    arms = level_statistics(table, metric.column)
+    dense = arms.loc[(arms["arm"] == LEAD) & (arms["level"] == 0)]
+    num_test = _num_test(table)
+    stated = default_margin(metric, num_test) if margin is None else margin
+    mean = float(dense["mean"].iloc[0]) if len(dense) else math.nan
+    absolute = absolute_margin(stated, metric, mean, num_test)
+    judged = judged_levels(levels, contrasts, absolute, size_by_level(table))
+    claimed = [found.level for found in judged if found.is_claimed]
+    label = run_label(judged)
+    matching = fixed_sequence(contrasts[DENSE].p_above(-absolute), ALPHA)
+    failed = label != WINNING and any(found.label == NOT_A_TICKET for found in judged)
+    frame = contrast_table(levels, contrasts, metric, absolute)
+    if images is not None:
+        frame = frame.merge(images, on=["level", "control"], how="left")
+    shown = max(claimed or levels, default=None)
+    return Verdict(
+        run=next((str(run) for run in table["run"].dropna()), ""),
+        label=label,
+        level=max(claimed, default=None),
+        matching_level=max((int(level) for level in levels[matching]), default=None),
+        num_replicates=int(dense["n"].iloc[0]) if len(dense) else 0,
+        replicates_needed=run_needs(judged) if label == NOT_DECIDED else None,
+        metric=metric,
+        margin=absolute,
+        margin_stated=stated,
+        num_test=num_test,
+        levels=judged,
+        findings=findings_of(levels, contrasts),
+        arms=arms,
+        contrasts=frame,
+        speed=learning_speed(table),
+        cost=None if shown is None else cost_of(table, shown),
+        about=dict(about or {}),
+        advice=advice if failed else None,
+    )
+
+
+def _num_test(table: pd.DataFrame) -> int | None:
+    known = table["num_test"].dropna() if "num_test" in table else ()
+    return int(min(known)) if len(known) else None
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no missing number but null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if value is pd.NA or (isinstance(value, float) and math.isnan(value)) else value

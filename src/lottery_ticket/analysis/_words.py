@@ -1,0 +1,115 @@
+"""The words and numbers that verdicts are written with."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lottery_ticket.analysis._labels import (
+    MATCHING,
+    NO_VERDICT,
+    NOT_A_TICKET,
+    NOT_DECIDED,
+    WINNING,
+)
+from lottery_ticket.analysis._text import MISSING, format_percent, number_text
+
+if TYPE_CHECKING:
+    from lottery_ticket.analysis._verdict import LevelVerdict, Verdict
+
+__all__ = [
+    "SHORT",
+    "bound_of",
+    "density",
+    "difference",
+    "levels_text",
+    "margin",
+    "replicates",
+    "signed",
+    "size",
+    "wrapped",
+]
+
+WIDTH = 80
+
+SHORT = {
+    WINNING: "winning",
+    MATCHING: "matching",
+    NOT_A_TICKET: "no ticket",
+    NOT_DECIDED: "undecided",
+    NO_VERDICT: MISSING,
+}
+"""Label → what it is called where there is little room."""
+
+
+def wrapped(text: str) -> list[str]:
+    """Lines of 80 columns; those after the first are indented."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ") if text else []
+
+
+def bound_of(verdict: "Verdict") -> tuple[str, str]:
+    """The column of the bound that decides, and what it is called."""
+    return (
+        ("lower_bound", "at least")
+        if verdict.metric.higher_is_better
+        else ("upper_bound", "at most")
+    )
+
+
+def signed(verdict: "Verdict", value: float | None) -> str:
+    """A difference with its sign, in the metric's printed unit."""
+    if value is None or math.isnan(value):
+        return MISSING
+    reference = float(verdict.arms["mean"].to_numpy().mean())
+    text = number_text(value, reference, verdict.metric, sign="+")
+    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")
+
+
+def difference(verdict: "Verdict", level: int, control: str) -> str:
+    """A level's difference from a control, with the bound that decides."""
+    row = verdict.contrast(level, control)
+    column, word = bound_of(verdict)
+    unit = " points" if verdict.metric.unit == "%" else ""
+    value, edge = (signed(verdict, row.get(name)) for name in ("difference", column))
+    return f"{value}{unit} against {control} ({word} {edge})"
+
+
+def density(verdict: "Verdict", level: int) -> str:
+    """A level's density."""
+    return format_percent(verdict.at(level).density)
+
+
+def size(found: "LevelVerdict") -> str:
+    """A level by all its names."""
+    where = f"level {found.level}, {found.num_kept:,}"
+    return f"{format_percent(found.density)} of the weights ({where})"
+
+
+def replicates(verdict: "Verdict") -> str:
+    """How many there are."""
+    n = verdict.num_replicates
+    return f"{n} replicate{'s' if n != 1 else ''}"
+
+
+def margin(verdict: "Verdict") -> str:
+    """The margin as it was stated."""
+    stated = verdict.margin_stated
+    if verdict.metric.unit == "%":
+        return f"{stated:g} point{'s' if stated != 1 else ''}"
+    return f"{stated:g} % of the dense loss"
+
+
+def levels_text(levels: Sequence[int]) -> str:
+    """Levels by their numbers.
+
+    >>> levels_text([1, 2, 3, 7]), levels_text([4])
+    ('levels 1–3, 7', 'level 4')
+    """
+    runs: list[list[int]] = []
+    for level in sorted(levels):
+        if runs and level == runs[-1][-1] + 1:
+            runs[-1].append(level)
+        else:
+            runs.append([level])
+    parts = [str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]
+    return f"level{'s' if len(levels) > 1 else ''} {', '.join(parts)}"

@@ -1,0 +1,63 @@
+"""`lottery compare`."""
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lottery_ticket.cli._options import Json, Margin, StorePath
+from lottery_ticket.cli._print import console, print_json, print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lottery_ticket.analysis import Metric
+
+__all__ = ["compare"]
+
+_ABOUT = ("data", "model", "criterion", "scope", "rewind")
+
+
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN…", help="Ids or unique prefixes of them.")
+    ],
+    margin: Margin = None,
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Put the verdicts of several runs into one table: criteria, pipelines, architectures."""
+    from lottery_ticket.analysis import compare as compared
+    from lottery_ticket.api import load_run
+
+    verdicts = [load_run(run, store=store).verdict(margin) for run in runs]
+    table = compared(verdicts)
+    if json:
+        print_json(table.astype(object).where(table.notna(), None).to_dict("records"))
+        return
+    _print(table, verdicts[0].metric)
+
+
+def _print(table: "pd.DataFrame", metric: "Metric") -> None:
+    from lottery_ticket.analysis import SHORT, format_percent, number_text
+
+    def shown(value: float, dense: float, sign: str = "") -> str:
+        text = "–" if math.isnan(value) else number_text(value, dense, metric, sign=sign)
+        return text.replace("-", "−")
+
+    # what all runs have in common is said once
+    shared = [name for name in _ABOUT if len(set(table[name])) == 1]
+    differing = [name for name in _ABOUT if name not in shared]
+    rows = [["run", *differing, "n", "margin", "dense", "winning at", "− dense", "− reinit"]]
+    for row in table.to_dict("records"):
+        dense, density = row["dense"], row["density"]
+        cells = [row["run"], *(str(row[name] or "–") for name in differing), str(row["n"])]
+        cells += [shown(row[name], dense) for name in ("margin", "dense")]
+        cells.append(SHORT[row["verdict"]] if math.isnan(density) else format_percent(density))
+        cells += [shown(row[name], dense, "+") for name in ("minus_dense", "minus_reinit")]
+        rows.append(cells)
+    print_table(rows, title=metric.axis_label, num_left=1 + len(differing))
+    if shared:
+        same = ", ".join(f"{name} {table[name].iloc[0]}" for name in shared)
+        console.print(f"in all: {same}", soft_wrap=True)
+    console.print("each against its own dense nets and controls; see `lottery verdict RUN`")

@@ -1,0 +1,110 @@
+"""All that a report says of a run, as plain values for its templates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lottery_ticket.analysis import RunTables, Verdict
+from lottery_ticket.report._arm_charts import (
+    difference_chart,
+    metric_charts,
+    sign_chart,
+    speed_chart,
+)
+from lottery_ticket.report._chart import Chart, InputMap
+from lottery_ticket.report._curve_charts import curve_charts
+from lottery_ticket.report._facts import RunFacts
+from lottery_ticket.report._headline import Headline, headline, no_ticket
+from lottery_ticket.report._mask_charts import input_map, layer_chart, overlap_charts
+from lottery_ticket.report._tables import (
+    ReportTable,
+    contrast_rows,
+    level_rows,
+    structure_rows,
+    training_rows,
+)
+
+__all__ = ["ReportRun", "RunContent", "content_of"]
+
+
+@dataclass(frozen=True)
+class ReportRun:
+    """What a report on a run is made from.
+
+    Args:
+        title: the run's name and model.
+        tables: every table of the run.
+        verdict: its verdict, or why there is none.
+        facts: what was run.
+    """
+
+    title: str
+    tables: RunTables
+    verdict: Verdict | str
+    facts: RunFacts
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """What stands in a report on a run.
+
+    Args:
+        title: the run's name and model.
+        headline: the verdict first.
+        main: the chart that says it all, and the differences behind the verdict.
+        learning: the loss, learning curves, early stops.
+        structure: what the masks look like.
+        inputs: what the first layer looks at; None where the inputs are no image.
+        levels, contrasts, structure_table, trainings: tables; without rows where there are none.
+        num_trainings: how many there are, in the table or not.
+        facts: what was run.
+    """
+
+    title: str
+    headline: Headline
+    main: Sequence[Chart]
+    learning: Sequence[Chart]
+    structure: Sequence[Chart]
+    inputs: InputMap | None
+    levels: ReportTable
+    contrasts: ReportTable
+    structure_table: ReportTable
+    trainings: ReportTable
+    num_trainings: int
+    facts: RunFacts
+
+    @property
+    def charts(self) -> dict[str, Any]:
+        """Name → what the page's script draws."""
+        drawn = [*self.main, *self.learning, *self.structure]
+        drawn += [self.inputs] if self.inputs is not None else []
+        return {chart.name: chart.to_dict() for chart in drawn}
+
+
+def content_of(run: ReportRun) -> RunContent:
+    """The content of a report on a run."""
+    tables = run.tables
+    verdict = run.verdict if isinstance(run.verdict, Verdict) else None
+    metric, *losses = metric_charts(tables, verdict)
+    structure = [layer_chart(tables)] if not tables.layers.empty else []
+    structure += overlap_charts(tables)
+    structure += [sign_chart(tables)] if not tables.kept_weights.empty else []
+    has_speed = verdict is not None and not verdict.speed.empty
+    return RunContent(
+        run.title,
+        no_ticket(str(run.verdict)) if verdict is None else headline(verdict),
+        [metric, *([] if verdict is None else [difference_chart(tables, verdict)])],
+        [
+            *curve_charts(tables),
+            *([speed_chart(tables, verdict)] if verdict is not None and has_speed else []),
+            *losses,
+        ],
+        structure,
+        input_map(tables),
+        level_rows(tables, verdict),
+        ReportTable([], []) if verdict is None else contrast_rows(verdict),
+        structure_rows(tables),
+        training_rows(tables),
+        len(tables.table),
+        run.facts,
+    )

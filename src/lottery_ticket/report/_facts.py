@@ -1,0 +1,99 @@
+"""What was run: where, with what, how long, and the command that runs it again."""
+
+import json
+import shlex
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lottery_ticket.analysis import run_command
+from lottery_ticket.store import RunRecord, Store
+
+__all__ = ["RunFacts", "run_facts"]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What one has to know to judge or repeat a run.
+
+    Args:
+        rows: what → its value, to be listed.
+        spec: the spec as YAML.
+        command: that runs it again.
+    """
+
+    rows: Mapping[str, str]
+    spec: str
+    command: str
+
+
+def run_facts(store: Store, run: RunRecord) -> RunFacts:
+    """Read them from the run's record and from how its cells were executed.
+
+    Args:
+        store: where the run is.
+        run: the run.
+    """
+    trainings = {row.cell for row in run.rows}
+    executions = [cell.execution for cell in store.cells(trainings).values()]
+    replicates = len({row.replicate for row in run.rows})
+    rows = {
+        "run": run.id,
+        "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.created)),
+        "data": _options(run.spec["data"]),
+        "model": f"{run.model or run.spec['model']['name']}, {run.num_prunable:,} prunable "
+        f"weights in {len(run.layers)} layers",
+        "replicates": f"{replicates}, their seeds derived from seed {run.spec.get('seed', 0)}",
+        "trainings": f"{len(executions)} of {len(trainings)} finished",
+        "time": _time(executions),
+        "machine": _distinct(executions, _machine),
+        "versions": _distinct(executions, _versions),
+    }
+    return RunFacts(
+        {name: value for name, value in rows.items() if value},
+        _yaml(run.spec),
+        _command(run.spec),
+    )
+
+
+def _time(executions: Iterable[Mapping[str, Any]]) -> str:
+    known = [e["train_seconds"] for e in executions if e.get("train_seconds") is not None]
+    if not known:
+        return ""
+    return f"{sum(known):,.0f} s of training, from {min(known):.3g} s to {max(known):.3g} s for one"
+
+
+def _machine(execution: Mapping[str, Any]) -> str:
+    threads = execution.get("threads")
+    count = f", {threads} thread{'' if threads == 1 else 's'} per training" if threads else ""
+    device, kind = str(execution.get("device", "")), execution.get("cpu", "")
+    return f"{device} ({kind}){count}" if device == "cpu" and kind else f"{device}{count}"
+
+
+def _versions(execution: Mapping[str, Any]) -> str:
+    versions = execution.get("versions", {})
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+
+
+def _distinct(executions: Iterable[Mapping[str, Any]], said: Any) -> str:
+    return "; ".join(sorted({said(execution) for execution in executions} - {""}))
+
+
+def _options(values: Mapping[str, Any]) -> str:
+    more = ", ".join(f"{key} {value}" for key, value in values.items() if key != "name")
+    return f"{values['name']} ({more})" if more else str(values["name"])
+
+
+def _yaml(spec: Mapping[str, Any]) -> str:
+    """A key to a line; JSON is YAML too."""
+    return "".join(f"{json.dumps(key)[1:-1]}: {json.dumps(spec[key])}\n" for key in spec)
+
+
+def _command(spec: Mapping[str, Any]) -> str:
+    """One command; the spec comes with it where it is no preset's."""
+    command = run_command(spec)
+    file = f"{spec['name']}.yaml"
+    if file not in shlex.split(command):
+        return command
+    return f"cat > {shlex.quote(file)} <<'END'\n{_yaml(spec)}END\n{command}"

@@ -1,0 +1,64 @@
+"""Content → one self-contained page."""
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import lottery_ticket
+from lottery_ticket.report._content import RunContent
+from lottery_ticket.report._words import WORDS
+
+__all__ = ["html_page"]
+
+
+def html_page(runs: Sequence[RunContent]) -> str:
+    """A page that asks nothing of the network: styles, script and data are in it.
+
+    Args:
+        runs: one section each.
+
+    Returns:
+        HTML. Whatever comes from a run is escaped.
+    """
+    environment = Environment(
+        loader=PackageLoader("lottery_ticket.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["tight"] = _tight
+    named = {f"run-{number}": run for number, run in enumerate(runs, 1)}
+    charts = {
+        f"{run_id}-{name}": spec
+        for run_id, run in named.items()
+        for name, spec in run.charts.items()
+    }
+    page = environment.get_template("page.html.jinja").render(
+        runs=named,
+        charts=charts,
+        shared=_shared_merits(runs),
+        words=WORDS,
+        style=_asset("page.css"),
+        script=_asset("page.js"),
+        version=lottery_ticket.__version__,
+    )
+    return re.sub(r"\n\s*\n+", "\n", page)
+
+
+def _tight(text: str) -> str:
+    """A number and its unit are not parted at the end of a line."""
+    return re.sub(r"(?<=\d) (?=%|points?\b|replicates?\b)", "\N{NO-BREAK SPACE}", text)
+
+
+def _shared_merits(runs: Sequence[RunContent]) -> list[str]:
+    """The names of the numbers that every run has, for a table of the runs."""
+    names = [[merit.name for merit in run.headline.merits] for run in runs]
+    return [name for name in names[0] if all(name in others for others in names)] if names else []
+
+
+def _asset(name: str) -> Markup:
+    return Markup((files("lottery_ticket.report") / "page" / name).read_text(encoding="utf-8"))

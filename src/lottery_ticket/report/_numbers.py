@@ -1,0 +1,85 @@
+"""Numbers as the report prints them."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lottery_ticket.analysis import MISSING, Metric, Verdict, number_text
+
+__all__ = [
+    "interval_text",
+    "is_known",
+    "mean_text",
+    "num_replicates",
+    "padded",
+    "reference_of",
+    "signed_text",
+    "value_text",
+]
+
+
+def is_known(value: Any) -> bool:
+    """Whether there is a number."""
+    return value is not None and not math.isnan(value)
+
+
+def mean_text(row: Mapping[str, Any], metric: Metric) -> str:
+    """`"98.38 ± 0.02 (3)"`: mean, standard deviation where there is one, n.
+
+    >>> from lottery_ticket.analysis import ACCURACY
+    >>> mean_text({"mean": 0.98, "sd": float("nan"), "n": 1}, ACCURACY)
+    '98.00 (1)'
+    """
+    if not is_known(row.get("mean")):
+        return MISSING
+    spread = f" ± {number_text(row['sd'], row['mean'], metric)}" if is_known(row["sd"]) else ""
+    return f"{number_text(row['mean'], row['mean'], metric)}{spread} ({row['n']})"
+
+
+def signed_text(value: Any, reference: float, metric: Metric) -> str:
+    """A difference with its sign; zero has none."""
+    if not is_known(value):
+        return MISSING
+    text = number_text(value, reference, metric, sign="+")
+    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")
+
+
+def interval_text(row: Mapping[str, Any], metric: Metric, reference: float) -> str:
+    """`"+0.41 [+0.30, +0.52]"`: a difference and its pooled 95 % interval, where there is one."""
+    difference, low, high = (
+        signed_text(row.get(name), reference, metric)
+        for name in ("difference", "pooled_low", "pooled_high")
+    )
+    return difference if low == MISSING else f"{difference} [{low}, {high}]"
+
+
+def reference_of(verdict: Verdict) -> float:
+    """What the differences of a verdict are small or large beside: it decides their decimals."""
+    return float(verdict.arms["mean"].to_numpy().mean())
+
+
+def num_replicates(counts: Iterable[Any]) -> str:
+    """`"3 replicates"`, or the range where the counts differ."""
+    found = sorted({int(count) for count in counts})
+    text = str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+    return f"{text} replicate{'' if found == [1] else 's'}"
+
+
+def padded(values: Iterable[float]) -> tuple[float, float]:
+    """Limits that hold all finite values, with a little room.
+
+    >>> padded([0.0, 10.0, float("nan")])
+    (-0.5, 10.5)
+    """
+    known = [float(value) for value in values if is_known(value)] or [0.0, 1.0]
+    low, high = min(known), max(known)
+    room = 0.05 * (high - low) or 0.5
+    return low - room, high + room
+
+
+def value_text(value: Any, metric: Metric) -> str:
+    """A value that is in the printed unit already, with its unit."""
+    if not is_known(value):
+        return MISSING
+    own = float(value) / metric.scale
+    return number_text(own, own, metric) + (f" {metric.unit}" if metric.unit else "")

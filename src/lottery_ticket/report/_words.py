@@ -1,0 +1,36 @@
+"""What the words of a report mean."""
+
+__all__ = ["WORDS"]
+
+WORDS = {
+    "dense": "The whole network, nothing pruned: level 0.",
+    "prunable weight": "A weight of a linear layer or a convolution. Biases and norms are never "
+    "pruned, and never counted.",
+    "density": "The share of prunable weights that is kept. Sparsity is one minus density.",
+    "level": "Position in the search: the network is trained, some weights are pruned, the rest "
+    "go back to their initial values, and that is the next level. Some papers say round.",
+    "mask": "Which weights are kept.",
+    "arm": "How a training at a level came by its mask and its weights: the ticket, or a control.",
+    "ticket": "The mask found by training and pruning, and the weights it keeps at the values they "
+    "had at the very beginning (or at an early step, where the spec says rewind).",
+    "reinit": "A control: the ticket's mask, but fresh random weights under it. If it does as well "
+    "as the ticket, the initial values are nothing special.",
+    "shuffled": "A control: the ticket's initial weights, but its mask permuted within each layer.",
+    "random": "A control: the initial weights under a random mask of as many weights.",
+    "one-shot": "A control: pruned once from the dense network instead of level by level.",
+    "replicate": "One independent repetition of everything, with seeds of its own. The unit of n.",
+    "margin": "How much worse than dense still counts as matching it. It is chosen before looking.",
+    "winning": "Not worse than dense by the margin, and better than reinit: both, each tested one-"
+    "sided at 5 %. So each level is judged by itself.",
+    "claimed": "The levels that the run as a whole calls winning: tested together, so that a false "
+    "one is among them in at most 5 of 100 runs.",
+    "matching": "Not worse than dense by the margin, but not better than reinit either.",
+    "not a ticket": "Worse than dense by more than the margin.",
+    "not decided": "These replicates do not tell: more of them might.",
+    "95 % interval": "Were everything repeated many times, 95 of 100 such intervals would hold the "
+    "true difference, at this recipe and on this test set.",
+    "effective density": "Density after dead paths: only weights on a path of kept weights from an "
+    "input to an output count.",
+    "early stop": "The step of the lowest validation loss. Training went on to its end.",
+}
+"""Word → its meaning, in the order in which a reader needs them."""

@@ -1,0 +1,333 @@
+"use strict";
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  const specs = JSON.parse(document.getElementById("charts").textContent);
+
+  function make(name, attributes = {}, parent = null, text = "") {
+    const isSvg = parent instanceof SVGElement || name === "svg";
+    const element = isSvg ? document.createElementNS(SVG, name) : document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text) element.textContent = text;
+    if (parent) parent.append(element);
+    return element;
+  }
+
+  // ---- scales and ticks
+
+  function percentLabel(value) {
+    if (value <= 0) return "0";
+    const decimals = Math.max(0, 2 - Math.floor(Math.log10(value)));
+    return String(Number(value.toFixed(Math.min(decimals, 12))));
+  }
+
+  function linearTicks(low, high, most) {
+    const rough = (high - low) / most;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 2.5, 5, 10].find((s) => s * power >= rough) * power;
+    const ticks = [];
+    for (let k = Math.ceil(low / step); k * step <= high + 1e-9 * step; k++) ticks.push(k * step);
+    const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9) + (step / power === 2.5 ? 1 : 0));
+    return ticks.map((value) => [value, value.toFixed(decimals).replace("-", "−")]);
+  }
+
+  function logTicks(low, high) {
+    const steps = high / low < 4 ? [1, 2, 3, 4, 5, 6, 7, 8, 9] : high / low < 1e3 ? [1, 2, 5] : [1];
+    const ticks = [];
+    for (let p = Math.floor(Math.log10(low)); p <= Math.ceil(Math.log10(high)); p++) {
+      for (const step of steps) ticks.push(step * 10 ** p);
+    }
+    const inside = ticks.filter((v) => v >= low * 0.999 && v <= high * 1.001);
+    return inside.map((value) => [value, percentLabel(value)]);
+  }
+
+  // the densities there are, from the largest down, as many as have room
+  function stopTicks(values, place, gap) {
+    const ticks = [];
+    let last = -Infinity;
+    for (const value of values) {
+      if (place(value) - last < gap) continue;
+      ticks.push([value, percentLabel(value)]);
+      last = place(value);
+    }
+    return ticks;
+  }
+
+  function scale(kind, from, to, start, end) {
+    const f = kind === "log" ? Math.log : (v) => v;
+    const span = f(to) - f(from) || 1;
+    return (value) => start + ((f(value) - f(from)) / span) * (end - start);
+  }
+
+  const MARKS = {
+    o: "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0",
+    s: "M-3.2 -3.2h6.4v6.4h-6.4z",
+    "^": "M0 -4.2L4 3H-4z",
+    v: "M0 4.2L4 -3H-4z",
+    "<": "M-4.2 0L3 4V-4z",
+    ">": "M4.2 0L-3 4V-4z",
+    D: "M0 -4.2L4.2 0L0 4.2L-4.2 0z",
+    P: "M-1.4 -4h2.8v2.6h2.6v2.8h-2.6v2.6h-2.8v-2.6h-2.6v-2.8h2.6z",
+    X: "M-4 -2.4L-2.4 -4L0 -1.6L2.4 -4L4 -2.4L1.6 0L4 2.4L2.4 4L0 1.6L-2.4 4L-4 2.4L-1.6 0z",
+    "*": "M0 -5L1.3 -1.5L5 -1.5L2 .8L3.1 4.4L0 2.2L-3.1 4.4L-2 .8L-5 -1.5L-1.3 -1.5z",
+    h: "M0 -4.2L3.7 -2.1V2.1L0 4.2L-3.7 2.1V-2.1z",
+  };
+
+  function paint(element, series) {
+    element.style.setProperty("--c", series.color);
+    if (series.is_ink) element.classList.add("ink");
+  }
+
+  // ---- one chart: lines over stops, with a legend that switches them
+
+  class Chart {
+    constructor(figure, spec, run) {
+      Object.assign(this, { figure, spec, run, stop: null });
+      this.legend = figure.querySelector(".legend");
+      this.frame = figure.querySelector(".frame");
+      this.tip = make("div", { class: "tip", hidden: "" }, this.frame);
+      this.live = make("div", { class: "unseen", "aria-live": "polite" }, this.frame);
+      for (const series of spec.series) this.addKey(series);
+      this.frame.addEventListener("pointermove", (event) => this.point(event));
+      this.frame.addEventListener("pointerdown", (event) => this.point(event));
+      this.frame.addEventListener("pointerleave", () => this.show(null));
+      this.frame.addEventListener("keydown", (event) => this.press(event));
+      this.frame.addEventListener("blur", () => this.show(null));
+      new ResizeObserver(() => this.resize()).observe(this.frame);
+    }
+
+    resize() {
+      if (this.width !== this.frame.clientWidth) this.draw();
+    }
+
+    addKey(series) {
+      const key = make("button", { type: "button", class: "key" }, this.legend);
+      const mark = make("svg", { width: 26, height: 12, viewBox: "-13 -6 26 12", "aria-hidden": "true" }, key);
+      paint(mark, series);
+      make("path", { d: "M-12 0H12", class: series.dash ? "line dashed" : "line" }, mark);
+      if (series.marker) make("path", { d: MARKS[series.marker] || MARKS.o, class: "mark" }, mark);
+      make("span", {}, key, series.name);
+      key.dataset.name = series.name;
+      key.addEventListener("click", () => this.run.toggle(series.name));
+    }
+
+    get shown() {
+      return this.spec.series.filter((series) => !this.run.off.has(series.name));
+    }
+
+    draw() {
+      for (const key of this.legend.children) {
+        key.setAttribute("aria-pressed", String(!this.run.off.has(key.dataset.name)));
+      }
+      const { x, y, stops } = this.spec;
+      const width = (this.width = this.frame.clientWidth);
+      if (!width) return;
+      const height = this.spec.height || (width < 480 ? 250 : 320);
+      const ticksY = y.scale === "log" ? logTicks(y.low, y.high) : linearTicks(y.low, y.high, 6);
+      const left = 14 + 6.6 * Math.max(...ticksY.map(([, text]) => text.length)) + 14;
+      const box = { left, top: 10, right: width - 14, bottom: height - 40 };
+      const values = stops.map((stop) => stop.x);
+      const isDensity = x.scale === "density";
+      const [from, to] = isDensity ? [Math.max(...values), Math.min(...values)] : [x.low, x.high];
+      this.placeX = scale(isDensity ? "log" : "linear", from, to, box.left + 10, box.right - 10);
+      this.placeY = scale(y.scale, y.low, y.high, box.bottom, box.top);
+      this.box = box;
+      if (this.svg) this.svg.remove();
+      const svg = (this.svg = make("svg", { width, height, "aria-hidden": "true" }));
+      this.frame.prepend(svg);
+      const ticksX = isDensity ? stopTicks(values, this.placeX, 46) : linearTicks(from, to, width < 480 ? 4 : 7);
+      this.axes(svg, box, ticksX, ticksY);
+      this.lines(svg, box);
+      this.pointer = make("g", { class: "pointer" }, svg);
+      this.show(this.stop);
+    }
+
+    axes(svg, box, ticksX, ticksY) {
+      const { placeX, placeY, spec } = this;
+      for (const [value, text] of ticksY) {
+        const at = placeY(value);
+        make("line", { class: "grid", x1: box.left, x2: box.right, y1: at, y2: at }, svg);
+        make("text", { class: "tick", x: box.left - 7, y: at + 4, "text-anchor": "end" }, svg, text);
+      }
+      for (const [value, text] of ticksX) {
+        const at = placeX(value);
+        make("line", { class: "grid", x1: at, x2: at, y1: box.top, y2: box.bottom }, svg);
+        make("text", { class: "tick", x: at, y: box.bottom + 16, "text-anchor": "middle" }, svg, text);
+      }
+      make("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }, svg);
+      const middle = (box.left + box.right) / 2;
+      make("text", { class: "label", x: middle, y: box.bottom + 34, "text-anchor": "middle" }, svg, spec.x.label);
+      const turn = `rotate(-90) translate(${-(box.top + box.bottom) / 2} 13)`;
+      make("text", { class: "label", transform: turn, "text-anchor": "middle" }, svg, spec.y.label);
+      for (const rule of spec.rules) {
+        const at = placeY(rule.y);
+        if (at < box.top || at > box.bottom) continue;
+        make("line", { class: "rule", x1: box.left, x2: box.right, y1: at, y2: at }, svg);
+        make("text", { class: "rulename", x: box.right - 2, y: at - 4, "text-anchor": "end" }, svg, rule.name);
+      }
+    }
+
+    lines(svg, box) {
+      const clip = `clip-${this.figure.id}`;
+      const frame = make("clipPath", { id: clip }, make("defs", {}, svg));
+      const size = { width: box.right - box.left, height: box.bottom - box.top + 4 };
+      make("rect", { x: box.left, y: box.top - 2, ...size }, frame);
+      const all = make("g", { "clip-path": `url(#${clip})` }, svg);
+      this.shown.forEach((series, index) => {
+        const group = make("g", { class: "series", "data-name": series.name }, all);
+        paint(group, series);
+        // intervals of several series at one stop stand side by side
+        const shift = series.is_bars ? (index - (this.shown.length - 1) / 2) * 5 : 0;
+        const points = this.points(series, shift);
+        if (series.low) this.spread(group, series, points);
+        const path = points.map(([px, py], i) => `${i ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`);
+        make("path", { d: path.join(""), class: series.dash ? "line dashed" : "line" }, group);
+        for (const [px, py, i] of series.marker || points.length === 1 ? points : []) {
+          const isOpen = series.open && series.open[i];
+          const mark = { d: MARKS[series.marker] || MARKS.o, class: isOpen ? "mark open" : "mark" };
+          make("path", { ...mark, transform: `translate(${px.toFixed(1)} ${py.toFixed(1)})` }, group);
+        }
+      });
+    }
+
+    points(series, shift = 0) {
+      const points = [];
+      series.y.forEach((value, i) => {
+        if (value !== null) points.push([this.placeX(this.spec.stops[i].x) + shift, this.placeY(value), i]);
+      });
+      return points;
+    }
+
+    spread(group, series, points) {
+      const known = points.filter(([, , i]) => series.low[i] !== null);
+      if (series.is_bars) {
+        for (const [px, , i] of known) {
+          const [low, high] = [this.placeY(series.low[i]), this.placeY(series.high[i])];
+          make("path", { d: `M${px} ${low}V${high}M${px - 3} ${low}h6M${px - 3} ${high}h6`, class: "bar" }, group);
+        }
+        return;
+      }
+      const upper = known.map(([px, , i]) => `${px} ${this.placeY(series.high[i])}`);
+      const lower = known.map(([px, , i]) => `${px} ${this.placeY(series.low[i])}`).reverse();
+      if (known.length) make("path", { d: `M${[...upper, ...lower].join("L")}z`, class: "band" }, group);
+    }
+
+    point(event) {
+      const at = event.clientX - this.frame.getBoundingClientRect().left;
+      const distances = this.spec.stops.map((stop) => Math.abs(this.placeX(stop.x) - at));
+      this.show(distances.indexOf(Math.min(...distances)));
+    }
+
+    press(event) {
+      const last = this.spec.stops.length - 1;
+      const now = this.stop === null ? -1 : this.stop;
+      const next = { ArrowRight: Math.min(now + 1, last), ArrowLeft: Math.max(now - 1, 0), Home: 0, End: last };
+      if (event.key === "Escape") this.show(null);
+      if (!(event.key in next)) return;
+      event.preventDefault();
+      this.show(next[event.key]);
+      this.live.textContent = this.tip.innerText;
+    }
+
+    show(stop) {
+      this.stop = stop;
+      this.tip.hidden = stop === null;
+      if (!this.pointer) return;
+      this.pointer.replaceChildren();
+      if (stop === null) return;
+      const at = this.placeX(this.spec.stops[stop].x);
+      make("line", { class: "guide", x1: at, x2: at, y1: this.box.top, y2: this.box.bottom }, this.pointer);
+      this.fillTip(stop);
+      const room = this.width - this.tip.offsetWidth - 4;
+      const side = at + 14 + this.tip.offsetWidth < this.width ? at + 14 : at - 14 - this.tip.offsetWidth;
+      this.tip.style.left = `${Math.max(4, Math.min(side, room))}px`;
+    }
+
+    fillTip(stop) {
+      this.tip.replaceChildren();
+      make("div", { class: "where" }, this.tip, this.spec.stops[stop].text);
+      for (const series of this.shown) {
+        if (series.y[stop] === null) continue;
+        const row = make("div", { class: "row" }, this.tip);
+        paint(make("i", {}, row), series);
+        make("span", {}, row, series.name);
+        make("b", {}, row, series.text[stop]);
+      }
+    }
+  }
+
+  // ---- a map of the inputs, level by level
+
+  function colorOf(share, colors) {
+    return colors[Math.min(colors.length - 1, Math.floor(share * colors.length))];
+  }
+
+  function addMap(figure, spec) {
+    const canvas = figure.querySelector("canvas");
+    const slider = figure.querySelector("input");
+    const said = figure.querySelector("output");
+    const context = canvas.getContext("2d");
+    const draw = () => {
+      const level = spec.levels[slider.value];
+      const most = Math.max(...level.values);
+      level.values.forEach((value, i) => {
+        context.fillStyle = value ? colorOf(value / most, spec.colors) : spec.unread;
+        context.fillRect(i % spec.side, Math.floor(i / spec.side), 1, 1);
+      });
+      said.textContent = level.text;
+      slider.setAttribute("aria-valuetext", level.text);
+      canvas.setAttribute("aria-label", level.text);
+    };
+    slider.addEventListener("input", draw);
+    draw();
+  }
+
+  // ---- tables that sort
+
+  function addSorting(table) {
+    const body = table.tBodies[0];
+    [...table.tHead.rows[0].cells].forEach((header, column) => {
+      const button = make("button", { type: "button" }, null, header.textContent);
+      header.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const down = header.getAttribute("aria-sort") === "ascending";
+        for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+        header.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const rows = [...body.rows].sort((a, b) => compare(a.cells[column], b.cells[column]));
+        body.append(...(down ? rows.reverse() : rows));
+      });
+    });
+  }
+
+  function compare(one, other) {
+    const [a, b] = [one, other].map((cell) => cell.dataset.value ?? cell.textContent);
+    const [x, y] = [a, b].map((text) => (text === "" ? NaN : Number(text)));
+    if (!Number.isNaN(x) && !Number.isNaN(y)) return x - y;
+    if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
+    return a.localeCompare(b);
+  }
+
+  // ---- arms are switched on and off in all charts of a run at once
+
+  for (const section of document.querySelectorAll("section.run")) {
+    const charts = [];
+    const run = {
+      off: new Set(),
+      toggle(name) {
+        this.off.has(name) ? this.off.delete(name) : this.off.add(name);
+        for (const chart of charts) chart.draw();
+      },
+    };
+    for (const figure of section.querySelectorAll("figure[data-chart]")) {
+      charts.push(new Chart(figure, specs[figure.id], run));
+    }
+    for (const figure of section.querySelectorAll("figure[data-map]")) addMap(figure, specs[figure.id]);
+    window.addEventListener("beforeprint", () => charts.forEach((chart) => chart.draw()));
+  }
+  for (const table of document.querySelectorAll("table.sorts")) addSorting(table);
+  for (const button of document.querySelectorAll("button.copy")) {
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+      button.textContent = "copied";
+    });
+  }
+})();
