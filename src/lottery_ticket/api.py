@@ -155,7 +155,6 @@ def prepare(
     jobs = num_devices(device) if jobs is None else jobs
     context = Context(
         store=opened.root.absolute(),
-        data=spec.data,
         data_dir=None if data_dir is None else Path(data_dir).absolute(),
         device=device,
         threads=threads or (1 if jobs > 1 else cores),

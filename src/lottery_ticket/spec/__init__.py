@@ -8,10 +8,10 @@ from lottery_ticket.spec._load import parse_overrides as parse_overrides
 from lottery_ticket.spec._load import spec_from_mapping as spec_from_mapping
 from lottery_ticket.spec._presets import preset_names as preset_names
 from lottery_ticket.spec._presets import preset_text as preset_text
-from lottery_ticket.spec._records import ARMS as ARMS
-from lottery_ticket.spec._records import ArmSpec as ArmSpec
 from lottery_ticket.spec._records import DataSpec as DataSpec
 from lottery_ticket.spec._records import ModelSpec as ModelSpec
 from lottery_ticket.spec._records import PruneSpec as PruneSpec
-from lottery_ticket.spec._records import Spec as Spec
 from lottery_ticket.spec._records import TrainSpec as TrainSpec
+from lottery_ticket.spec._spec import ArmSpec as ArmSpec
+from lottery_ticket.spec._spec import SourceSpec as SourceSpec
+from lottery_ticket.spec._spec import Spec as Spec

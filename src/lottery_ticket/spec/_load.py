@@ -12,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.spec._presets import preset_names, preset_text
-from lottery_ticket.spec._records import Spec
+from lottery_ticket.spec._spec import Spec
 
 __all__ = ["load_spec", "parse_overrides", "spec_from_mapping"]
 
