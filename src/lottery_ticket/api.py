@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lottery_ticket.experiment import Context, Plan, RunOutcome
     from lottery_ticket.spec import Spec
 
-__all__ = ["Prepared", "RunResult", "load_run", "prepare", "run"]
+__all__ = ["Prepared", "RunResult", "load_run", "prepare", "prepare_tickets", "run"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,43 @@ class RunResult:
         layers = pd.DataFrame(layer_rows(self.store, self.record))
         history = pd.DataFrame(history_rows(self.store, self.record))
         return draw_all(self.table, layers, history, Path(out), title=self.record.title)
+
+    def transfer(
+        self, *, data: str | None = None, overrides: Sequence[str] = (), **how: Any
+    ) -> "RunResult":
+        """Train this run's tickets, level by level, on other data or by another recipe.
+
+        Beside them are trained that data's own tickets, and both masks with fresh weights.
+
+        Args:
+            data: another data set; it takes over the options it has in common with the run's.
+            overrides: `["train.lr=0.05"]`, of everything but what decides the tickets.
+            how: as in `run`: `data_dir`, `device`, `jobs`, …
+
+        Raises:
+            UsageError: nothing differs from this run, the tickets do not fit, or an argument.
+            LotteryError: as `run`.
+        """
+        from lottery_ticket.spec import transfer_spec
+
+        spec = transfer_spec(self.record.spec, data=data, overrides=overrides)
+        return _run_tickets(self, spec, **how)
+
+    def retrain(self, level: int, *, overrides: Sequence[str], **how: Any) -> "RunResult":
+        """Train this run's ticket of one level again by another recipe, beside dense and reinit.
+
+        Args:
+            level: which ticket.
+            overrides: the other recipe, such as `["train.lr=0.05"]`.
+            how: as in `run`.
+
+        Raises:
+            UsageError, LotteryError: as `transfer`.
+        """
+        from lottery_ticket.spec import retrain_spec
+
+        spec = retrain_spec(self.record.spec, level, overrides=overrides)
+        return _run_tickets(self, spec, **how)
 
     def __repr__(self) -> str:
         done = len(self.rows)
@@ -225,6 +262,39 @@ def run(
         keep=keep,
         imports=imports,
     )
+    return _completed(prepared, progress)
+
+
+def prepare_tickets(result: RunResult, spec: "Spec", **how: Any) -> Prepared:
+    """`prepare` a spec that takes over the tickets of a run, into the same store.
+
+    Args:
+        result: the run.
+        spec: from `transfer_spec` or `retrain_spec`.
+        how: the arguments of `run` that say where and how.
+
+    Raises:
+        UsageError: its tickets are not those of the run; something does not fit.
+    """
+    from lottery_ticket.arms import ARMS
+
+    prepared = prepare(spec, store=result.store.root, **how)
+    taken = {row.mask for row in prepared.plan.rows if ARMS[row.arm].mask == "source"} - {None}
+    if taken - result.record.cells():
+        raise UsageError(
+            f"{result.id}: its tickets were found with other data, other code or another version, "
+            "and would all be searched for again; run its spec again, and transfer that run"
+        )
+    return prepared
+
+
+def _run_tickets(
+    result: RunResult, spec: "Spec", *, progress: bool = True, **how: Any
+) -> RunResult:
+    return _completed(prepare_tickets(result, spec, **how), progress)
+
+
+def _completed(prepared: Prepared, progress: bool) -> RunResult:
     result = prepared.run(progress=progress)
     outcome = result.outcome
     assert outcome is not None

@@ -15,9 +15,11 @@ from lottery_ticket.cli._plan import plan
 from lottery_ticket.cli._plot import plot
 from lottery_ticket.cli._presets import presets
 from lottery_ticket.cli._print import print_error
+from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
 from lottery_ticket.cli._table import table
+from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verify import verify
 from lottery_ticket.errors import LotteryError
 
@@ -56,6 +58,8 @@ app.command("models")(models)
 app.command("list")(list_runs)
 app.command("table")(table)
 app.command("plot")(plot)
+app.command("transfer")(transfer)
+app.command("retrain")(retrain)
 app.command("verify")(verify)
 app.command("rm")(rm)
 app.command("gc")(gc)

@@ -7,13 +7,21 @@ import typer
 
 __all__ = [
     "DataDir",
+    "Device",
     "DryRun",
+    "Group",
     "Imports",
+    "Jobs",
     "Json",
+    "Keep",
+    "Kernels",
+    "PlanOnly",
+    "Quiet",
     "RunReference",
     "Set",
     "SpecSource",
     "StorePath",
+    "Threads",
     "open_store",
 ]
 
@@ -54,6 +62,31 @@ Imports = Annotated[
         metavar="MODULE",
         help="A module or .py file that registers models or data sets. Repeatable.",
     ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(help="Cells at a time; by default one per core, on CUDA one per GPU."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(help="CPU threads per cell; by default 1 when jobs > 1, else all cores."),
+]
+Kernels = Annotated[
+    str,
+    typer.Option(help="auto, or force autograd, direct, direct-dense or direct-sparse steps."),
+]
+Group = Annotated[
+    int,
+    typer.Option(help="Trainings made as one batch, at most; for small nets on a GPU."),
+]
+Keep = Annotated[
+    str,
+    typer.Option(help="all: every cell's trained weights; needed: those that other cells need."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the run's id alone, when it is done.")]
+PlanOnly = Annotated[
+    bool, typer.Option("--plan", help="Print what it would do, as `lottery plan`, and do nothing.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")]

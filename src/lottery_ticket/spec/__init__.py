@@ -3,6 +3,8 @@
 from lottery_ticket.spec._canonical import canonical as canonical
 from lottery_ticket.spec._canonical import canonical_json as canonical_json
 from lottery_ticket.spec._canonical import fingerprint as fingerprint
+from lottery_ticket.spec._derived import retrain_spec as retrain_spec
+from lottery_ticket.spec._derived import transfer_spec as transfer_spec
 from lottery_ticket.spec._load import load_spec as load_spec
 from lottery_ticket.spec._load import parse_overrides as parse_overrides
 from lottery_ticket.spec._load import spec_from_mapping as spec_from_mapping
