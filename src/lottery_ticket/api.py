@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
 
-__all__ = ["Prepared", "RunResult", "load_run", "prepare", "report", "run"]
+__all__ = ["Prepared", "RunResult", "load_run", "prepare", "prepare_tickets", "report", "run"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,43 @@ class RunResult:
         except UsageError as error:
             return None, str(error)
 
+    def transfer(
+        self, *, data: str | None = None, overrides: Sequence[str] = (), **how: Any
+    ) -> "RunResult":
+        """Train this run's tickets, level by level, on other data or by another recipe.
+
+        Beside them are trained that data's own tickets, and both masks with fresh weights.
+
+        Args:
+            data: another data set; it takes over the options it has in common with the run's.
+            overrides: `["train.lr=0.05"]`, of everything but what decides the tickets.
+            how: as in `run`: `data_dir`, `device`, `jobs`, …
+
+        Raises:
+            UsageError: nothing differs from this run, the tickets do not fit, or an argument.
+            LotteryError: as `run`.
+        """
+        from lottery_ticket.spec import transfer_spec
+
+        spec = transfer_spec(self.record.spec, data=data, overrides=overrides)
+        return _run_tickets(self, spec, **how)
+
+    def retrain(self, level: int, *, overrides: Sequence[str], **how: Any) -> "RunResult":
+        """Train this run's ticket of one level again by another recipe, beside dense and reinit.
+
+        Args:
+            level: which ticket.
+            overrides: the other recipe, such as `["train.lr=0.05"]`.
+            how: as in `run`.
+
+        Raises:
+            UsageError, LotteryError: as `transfer`.
+        """
+        from lottery_ticket.spec import retrain_spec
+
+        spec = retrain_spec(self.record.spec, level, overrides=overrides)
+        return _run_tickets(self, spec, **how)
+
     def __repr__(self) -> str:
         done = len(self.rows)
         return f"RunResult({self.id!r}, {done} of {len(self.record.rows)} trainings finished)"
@@ -233,7 +270,6 @@ def prepare(
         group = group_size(spec, data_folder, device) if kernels == "auto" else 1
     context = Context(
         store=opened.root.absolute(),
-        data=spec.data,
         data_dir=data_folder,
         device=device,
         threads=threads or (1 if jobs > 1 else cores),
@@ -304,6 +340,39 @@ def run(
         keep=keep,
         imports=imports,
     )
+    return _completed(prepared, progress)
+
+
+def prepare_tickets(result: RunResult, spec: "Spec", **how: Any) -> Prepared:
+    """`prepare` a spec that takes over the tickets of a run, into the same store.
+
+    Args:
+        result: the run.
+        spec: from `transfer_spec` or `retrain_spec`.
+        how: the arguments of `run` that say where and how.
+
+    Raises:
+        UsageError: its tickets are not those of the run; something does not fit.
+    """
+    from lottery_ticket.arms import ARMS
+
+    prepared = prepare(spec, store=result.store.root, **how)
+    taken = {row.mask for row in prepared.plan.rows if ARMS[row.arm].mask == "source"} - {None}
+    if taken - result.record.cells():
+        raise UsageError(
+            f"{result.id}: its tickets were found with other data, other code or another version, "
+            "and would all be searched for again; run its spec again, and transfer that run"
+        )
+    return prepared
+
+
+def _run_tickets(
+    result: RunResult, spec: "Spec", *, progress: bool = True, **how: Any
+) -> RunResult:
+    return _completed(prepare_tickets(result, spec, **how), progress)
+
+
+def _completed(prepared: Prepared, progress: bool) -> RunResult:
     result = prepared.run(progress=progress)
     outcome = result.outcome
     assert outcome is not None

@@ -25,7 +25,7 @@ def test_columns_are_the_schema_in_order():
         *("num_kept", "num_prunable", "num_test"),
         *("test_accuracy", "test_loss", "val_accuracy", "val_loss"),
         *("early_stop_step", "is_still_falling"),
-        *("test_accuracy_at_early_stop", "num_steps", "train_seconds"),
+        *("test_accuracy_at_early_stop", "start_step", "num_steps", "train_seconds"),
         *("criterion", "scope", "precision", "device", "threads", "cell", "schema_version"),
     ) == tuple(TABLE_COLUMNS)
 
@@ -48,8 +48,8 @@ def test_rows_are_sorted_by_arm_level_replicate_draw():
         ("ticket", 10, 0, 0),
         ("reinit", 1, 0, 0),
         ("reinit", 1, 0, 1),
-        ("finetune", 1, 0, 0),
         ("lr_rewind", 1, 0, 0),
+        ("finetune", 1, 0, 0),
     ]
     assert list(table.index) == list(range(7))
 

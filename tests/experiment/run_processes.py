@@ -189,7 +189,7 @@ def _follow(orders: Orders, line: Any) -> None:
     _Moments(orders, line).watch(teller)
     import_user_code(orders.imports)
     plan = planned(spec_from_mapping(orders.values))
-    context = Context(orders.store, plan.spec.data, threads=1, imports=orders.imports)
+    context = Context(orders.store, threads=1, imports=orders.imports)
     store = Store(orders.store)
     if orders.only is None:
         outcome = run_plan(plan, store, context, jobs=orders.jobs, observer=teller)

@@ -131,7 +131,7 @@ def test_stored_weights_score_what_the_record_says(finished):
 
 def test_running_again_makes_nothing(finished):
     store, plan = finished
-    again = run_plan(plan, store, ExecutionContext(store.root, plan.spec.data))
+    again = run_plan(plan, store, ExecutionContext(store.root))
     assert (again.num_made, again.num_found) == (0, len(plan.cells))
 
 
@@ -189,7 +189,7 @@ def test_a_damaged_cell_is_named_and_made_anew_and_nothing_else(tmp_path, tiny):
     data[-1] ^= 1
     path.write_bytes(data)
     recorder = Recorder()
-    run_plan(plan, store, ExecutionContext(tmp_path, plan.spec.data), observer=recorder)
+    run_plan(plan, store, ExecutionContext(tmp_path), observer=recorder)
     assert recorder.made == [victim]
     assert any(str(path) in note for note in recorder.notes)
     assert digests(tmp_path) == before
@@ -203,8 +203,9 @@ def test_what_hung_on_other_bytes_is_made_anew(tmp_path, tiny):
     dense = plan.rows[0].cell
     record = store.get(dense)
     assert record is not None
-    files = {name: store.read(record, name) for name in record.files}
     execution = store.execution(dense)
+    kept = set(record.files) - set(execution["not_kept"])
+    files = {name: store.read(record, name) for name in kept}
     store.discard(dense)
     claim = store.claim(dense)
     assert claim is not None
@@ -212,7 +213,7 @@ def test_what_hung_on_other_bytes_is_made_anew(tmp_path, tiny):
     store.commit(claim, other, files, execution)
     below = {c.name for c in plan.cells.values() if dense in c.parents.values()}
     recorder = Recorder()
-    run_plan(plan, store, ExecutionContext(tmp_path, plan.spec.data), observer=recorder)
+    run_plan(plan, store, ExecutionContext(tmp_path), observer=recorder)
     assert below <= set(recorder.made)
     assert any("changed" in note for note in recorder.notes)
     # the masks came out the same, so what hangs on them was left alone

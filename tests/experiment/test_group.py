@@ -59,7 +59,7 @@ def test_a_stopped_group_goes_on_to_the_same_bytes(spec, tmp_path, monkeypatch):
     whole, _ = run_in(tmp_path / "whole", spec, group=6)
     monkeypatch.setattr(watch, "_PROGRESS_SECONDS", 0.0)
     plan, store = planned(spec), Store(tmp_path / "stopped")
-    context = Context(store.root, spec.data, group=6)
+    context = Context(store.root, group=6)
     look, num_looks = watch.Watch.__call__, 0
 
     def stopping(self, *states):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from spec_values import PLAIN
 
-from lottery_ticket.spec import ARMS, Spec, canonical_json, load_spec, spec_from_mapping
+from lottery_ticket.arms import ARMS
+from lottery_ticket.spec import Spec, canonical_json, load_spec, spec_from_mapping
 
 fractions = st.floats(0, 1, exclude_min=True, exclude_max=True, allow_subnormal=False)
 positive = st.floats(1e-12, 1e12)
@@ -64,7 +65,9 @@ def prunes(draw):
 def arm_lists(draw):
     names = draw(st.lists(st.sampled_from(sorted(ARMS)), min_size=1, unique=True))
     return [
-        {name: {"draws": draw(st.integers(1, 9))}} if ARMS[name] and draw(st.booleans()) else name
+        {name: {"draws": draw(st.integers(1, 9))}}
+        if ARMS[name].has_draws and draw(st.booleans())
+        else name
         for name in names
     ]
 

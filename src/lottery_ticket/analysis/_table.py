@@ -5,12 +5,13 @@ from typing import Any
 
 import pandas as pd
 
+from lottery_ticket.arms import ARMS
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.store import SCHEMA_VERSION, TABLE_COLUMNS
 
 __all__ = ["ARM_ORDER", "as_table", "sort_arms"]
 
-ARM_ORDER = ("ticket", "reinit", "shuffled", "random", "oneshot")
+ARM_ORDER = tuple(ARMS)
 """The order in which arms are listed; the others follow, alphabetically."""
 
 # int and bool columns are nullable: a training without a validation split has no early-stop step
@@ -33,8 +34,8 @@ def sort_arms(arms: Iterable[str]) -> list[str]:
     Returns:
         Each name once.
 
-    >>> sort_arms(["lr_rewind", "random", "ticket", "finetune", "ticket"])
-    ['ticket', 'random', 'finetune', 'lr_rewind']
+    >>> sort_arms(["mine", "finetune", "random", "ticket", "lr_rewind", "ticket"])
+    ['ticket', 'random', 'lr_rewind', 'finetune', 'mine']
     """
     return sorted({str(arm) for arm in arms}, key=_rank)
 

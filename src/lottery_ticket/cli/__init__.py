@@ -17,9 +17,11 @@ from lottery_ticket.cli._plot import plot
 from lottery_ticket.cli._presets import presets
 from lottery_ticket.cli._print import print_error
 from lottery_ticket.cli._report import report
+from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
 from lottery_ticket.cli._table import table
+from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
 from lottery_ticket.errors import LotteryError
@@ -62,6 +64,8 @@ app.command("verdict")(verdict)
 app.command("compare")(compare)
 app.command("plot")(plot)
 app.command("report")(report)
+app.command("transfer")(transfer)
+app.command("retrain")(retrain)
 app.command("verify")(verify)
 app.command("rm")(rm)
 app.command("gc")(gc)

@@ -7,14 +7,22 @@ import typer
 
 __all__ = [
     "DataDir",
+    "Device",
     "DryRun",
+    "Group",
     "Imports",
+    "Jobs",
     "Json",
+    "Keep",
+    "Kernels",
     "Margin",
+    "PlanOnly",
+    "Quiet",
     "RunReference",
     "Set",
     "SpecSource",
     "StorePath",
+    "Threads",
     "open_store",
 ]
 
@@ -55,6 +63,36 @@ Imports = Annotated[
         metavar="MODULE",
         help="A module or .py file that registers models or data sets. Repeatable.",
     ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(help="Cells at a time; by default one per core, on CUDA one per GPU."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(help="CPU threads per cell; by default 1 when jobs > 1, else all cores."),
+]
+Kernels = Annotated[
+    str,
+    typer.Option(
+        help="auto, or force autograd, compiled, direct, direct-dense or direct-sparse steps."
+    ),
+]
+Group = Annotated[
+    int | None,
+    typer.Option(
+        help="Trainings made as one batch, at most; by default as many as fit for small nets on "
+        "CUDA, else one."
+    ),
+]
+Keep = Annotated[
+    str,
+    typer.Option(help="all: every cell's trained weights; needed: those that other cells need."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the run's id alone, when it is done.")]
+PlanOnly = Annotated[
+    bool, typer.Option("--plan", help="Print what it would do, as `lottery plan`, and do nothing.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Margin = Annotated[

@@ -1,11 +1,15 @@
 """`lottery plan`."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from lottery_ticket.cli._options import DataDir, Imports, Json, Set, SpecSource, StorePath
 from lottery_ticket.cli._print import console, print_json, print_table
 
-__all__ = ["plan"]
+if TYPE_CHECKING:
+    from lottery_ticket.api import Prepared
+
+__all__ = ["plan", "print_plan"]
 
 
 def plan(
@@ -18,12 +22,18 @@ def plan(
 ) -> None:
     """Print what a run would do: its cells, which are in the store already, steps to train."""
     from lottery_ticket.api import prepare
-    from lottery_ticket.experiment import finished_cells
-    from lottery_ticket.models import model_label
 
     prepared = prepare(
         spec, overrides=override or [], store=store, data_dir=data_dir, imports=imports or []
     )
+    print_plan(prepared, json=json)
+
+
+def print_plan(prepared: "Prepared", *, json: bool) -> None:
+    """Print what running it would do."""
+    from lottery_ticket.experiment import finished_cells
+    from lottery_ticket.models import model_label
+
     planned, done = prepared.plan, finished_cells(prepared.plan, prepared.store)
     todo = [cell for cell in planned.cells.values() if cell.name not in done]
     total = sum(planned.inputs.sizes.values())

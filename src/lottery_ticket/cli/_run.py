@@ -2,12 +2,25 @@
 
 import shlex
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
 
-from lottery_ticket.cli._options import DataDir, Imports, Set, SpecSource, StorePath
+from lottery_ticket.cli._options import (
+    DataDir,
+    Device,
+    Group,
+    Imports,
+    Jobs,
+    Keep,
+    Kernels,
+    Quiet,
+    Set,
+    SpecSource,
+    StorePath,
+    Threads,
+)
 from lottery_ticket.cli._print import console, print_error
 from lottery_ticket.cli._table import print_summary
 from lottery_ticket.store import default_store_path
@@ -16,7 +29,7 @@ if TYPE_CHECKING:
     from lottery_ticket.api import Prepared, RunResult
     from lottery_ticket.experiment import RunOutcome
 
-__all__ = ["run"]
+__all__ = ["run", "run_prepared"]
 
 
 def run(
@@ -24,36 +37,14 @@ def run(
     override: Set = None,
     store: StorePath = None,
     data_dir: DataDir = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    jobs: Annotated[
-        int | None,
-        typer.Option(help="Cells at a time; by default one per core, on CUDA one per GPU."),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(help="CPU threads per cell; by default 1 when jobs > 1, else all cores."),
-    ] = None,
-    kernels: Annotated[
-        str,
-        typer.Option(
-            help="auto, or force autograd, compiled, direct, direct-dense or direct-sparse steps."
-        ),
-    ] = "auto",
-    group: Annotated[
-        int | None,
-        typer.Option(
-            help="Trainings made as one batch, at most; by default as many as fit for small nets "
-            "on CUDA, else one."
-        ),
-    ] = None,
-    keep: Annotated[
-        str,
-        typer.Option(help="all: every cell's trained weights; needed: those that masks need."),
-    ] = "all",
+    device: Device = "auto",
+    jobs: Jobs = None,
+    threads: Threads = None,
+    kernels: Kernels = "auto",
+    group: Group = None,
+    keep: Keep = "all",
     imports: Imports = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print the run's id alone, when it is done.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run an experiment, or what is left of it; Ctrl-C stops it, the same command continues."""
     from lottery_ticket.api import prepare
@@ -71,6 +62,11 @@ def run(
         keep=keep,
         imports=imports or [],
     )
+    run_prepared(prepared, quiet=quiet)
+
+
+def run_prepared(prepared: "Prepared", *, quiet: bool) -> None:
+    """Run what was prepared, and say how it went; the exit code says so too."""
     result = prepared.run(progress=not quiet)
     outcome = result.outcome
     assert outcome is not None

@@ -2,6 +2,7 @@
 
 from lottery_ticket.criteria._criterion import Criterion as Criterion
 from lottery_ticket.criteria._grasp import grasp as grasp
+from lottery_ticket.criteria._inverse import inverse as inverse
 from lottery_ticket.criteria._large_init import large_init as large_init
 from lottery_ticket.criteria._magnitude import magnitude as magnitude
 from lottery_ticket.criteria._magnitude_increase import magnitude_increase as magnitude_increase

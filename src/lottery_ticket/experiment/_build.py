@@ -1,6 +1,7 @@
 """Spec → objects: the only bridge between what is written and what is run."""
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from torch import nn
 
 from lottery_ticket.data import DATASETS, DataSet, dataset_options, load_dataset
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment._plan import Inputs
+from lottery_ticket.experiment._setting import Inputs
 from lottery_ticket.masks import prunable_parameters
 from lottery_ticket.models import MODELS, build, model_options
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
@@ -23,12 +24,16 @@ _loaded: dict[tuple[str, str | None, str], DataSet] = {}
 
 
 def load_data(data: DataSpec, data_dir: Path | None, device: str = "cpu") -> DataSet:
-    """The data on the device; the set used last is kept, since a worker trains many cells on it."""
+    """The data on the device; the two sets used last are kept, since a worker trains many cells on
+    them, in turn where tickets of one are trained on the other."""
     key = (canonical_json(data), None if data_dir is None else str(data_dir), device)
-    if key not in _loaded:
-        _loaded.clear()
-        _loaded[key] = load_dataset(data.name, data_dir=data_dir, **data.options).to(device)
-    return _loaded[key]
+    found = _loaded.pop(key, None)
+    if found is None:
+        while len(_loaded) > 1:
+            del _loaded[next(iter(_loaded))]
+        found = load_dataset(data.name, data_dir=data_dir, **data.options).to(device)
+    _loaded[key] = found  # the last one
+    return found
 
 
 def inspect_inputs(
@@ -59,14 +64,22 @@ def inspect_inputs(
         )
         if (digest := entry.source_hash()) is not None
     }
-    return Inputs(
+    inputs = Inputs(
         data_digest=data.digest,
         num_train=len(data.train),
         data_options=_data_options(spec.data),
         model_options=canonical(options),
         layers=layers,
         sources=sources,
+        input_shape=data.input_shape,
     )
+    if spec.source_spec is None:
+        return inputs
+    try:
+        source = inspect_inputs(spec.source_spec, data_dir, kernels=kernels, device=device)
+    except UsageError as error:
+        raise UsageError(f"source: {error}") from error
+    return dataclasses.replace(inputs, source=source)
 
 
 def built_model(spec: Spec, data: DataSet) -> nn.Module:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lottery_ticket.spec import DataSpec
-
 __all__ = ["KEEP", "Context"]
 
 KEEP = ("all", "needed")
@@ -18,7 +16,6 @@ class Context:
 
     Args:
         store: the store's folder.
-        data: which data, with its options.
         data_dir: where its files are looked for; None for the defaults.
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`.
         threads: CPU threads per cell.
@@ -32,7 +29,6 @@ class Context:
     """
 
     store: Path
-    data: DataSpec
     data_dir: Path | None = None
     device: str = "cpu"
     threads: int = 1

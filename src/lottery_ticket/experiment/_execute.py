@@ -15,18 +15,16 @@ import numpy as np
 import torch
 
 from lottery_ticket.errors import LotteryError
+from lottery_ticket.experiment._cell import OPTIMIZER, WEIGHTS, Cell
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._device import configured
 from lottery_ticket.experiment._mask_cell import make_mask
-from lottery_ticket.experiment._plan import Cell
 from lottery_ticket.experiment._stop import Stopped
 from lottery_ticket.experiment._train_cell import Made, make_together, make_training
 from lottery_ticket.experiment._user_code import adopt, import_user_code
 from lottery_ticket.store import CellRecord, Claim, Store, store_errors
 
 __all__ = ["Outcome", "execute", "is_current"]
-
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -178,8 +176,8 @@ def _commit(work: _Work, context: Context, store: Store, made: Made, seconds: fl
     files, results, how = made
     cell = work.cell
     record = CellRecord.of(cell.name, cell.inputs, work.contents, files, results)
-    drops_weights = context.keep == "needed" and cell.is_training and not cell.feeds_mask
-    not_kept = [WEIGHTS] if drops_weights else []
+    wanted = cell.feeds if context.keep == "needed" else cell.feeds | {WEIGHTS}
+    not_kept = [name for name in (WEIGHTS, OPTIMIZER) if name in files and name not in wanted]
     kept = {name: data for name, data in files.items() if name not in not_kept}
     execution = _execution(context, seconds) | how | ({"not_kept": not_kept} if not_kept else {})
     store.commit(work.claim, record, kept, execution)

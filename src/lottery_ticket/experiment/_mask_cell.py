@@ -1,4 +1,5 @@
-"""Making a mask cell: from trained weights and the mask before, or from another mask."""
+"""Making a mask cell: from trained weights and the mask before, from another mask, or from a
+model as it is at initialisation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,15 +8,20 @@ from typing import Any
 import torch
 from safetensors.torch import load as load_tensors
 
+from lottery_ticket.criteria import CRITERIA, inverse
+from lottery_ticket.data import Split
 from lottery_ticket.errors import StoreError
+from lottery_ticket.experiment._build import load_data
+from lottery_ticket.experiment._cell import WEIGHTS, Cell
 from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._plan import Cell
+from lottery_ticket.experiment._initial import drawn_model
 from lottery_ticket.masks import Budget, PruningMask, shuffle
 from lottery_ticket.pruning import next_mask
 from lottery_ticket.seeds import generator
 from lottery_ticket.store import Store
+from lottery_ticket.train import LOSSES
 
-__all__ = ["MASK", "make_mask", "read_mask"]
+__all__ = ["MASK", "make_mask", "read_mask", "read_parent"]
 
 MASK = "mask.safetensors"
 
@@ -25,12 +31,11 @@ def make_mask(
 ) -> tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]:
     """The files and results of a mask cell; there is but one way to execute it."""
     parent = read_mask(store, cell.parents["mask"]) if "mask" in cell.parents else None
-    stream = generator(cell.inputs.get("seed", 0))
     if cell.inputs["how"] == "shuffle":
         assert parent is not None
-        mask = shuffle(parent, stream)
+        mask = shuffle(parent, generator(cell.inputs["seed"]))
     else:
-        mask = _pruned(cell, store, parent, stream)
+        mask = _pruned(cell, parent, _scored(cell, context, store))
     results = {
         "num_kept": mask.num_kept,
         "num_prunable": mask.num_prunable,
@@ -41,31 +46,63 @@ def make_mask(
 
 def read_mask(store: Store, name: str) -> PruningMask:
     """The mask of a finished mask cell."""
-    return PruningMask.from_bytes(_read_parent(store, name, MASK), f"cell {name}")
+    return PruningMask.from_bytes(read_parent(store, name, MASK), f"cell {name}")
 
 
-def _read_parent(store: Store, name: str, file_name: str) -> bytes:
+def read_parent(store: Store, name: str, file_name: str) -> bytes:
+    """A file of a finished cell; raises `StoreError` if the cell is gone."""
     record = store.get(name)
     if record is None:
         raise StoreError(f"{store.root}: cell {name} was removed meanwhile; run again to remake it")
     return store.read(record, file_name)
 
 
-def _pruned(
-    cell: Cell, store: Store, parent: PruningMask | None, stream: torch.Generator
-) -> PruningMask:
-    shapes = {name: tuple(shape) for name, shape in cell.inputs["layers"]}
+def _scored(cell: Cell, context: Context, store: Store) -> dict[str, Any]:
+    """What the criterion looks at."""
+    inputs = cell.inputs
+    if "init" in inputs:
+        return _at_init(cell, context)
+    stream = generator(inputs.get("seed", 0))
+    if "weights" not in cell.parents:
+        return {"generator": stream, "weights": {name: torch.empty(s) for name, s in _shapes(cell)}}
+    weights = load_tensors(read_parent(store, cell.parents["weights"], WEIGHTS))
+    return {"generator": stream, "weights": weights}
+
+
+def _at_init(cell: Cell, context: Context) -> dict[str, Any]:
+    """The model before any training, on the CPU whatever the device, so that the mask is the same
+    everywhere; and a few training examples, without augmentation."""
+    inputs = cell.inputs
+    given: dict[str, Any] = {"model": drawn_model(inputs["model"], inputs["init"])}
+    if "input_shape" in inputs:
+        given["input_shape"] = inputs["input_shape"]
+    if cell.data is not None:
+        data = load_data(cell.data, context.data_dir)
+        num_examples = inputs["examples_per_output"] * data.output_size
+        order = torch.randperm(len(data.train), generator=generator(inputs["examples_seed"]))
+        given["batches"] = _batches(data.train, order[:num_examples], inputs["batch_size"])
+        given["loss"] = LOSSES[inputs["loss"]]
+    return given
+
+
+def _batches(
+    split: Split, rows: torch.Tensor, batch_size: int
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return [(split.x[part], split.y[part]) for part in rows.split(batch_size)]
+
+
+def _pruned(cell: Cell, parent: PruningMask | None, given: Mapping[str, Any]) -> PruningMask:
     if parent is None:
-        parent = PruningMask.from_tensors(
-            {name: torch.ones(shape, dtype=torch.bool) for name, shape in shapes.items()}
-        )
-    if "weights" in cell.parents:
-        data = _read_parent(store, cell.parents["weights"], "weights.safetensors")
-        weights = load_tensors(data)
-    else:
-        weights = {name: torch.empty(shape) for name, shape in shapes.items()}
-    budget = _budget(cell.inputs["keep"], shapes)
-    return next_mask(cell.inputs["criterion"], parent, budget, weights=weights, generator=stream)
+        ones = {name: torch.ones(shape, dtype=torch.bool) for name, shape in _shapes(cell)}
+        parent = PruningMask.from_tensors(ones)
+    criterion = CRITERIA[cell.inputs["criterion"]]
+    if cell.inputs.get("inverted"):
+        criterion = inverse(criterion)
+    return next_mask(criterion, parent, _budget(cell.inputs["keep"], parent), **given)
+
+
+def _shapes(cell: Cell) -> list[tuple[str, tuple[int, ...]]]:
+    return [(name, tuple(shape)) for name, shape in cell.inputs["layers"]]
 
 
 def _budget(keep: int | Mapping[str, int], layers: Mapping[str, Any]) -> Budget:

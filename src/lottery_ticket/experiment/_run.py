@@ -45,12 +45,15 @@ def run_plan(
 
 
 def finished_cells(plan: Plan, store: Store) -> set[str]:
-    """The cells of a plan that are in the store, made from their parents as these are now."""
+    """The cells of a plan that are in the store with what other cells read of them, made from
+    their parents as these are now."""
     known = store.cells(plan.cells)
     return {
         name
         for name, cell in plan.cells.items()
-        if name in known and all(parent in known for parent in cell.parents.values())
+        if name in known
+        and cell.feeds.isdisjoint(known[name].execution.get("not_kept", ()))
+        and all(parent in known for parent in cell.parents.values())
     }
 
 

@@ -5,10 +5,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from lottery_ticket.errors import StoreError
+from lottery_ticket.experiment._cell import Cell
 from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._execute import WEIGHTS, Outcome, is_current
+from lottery_ticket.experiment._execute import Outcome, is_current
 from lottery_ticket.experiment._observer import Observer, RunOutcome
-from lottery_ticket.experiment._plan import Cell, Plan
+from lottery_ticket.experiment._plan import Plan
 from lottery_ticket.experiment._workers import Workers
 from lottery_ticket.store import Store
 
@@ -91,7 +92,8 @@ class Scheduler:
             self.damaged.add(name)
             record = None
         if record is not None and is_current(record, self._contents_of(cell)):
-            if not (cell.feeds_mask and WEIGHTS in self._not_kept(name)):
+            kept = set(record.files) - set(self._not_kept(name))
+            if cell.feeds <= kept:
                 self.contents[name] = record.content
                 del self.waiting[name]
                 return True
@@ -171,15 +173,14 @@ class Scheduler:
         return True
 
     def _group(self, name: str) -> list[Cell]:
-        """A ready cell; if it is a training, with others that are ready too: in one plan all have
-        the same recipe, model and data."""
+        """A ready cell; if it is a training, with others like it that are ready too."""
         group = [self.waiting[name]]
         if not group[0].is_training or self.suspects:
             return group
         for other_name, other in list(self.waiting.items()):
             if len(group) == self.context.group:
                 break
-            if other.is_training and other_name != name and self._is_ready(other_name):
+            if other_name != name and other.is_alike(group[0]) and self._is_ready(other_name):
                 group.append(other)
         return group
 

@@ -10,20 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
 from lottery_ticket.data import AUGMENTATIONS, DataSet
 from lottery_ticket.errors import TrainingError
 from lottery_ticket.experiment._build import load_data
+from lottery_ticket.experiment._cell import OPTIMIZER, WEIGHTS, Cell
 from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._mask_cell import read_mask
-from lottery_ticket.experiment._plan import Cell
+from lottery_ticket.experiment._initial import initial_model
+from lottery_ticket.experiment._mask_cell import read_mask, read_parent
 from lottery_ticket.experiment._stop import StopSign
 from lottery_ticket.experiment._watch import Journal, Watch
 from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, prunable_sizes
-from lottery_ticket.models import build
-from lottery_ticket.pruning import rewind_
+from lottery_ticket.pruning import rewind_, rewind_optimizer_
 from lottery_ticket.spec import TrainSpec
 from lottery_ticket.steps import Duration
 from lottery_ticket.store import Store
@@ -36,6 +37,8 @@ from lottery_ticket.train import (
     evaluate,
     learning_rate,
     make_optimizer,
+    optimizer_state,
+    optimizer_tensors,
     step_for,
     train,
     train_together,
@@ -168,8 +171,8 @@ class _Training:
         held = {} if self.data.validation is None else {"val": self.data.validation}
         return {
             "loss": LOSSES[self.recipe.loss],
-            "total_steps": self.cell.num_steps,
-            "learning_rate": _schedule(self.recipe, self.cell.num_steps, epoch),
+            "total_steps": self.cell.last_step,
+            "learning_rate": _schedule(self.recipe, epoch),
             "evaluate_every": Duration.parse(self.recipe.eval_every).steps(epoch),
             "evaluation_splits": {**held, "test": self.data.test},
         }
@@ -181,8 +184,11 @@ class _Training:
         if not has_only_zeros_where_pruned(weights, self.mask):
             raise TrainingError("pruned weights came back during training; please report this")
         files, results = _outcome(self.data, self.recipe, self.state)
-        files["weights.safetensors"] = save_tensors(weights)
+        files[WEIGHTS] = save_tensors(weights)
+        files[OPTIMIZER] = save_tensors(optimizer_tensors(self.state.optimizer))
         results["initial_sha256"] = self.initial_hash
+        if self.cell.first_step:
+            results["start_step"] = self.cell.first_step
         results["num_prunable"] = sum(prunable_sizes(model).values())
         pruned = sum(int((~kept).sum()) for kept in self.mask.values())
         results["num_kept"] = results["num_prunable"] - pruned
@@ -192,12 +198,16 @@ class _Training:
 def _begin(cell: Cell, context: Context, store: Store, folder: Path) -> _Training:
     """The training as it is at its start, or at its checkpoint."""
     recipe = TrainSpec.model_validate(cell.inputs["train"])
-    data = load_data(context.data, context.data_dir, context.device)
+    assert cell.data is not None
+    data = load_data(cell.data, context.data_dir, context.device)
     mask = read_mask(store, cell.parents["mask"]) if "mask" in cell.parents else None
     seeds = cell.inputs["seeds"]
     torch.manual_seed(seeds["noise"])  # dropout and the like
-    model, initial_hash = _initial_model(cell, mask, context.device)
-    state = TrainState(model, _optimizer_of(recipe)(model.parameters()))
+    model, initial_hash = _rewound_model(cell, mask, store, context.device)
+    state = TrainState(model, _optimizer_of(recipe)(model.parameters()), cell.first_step)
+    if "optimizer" in cell.parents:
+        memory = load_tensors(read_parent(store, cell.parents["optimizer"], OPTIMIZER))
+        rewind_optimizer_(state.optimizer, optimizer_state(memory), model, mask or {})
     augment = AUGMENTATIONS[recipe.augment]() if recipe.augment else None
     order = (seeds["order"], augment, seeds.get("augment", 0))
     batches = Batches(data.train, recipe.batch_size, *order)
@@ -206,12 +216,17 @@ def _begin(cell: Cell, context: Context, store: Store, folder: Path) -> _Trainin
     return _Training(cell, recipe, data, mask or {}, state, batches, journal, initial_hash)
 
 
-def _initial_model(cell: Cell, mask: PruningMask | None, device: str) -> tuple[nn.Module, str]:
-    options = {k: v for k, v in cell.inputs["model"].items() if k not in ("name", "source")}
-    model = build(cell.inputs["model"]["name"], cell.inputs["seeds"]["init"], **options)
-    initial = {name: value.clone() for name, value in model.state_dict().items()}
-    rewind_(model, initial, mask)
-    return model.to(device), hashlib.sha256(save_tensors(initial)).hexdigest()
+def _rewound_model(
+    cell: Cell, mask: PruningMask | None, store: Store, device: str
+) -> tuple[nn.Module, str]:
+    """The model as the training starts with it, and the hash of its weights before the mask."""
+    model = initial_model(cell.inputs)
+    if "weights" in cell.parents:
+        weights = load_tensors(read_parent(store, cell.parents["weights"], WEIGHTS))
+    else:
+        weights = {name: value.clone() for name, value in model.state_dict().items()}
+    rewind_(model, weights, mask)
+    return model.to(device), hashlib.sha256(save_tensors(weights)).hexdigest()
 
 
 def _optimizer_of(
@@ -221,10 +236,12 @@ def _optimizer_of(
     return functools.partial(make_optimizer, recipe.optimizer, lr=recipe.lr, **options)
 
 
-def _schedule(recipe: TrainSpec, total_steps: int, epoch: int) -> Callable[[int], float]:
+def _schedule(recipe: TrainSpec, epoch: int) -> Callable[[int], float]:
+    """Step → learning rate; beyond the recipe's end it stays what it was last."""
     if recipe.schedule == "constant" and recipe.warmup is None:
         return lambda step: recipe.lr
-    return functools.partial(
+    total_steps = Duration.parse(recipe.duration).steps(epoch)
+    rate = functools.partial(
         learning_rate,
         base=recipe.lr,
         schedule=recipe.schedule,
@@ -233,6 +250,7 @@ def _schedule(recipe: TrainSpec, total_steps: int, epoch: int) -> Callable[[int]
         milestones=[Duration.parse(m).steps(epoch) for m in recipe.milestones],
         gamma=recipe.step_gamma,
     )
+    return lambda step: rate(min(step, total_steps - 1))
 
 
 def _outcome(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lottery_ticket.experiment._plan import Cell
+from lottery_ticket.experiment._cell import Cell
 from lottery_ticket.experiment._progress import Progress, write_progress
 from lottery_ticket.experiment._stop import Stopped, StopSign
 from lottery_ticket.files import write_file
@@ -60,7 +60,7 @@ class Journal:
         write_progress(
             self.folder,
             Progress(
-                self.state.step,
+                self.state.step - self.cell.first_step,
                 self.cell.num_steps,
                 self.state.step / self.steps_per_epoch,
                 last.get("train_loss"),
@@ -112,7 +112,7 @@ class Watch:
         must_stop = self._stop_sign.is_raised()
         if must_stop or now >= self._next_checkpoint:
             self._checkpoint(now)
-        if must_stop and self._first.state.step < self._first.cell.num_steps:
+        if must_stop and self._first.state.step < self._first.cell.last_step:
             raise Stopped
 
     def _checkpoint(self, now: float) -> None:

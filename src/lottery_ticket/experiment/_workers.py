@@ -5,11 +5,11 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lottery_ticket.experiment._cell import Cell
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._device import num_devices
 from lottery_ticket.experiment._execute import Outcome, execute
 from lottery_ticket.experiment._interrupts import ignore_interrupts
-from lottery_ticket.experiment._plan import Cell
 
 __all__ = ["Workers"]
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from lottery_ticket.arms import ARMS
 from lottery_ticket.finder._method import Method
 from lottery_ticket.finder._search import Search
 from lottery_ticket.masks import Budget, PruningMask, shuffle
@@ -13,8 +14,10 @@ from lottery_ticket.seeds import generator
 
 __all__ = ["CONTROLS", "control_mask"]
 
-# control → whether several draws of it make sense
-CONTROLS: Mapping[str, bool] = {"reinit": True, "shuffled": True, "random": True, "oneshot": False}
+CONTROLS: Mapping[str, bool] = {
+    arm: ARMS[arm].has_draws for arm in ("reinit", "shuffled", "random", "oneshot")
+}
+"""Control → whether several draws of it make sense."""
 
 
 def control_mask(

@@ -162,7 +162,7 @@ class Method:
         return Start(
             weights[self.pipeline.weights_from],
             seed,
-            step={"start": 0, "rewind": k, "end": end}[self.pipeline.lr_from],
+            step=self.pipeline.first_step(rewind=k, end=end),
             optimizer_state=states[self.pipeline.optimizer_state],
         )
 

@@ -14,6 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Attachment, PruningMask, RewindPoint, copied_to_cpu
+from lottery_ticket.pruning import rewind_optimizer_
 
 __all__ = [
     "EvalFn",
@@ -85,7 +86,7 @@ def train_watched(
     model.load_state_dict(dict(start.weights))
     attached = Attachment(mask, model, rewind_step=rewind_step, start_step=start.step)
     before = state_on_cpu(model)
-    optimizers = _Optimizers(attached, start.optimizer_state)
+    optimizers = _Optimizers(model, mask, attached, start.optimizer_state)
     started = time.monotonic()
     try:
         with seeded(start.seed), optimizers:
@@ -170,7 +171,14 @@ def metric_problems(metric: float) -> tuple[str, ...]:
 class _Optimizers:
     """Finds the optimiser that `train_fn` makes, at its first step on the model's parameters."""
 
-    def __init__(self, attached: Attachment, state: Mapping[int, Any] | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        mask: PruningMask,
+        attached: Attachment,
+        state: Mapping[int, Any] | None,
+    ) -> None:
+        self._model, self._mask = model, mask
         self._attached = attached
         self._state = state
         self._found: torch.optim.Optimizer | None = None
@@ -191,10 +199,7 @@ class _Optimizers:
             return
         self._found = optimizer
         if self._state is not None:
-            groups = optimizer.state_dict()["param_groups"]
-            # a copy: the optimiser would go on to change what it is given
-            state = copied_to_cpu(self._state)
-            optimizer.load_state_dict({"state": state, "param_groups": groups})
+            rewind_optimizer_(optimizer, self._state, self._model, self._mask)
         self._attached.follow(optimizer)
 
 

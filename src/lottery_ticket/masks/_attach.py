@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks._enforce import keep_bits, keep_only_
+from lottery_ticket.masks._enforce import keep_bits, keep_only_, mask_optimizer_state_
 from lottery_ticket.names import find_parameters
 
 __all__ = ["Attachment", "RewindPoint", "copied_to_cpu"]
@@ -192,12 +192,8 @@ class Attachment:
                 )
         self._note_rewind_point(optimizer)
 
-    @torch.no_grad()
     def _zero_state_(self, optimizer: torch.optim.Optimizer) -> None:
-        for name, parameter in self._parameters.items():
-            for value in optimizer.state.get(parameter, {}).values():
-                if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                    value.masked_fill_(~self._mask[name].to(value.device), 0.0)
+        mask_optimizer_state_(optimizer, self._parameters, self._mask)
 
     def _note_rewind_point(self, optimizer: torch.optim.Optimizer | None) -> None:
         if self.num_steps == self._rewind_step and self.rewind_point is None:

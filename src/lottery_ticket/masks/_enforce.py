@@ -15,7 +15,13 @@ from torch import nn
 from lottery_ticket.errors import UsageError
 from lottery_ticket.names import find_parameters
 
-__all__ = ["MaskedParameters", "has_only_zeros_where_pruned", "keep_bits", "keep_only_"]
+__all__ = [
+    "MaskedParameters",
+    "has_only_zeros_where_pruned",
+    "keep_bits",
+    "keep_only_",
+    "mask_optimizer_state_",
+]
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes per element
 
@@ -70,6 +76,25 @@ class MaskedParameters:
         for parameter, bits in zip(self._parameters, self._bits, strict=True):
             if parameter.grad is not None:
                 keep_only_(parameter.grad, bits)
+
+
+@torch.no_grad()
+def mask_optimizer_state_(
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, nn.Parameter],
+    mask: Mapping[str, torch.Tensor],
+) -> None:
+    """Set what an optimiser remembers of pruned weights (momentum, …) to exactly zero.
+
+    Args:
+        optimizer: over the parameters, or some of them.
+        parameters: by the names in `mask`.
+        mask: what is kept.
+    """
+    for name, parameter in parameters.items():
+        for value in optimizer.state.get(parameter, {}).values():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                value.masked_fill_(~mask[name].to(value.device), 0.0)
 
 
 def has_only_zeros_where_pruned(

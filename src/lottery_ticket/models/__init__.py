@@ -30,3 +30,5 @@ from lottery_ticket.models._vgg import VGG11 as VGG11
 from lottery_ticket.models._vgg import VGG13 as VGG13
 from lottery_ticket.models._vgg import VGG16 as VGG16
 from lottery_ticket.models._vgg import VGG19 as VGG19
+from lottery_ticket.models._widths import largest_width as largest_width
+from lottery_ticket.models._widths import scaled_options as scaled_options

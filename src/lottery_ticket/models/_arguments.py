@@ -1,11 +1,13 @@
 """What a model's arguments have to be, said in one way."""
 
 from collections.abc import Iterable, Mapping
-from numbers import Integral
+from fractions import Fraction
+from math import floor, isfinite
+from numbers import Integral, Real
 
 from lottery_ticket.errors import UsageError
 
-__all__ = ["check_choice", "check_counts", "check_flag", "check_widths"]
+__all__ = ["check_choice", "check_counts", "check_flag", "check_widths", "scaled_width"]
 
 
 def check_counts(model: str, **counts: object) -> None:
@@ -39,3 +41,17 @@ def check_flag(model: str, name: str, value: object) -> None:
     """True or false, and not a word or a number that could be meant so."""
     if not isinstance(value, bool):
         raise UsageError(f"{model}: {name} is {value!r}; wanted true or false")
+
+
+def scaled_width(width: int, factor: Fraction | float | None) -> int:
+    """A hidden width times a factor (None: 1), rounded to the nearest from 1 on, a half up.
+
+    >>> scaled_width(64, None), scaled_width(5, 0.5), scaled_width(64, 0.001)
+    (64, 3, 1)
+    """
+    if factor is None:
+        return width
+    is_number = isinstance(factor, Real) and not isinstance(factor, bool)
+    if not is_number or not isfinite(factor) or factor <= 0:
+        raise UsageError(f"width is {factor!r}; wanted a factor on all hidden widths, such as 0.5")
+    return max(1, floor(width * factor + Fraction(1, 2)))

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lottery_ticket.models._arguments import check_choice, check_counts
+from lottery_ticket.models._arguments import check_choice, check_counts, scaled_width
 from lottery_ticket.models._blocks import (
     BasicBlock,
     MakeShortcut,
@@ -29,19 +29,26 @@ class _CifarResNet(nn.Module):
 
     _num_blocks: ClassVar[int]
 
-    def __init__(self, num_classes: int = 10, shortcut: str = "B", input_channels: int = 3) -> None:
+    def __init__(
+        self,
+        num_classes: int = 10,
+        shortcut: str = "B",
+        input_channels: int = 3,
+        width: float | None = None,
+    ) -> None:
         super().__init__()
         check_choice(type(self).__name__, "shortcut", shortcut, _SHORTCUTS)
         counts = {"num_classes": num_classes, "input_channels": input_channels}
         check_counts(type(self).__name__, **counts)
         num, make = self._num_blocks, _MAKE_SHORTCUT[shortcut]
-        self.conv1 = nn.Conv2d(input_channels, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = stage(BasicBlock, 16, 16, num, stride=1, make_shortcut=make)
-        self.layer2 = stage(BasicBlock, 16, 32, num, stride=2, make_shortcut=make)
-        self.layer3 = stage(BasicBlock, 32, 64, num, stride=2, make_shortcut=make)
+        one, two, three = (scaled_width(whole, width) for whole in (16, 32, 64))
+        self.conv1 = nn.Conv2d(input_channels, one, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(one)
+        self.layer1 = stage(BasicBlock, one, one, num, stride=1, make_shortcut=make)
+        self.layer2 = stage(BasicBlock, one, two, num, stride=2, make_shortcut=make)
+        self.layer3 = stage(BasicBlock, two, three, num, stride=2, make_shortcut=make)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(64, num_classes)
+        self.fc = nn.Linear(three, num_classes)
         kaiming_fan_out_(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -60,6 +67,7 @@ class ResNet20(_CifarResNet):
         shortcut: where the shape changes, `"B"` (1×1 convolution and norm, as in open_lth) or
             `"A"` (every second pixel, new channels zero: no parameters, as in the paper).
         input_channels: channels of an image.
+        width: a factor on all hidden widths.
 
     >>> sum(p.numel() for p in ResNet20().parameters())
     272474

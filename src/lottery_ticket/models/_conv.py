@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 import torch
 from torch import nn
 
-from lottery_ticket.models._arguments import check_choice, check_counts
+from lottery_ticket.models._arguments import check_choice, check_counts, scaled_width
 from lottery_ticket.models._registry import MODELS
 
 __all__ = ["Conv2", "Conv4", "Conv6"]
@@ -18,19 +18,24 @@ class _Conv(nn.Module):
 
     _widths: ClassVar[tuple[int, ...]]
 
-    def __init__(self, num_classes: int = 10, form: str = "compact") -> None:
+    def __init__(
+        self, num_classes: int = 10, form: str = "compact", width: float | None = None
+    ) -> None:
         super().__init__()
         check_counts(type(self).__name__, num_classes=num_classes)
         check_choice(type(self).__name__, "form", form, _FORMS)
         layers: list[nn.Module] = []
         channels = 3
-        for width in self._widths:
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-            channels = width
+        for wide in (scaled_width(whole, width) for whole in self._widths):
+            layers += [nn.Conv2d(channels, wide, 3, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(wide, wide, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            channels = wide
         self.features = nn.Sequential(*layers)
         num_features = channels * (32 // 2 ** len(self._widths)) ** 2
-        self.classifier = _CLASSIFIERS[form](num_features, num_classes)
+        if form == "paper":
+            self.classifier = _paper_classifier(num_features, scaled_width(256, width), num_classes)
+        else:
+            self.classifier = nn.Linear(num_features, num_classes)
 
     @classmethod
     def paper(cls, num_classes: int = 10) -> Self:
@@ -46,12 +51,9 @@ class _Conv(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
 
-def _paper_classifier(num_features: int, num_classes: int) -> nn.Sequential:
-    hidden = [nn.Linear(num_features, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()]
-    return nn.Sequential(*hidden, nn.Linear(256, num_classes))
-
-
-_CLASSIFIERS = {"compact": nn.Linear, "paper": _paper_classifier}
+def _paper_classifier(num_features: int, width: int, num_classes: int) -> nn.Sequential:
+    hidden = [nn.Linear(num_features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
+    return nn.Sequential(*hidden, nn.Linear(width, num_classes))
 
 
 @MODELS.register("Conv2")
@@ -61,6 +63,7 @@ class Conv2(_Conv):
     Args:
         num_classes: width of the output.
         form: `"compact"` (one linear layer) or `"paper"` (fc 256-256, also `Conv2.paper()`).
+        width: a factor on all hidden widths.
 
     >>> sum(p.numel() for p in Conv2(num_classes=10).parameters())
     202570

@@ -40,7 +40,7 @@ def model_options(name: str) -> dict[str, inspect.Parameter]:
     takes any option, gets it as it is.
 
     >>> list(model_options("Conv4"))
-    ['num_classes', 'form', 'init']
+    ['num_classes', 'form', 'width', 'init']
     """
     own = dict(inspect.signature(MODELS[name]).parameters)
     return own if "init" in own or _takes_any(own) else {**own, "init": _INIT}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lottery_ticket.models._arguments import check_choice, check_counts
+from lottery_ticket.models._arguments import check_choice, check_counts, scaled_width
 from lottery_ticket.models._blocks import BasicBlock, Bottleneck, stage
 from lottery_ticket.models._init import kaiming_fan_out_
 from lottery_ticket.models._registry import MODELS
@@ -23,7 +23,11 @@ class _ResNet(nn.Module):
     _depths: ClassVar[tuple[int, int, int, int]]
 
     def __init__(
-        self, num_classes: int | None = None, stem: str = "imagenet", input_channels: int = 3
+        self,
+        num_classes: int | None = None,
+        stem: str = "imagenet",
+        input_channels: int = 3,
+        width: float | None = None,
     ) -> None:
         super().__init__()
         name, is_cifar = type(self).__name__, stem == "cifar"
@@ -31,16 +35,17 @@ class _ResNet(nn.Module):
         num_classes = (10 if is_cifar else 1000) if num_classes is None else num_classes
         check_counts(name, num_classes=num_classes, input_channels=input_channels)
         side, stride = (3, 1) if is_cifar else (7, 2)
-        self.conv1 = nn.Conv2d(input_channels, 64, side, stride, padding=side // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        one, two, three, four = (scaled_width(whole, width) for whole in (64, 128, 256, 512))
+        self.conv1 = nn.Conv2d(input_channels, one, side, stride, padding=side // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(one)
         self.maxpool = nn.Identity() if is_cifar else nn.MaxPool2d(3, 2, padding=1)
         growth = self._block.expansion
-        self.layer1 = stage(self._block, 64, 64, self._depths[0], stride=1)
-        self.layer2 = stage(self._block, 64 * growth, 128, self._depths[1], stride=2)
-        self.layer3 = stage(self._block, 128 * growth, 256, self._depths[2], stride=2)
-        self.layer4 = stage(self._block, 256 * growth, 512, self._depths[3], stride=2)
+        self.layer1 = stage(self._block, one, one, self._depths[0], stride=1)
+        self.layer2 = stage(self._block, one * growth, two, self._depths[1], stride=2)
+        self.layer3 = stage(self._block, two * growth, three, self._depths[2], stride=2)
+        self.layer4 = stage(self._block, three * growth, four, self._depths[3], stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(512 * growth, num_classes)
+        self.fc = nn.Linear(four * growth, num_classes)
         kaiming_fan_out_(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -61,6 +66,7 @@ class ResNet18(_ResNet):
         stem: `"imagenet"` (7×7 convolution with stride 2, then a pool; for 224×224 images) or
             `"cifar"` (3×3 with stride 1, no pool; for 32×32).
         input_channels: channels of an image.
+        width: a factor on all hidden widths.
 
     >>> ResNet18(stem="cifar")(torch.zeros(1, 3, 32, 32)).shape
     torch.Size([1, 10])

@@ -7,7 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lottery_ticket.models._arguments import check_choice, check_counts, check_flag
+from lottery_ticket.models._arguments import (
+    check_choice,
+    check_counts,
+    check_flag,
+    scaled_width,
+)
 from lottery_ticket.models._init import kaiming_fan_out_, normal_
 from lottery_ticket.models._registry import MODELS
 
@@ -28,6 +33,7 @@ class _VGG(nn.Module):
         form: str = "imagenet",
         batch_norm: bool | None = None,
         input_channels: int = 3,
+        width: float | None = None,
     ) -> None:
         super().__init__()
         name, is_cifar = type(self).__name__, form == "cifar"
@@ -36,11 +42,15 @@ class _VGG(nn.Module):
         check_counts(name, num_classes=num_classes, input_channels=input_channels)
         has_norms = is_cifar if batch_norm is None else batch_norm
         check_flag(name, "batch_norm", has_norms)
-        layers = _features(input_channels, self._depths, has_norms)
+        widths = [scaled_width(whole, width) for whole in _WIDTHS]
+        layers = _features(input_channels, widths, self._depths, has_norms)
         # the average takes the place of the last pool: 32 / 2⁴ = 2 pixels are left to it
         self.features = nn.Sequential(*(layers[:-1] if is_cifar else layers))
         self.avgpool = nn.AdaptiveAvgPool2d(1) if is_cifar else _SevenBySeven()
-        self.classifier = nn.Linear(512, num_classes) if is_cifar else _classifier(num_classes)
+        if is_cifar:
+            self.classifier = nn.Linear(widths[-1], num_classes)
+        else:
+            self.classifier = _classifier(widths[-1], scaled_width(4096, width), num_classes)
         _initialize_(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -57,9 +67,11 @@ class _SevenBySeven(nn.Module):
         return x if x.shape[-2:] == (7, 7) else F.adaptive_avg_pool2d(x, 7)
 
 
-def _features(channels: int, depths: tuple[int, ...], has_norms: bool) -> list[nn.Module]:
+def _features(
+    channels: int, widths: list[int], depths: tuple[int, ...], has_norms: bool
+) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for width, depth in zip(_WIDTHS, depths, strict=True):
+    for width, depth in zip(widths, depths, strict=True):
         for _ in range(depth):
             layers.append(nn.Conv2d(channels, width, 3, padding=1))
             layers += [nn.BatchNorm2d(width), nn.ReLU()] if has_norms else [nn.ReLU()]
@@ -68,10 +80,10 @@ def _features(channels: int, depths: tuple[int, ...], has_norms: bool) -> list[n
     return layers
 
 
-def _classifier(num_classes: int) -> nn.Sequential:
-    hidden = [nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Dropout()]
-    hidden += [nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()]
-    return nn.Sequential(*hidden, nn.Linear(4096, num_classes))
+def _classifier(channels: int, width: int, num_classes: int) -> nn.Sequential:
+    hidden = [nn.Linear(channels * 7 * 7, width), nn.ReLU(), nn.Dropout()]
+    hidden += [nn.Linear(width, width), nn.ReLU(), nn.Dropout()]
+    return nn.Sequential(*hidden, nn.Linear(width, num_classes))
 
 
 def _initialize_(model: nn.Module) -> None:
@@ -116,6 +128,7 @@ class VGG16(_VGG):
             both.
         batch_norm: norms behind the convolutions; unless given, the CIFAR form alone has them.
         input_channels: channels of an image.
+        width: a factor on all hidden widths.
 
     >>> VGG16(form="cifar")(torch.zeros(1, 3, 32, 32)).shape
     torch.Size([1, 10])

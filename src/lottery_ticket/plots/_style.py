@@ -37,15 +37,28 @@ class ArmStyle(NamedTuple):
     marker: str
 
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; the marker says it again.
+# Okabe and Ito's colours, which colour-blind readers tell apart, and eleven that are farther from
+# them and from one another than the nearest two of those (CIELAB ΔE 22, with normal sight,
+# deuteranopia and protanopia); the marker says it again.
 ARM_STYLE = {
     "ticket": ArmStyle("#0072B2", "o"),
+    "transfer": ArmStyle("#0000FF", "p"),
     "reinit": ArmStyle("#D55E00", "s"),
+    "transfer_reinit": ArmStyle("#402000", "H"),
+    "sign_reinit": ArmStyle("#9F4020", "d"),
+    "signed_constant": ArmStyle("#604040", "8"),
     "shuffled": ArmStyle("#009E73", "^"),
     "random": ArmStyle("#CC79A7", "D"),
+    "inverted": ArmStyle("#80BF60", "<"),
+    "dense_small": ArmStyle("#404060", "h"),
     "oneshot": ArmStyle("#E69F00", "v"),
-    "finetune": ArmStyle("#56B4E9", "P"),
+    "lth": ArmStyle("#8080FF", ">"),
     "lr_rewind": ArmStyle("#000000", "X"),
+    "finetune": ArmStyle("#56B4E9", "P"),
+    "magnitude_init": ArmStyle("#000080", "+"),
+    "snip": ArmStyle("#6040DF", "x"),
+    "grasp": ArmStyle("#002060", "1"),
+    "synflow": ArmStyle("#40DF9F", "*"),
 }
 
 _OTHERS = (

@@ -11,9 +11,17 @@ from torch import nn
 
 from lottery_ticket.criteria import CriterionLike, as_criterion, score
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks import Budget, PruningMask, Structure, select_at
+from lottery_ticket.masks import (
+    Budget,
+    PruningMask,
+    Structure,
+    copied_to_cpu,
+    find_parameters,
+    mask_optimizer_state_,
+    select_at,
+)
 
-__all__ = ["next_mask", "rewind_"]
+__all__ = ["next_mask", "rewind_", "rewind_optimizer_"]
 
 
 def next_mask(
@@ -79,3 +87,22 @@ def rewind_(
     model.load_state_dict(dict(weights))
     if mask is not None:
         mask.apply(model)
+
+
+def rewind_optimizer_(
+    optimizer: torch.optim.Optimizer,
+    state: Mapping[int, Any],
+    model: nn.Module,
+    mask: Mapping[str, torch.Tensor],
+) -> None:
+    """Put what an optimiser remembered at step k, or at an end, into `optimizer` in place.
+
+    Args:
+        optimizer: over the parameters of `model`; its learning rate and other options stay.
+        state: the `["state"]` of a `state_dict()`; it is copied.
+        model: the model that is trained.
+        mask: what is kept; the memory of pruned weights becomes exactly zero.
+    """
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": copied_to_cpu(state), "param_groups": groups})
+    mask_optimizer_state_(optimizer, find_parameters(model, mask), mask)

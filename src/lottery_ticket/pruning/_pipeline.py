@@ -54,6 +54,18 @@ class Pipeline:
                 got, wanted = getattr(self, field), ", ".join(choices)
                 raise UsageError(f"pipeline: {field} is {got!r}; valid: {wanted}")
 
+    def first_step(self, *, rewind: int, end: int) -> int:
+        """The position in the learning-rate schedule at which a pruned training starts.
+
+        Args:
+            rewind: k, optimiser steps.
+            end: where the dense training ended.
+
+        >>> PIPELINES["finetune"].first_step(rewind=0, end=500)
+        500
+        """
+        return {"start": 0, "rewind": rewind, "end": end}[self.lr_from]
+
     @property
     def has_rewind_step(self) -> bool:
         """Whether a rewind step k plays a part."""

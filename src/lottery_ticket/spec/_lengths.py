@@ -17,6 +17,7 @@ def check_lengths(
     milestones: Sequence[str] = (),
     warmup: str | None = None,
     eval_every: str | None = None,
+    rewind: str | None = None,
     steps_per_epoch: int | None = None,
 ) -> None:
     """Refuse what would never happen, or not as it is written, before the training ends.
@@ -26,6 +27,7 @@ def check_lengths(
         milestones: where the learning rate falls; each is after the one before, all before the end.
         warmup: shorter than the training.
         eval_every: at most as long as the training.
+        rewind: the step that weights are rewound to, before the end.
         steps_per_epoch: optimiser steps; None where it is not known, and then lengths in
             different units are taken to fit.
 
@@ -63,6 +65,11 @@ def check_lengths(
         raise UsageError(
             f"train.eval_every: got {_shown(eval_every, epoch)}, wanted at most {end}; "
             "evaluate more often or train longer"
+        )
+    if rewind is not None and _difference(rewind, duration, epoch) >= 0:
+        raise UsageError(
+            f"rewind: got {_shown(rewind, epoch)}, wanted less than {end}; "
+            "rewind to an earlier step or train longer"
         )
 
 

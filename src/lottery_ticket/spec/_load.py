@@ -12,9 +12,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.spec._presets import preset_names, preset_text
-from lottery_ticket.spec._records import Spec
+from lottery_ticket.spec._spec import Spec
 
-__all__ = ["load_spec", "parse_overrides", "spec_from_mapping"]
+__all__ = ["load_spec", "override_", "parse_overrides", "spec_from_mapping"]
 
 
 def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
@@ -40,7 +40,7 @@ def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
     if not isinstance(values, dict):
         found = "nothing" if values is None else type(values).__name__
         raise UsageError(f"{source}: a spec is a mapping of keys, got {found}")
-    _override(values, parse_overrides(overrides))
+    override_(values, parse_overrides(overrides))
     return spec_from_mapping(values, str(source))
 
 
@@ -90,7 +90,12 @@ def _parse(text: str, source: str) -> Any:
         raise UsageError(f"{source}: not valid YAML: {problem}") from None
 
 
-def _override(values: dict[str, Any], overrides: Mapping[tuple[str, ...], Any]) -> None:
+def override_(values: dict[str, Any], overrides: Mapping[tuple[str, ...], Any]) -> None:
+    """Put overrides into plain values in place; null takes a key away.
+
+    Raises:
+        UsageError: what is no mapping has no keys.
+    """
     for path, value in overrides.items():
         inner = values
         for part in path[:-1]:

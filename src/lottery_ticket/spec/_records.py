@@ -1,38 +1,27 @@
-"""The records of a spec. Unknown keys, values of the wrong type and options without effect are
-errors; the names are those of the tables and of the command line."""
+"""Data, model, recipe and pruning of a spec."""
 
 import inspect
 import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.data import AUGMENTATIONS, dataset_options
-from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.errors import nearest
 from lottery_ticket.masks import SCOPES
 from lottery_ticket.models import model_options
+from lottery_ticket.spec._base import DurationText, Record, one_of
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.steps import Duration
 from lottery_ticket.train import LOSSES, OPTIMIZERS, SCHEDULES
 
-__all__ = ["ARMS", "ArmSpec", "DataSpec", "ModelSpec", "PruneSpec", "Spec", "TrainSpec"]
+__all__ = ["DataSpec", "ModelSpec", "PruneSpec", "TrainSpec"]
 
 # auto is fp32: no preset asks for another
 PRECISIONS = ("fp32", "bf16", "auto")
-
-# arm → whether several draws of it per replicate make sense
-ARMS = {"ticket": False, "reinit": True, "shuffled": True, "random": True, "oneshot": False}
-
-
-def _one_of(kind: str, names: Any) -> Any:
-    def check(value: object) -> object:
-        if isinstance(value, str) and value not in names:
-            raise ValueError(f"unknown {kind} {value!r}{nearest(value, names)}")
-        return value
-
-    return BeforeValidator(check)
 
 
 def _scored_from_files(name: str) -> str:
@@ -41,16 +30,17 @@ def _scored_from_files(name: str) -> str:
     wanting = sorted(entry.value.needs - {"weights", "mask", "generator"})
     if wanting or entry.is_user:
         why = "is your own code" if entry.is_user else f"needs {' and '.join(wanting)}"
+        arms = [arm for arm, how in ARMS.items() if how.criterion == name]
+        instead = (
+            f"as an arm it is there: arms: [{arms[0]}]"
+            if arms
+            else ("it works with LotteryTicketFinder and prune()")
+        )
         raise ValueError(
-            f"criterion {name!r} {why}, which an experiment does not offer yet; "
-            "it works with LotteryTicketFinder and prune()"
+            f"criterion {name!r} {why}, which an experiment does not offer yet; {instead}"
         )
     # an alias must not give the same mask a second name
     return next(other for other in CRITERIA if CRITERIA[other] is entry.value)
-
-
-def _duration(value: object) -> object:
-    return str(Duration.parse(value)) if isinstance(value, str) else value
 
 
 def _fraction(value: object) -> object:
@@ -78,16 +68,11 @@ def _precision(value: object) -> object:
     return None if value in ("fp32", "auto") else value
 
 
-DurationText = Annotated[str, BeforeValidator(_duration)]
 Fraction = Annotated[float, BeforeValidator(_fraction)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Open(_Record):
+class _Open(Record):
     """A name, and whatever options the thing of that name takes."""
 
     model_config = ConfigDict(extra="allow")
@@ -165,10 +150,10 @@ def _shown(value: object) -> str:
     return f"{value!r} ({type(value).__name__})"
 
 
-class TrainSpec(_Record):
+class TrainSpec(Record):
     """The recipe: how every cell of the run trains."""
 
-    optimizer: Annotated[str, _one_of("optimizer", OPTIMIZERS)] = "sgd"
+    optimizer: Annotated[str, one_of("optimizer", OPTIMIZERS)] = "sgd"
     lr: float = Field(gt=0)
     momentum: float = Field(0.0, ge=0, lt=1)
     nesterov: bool = False
@@ -177,12 +162,12 @@ class TrainSpec(_Record):
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     batch_size: int = Field(gt=0)
     duration: DurationText
-    loss: Annotated[str, _one_of("loss", LOSSES)] = "cross_entropy"
-    schedule: Annotated[str, _one_of("schedule", SCHEDULES)] = "constant"
+    loss: Annotated[str, one_of("loss", LOSSES)] = "cross_entropy"
+    schedule: Annotated[str, one_of("schedule", SCHEDULES)] = "constant"
     milestones: Annotated[tuple[DurationText, ...], Field(strict=False)] = ()
     gamma: Annotated[float, Field(gt=0)] | None = None
     warmup: DurationText | None = None
-    augment: Annotated[str, _one_of("augmentation", AUGMENTATIONS)] | None = None
+    augment: Annotated[str, one_of("augmentation", AUGMENTATIONS)] | None = None
     eval_every: DurationText = "1ep"
     precision: Annotated[str | None, BeforeValidator(_precision)] = None
 
@@ -234,17 +219,18 @@ class TrainSpec(_Record):
         return {name: getattr(self, name) for name in sorted(names) if getattr(self, name)}
 
 
-class PruneSpec(_Record):
+class PruneSpec(Record):
     """How many weights each level keeps, and by which criterion."""
 
-    criterion: Annotated[
-        str, _one_of("criterion", CRITERIA), AfterValidator(_scored_from_files)
-    ] = "magnitude"
-    scope: Annotated[str, _one_of("scope", SCOPES)] = "global"
+    criterion: Annotated[str, one_of("criterion", CRITERIA), AfterValidator(_scored_from_files)] = (
+        "magnitude"
+    )
+    scope: Annotated[str, one_of("scope", SCOPES)] = "global"
     rate: Fraction | None = None
-    rates: dict[str, Fraction] = {}
+    rates: dict[str, Fraction] = Field({})
     levels: Annotated[int, Field(gt=0, le=1000)] | None = None
     densities: Annotated[tuple[Fraction, ...], Field(strict=False)] = ()
+    once: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -263,66 +249,3 @@ class PruneSpec(_Record):
     def num_levels(self) -> int:
         """Levels beside the dense level 0."""
         return len(self.densities) or self.levels or 0
-
-
-class ArmSpec(_Record):
-    """One arm; in YAML its name alone, or `{reinit: {draws: 3}}`."""
-
-    name: Annotated[str, _one_of("arm", ARMS)]
-    draws: int = Field(1, gt=0, le=1000)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, dict) and "name" not in value:
-            if len(value) != 1:
-                raise ValueError(f"{value!r} is not one arm; each is an item of its own")
-            ((name, options),) = value.items()
-            if not isinstance(options, dict) or "name" in options:
-                raise ValueError(f"write {{{name}: {{draws: 3}}}} or {name}")
-            return {"name": name, **options}
-        if not isinstance(value, dict | ArmSpec):
-            raise ValueError(f"got {value!r}; write an arm's name or {{reinit: {{draws: 3}}}}")
-        return value
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.draws > 1 and not ARMS[self.name]:
-            raise ValueError(f"arm {self.name!r} draws nothing, so draws has no effect")
-        return self
-
-
-class Spec(_Record):
-    """An experiment."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
-    data: DataSpec
-    model: ModelSpec
-    train: TrainSpec
-    prune: PruneSpec
-    rewind: DurationText = "0it"
-    arms: Annotated[tuple[ArmSpec, ...], Field(strict=False)] = (ArmSpec(name="ticket", draws=1),)
-    replicates: int = Field(1, gt=0, le=10_000)
-    seed: int = Field(0, ge=0, lt=2**63)
-    # how the results are read, not how they are made: it renames nothing
-    margin: Annotated[float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        names = [arm.name for arm in self.arms]
-        if not names:
-            raise ValueError("arms: none is listed; write at least one, such as [ticket]")
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"arms: {sorted(twice)[0]!r} is listed twice; use draws for more")
-        self.train.check_lengths()
-        if Duration.parse(self.rewind).count != 0:
-            raise ValueError(
-                f"rewind: got {self.rewind!r}; this version rewinds to the initial weights, '0it'"
-            )
-        return self
-
-
-# a UsageError is a ValueError, so pydantic reports those of the registries with their place
-assert issubclass(UsageError, ValueError)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from lottery_ticket.arms import ARMS, Arm
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord, RunRow
 from lottery_ticket.store._store import Store
@@ -41,6 +42,7 @@ TABLE_COLUMNS: dict[str, type] = {
     "early_stop_step": int,
     "is_still_falling": bool,
     "test_accuracy_at_early_stop": float,
+    "start_step": int,
     "num_steps": int,
     "train_seconds": float,
     "criterion": str,
@@ -76,7 +78,7 @@ def table_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
         if row.cell not in cells:
             continue
         summary, execution = cells[row.cell].summary, cells[row.cell].execution
-        is_random = row.arm == "random"
+        arm = ARMS.get(row.arm, Arm())
         rows.append(
             {
                 "run": run.id,
@@ -86,8 +88,9 @@ def table_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
                 "num_kept": row.num_kept,
                 "num_prunable": run.num_prunable,
                 **{name: summary.get(name) for name in _MEASURED},
-                "criterion": "random" if is_random else prune["criterion"],
-                "scope": "global" if is_random else prune["scope"],
+                "start_step": summary.get("start_step", 0),
+                "criterion": arm.criterion or prune["criterion"],
+                "scope": "global" if arm.mask == "random" else prune["scope"],
                 **{name: execution.get(name) for name in _EXECUTION},
                 "cell": row.cell,
                 "schema_version": SCHEMA_VERSION,
@@ -97,10 +100,13 @@ def table_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
 
 
 def layer_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
-    """One row per (training, layer): how much of the layer its mask keeps."""
+    """One row per (training, layer): how much of the layer its mask keeps; a narrower net has
+    none."""
     sizes = {name: _product(shape) for name, shape in run.layers.items()}
     rows = []
     for row, record in _finished(store, run, "mask"):
+        if record is None and row.num_kept != run.num_prunable:
+            continue  # a narrower net has other layers
         kept = sizes if record is None else record.results["layers"]
         for name, size in sizes.items():
             counts = {"num_kept": kept[name], "num_prunable": size}

@@ -8,6 +8,8 @@ from lottery_ticket.train._batched import train_together as train_together
 from lottery_ticket.train._batches import Batch as Batch
 from lottery_ticket.train._batches import Batches as Batches
 from lottery_ticket.train._checkpoint import checkpoint_bytes as checkpoint_bytes
+from lottery_ticket.train._checkpoint import optimizer_state as optimizer_state
+from lottery_ticket.train._checkpoint import optimizer_tensors as optimizer_tensors
 from lottery_ticket.train._checkpoint import restore_ as restore_
 from lottery_ticket.train._evaluate import Evaluation as Evaluation
 from lottery_ticket.train._evaluate import evaluate as evaluate

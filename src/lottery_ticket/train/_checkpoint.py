@@ -8,7 +8,7 @@ from safetensors.torch import load, save
 
 from lottery_ticket.train._loop import TrainState
 
-__all__ = ["checkpoint_bytes", "restore_"]
+__all__ = ["checkpoint_bytes", "optimizer_state", "optimizer_tensors", "restore_"]
 
 
 def checkpoint_bytes(state: TrainState) -> bytes:
@@ -16,10 +16,8 @@ def checkpoint_bytes(state: TrainState) -> bytes:
     state.collect_losses_()
     state.write_()
     tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
-    for index, entries in state.optimizer.state_dict()["state"].items():
-        for key, value in entries.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"optimizer.{index}.{key}"] = value
+    memory = optimizer_tensors(state.optimizer)
+    tensors |= {f"optimizer.{name}": value for name, value in memory.items()}
     tensors["rng.cpu"] = torch.get_rng_state()
     device = next(state.model.parameters()).device
     if device.type == "cuda":
@@ -39,18 +37,33 @@ def restore_(state: TrainState, data: bytes) -> None:
     tensors = load(data)
     meta = _metadata(data)
     state.model.load_state_dict(_below("model.", tensors))
-    fresh = state.optimizer.state_dict()
-    entries: dict[int, dict[str, Any]] = {}
-    for name, value in _below("optimizer.", tensors).items():
-        index, key = name.split(".", 1)
-        entries.setdefault(int(index), {})[key] = value
-    state.optimizer.load_state_dict({**fresh, "state": entries})
+    memory = optimizer_state(_below("optimizer.", tensors))
+    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": memory})
     torch.set_rng_state(tensors["rng.cpu"])
     if "rng.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["rng.cuda"], next(state.model.parameters()).device)
     state.step = meta["step"]
     state.history = meta["history"]
     state.loss_sum, state.loss_count = meta["loss_sum"], meta["loss_count"]
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What an optimiser remembers, on the CPU: `"INDEX.KEY"` → tensor, as in its state_dict."""
+    return {
+        f"{index}.{key}": value.detach().cpu().contiguous()
+        for index, entries in optimizer.state_dict()["state"].items()
+        for key, value in entries.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def optimizer_state(tensors: dict[str, torch.Tensor]) -> dict[int, dict[str, Any]]:
+    """The `["state"]` of a state_dict from the tensors that `optimizer_tensors` gave."""
+    entries: dict[int, dict[str, Any]] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        entries.setdefault(int(index), {})[key] = value
+    return entries
 
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

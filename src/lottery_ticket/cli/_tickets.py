@@ -1,0 +1,37 @@
+"""What the commands that train a run's tickets again have in common."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lottery_ticket.cli._plan import print_plan
+from lottery_ticket.cli._run import run_prepared
+
+if TYPE_CHECKING:
+    from lottery_ticket.spec import Spec
+
+__all__ = ["run_tickets"]
+
+
+def run_tickets(
+    run: str,
+    derive: "Callable[[Mapping[str, Any]], Spec]",
+    *,
+    store: Path | None,
+    imports: Sequence[str] | None,
+    plan: bool,
+    json: bool,
+    quiet: bool,
+    **how: Any,
+) -> None:
+    """Plan, and run unless only the plan is asked for, the spec that `derive` makes of a run's."""
+    from lottery_ticket.api import load_run, prepare_tickets
+    from lottery_ticket.experiment import import_user_code
+
+    import_user_code(imports or [])
+    result = load_run(run, store=store)
+    prepared = prepare_tickets(result, derive(result.record.spec), imports=imports or [], **how)
+    if plan or json:
+        print_plan(prepared, json=json)
+    else:
+        run_prepared(prepared, quiet=quiet)

@@ -1,0 +1,153 @@
+"""A whole spec: its arms, and what has no effect with what."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from lottery_ticket.arms import ARMS
+from lottery_ticket.errors import UsageError
+from lottery_ticket.spec._base import DurationText, Record, one_of
+from lottery_ticket.spec._lengths import check_lengths
+from lottery_ticket.spec._records import DataSpec, ModelSpec, PruneSpec, TrainSpec
+from lottery_ticket.steps import Duration
+
+__all__ = ["ArmSpec", "SourceSpec", "Spec"]
+
+
+class ArmSpec(Record):
+    """One arm; in YAML its name alone, or `{reinit: {draws: 3}}`."""
+
+    name: Annotated[str, one_of("arm", ARMS)]
+    draws: int = Field(1, gt=0, le=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and "name" not in value:
+            if len(value) != 1:
+                raise ValueError(f"{value!r} is not one arm; each is an item of its own")
+            ((name, options),) = value.items()
+            if not isinstance(options, dict) or "name" in options:
+                raise ValueError(f"write {{{name}: {{draws: 3}}}} or {name}")
+            return {"name": name, **options}
+        if not isinstance(value, dict | ArmSpec):
+            raise ValueError(f"got {value!r}; write an arm's name or {{reinit: {{draws: 3}}}}")
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.draws > 1 and not ARMS[self.name].has_draws:
+            raise ValueError(f"arm {self.name!r} draws nothing, so draws has no effect")
+        return self
+
+
+class SourceSpec(Record):
+    """Where the tickets of the arms `transfer` come from: the same experiment but for this.
+
+    `level` trains one level of them alone, beside the dense net.
+    """
+
+    data: DataSpec | None = None
+    train: TrainSpec | None = None
+    level: Annotated[int, Field(gt=0)] | None = None
+
+
+class Spec(Record):
+    """An experiment."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    data: DataSpec
+    model: ModelSpec
+    train: TrainSpec
+    prune: PruneSpec
+    rewind: DurationText = "0it"
+    arms: Annotated[tuple[ArmSpec, ...], Field(strict=False)] = (ArmSpec(name="ticket", draws=1),)
+    replicates: int = Field(1, gt=0, le=10_000)
+    seed: int = Field(0, ge=0, lt=2**63)
+    source: SourceSpec | None = None
+    # how the results are read, not how they are made: it renames nothing
+    margin: Annotated[float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        if not names:
+            raise ValueError("arms: none is listed; write at least one, such as [ticket]")
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"arms: {sorted(twice)[0]!r} is listed twice; use draws for more")
+        self.check_lengths()
+        self._check_rewind(names)
+        self._check_source(names)
+        if self.prune.once and "oneshot" in names:
+            raise ValueError("arms: with prune.once the ticket is 'oneshot' itself; leave it out")
+        if "finetune" in names and self.train.schedule == "cosine":
+            raise ValueError(
+                "arms: 'finetune' goes on at the last learning rate, which is about 0 with "
+                "schedule 'cosine'; use 'constant' or 'step', or the arm 'lr_rewind'"
+            )
+        return self
+
+    @property
+    def rewinds_later(self) -> bool:
+        """Whether the ticket is rewound to a later step than 0."""
+        return Duration.parse(self.rewind).count > 0
+
+    @property
+    def source_spec(self) -> "Spec | None":
+        """The experiment that the tickets of `source` are found in."""
+        if self.source is None:
+            return None
+        given = {"data": self.source.data, "train": self.source.train}
+        changes = {name: value for name, value in given.items() if value is not None}
+        arms = (ArmSpec(name="ticket", draws=1),)
+        return Spec.model_validate({**dict(self), **changes, "arms": arms, "source": None})
+
+    def check_lengths(self, steps_per_epoch: int | None = None) -> None:
+        """`TrainSpec.check_lengths`, of the rewind step too."""
+        self._check_lengths_of(self.train, steps_per_epoch)
+
+    def _check_lengths_of(self, train: TrainSpec, steps_per_epoch: int | None) -> None:
+        train.check_lengths(steps_per_epoch)
+        check_lengths(duration=train.duration, rewind=self.rewind, steps_per_epoch=steps_per_epoch)
+
+    def _check_rewind(self, names: list[str]) -> None:
+        if not self.rewinds_later:
+            if "lth" in names:
+                raise ValueError(
+                    "arms: 'lth' rewinds to step 0, as the ticket does here; leave it out, or set "
+                    "rewind to a later step, such as 500it"
+                )
+            return
+        if not any(ARMS[name].pipeline is None or ARMS[name].weights == "source" for name in names):
+            raise ValueError(
+                f"rewind: {self.rewind!r} has no effect on arms {names}; leave it out, or add "
+                "'ticket'"
+            )
+
+    def _check_source(self, names: list[str]) -> None:
+        transferred = [name for name in names if ARMS[name].mask == "source"]
+        if self.source is None:
+            if transferred:
+                raise ValueError(
+                    f"arms: {transferred[0]!r} wants to know where its tickets come from; write "
+                    "source: {data: {name: …}}, or use `lottery transfer`"
+                )
+            return
+        if not transferred:
+            raise ValueError(
+                f"source has no effect on arms {names}; add 'transfer', or leave it out"
+            )
+        here = (self.data, self.train)
+        if (self.source.data or self.data, self.source.train or self.train) == here:
+            raise ValueError(
+                "source is this very experiment; its data or its train must be another one"
+            )
+        try:
+            self._check_lengths_of(self.source.train or self.train, None)
+        except UsageError as error:
+            raise ValueError(f"source: {error}") from None
+        level, levels = self.source.level, self.prune.num_levels
+        if level is not None and level > levels:
+            raise ValueError(f"source.level: got {level}, wanted at most {levels}, prune's last")
