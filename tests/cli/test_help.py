@@ -16,6 +16,7 @@ NAMES = [
     "verdict",
     "compare",
     "plot",
+    "report",
     "verify",
     "rm",
     "gc",

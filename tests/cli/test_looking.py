@@ -140,7 +140,7 @@ def test_a_run_with_nothing_finished(ready, tmp_path):
 
 
 def test_a_run_that_is_not_there(ready):
-    for command in ("table", "plot", "rm"):
+    for command in ("table", "plot", "report", "rm"):
         said = ready(command, "quickstart-xyz")
         assert said.code == 2
         assert "no run 'quickstart-xyz'; did you mean 'quickstart-" in said.err
@@ -152,6 +152,7 @@ def test_plot(ready, tmp_path):
     paths = [Path(line) for line in said.out.splitlines()]
     names = {path.stem for path in paths}
     assert names >= {"accuracy", "loss", "layers", "learning_curves", "inputs", "signs"}
+    assert names >= {"verdict", "difference", "early_stop"}
     assert "overlap" not in names  # one replicate
     for path in paths:
         assert path.parent == tmp_path / "figures"
@@ -165,6 +166,34 @@ def test_plot(ready, tmp_path):
     said = ready("plot", "last", "--out", tmp_path / "file")
     assert said.code == 1
     assert "cannot write figures" in said.err
+
+
+def test_report(ready, tmp_path):
+    said = ready("report", "last", "--out", tmp_path / "new" / "page.html")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith(f"{tmp_path / 'new' / 'page.html'} (")
+    page = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "Numbers, but no verdict" in page
+    assert ready("report").out.startswith("report.html (")
+    said = ready("report", "last", "last", "--format", "markdown")
+    assert said.out.count("## Numbers, but no verdict") == 2
+    assert said.out.endswith("</details>\n")
+
+
+def test_a_report_that_cannot_be(ready, tmp_path):
+    (tmp_path / "file").write_text("x")
+    said = ready("report", "--out", tmp_path / "file" / "page.html")
+    assert (said.code, said.out) == (1, "")
+    assert "cannot be written" in said.err
+    said = ready("report", "--margin", "0")
+    assert said.code == 2
+    for name in Store(tmp_path / "store").cell_names():
+        Store(tmp_path / "store").discard(name)
+    said = ready("report")
+    assert (said.code, said.out) == (2, "")
+    assert "nothing to report yet, no training is finished" in said.err
+    assert "no run 'other'" in ready("report", "other").err
 
 
 def test_doctor(ready, tmp_path):

@@ -9,6 +9,7 @@ from lottery_ticket.plots._curves import select_curves as select_curves
 from lottery_ticket.plots._density import density_figure as density_figure
 from lottery_ticket.plots._difference import control_styles as control_styles
 from lottery_ticket.plots._difference import difference_figure as difference_figure
+from lottery_ticket.plots._difference import difference_limits as difference_limits
 from lottery_ticket.plots._draw import draw_all as draw_all
 from lottery_ticket.plots._draw import draw_summary_figure as draw_summary_figure
 from lottery_ticket.plots._early_stop import early_stop_figure as early_stop_figure

@@ -11,13 +11,14 @@ from lottery_ticket.analysis import (
     metric_of,
     sign_statistics,
 )
-from lottery_ticket.plots import control_styles, fit_limits, style_arms
+from lottery_ticket.plots import control_styles, difference_limits, fit_limits, style_arms
 from lottery_ticket.report._chart import Axis, Chart, Rule, Series
 from lottery_ticket.report._levels import DENSITY, Levels
 from lottery_ticket.report._numbers import (
     interval_text,
     mean_text,
     num_replicates,
+    outside_note,
     padded,
     reference_of,
 )
@@ -51,8 +52,7 @@ def _metric_chart(tables: RunTables, metric: Metric, verdict: Verdict | None) ->
     if verdict is not None and rules:
         worse = -verdict.margin if metric.higher_is_better else verdict.margin
         rules.append(Rule(rules[0].y + metric.scale * worse, "dense and margin"))
-    num_outside = int((~stats["y"].between(*limits)).to_numpy().sum())
-    outside = f" {num_outside} points lie outside the axis." if num_outside else ""
+    outside = outside_note(stats["y"], limits)
     return Chart(
         metric.column.removeprefix("test_"),
         f"{metric.label[0].upper()}{metric.label[1:]} against weights kept",
@@ -85,23 +85,21 @@ def difference_chart(tables: RunTables, verdict: Verdict) -> Chart:
         high=metric.scale * rows["pooled_high"],
         text=[interval_text(row, metric, reference_of(verdict)) for row in rows.to_dict("records")],
     )
+    side = "above" if metric.higher_is_better else "below"
     margin = metric.scale * verdict.margin * (-1 if metric.higher_is_better else 1)
-    values = [*scaled["y"], *scaled["low"].dropna(), *scaled["high"].dropna(), 0.0, margin]
+    limits = difference_limits(verdict)
+    outside = outside_note(scaled["y"], limits)
     unit = " (points)" if metric.unit == "%" else ""
     return Chart(
         "difference",
         "Ticket minus dense, and minus each control",
         "Paired within replicates: mean and 95 % t interval, its spread pooled with neighbouring "
-        "levels. A ticket wins where it is above the margin against dense, and above zero against "
-        "reinit."
-        if metric.higher_is_better
-        else "Paired within replicates: mean and 95 % t interval, its spread pooled with "
-        "neighbouring levels. Lower is better: a ticket wins where it is below the margin against "
-        "dense, and below zero against reinit.",
+        f"levels. A ticket wins where the interval against dense lies {side} the margin, and that "
+        f"against reinit {side} zero.{outside}",
         "Differences of the ticket with intervals, over the share of weights kept. The table of "
         "levels has the values.",
         DENSITY,
-        Axis(f"difference in {metric.label}{unit}", "linear", *padded(values)),
+        Axis(f"difference in {metric.label}{unit}", "linear", *limits),
         levels.stops,
         [
             levels.series(

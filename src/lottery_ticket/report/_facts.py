@@ -61,7 +61,7 @@ def _time(executions: Iterable[Mapping[str, Any]]) -> str:
     known = [e["train_seconds"] for e in executions if e.get("train_seconds") is not None]
     if not known:
         return ""
-    return f"{sum(known):,.0f} s of training, from {min(known):.3g} s to {max(known):.3g} s for one"
+    return f"{sum(known):,.0f} s of training, from {min(known):.2g} s to {max(known):.2g} s for one"
 
 
 def _machine(execution: Mapping[str, Any]) -> str:

@@ -151,7 +151,9 @@ def _merits(verdict: Verdict, shown: LevelVerdict) -> list[Merit]:
     share = f"{format_percent(shown.density)} of the weights"
     merits = [
         Merit("Dense network", _mean(verdict, "ticket", 0), f"{metric.label}, all weights"),
-        Merit("Ticket", _mean(verdict, "ticket", shown.level), f"{share}: {shown.num_kept:,}"),
+        Merit(
+            "Ticket", _mean(verdict, "ticket", shown.level), f"{share}, {shown.num_kept:,} of them"
+        ),
     ]
     if "reinit" in set(verdict.arms["arm"]):
         text = _mean(verdict, "reinit", shown.level)

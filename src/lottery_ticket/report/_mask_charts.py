@@ -133,8 +133,8 @@ def input_map(tables: RunTables) -> InputMap | None:
 def _map_level(image: InputImage, where: str, most: float) -> dict[str, object]:
     pixels = [float(value) for value in image.pixels.ravel()]
     return {
-        "text": f"{where}: {image.num_read:.0f} of {len(pixels)} inputs are read, the most "
-        f"read by {format_percent(max(pixels))} of units",
+        "text": f"{where}: {image.num_read:.0f} of {len(pixels)} inputs are read, the one "
+        f"read most by {format_percent(max(pixels))} of units",
         # whole numbers are short; what is read at all stays above zero
         "values": [max(1, round(999 * value / most)) if value > 0 else 0 for value in pixels],
     }

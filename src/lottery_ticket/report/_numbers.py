@@ -11,6 +11,7 @@ __all__ = [
     "is_known",
     "mean_text",
     "num_replicates",
+    "outside_note",
     "padded",
     "reference_of",
     "signed_text",
@@ -63,6 +64,21 @@ def num_replicates(counts: Iterable[Any]) -> str:
     found = sorted({int(count) for count in counts})
     text = str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
     return f"{text} replicate{'' if found == [1] else 's'}"
+
+
+def outside_note(values: Iterable[Any], limits: tuple[float, float]) -> str:
+    """How many values an axis does not show; empty if it shows them all.
+
+    >>> outside_note([1.0, 5.0, float("nan")], (0.0, 2.0))
+    ' 1 point lies outside the axis.'
+    """
+    low, high = limits
+    count = sum(is_known(value) and not low <= value <= high for value in values)
+    if not count:
+        return ""
+    return (
+        f" {count} points lie outside the axis." if count > 1 else " 1 point lies outside the axis."
+    )
 
 
 def padded(values: Iterable[float]) -> tuple[float, float]:

@@ -76,24 +76,25 @@ class ReportTable:
 
 
 def level_rows(tables: RunTables, verdict: Verdict | None) -> ReportTable:
-    """A row per level: size, every arm, the ticket's differences, the verdict."""
+    """A row per level: size, verdict, every arm, the ticket's differences."""
     levels, metric = Levels(tables.table), metric_of(tables.table)
     stats = level_statistics(tables.table, metric.column)
     arms = sort_arms(stats["arm"])
     unit = f" ({metric.unit})" if metric.unit else ""
     controls = [] if verdict is None else list(dict.fromkeys(verdict.contrasts["control"]))
-    columns = ["level", "density", "kept", *(f"{arm}{unit}" for arm in arms)]
+    columns = ["level", "density", "kept", *(["verdict"] if verdict is not None else [])]
+    columns += [f"{arm}{unit}" for arm in arms]
     columns += [f"ticket − {control}" for control in controls]
-    columns += ["verdict"] if verdict is not None else []
     known = {(row["arm"], int(row["level"])): row for row in stats.to_dict("records")}
     rows = []
     for level, density, count in zip(levels.numbers, levels.densities, levels.counts, strict=True):
         cells = [_number(level), ReportCell(format_percent(density), density)]
         cells.append(ReportCell(f"{count:,}", count))
+        if verdict is not None:
+            cells.append(_label(verdict, level))
         cells += [_mean(known.get((arm, level), {}), metric) for arm in arms]
         if verdict is not None:
             cells += [_difference(verdict, level, control) for control in controls]
-            cells.append(_label(verdict, level))
         rows.append(cells)
     return ReportTable(columns, rows, [f"level-{level}" for level in levels.numbers])
 

@@ -1,0 +1,143 @@
+"""What charts, tables and the headline say is what the tables hold."""
+
+import pandas as pd
+import pytest
+from small_runs import NUM_LEVELS, accuracy, small_content, small_tables
+
+from lottery_ticket.analysis import RunTables, verdict
+from lottery_ticket.report import ReportRun, content_of
+from lottery_ticket.report._words import WORDS
+
+CONTENT = small_content()
+CHARTS = {chart.name: chart for chart in (*CONTENT.main, *CONTENT.learning, *CONTENT.structure)}
+
+
+def series(chart):
+    return {line.name: line for line in CHARTS[chart].series}
+
+
+def mean(arm, level):
+    return sum(accuracy(arm, level, r) for r in range(3)) / 3
+
+
+def test_the_main_chart_has_each_arms_means_in_percent():
+    chart = CHARTS["accuracy"]
+    assert [stop.x for stop in chart.stops] == [100, 50, 25, 12.5]
+    assert chart.stops[2].text == "level 2 · 25.00 % · 256 kept"
+    for arm in ("ticket", "reinit"):
+        line = series("accuracy")[arm]
+        assert line.y == pytest.approx([100 * mean(arm, level) for level in range(NUM_LEVELS)])
+        assert all(low < y < high for low, y, high in zip(line.low, line.y, line.high, strict=True))
+    assert series("accuracy")["ticket"].text[0] == "90.07 ± 0.07 (3)"
+    dense, margin = chart.rules
+    assert dense.y == pytest.approx(100 * mean("ticket", 0))
+    assert margin.y == pytest.approx(dense.y - 0.2)
+
+
+def test_differences_are_the_verdicts_with_its_margin():
+    lines = series("difference")
+    assert list(lines) == ["− dense", "− reinit"]
+    wanted = [None, *(100 * (mean("ticket", n) - mean("reinit", n)) for n in (1, 2, 3))]
+    assert lines["− reinit"].y[0] is None
+    assert lines["− reinit"].y[1:] == pytest.approx(wanted[1:], rel=1e-4)
+    assert lines["− reinit"].is_bars
+    assert [rule.y for rule in CHARTS["difference"].rules] == pytest.approx([0, -0.2])
+    low, high = CHARTS["difference"].y.low, CHARTS["difference"].y.high
+    assert low < -0.2
+    assert high > 0
+
+
+def test_early_stops_that_are_lower_bounds_are_hollow():
+    line = series("early_stop")["ticket"]
+    assert line.y == [10, 11, 12, 13]
+    assert line.open == [False, False, False, True]
+    assert line.text[3] == "≥ 13 (3)"
+
+
+def test_learning_curves_are_named_by_density():
+    assert list(series("curves_ticket")) == ["100 % kept", "50 % kept", "25 % kept", "12.5 % kept"]
+    assert [stop.x for stop in CHARTS["curves_ticket"].stops] == [1, 10, 20]
+
+
+def test_overlap_is_shown_beside_chance():
+    assert series("overlap")["shared"].y == [None, 60, 30, 20]
+    assert series("overlap")["chance"].y == [None, 50, 25, 16.6667]
+    assert series("times_chance")["fc1.weight"].y[1:] == pytest.approx([1.2] * 3)
+
+
+def test_the_map_keeps_what_is_read_apart_from_what_is_not():
+    levels = CONTENT.inputs.levels
+    assert CONTENT.inputs.side == 5
+    assert [sum(value > 0 for value in level["values"]) for level in levels] == [25, 20, 15, 10]
+    assert "15 of 25 inputs are read" in levels[2]["text"]
+    assert max(levels[0]["values"]) == 999
+
+
+def test_the_level_table_has_every_arm_and_difference():
+    table = CONTENT.levels
+    assert list(table.columns) == [
+        *("level", "density", "kept", "verdict", "ticket (%)", "reinit (%)"),
+        *("ticket − dense", "ticket − reinit"),
+    ]
+    assert [row[2].text for row in table.rows] == ["1,024", "512", "256", "128"]
+    assert table.rows[3][6].value == pytest.approx(mean("ticket", 3) - mean("ticket", 0))
+    assert table.rows[0][3].text == "dense"
+    assert table.is_text == [False] * 3 + [True] + [False] * 4
+    assert table.rows[1][4].value == pytest.approx(mean("ticket", 1))
+
+
+def test_the_headline_has_the_numbers_behind_the_verdict():
+    head = CONTENT.headline
+    assert head.title == "A winning ticket at 12.50 % of the weights"
+    assert head.merit("Dense network") == "90.07 %"
+    assert head.merit("Ticket") == f"{100 * mean('ticket', 3):.2f} %"
+    assert (
+        head.merit("Ticket − reinit")
+        == f"+{100 * (mean('ticket', 3) - mean('reinit', 3)):.2f} points"
+    )
+    assert head.merit("Replicates") == "3"
+    assert [mark.level for mark in head.marks] == [1, 2, 3]
+    assert any("initial values" in note.lower() for note in head.notes)
+
+
+def test_trainings_are_all_there():
+    assert len(CONTENT.trainings.rows) == CONTENT.num_trainings == 24
+    cells = dict(zip(CONTENT.trainings.columns, CONTENT.trainings.rows[3], strict=True))
+    assert (cells["arm"].text, cells["level"].text, cells["replicate"].text) == ("ticket", "1", "0")
+    assert cells["test accuracy (%)"].text == f"{100 * accuracy('ticket', 1, 0):.2f}"
+
+
+def test_a_run_with_nothing_but_its_table():
+    full = small_tables()
+    content = content_of(ReportRun("r", RunTables(full.table), verdict(full.table), CONTENT.facts))
+    assert [chart.name for chart in content.main] == ["accuracy", "difference"]
+    assert content.structure == []
+    assert content.inputs is None
+    assert not content.structure_table.rows
+
+
+def test_a_level_that_an_arm_lacks_is_a_gap():
+    tables = small_tables()
+    lacks = (tables.table["arm"] == "reinit") & (tables.table["level"] == 2)
+    fewer = RunTables(tables.table[~lacks])
+    content = content_of(ReportRun("r", fewer, verdict(fewer.table), CONTENT.facts))
+    line = next(line for line in content.main[0].series if line.name == "reinit")
+    assert [value is None for value in line.y] == [False, False, True, False]
+    assert line.text[2] == ""
+
+
+def test_words_that_the_page_uses_are_explained():
+    for word in ("dense", "density", "level", "ticket", "reinit", "replicate", "margin", "winning"):
+        assert word in WORDS
+    assert all(meaning.endswith((".", ")")) for meaning in WORDS.values())
+
+
+def test_long_histories_are_thinned_and_say_so():
+    tables = small_tables()
+    row = {"arm": "ticket", "level": 0, "replicate": 0, "draw": 0}
+    history = pd.DataFrame([{**row, "step": s, "test_accuracy": 0.5} for s in range(1000)])
+    long = RunTables(tables.table, history=history)
+    chart = content_of(ReportRun("r", long, "none", CONTENT.facts)).learning[0]
+    assert 100 < len(chart.stops) <= 121
+    assert chart.stops[-1].x == 999
+    assert "Every 9th measurement is drawn." in chart.caption

@@ -1,0 +1,189 @@
+"""The page in a real browser: what is drawn, switched, read out and sorted."""
+
+import os
+import shutil
+
+import pytest
+from small_runs import hostile_content, small_content
+
+from lottery_ticket.report import html_page
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+WIDTHS = {"wide": 1280, "phone": 390}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    with playwright.sync_playwright() as started:
+        try:
+            opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def show(browser, tmp_path):
+    """Opens a page; at the end nothing was asked of the network, and nothing went wrong in it."""
+    pages, wrong = [], []
+
+    def opened(html, *, width=1280, **options):
+        path = tmp_path / f"{len(pages)}.html"
+        path.write_text(html, encoding="utf-8")
+        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        page.set_default_timeout(120_000)  # a busy machine draws slowly
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: wrong.append(dialog.message) or dialog.dismiss())
+        page.on("request", lambda r: r.url.startswith("file:") or wrong.append(r.url))
+        page.goto(path.as_uri())
+        page.wait_for_selector("figure svg path.line")
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert wrong == []
+
+
+CONTENT = small_content()
+HTML = html_page([CONTENT])
+
+
+def lines_of(page, chart):
+    """Names of the lines that a chart shows."""
+    series = page.locator(f"#run-1-{chart} g.series")
+    return [series.nth(i).get_attribute("data-name") for i in range(series.count())]
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_is_drawn_and_fits(show, width, scheme):
+    page = show(HTML, width=width, color_scheme=scheme)
+    for chart in (*CONTENT.main, *CONTENT.learning, *CONTENT.structure):
+        assert lines_of(page, chart.name) == [series.name for series in chart.series]
+        assert page.locator(f"#run-1-{chart.name} .key").count() == len(chart.series)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for svg in page.locator("figure svg").all():
+        box = svg.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    colors = {scheme: page.evaluate("getComputedStyle(document.body).backgroundColor")}
+    assert (colors[scheme] == "rgb(253, 253, 251)") == (scheme == "light")
+
+
+def test_lines_lie_where_their_values_are(show):
+    """The first stop is left of the last, and the better arm above the worse."""
+    page = show(HTML)
+    marks = {}
+    for arm in ("ticket", "reinit"):
+        found = page.locator(f"#run-1-accuracy g.series[data-name={arm}] path.mark").all()
+        marks[arm] = [mark.bounding_box() for mark in found]
+    assert [len(boxes) for boxes in marks.values()] == [4, 4]
+    for boxes in marks.values():
+        assert [box["x"] for box in boxes] == sorted(box["x"] for box in boxes)
+    assert marks["ticket"][3]["y"] < marks["reinit"][3]["y"]
+
+
+def test_arms_are_switched_off_and_on_everywhere(show):
+    page = show(HTML)
+    key = page.locator("#run-1-accuracy .key", has_text="reinit")
+    key.click()
+    for chart in ("accuracy", "loss", "early_stop", "signs"):
+        assert lines_of(page, chart) == ["ticket"]
+    assert key.get_attribute("aria-pressed") == "false"
+    page.locator("#run-1-loss .key", has_text="reinit").click()
+    assert lines_of(page, "accuracy") == ["ticket", "reinit"]
+    assert key.get_attribute("aria-pressed") == "true"
+
+
+def test_arms_of_another_run_stay(show):
+    page = show(html_page([small_content("one"), small_content("two")]))
+    page.locator("#run-1-accuracy .key", has_text="reinit").click()
+    assert page.locator("#run-1-accuracy g.series").count() == 1
+    assert page.locator("#run-2-accuracy g.series").count() == 2
+
+
+def test_the_pointer_and_the_arrow_keys_show_values(show):
+    page = show(HTML)
+    frame, tip = page.locator("#run-1-accuracy .frame"), page.locator("#run-1-accuracy .tip")
+    assert tip.is_hidden()
+    box = frame.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 20, box["y"] + 60)
+    assert "level 3 · 12.50 % · 128 kept" in tip.inner_text()
+    ticket = CONTENT.main[0].series[0].text
+    assert ticket[3] in tip.inner_text()
+    page.mouse.move(0, 0)
+    assert tip.is_hidden()
+    frame.focus()
+    page.keyboard.press("ArrowRight")
+    assert ticket[0] in tip.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert ticket[1] in tip.inner_text()
+    assert ticket[1] in page.locator("#run-1-accuracy .unseen").inner_text()
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+
+
+def test_tables_sort_by_value_both_ways(show):
+    page = show(HTML)
+    table = page.locator("table.sorts").first
+    header = table.locator("th", has_text="reinit (%)").first
+    column = CONTENT.levels.columns.index("reinit (%)")
+
+    def shown():
+        return table.locator(f"tbody tr td:nth-child({column + 1})").all_inner_texts()
+
+    before = shown()
+    header.locator("button").click()
+    assert shown() == before[::-1]  # reinit falls with the level
+    assert header.get_attribute("aria-sort") == "ascending"
+    header.locator("button").press("Enter")
+    assert shown() == before
+    assert header.get_attribute("aria-sort") == "descending"
+
+
+def test_the_map_follows_its_slider(show):
+    page = show(HTML)
+    said = page.locator("#run-1-inputs output")
+    slider = page.locator("#run-1-slider")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert "25 of 25 inputs are read" in said.inner_text()
+    pixel = "document.querySelector('canvas').getContext('2d').getImageData(4, 4, 1, 1).data.join()"
+    bright = page.evaluate(pixel)
+    page.keyboard.press("End")
+    assert "10 of 25 inputs are read" in said.inner_text()
+    assert page.evaluate(pixel) == "217,217,217,255" != bright
+
+
+def test_hostile_names_are_shown_and_not_run(show):
+    page = show(html_page([hostile_content()]))
+    assert page.locator("img").count() == 0
+    assert page.locator("h1").count() == 1
+    assert "<script>alert('x')</script>" in page.locator("p.eyebrow").inner_text()
+    assert "onerror=alert(1)" in page.locator("#run-1-accuracy .legend").inner_text()
+
+
+def test_it_prints_in_black_on_white_without_buttons(show):
+    page = show(HTML, color_scheme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("button.copy").is_hidden()
+    assert page.locator("h1").is_visible()
+
+
+def test_without_scripts_the_verdict_and_the_tables_are_there(browser, tmp_path):
+    path = tmp_path / "plain.html"
+    path.write_text(HTML, encoding="utf-8")
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(path.as_uri())
+    assert "A winning ticket" in page.locator("h1").inner_text()
+    assert page.locator("table.sorts tbody tr").first.is_visible()
+    assert "drawn by a script" in page.locator("body").inner_text()
+    page.close()
