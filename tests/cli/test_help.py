@@ -14,6 +14,8 @@ NAMES = [
     "list",
     "table",
     "plot",
+    "transfer",
+    "retrain",
     "verify",
     "rm",
     "gc",
