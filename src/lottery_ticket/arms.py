@@ -29,6 +29,11 @@ class Arm:
     criterion: str | None = None
     has_draws: bool = False
 
+    @property
+    def depends_on_rewind(self) -> bool:
+        """Whether it is rewound as the ticket is, or takes masks of tickets that are."""
+        return self.pipeline is None or self.mask in ("ticket", "source")
+
 
 ARMS: dict[str, Arm] = {
     "ticket": Arm(),

@@ -17,6 +17,8 @@ NAMES = [
     "compare",
     "plot",
     "report",
+    "transfer",
+    "retrain",
     "verify",
     "rm",
     "gc",

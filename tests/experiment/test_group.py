@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from every_arm import TRAIN, spec_of
 from tiny_runs import digests, planned, run_in
 
 from lottery_ticket.experiment import Context, import_user_code, run_plan
@@ -53,6 +54,25 @@ def test_groups_are_as_large_as_is_asked_for(spec, tmp_path):
     found = sizes(store, planned(spec))
     assert max(found) == 4
     assert len(found) == 18
+
+
+def test_trainings_that_start_elsewhere_are_grouped_with_their_like(tmp_path):
+    arms = ["ticket", "shuffled", "finetune", "dense_small"]
+    spec = spec_of(arms, replicates=2, train=TRAIN | {"eval_every": "38it"})
+    plan = planned(spec)
+    alone, _ = run_in(tmp_path / "alone", spec, kernels="autograd")
+    grouped, outcome = run_in(tmp_path / "grouped", spec, group=4)
+    assert outcome.is_complete
+    wanted, found = accuracies(alone, plan.id), accuracies(grouped, plan.id)
+    for place, values in found.items():
+        assert values == pytest.approx(wanted[place], rel=1e-2), place
+    together = {
+        (row.arm, row.level): grouped.execution(row.cell)["kernels"].get("size")
+        for row in plan.rows
+    }
+    # rewound, fine-tuned and narrow ones: each with its other replicate, or with the other arm
+    assert together["ticket", 2] == together["shuffled", 2] == 4
+    assert together["finetune", 2] == together["dense_small", 2] == 2
 
 
 def test_a_stopped_group_goes_on_to_the_same_bytes(spec, tmp_path, monkeypatch):

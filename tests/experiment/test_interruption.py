@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import wrong_engines as wrong
+from every_arm import TRAIN, spec_of
 from run_processes import STOPPED, Moment, cells_told, start, start_noisy, steps_told
 from tiny_runs import digests, planned, run_in
 
@@ -29,14 +30,16 @@ def undisturbed(tmp_path_factory) -> dict[str, str]:
     return digests(store)
 
 
-def check_survives_kills(store, undisturbed, kills, engine=None) -> int:
+def check_survives_kills(
+    store, undisturbed, kills, engine=None, begin=start_noisy, num_steps=NUM_STEPS
+) -> int:
     """What a kill leaves is complete, it costs one step at most, and the bytes are the same.
 
     Returns how many kills came before the end.
     """
     codes = []
     for kill_at in [*kills, None]:
-        with start_noisy(store, wrong=engine, kill_at=kill_at) as run:
+        with begin(store, wrong=engine, kill_at=kill_at) as run:
             run.wait_until(lambda: bool(cells_told(store, "busy")))
             assert not cells_told(store, "busy"), "nobody else is at work"
             codes.append(run.wait())
@@ -46,8 +49,8 @@ def check_survives_kills(store, undisturbed, kills, engine=None) -> int:
     assert codes.count(0) == len(codes) - num_hits
     assert digests(store) == undisturbed
     steps = steps_told(store)
-    assert len(steps) == NUM_STEPS
-    assert steps.total() - NUM_STEPS <= num_hits
+    assert len(steps) == num_steps
+    assert steps.total() - num_steps <= num_hits
     assert max(cells_told(store, "made").values()) == 1
     return num_hits
 
@@ -95,6 +98,55 @@ def test_killed_at_every_moment_ends_in_the_same_bytes(tmp_path, undisturbed):
     while check_survives_kills(tmp_path / str(count), undisturbed, [Moment("any", count)]):
         count += 1
     assert count > 100
+
+
+# nine steps to a training; rewound to the fourth, gone on from the end, …
+ARMS_TRAIN = TRAIN | {"batch_size": 512, "duration": "3ep", "milestones": ["7it"]}
+NEW_ARMS = ["ticket", "finetune", "sign_reinit", "dense_small", "snip", "transfer"]
+ARMS_SPEC = spec_of(
+    NEW_ARMS,
+    train=ARMS_TRAIN,
+    source={"train": ARMS_TRAIN | {"lr": 0.05}},
+    rewind="4it",
+    prune={"rate": 0.4, "levels": 1},
+)
+
+
+def start_arms(store, **orders):
+    return start(ARMS_SPEC, store, **orders)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_arms(tmp_path_factory) -> dict[str, str]:
+    store = tmp_path_factory.mktemp("arms") / "store"
+    with start_arms(store) as run:
+        assert run.wait() == 0
+    return digests(store)
+
+
+ARMS_KILLS = [
+    Moment("step", 15),
+    Moment("half optimizer.safetensors", 2),
+    Moment("half mask.safetensors", 2),
+    *(Moment("step", count) for count in (9, 8, 7, 6)),
+]
+
+
+def check_arms_survive(store, undisturbed_arms, engine=None):
+    num_steps = planned(ARMS_SPEC).num_steps
+    orders = {"begin": start_arms, "num_steps": num_steps, "engine": engine}
+    hits = check_survives_kills(store, undisturbed_arms, ARMS_KILLS, **orders)
+    assert hits == len(ARMS_KILLS)
+
+
+def test_every_kind_of_training_survives_kills(tmp_path, undisturbed_arms):
+    check_arms_survive(tmp_path / "store", undisturbed_arms)
+
+
+@pytest.mark.parametrize("engine", [wrong.forgets_the_optimizer, wrong.starts_from_scratch])
+def test_engines_whose_arms_do_not_survive_are_caught(engine, tmp_path, undisturbed_arms):
+    with pytest.raises(AssertionError):
+        check_arms_survive(tmp_path / "store", undisturbed_arms, engine)
 
 
 def check_stops_and_continues(store, undisturbed, engine=None):

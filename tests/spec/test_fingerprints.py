@@ -81,6 +81,8 @@ OFF = {
     "train__augment": None,
     "prune__rates": {},
     "prune__densities": [],
+    "prune__once": False,
+    "source": None,
     "seed": 0,
 }
 
@@ -118,6 +120,8 @@ ON = {
     "prune__levels": 3,
     "prune__scope": "layerwise",
     "prune__criterion": "random",
+    "prune__once": True,
+    "rewind": "1ep",
     "model__hidden": [20, 10],
     "model__name": "MLP",
     "data__name": "mnist",

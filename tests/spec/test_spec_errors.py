@@ -23,7 +23,7 @@ WRONG = {
             {"optimizer": "sgd"},
             (
                 "optimizer: unknown key; valid: arms, data, margin, model, name, prune, "
-                "replicates, rewind, seed, train"
+                "replicates, rewind, seed, source, train"
             ),
         ),
         ({"train__momentm": 0.9}, "train.momentm: unknown key; did you mean 'momentum'?"),
@@ -191,7 +191,76 @@ WRONG = {
         ({"prune": {}}, "prune: give rate and levels, or densities"),
         (
             {"rewind": "2ep"},
-            "rewind: got '2ep'; this version rewinds to the initial weights, '0it'",
+            (
+                "rewind: got '2ep', wanted less than train.duration, '2ep'; rewind to an earlier "
+                "step or train longer"
+            ),
+        ),
+        (
+            {"rewind": "1ep", "arms": ["snip", "finetune"]},
+            (
+                "rewind: '1ep' has no effect on arms ['snip', 'finetune']; leave it out, or add "
+                "'ticket'"
+            ),
+        ),
+        (
+            {"arms": ["ticket", "lth"]},
+            (
+                "arms: 'lth' rewinds to step 0, as the ticket does here; leave it out, or set "
+                "rewind to a later step, such as 500it"
+            ),
+        ),
+        (
+            {"prune__once": True, "arms": ["ticket", "oneshot"]},
+            "arms: with prune.once the ticket is 'oneshot' itself; leave it out",
+        ),
+        (
+            {"train__schedule": "cosine", "arms": ["finetune"]},
+            (
+                "arms: 'finetune' goes on at the last learning rate, which is about 0 with "
+                "schedule 'cosine'; use 'constant' or 'step', or the arm 'lr_rewind'"
+            ),
+        ),
+        (
+            {"arms": [{"signed_constant": {"draws": 2}}]},
+            "arms.0: arm 'signed_constant' draws nothing, so draws has no effect",
+        ),
+        (
+            {"arms": ["ticket", "transfer"]},
+            (
+                "arms: 'transfer' wants to know where its tickets come from; write source: {data: "
+                "{name: …}}, or use `lottery transfer`"
+            ),
+        ),
+        (
+            {"source": {"data": {"name": "mnist"}}},
+            "source has no effect on arms ['ticket']; add 'transfer', or leave it out",
+        ),
+        (
+            {"source": {"data": {"name": "digits"}, "level": 2}, "arms": ["transfer"]},
+            "source is this very experiment; its data or its train must be another one",
+        ),
+        (
+            {"source": {"data": {"name": "mnist"}, "level": 3}, "arms": ["transfer"]},
+            "source.level: got 3, wanted at most 2, prune's last",
+        ),
+        (
+            {
+                "source": {"train": {"lr": 1, "batch_size": 9, "duration": "1ep"}},
+                "arms": ["transfer"],
+                "rewind": "1ep",
+            },
+            (
+                "source: rewind: got '1ep', wanted less than train.duration, '1ep'; rewind to an "
+                "earlier step or train longer"
+            ),
+        ),
+        (
+            {"prune__criterion": "grasp"},
+            (
+                "prune.criterion: criterion 'grasp' needs batch_loss and batches and model, which "
+                "an experiment does not offer yet; as an arm it is there: arms: [grasp]"
+            ),
         ),
         (
             {"prune__criterion": "movement"},

@@ -56,6 +56,7 @@ def prunes(draw):
         values["densities"] = sorted(draw(falling), reverse=True)
         return values
     values |= {"rate": draw(fractions), "levels": draw(st.integers(1, 40))}
+    values["once"] = draw(st.booleans())
     if values["scope"] == "layerwise":
         values["rates"] = draw(st.dictionaries(st.sampled_from(["fc1.weight", "b"]), fractions))
     return values
@@ -88,13 +89,30 @@ specs = st.fixed_dictionaries(
 )
 
 
+def name_of(arm) -> str:
+    return arm if isinstance(arm, str) else next(iter(arm))
+
+
 @st.composite
 def whole_specs(draw):
     values = draw(specs)
-    names = draw(arm_lists())
-    if values["prune"]["criterion"] == "random":  # there the arm `random` may be refused
-        names = [arm for arm in names if arm != "random" and "random" not in arm] or ["ticket"]
-    return {**values, "arms": names}
+    refused = {"lth"}
+    if values["prune"].get("once"):
+        refused.add("oneshot")
+    if values["train"]["schedule"] == "cosine":
+        refused.add("finetune")
+    arms = [arm for arm in draw(arm_lists()) if name_of(arm) not in refused] or ["ticket"]
+    values["arms"] = arms
+    if any(ARMS[name_of(arm)].mask == "source" for arm in arms):
+        values["source"] = {
+            "data": {"name": "fashion-mnist"},
+            "level": draw(st.none() | st.just(1)),
+        }
+    if "ticket" in arms and draw(st.booleans()):
+        unit = values["train"]["duration"][-2:]
+        values["rewind"] = f"1{unit}"
+        values["arms"] = [*arms, "lth"]
+    return values
 
 
 def yaml_text(values) -> str:

@@ -46,5 +46,5 @@ def signed_constant_(model: nn.Module) -> None:
     their paper's is that of the distribution, which a model does not tell. Biases and norms stay.
     """
     for parameter in prunable_parameters(model).values():
-        deviation = parameter.std(correction=0)
+        deviation = parameter.double().std(correction=0).to(parameter)
         parameter.copy_(torch.copysign(deviation, parameter))

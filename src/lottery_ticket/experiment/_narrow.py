@@ -13,7 +13,8 @@ __all__ = ["narrowed"]
 def narrowed(name: str, options: Mapping[str, Any], num_weights: int) -> tuple[dict[str, Any], int]:
     """The options of the net whose weights are nearest to `num_weights`, and its real number.
 
-    All hidden widths are scaled by one factor, n / the largest width; on a tie the narrower net.
+    All hidden widths are scaled by one factor, n / the largest width. Where they can be set one by
+    one, some are those of n and the others those of n + 1.
 
     Raises:
         UsageError: the widths of this model cannot be scaled.
@@ -23,13 +24,29 @@ def narrowed(name: str, options: Mapping[str, Any], num_weights: int) -> tuple[d
     """
     widest = largest_width(name, options)
 
-    def scaled(width: int) -> tuple[dict[str, Any], int]:
-        found = scaled_options(name, options, Fraction(width, widest))
-        return found, sum(prunable_sizes(outline(name, **found)).values())
+    def scaled(width: int) -> dict[str, Any]:
+        return scaled_options(name, options, Fraction(width, widest))
+
+    def count(found: dict[str, Any]) -> int:
+        return sum(prunable_sizes(outline(name, **found)).values())
 
     low, high = 1, widest  # a wider net has more weights
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if scaled(middle)[1] >= num_weights else (middle + 1, high)
-    around = [scaled(width) for width in (low - 1, low) if width]
-    return min(around, key=lambda net: abs(net[1] - num_weights))
+        low, high = (low, middle) if count(scaled(middle)) >= num_weights else (middle + 1, high)
+    nets = _between(scaled(max(1, low - 1)), scaled(low))
+    counts = [count(net) for net in nets]
+    best = min(range(len(nets)), key=lambda index: abs(counts[index] - num_weights))
+    return nets[best], counts[best]
+
+
+def _between(narrow: dict[str, Any], wide: dict[str, Any]) -> list[dict[str, Any]]:
+    """Both nets, and those with the first hidden layers of the one and the rest of the other."""
+    if "hidden" not in narrow:
+        return [narrow, wide]
+    one, other = narrow["hidden"], wide["hidden"]
+    return [
+        narrow | {"hidden": [*first[:index], *rest[index:]]}
+        for first, rest in ((one, other), (other, one))
+        for index in range(len(one) + 1)
+    ]

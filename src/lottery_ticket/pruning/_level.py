@@ -38,7 +38,8 @@ def next_mask(
     """The mask of the next level: the best of what `mask` keeps.
 
     A criterion of several rounds (SynFlow) is scored anew in each round under the mask of the one
-    before, at densities that fall by equal ratios; the last round is exact.
+    before, at densities that fall by equal ratios, of each layer where counts are per layer; the
+    last round is exact.
 
     Args:
         criterion: a name, a `Criterion`, or a function of what it needs.
@@ -64,19 +65,30 @@ def next_mask(
     if isinstance(given.get("batches"), Iterator):
         given["batches"] = list(given["batches"])  # each round looks at them again
     first, last = mask.density, keep.total / mask.num_prunable if isinstance(keep, Budget) else keep
+    dense = {name: int(kept.sum()) for name, kept in mask.items()}
     for number in range(1, entry.rounds + 1):
-        is_last = number == entry.rounds
+        done = number / entry.rounds
         mask = select_at(
             score(entry, mask=mask, **given),
             mask,
-            density=last if is_last else first * (last / first) ** (number / entry.rounds),
-            budget=keep if is_last and isinstance(keep, Budget) else None,
+            density=last if done == 1 else first * (last / first) ** done,
+            budget=_budget_on_the_way(dense, keep, done) if isinstance(keep, Budget) else None,
             scope=scope,
             structure=structure,
             min_layer_density=min_layer_density,
             input_dims=input_dims,
         )
     return mask
+
+
+def _budget_on_the_way(dense: Mapping[str, int], keep: Budget, done: float) -> Budget | None:
+    """What a round keeps: by layer, or None where layers are ranked together, until the end."""
+    if done == 1:
+        return keep
+    if keep.per_layer is None:
+        return None
+    counts = tuple((n, round(dense[n] * (count / dense[n]) ** done)) for n, count in keep.per_layer)
+    return Budget(sum(count for _, count in counts), counts)
 
 
 @torch.no_grad()

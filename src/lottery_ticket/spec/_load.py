@@ -24,15 +24,14 @@ def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
         UsageError: no such preset or file; bad YAML; a key or value that does not fit.
     """
     path = Path(source)
-    is_file_name = path.suffix in (".yaml", ".yml") or path.name != str(source)
-    if is_file_name:
+    if str(source) in preset_names():
+        text = preset_text(str(source))
+    elif path.suffix in (".yaml", ".yml") or path.is_file():
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"{path}: cannot read the spec ({reason})") from None
-    elif str(source) in preset_names():
-        text = preset_text(str(source))
     else:
         hint = nearest(str(source), preset_names())
         raise UsageError(f"no preset {str(source)!r}{hint}; a spec file's name ends in .yaml")

@@ -1,6 +1,7 @@
 """The presets are YAML files beside this module; `lottery presets NAME` prints them."""
 
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from lottery_ticket.errors import UsageError, nearest
 
@@ -8,17 +9,29 @@ __all__ = ["preset_names", "preset_text"]
 
 
 def preset_names() -> list[str]:
-    """The names of all presets."""
-    folder = files("lottery_ticket.spec") / "presets"
-    return sorted(
-        entry.name.removesuffix(".yaml")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".yaml")
-    )
+    """The names of all presets; those of a folder after the others: `paper/lenet-mnist`."""
+    return _names_in(_folder(), "")
 
 
 def preset_text(name: str) -> str:
     """A preset's YAML, comments included; raises `UsageError` with the nearest name."""
     if name not in preset_names():
         raise UsageError(f"no preset {name!r}{nearest(name, preset_names())}")
-    return (files("lottery_ticket.spec") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    return _folder().joinpath(*f"{name}.yaml".split("/")).read_text(encoding="utf-8")
+
+
+def _folder() -> Traversable:
+    return files("lottery_ticket.spec") / "presets"
+
+
+def _names_in(folder: Traversable, prefix: str) -> list[str]:
+    entries = sorted(
+        folder.iterdir(), key=lambda entry: (entry.is_dir(), entry.name.removesuffix(".yaml"))
+    )
+    names: list[str] = []
+    for entry in entries:
+        if entry.is_dir():
+            names += _names_in(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".yaml"):
+            names.append(prefix + entry.name.removesuffix(".yaml"))
+    return names

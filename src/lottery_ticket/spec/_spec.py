@@ -120,7 +120,7 @@ class Spec(Record):
                     "rewind to a later step, such as 500it"
                 )
             return
-        if not any(ARMS[name].pipeline is None or ARMS[name].weights == "source" for name in names):
+        if not any(ARMS[name].depends_on_rewind for name in names):
             raise ValueError(
                 f"rewind: {self.rewind!r} has no effect on arms {names}; leave it out, or add "
                 "'ticket'"

@@ -1,0 +1,265 @@
+"""Plans of every arm: what is shared, what hangs on what, what does not fit."""
+
+from fractions import Fraction
+
+import pytest
+from every_arm import ELSEWHERE, TRAIN, K, spec_of
+from tiny_runs import planned
+
+from lottery_ticket.arms import ARMS
+from lottery_ticket.errors import UsageError
+from lottery_ticket.experiment import Plan, _narrow
+from lottery_ticket.experiment._narrow import narrowed
+from lottery_ticket.experiment._replicate import Replicate
+from lottery_ticket.masks import prunable_sizes
+from lottery_ticket.models import outline, scaled_options
+
+FRESH = ("reinit", "transfer_reinit")  # one dense net; the others with weights of their own:
+OTHER_DENSE = ("sign_reinit", "signed_constant")
+
+
+def cells_of(plan: Plan, level: int) -> dict[str, str]:
+    return {row.arm: row.cell for row in plan.rows if row.level == level}
+
+
+def check_dense_is_shared(plan: Plan) -> None:
+    """Level 0 is trained once for all who start from the same weights."""
+    dense = cells_of(plan, 0)
+    apart = {dense[FRESH[0]], *(dense[arm] for arm in OTHER_DENSE)}
+    assert len(apart) == 3
+    assert dense["reinit"] == dense["transfer_reinit"]
+    from_initial = {dense[arm] for arm in ARMS if arm not in (*FRESH, *OTHER_DENSE)}
+    assert len(from_initial) == 1
+    assert not from_initial & apart
+
+
+def test_the_dense_level_is_trained_once():
+    check_dense_is_shared(planned(spec_of()))
+
+
+def test_seeds_by_arm_are_caught(monkeypatch):
+    seeds = Replicate._seeds
+    monkeypatch.setattr(Replicate, "_seeds", lambda r, at: {**seeds(r, at), "noise": len(at.arm)})
+    with pytest.raises(AssertionError):
+        check_dense_is_shared(planned(spec_of()))
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_has_the_same_cells_with_others_and_without(arm):
+    everything = planned(spec_of())
+    arms = ["ticket", arm] if arm == "lth" else list(dict.fromkeys([arm]))
+    alone = planned(spec_of(arms))
+    assert set(alone.cells) <= set(everything.cells)
+    assert list(alone.rows) == [row for row in everything.rows if row.arm in arms]
+
+
+PINNED = {
+    "ticket": "0ce2a29d",
+    "transfer": "12c0a72a",
+    "reinit": "c4c2fc02",
+    "transfer_reinit": "0c9318d8",
+    "sign_reinit": "269979d1",
+    "signed_constant": "5c6dba92",
+    "shuffled": "26a79a59",
+    "random": "1118724e",
+    "inverted": "d617895a",
+    "dense_small": "7ad29c62",
+    "oneshot": "d170e0b3",
+    "lth": "df9bf168",
+    "lr_rewind": "e5716caf",
+    "finetune": "d58e9a5f",
+    "magnitude_init": "87f4fc4c",
+    "snip": "24fb45be",
+    "grasp": "9396943e",
+    "synflow": "da0a299d",
+}
+
+
+def test_names_are_pinned():
+    # another name means that everybody's results of that arm are trained again
+    assert {arm: cell[:8] for arm, cell in cells_of(planned(spec_of()), 2).items()} == PINNED
+
+
+def test_rewound_arms_hang_on_one_rewind_point():
+    made = planned(spec_of(replicates=2))
+    points = [cell for cell in made.cells.values() if "until_step" in cell.inputs]
+    # of the run itself and of the one whose tickets are taken over, for each replicate
+    assert [cell.num_steps for cell in points] == [K] * 4
+    assert {cell.inputs["train"]["lr"] for cell in points} == {TRAIN["lr"], ELSEWHERE["lr"]}
+    hanging = {cell.parents.get("weights") for cell in made.cells.values() if cell.is_training}
+    assert {cell.name for cell in points} < hanging
+
+
+def test_steps_are_counted_as_they_are_trained():
+    made = planned(spec_of(["ticket", "finetune"]))
+    steps = {(row.arm, row.level): made.cells[row.cell].num_steps for row in made.rows}
+    assert steps["ticket", 0] == steps["finetune", 2] == 38
+    assert steps["ticket", 2] == 38 - K
+    assert made.num_steps == K + 38 + 2 * (38 - K) + 2 * 38
+
+
+def test_files_that_others_read_are_named():
+    made = planned(spec_of(["ticket", "lr_rewind", "finetune", "snip"]))
+    feeds = {(r.arm, r.level): made.cells[r.cell].feeds for r in made.rows}
+    weights, memory = "weights.safetensors", "optimizer.safetensors"
+    assert feeds["ticket", 0] == {weights, memory}  # fine-tuning goes on from it
+    assert feeds["ticket", 1] == feeds["lr_rewind", 1] == {weights}
+    assert feeds["finetune", 1] == {weights, memory}
+    assert feeds["finetune", 2] == feeds["snip", 1] == frozenset()
+    (point,) = (cell for cell in made.cells.values() if "until_step" in cell.inputs)
+    assert point.feeds == {weights, memory}
+
+
+def test_pruned_once_each_level_is_made_from_the_dense_net():
+    prune = {"densities": [0.6, 0.36], "once": True}
+    arms = ["ticket", "reinit", "lr_rewind"]
+    made = planned(spec_of(arms, prune=prune, rewind="0it"))
+    dense = cells_of(made, 0)["ticket"]
+    for row in made.rows:
+        if row.mask is not None:
+            assert dict(made.cells[row.mask].parents) == {"weights": dense}
+    again = {row.cell for row in made.rows if row.arm == "lr_rewind" and row.level}
+    assert {made.cells[name].parents["weights"] for name in again} == {dense}
+    # what is pruned once is what the arm `oneshot` prunes, beside a ticket that is not
+    beside = planned(spec_of(["ticket", "oneshot"], prune=prune | {"once": False}, rewind="0it"))
+    assert cells_of(made, 2)["ticket"] == cells_of(beside, 2)["oneshot"]
+
+
+def test_transferred_tickets_are_the_cells_of_their_own_run():
+    arms = ["ticket", "transfer", "transfer_reinit"]
+    made = planned(spec_of(arms))
+    own, source = planned(spec_of(["ticket"])), planned(spec_of(["ticket"], train=ELSEWHERE))
+    assert {row.cell for row in own.rows} <= set(made.cells)
+    masks = {row.level: row.mask for row in source.rows}
+    for row in made.rows:
+        if row.arm != "ticket":
+            assert row.mask == masks[row.level]
+    # the last training of the source makes no mask
+    assert set(source.cells) - set(made.cells) == {cells_of(source, 2)["ticket"]}
+
+
+def test_one_level_of_a_source():
+    spec = spec_of(["transfer", "transfer_reinit"], source={"train": ELSEWHERE, "level": 2})
+    made = planned(spec)
+    assert [(row.arm, row.level) for row in made.rows] == [
+        ("transfer", 0), ("transfer", 2), ("transfer_reinit", 0), ("transfer_reinit", 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"rewind": "38it"},
+            "rewind: got '38it', wanted less than train.duration, '2ep' (38 steps); rewind to an",
+        ),
+        (
+            {
+                "rewind": "20it",
+                "source": {"train": TRAIN | {"duration": "1ep", "milestones": ["9it"]}},
+            },
+            "rewind: got '20it', wanted less than train.duration, '1ep' (19 steps)",
+        ),
+        (
+            {"source": {"data": {"name": "sin"}}},
+            "source: train.loss 'cross_entropy' does not fit 'sin', a regression",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_said_before_training(change, message):
+    with pytest.raises(UsageError) as error:
+        planned(spec_of(["ticket", "transfer"], **change))
+    assert str(error.value).startswith(message)
+
+
+def test_tickets_of_another_shape_are_refused(tmp_path):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "small.npz", x=rng.random((60, 49), "float32"), y=np.arange(60) % 10)
+    data = {"name": "arrays", "path": str(tmp_path / "small.npz")}
+    with pytest.raises(UsageError) as error:
+        planned(spec_of(["ticket", "transfer"], source={"data": data}))
+    assert str(error.value) == (
+        "source: tickets of 'arrays' do not fit 'digits': 'fc1.weight' is (20, 49) there and "
+        "(20, 64) here; transfer to data of the same input shape and number of classes"
+    )
+
+
+# narrower nets
+
+NETS = [
+    ("LeNet300", {"input_size": 784, "num_classes": 10}),
+    ("MLP", {"input_size": 7, "num_classes": 2, "hidden": [9, 30, 4]}),
+    ("Conv4", {"form": "paper"}),
+    ("ResNet20", {}),
+    ("VGG11", {"form": "cifar"}),
+]
+
+
+def count(name: str, options) -> int:
+    return sum(prunable_sizes(outline(name, **options)).values())
+
+
+def check_nearest(find, name: str, options, share: float) -> None:
+    """No net of the same shape and fewer hidden units has a count that is nearer."""
+    whole = count(name, options)
+    wanted = int(share * whole)
+    found, num = find(name, options, wanted)
+    assert count(name, found) == num
+    widest = _narrow.largest_width(name, options)
+    steps = range(1, widest + 1, max(1, widest // 64))
+    others = [count(name, scaled_options(name, options, Fraction(n, widest))) for n in steps]
+    assert abs(num - wanted) <= min(abs(other - wanted) for other in others)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.21, 0.035, 1e-6])
+@pytest.mark.parametrize(("name", "options"), NETS)
+def test_the_narrower_net_is_the_nearest(name, options, share):
+    check_nearest(narrowed, name, options, share)
+
+
+def scaled_by_the_density(name, options, num_weights):
+    """Widths in proportion to the weights, as if a layer's count were linear in them."""
+    factor = Fraction(num_weights, count(name, options))
+    found = scaled_options(name, options, factor)
+    return found, count(name, found)
+
+
+def the_next_wider(name, options, num_weights):
+    return narrowed(name, options, num_weights + num_weights // 4)
+
+
+def tells_what_was_asked_for(name, options, num_weights):
+    return narrowed(name, options, num_weights)[0], num_weights
+
+
+@pytest.mark.parametrize(
+    "mutant", [scaled_by_the_density, the_next_wider, tells_what_was_asked_for]
+)
+def test_other_nets_are_caught(mutant):
+    with pytest.raises(AssertionError):
+        check_nearest(mutant, *NETS[2], 0.21)
+
+
+def test_the_table_shows_the_real_counts():
+    made = planned(spec_of(["ticket", "dense_small"]))
+    kept = [row.num_kept for row in made.rows if row.arm == "dense_small"]
+    hidden = [
+        made.cells[row.cell].inputs["model"]["hidden"]
+        for row in made.rows
+        if row.arm == "dense_small"
+    ]
+    assert hidden == [[20, 10], [13, 6], [8, 4]]
+    assert kept == [1580, 970, 584]
+    assert [64 * one + one * two + two * 10 for one, two in hidden] == kept
+    assert [budget.total for budget in made.budgets] == [1580, 948, 569]
+
+
+def test_a_model_of_fixed_widths_is_refused(tiny):
+    model = {"name": "Noisy", "hidden": None}
+    from lottery_ticket.experiment import import_user_code
+
+    import_user_code(["noisy_net"])
+    with pytest.raises(UsageError, match="dense_small: the hidden widths of model 'Noisy' cannot"):
+        planned(tiny(model=model, arms=["ticket", "dense_small"]))

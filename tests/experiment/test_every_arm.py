@@ -1,0 +1,532 @@
+"""Every arm, held against a plain PyTorch loop and masks made by sorting: a row for each arm."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from every_arm import DROP, ELSEWHERE, TRAIN, WHOLE, K, Made, State, digest, made_in, spec_of
+
+from lottery_ticket.arms import ARMS
+from lottery_ticket.data import load_dataset
+from lottery_ticket.experiment import _initial, _mask_cell, _replicate
+from lottery_ticket.experiment._replicate import MASKS, WEIGHTS, Replicate
+from lottery_ticket.masks import Budget, PruningMask
+from lottery_ticket.models import build
+from lottery_ticket.pruning import Pipeline, next_mask
+from lottery_ticket.seeds import derive, generator
+
+LEVELS = (0, 1, 2)
+
+
+class Expected(NamedTuple):
+    """What is true of an arm above level 0.
+
+    Args:
+        mask: which mask it trains.
+        start: which weights, and the optimiser's memory with them.
+        steps: from which step to which.
+    """
+
+    mask: str
+    start: str
+    steps: tuple[int, int] = (0, WHOLE)
+
+
+REWOUND = ("rewound", (K, WHOLE))
+EXPECTED = {
+    "ticket": Expected("own", *REWOUND),
+    "transfer": Expected("source", "source's rewound weights"),
+    "reinit": Expected("ticket", "fresh"),
+    "transfer_reinit": Expected("source", "fresh"),
+    "sign_reinit": Expected("ticket", "signs"),
+    "signed_constant": Expected("ticket", "constant"),
+    "shuffled": Expected("shuffled", *REWOUND),
+    "random": Expected("random", *REWOUND),
+    "inverted": Expected("lowest of dense", *REWOUND),
+    "dense_small": Expected("none", "initial"),
+    "oneshot": Expected("highest of dense", *REWOUND),
+    "lth": Expected("own", "initial"),
+    "lr_rewind": Expected("own", "trained weights"),
+    "finetune": Expected("own", "trained", (WHOLE, 2 * WHOLE)),
+    "magnitude_init": Expected("magnitude", "initial"),
+    "snip": Expected("snip", "initial"),
+    "grasp": Expected("grasp", "initial"),
+    "synflow": Expected("synflow", "initial"),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Made:
+    return made_in(tmp_path_factory.mktemp("every_arm"), spec_of())
+
+
+@pytest.fixture(scope="module")
+def layerwise(tmp_path_factory) -> Made:
+    prune = {"rate": 0.4, "levels": 2, "scope": "layerwise", "rates": {"fc3": 0.2}}
+    return made_in(tmp_path_factory.mktemp("layerwise"), spec_of(prune=prune))
+
+
+def test_every_arm_has_a_row():
+    assert list(EXPECTED) == list(ARMS)
+
+
+# weights: a plain loop
+
+
+class Trained(NamedTuple):
+    """What a training ends with."""
+
+    weights: State
+    momentum: list[torch.Tensor]
+
+
+def model_of(options: dict[str, Any], seed: int) -> torch.nn.Module:
+    options = dict(options)
+    return build(options.pop("name"), seed, **options)
+
+
+def state_of(model: torch.nn.Module) -> State:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def plain_training(
+    options: dict[str, Any],
+    start: State,
+    momentum: list[torch.Tensor] | None,
+    mask: PruningMask | None,
+    order: int,
+    steps: tuple[int, int],
+    lr: float,
+) -> Trained:
+    """SGD with momentum, written out; what the recipe says of its learning rate too."""
+    data = load_dataset("digits").train
+    model = model_of(options, 0)
+    model.load_state_dict(start)
+    masks = mask or {}
+    with torch.no_grad():
+        for name, kept in masks.items():
+            model.get_parameter(name).masked_fill_(~kept, 0.0)
+    named = dict(model.named_parameters())
+    optimizer = torch.optim.SGD(named.values(), lr=lr, momentum=0.9, fused=True)
+    for (name, parameter), memory in zip(named.items(), momentum or (), strict=bool(momentum)):
+        kept = masks.get(name, torch.ones_like(parameter, dtype=torch.bool))
+        optimizer.state[parameter]["momentum_buffer"] = memory.masked_fill(~kept, 0.0)
+    for step in range(*steps):
+        epoch, batch = divmod(step, WHOLE // 2)
+        rows = torch.randperm(len(data), generator=generator(order, "epoch", epoch))
+        rows = rows.split(64)[batch]
+        optimizer.param_groups[0]["lr"] = lr * (0.1 if step >= DROP else 1.0)
+        optimizer.zero_grad()
+        F.cross_entropy(model(data.x[rows]), data.y[rows]).backward()
+        for name, kept in masks.items():
+            named[name].grad.masked_fill_(~kept, 0.0)
+        optimizer.step()
+    memories = [optimizer.state[p]["momentum_buffer"].clone() for p in named.values()]
+    return Trained(state_of(model), memories)
+
+
+class Oracle:
+    """What trainings with the masks of a run should end with."""
+
+    def __init__(self, made: Made) -> None:
+        self.made = made
+        self.model = made.plan.cells[made.plan.rows[0].cell].inputs["model"]
+        self.root = derive(made.spec.seed, "replicate", 0)
+        self.training = cache(self._training)
+
+    @property
+    def initial(self) -> State:
+        return state_of(model_of(self.model, derive(self.root, "init")))
+
+    @property
+    def fresh(self) -> State:
+        return state_of(model_of(self.model, derive(self.root, "control", "reinit", 0)))
+
+    def signs(self) -> State:
+        fresh, signed = self.fresh, self.initial
+        return {n: torch.where(signed[n] < 0, -fresh[n].abs(), fresh[n].abs()) for n in fresh}
+
+    def constant(self) -> State:
+        state = self.initial
+        for name in (name for name in state if name.endswith("weight")):
+            values = state[name].numpy()
+            deviation = np.std(values.astype("float64")).astype("float32")
+            state[name] = torch.from_numpy(np.where(values < 0, -deviation, deviation))
+        return state
+
+    def rewound(self, lr: float) -> Trained:
+        order = derive(self.root, "order", 0)
+        return plain_training(self.model, self.initial, None, None, order, (0, K), lr)
+
+    def start(self, arm: str, level: int) -> tuple[State, list[torch.Tensor] | None]:
+        how = EXPECTED[arm].start
+        if how in ("fresh", "signs", "constant"):
+            return {"fresh": lambda: self.fresh, "signs": self.signs, "constant": self.constant}[
+                how
+            ](), None
+        if level == 0:
+            return self.initial, None
+        if arm == "dense_small":
+            return state_of(model_of(self.options(arm, level), derive(self.root, "init"))), None
+        if how == "rewound":
+            return self.rewound(TRAIN["lr"])
+        if how == "source's rewound weights":
+            return self.rewound(ELSEWHERE["lr"]).weights, None
+        if how.startswith("trained"):
+            before = self.training(arm, level - 1)
+            return before.weights, before.momentum if how == "trained" else None
+        assert how == "initial"
+        return self.initial, None
+
+    def options(self, arm: str, level: int) -> dict[str, Any]:
+        return self.made.cell(arm, level).inputs["model"] if arm == "dense_small" else self.model
+
+    def _training(self, arm: str, level: int) -> Trained:
+        start, momentum = self.start(arm, level)
+        has_mask = level and arm != "dense_small"
+        return plain_training(
+            self.options(arm, level),
+            start,
+            momentum,
+            self.made.mask(arm, level) if has_mask else None,
+            derive(self.root, "order", level),
+            EXPECTED[arm].steps if level else (0, WHOLE),
+            TRAIN["lr"],
+        )
+
+
+def check_trainings(made: Made, arm: str) -> None:
+    """To the bit: where each training starts, what it remembers, where it ends."""
+    threads, oracle = torch.get_num_threads(), Oracle(made)
+    torch.set_num_threads(1)
+    try:
+        for level in LEVELS:
+            record = made.record(made.row(arm, level).cell)
+            assert record.results["initial_sha256"] == digest(oracle.start(arm, level)[0])
+            first, last = EXPECTED[arm].steps if level else (0, WHOLE)
+            assert (record.results.get("start_step", 0), record.results["num_steps"]) == (
+                first, last,
+            )  # fmt: skip
+            wanted, found = oracle.training(arm, level).weights, made.trained(arm, level)
+            assert all(torch.equal(found[name], wanted[name]) for name in wanted), level
+            rates = {r["step"]: r["lr"] for r in record.results["history"]}
+            assert len(rates) >= 3
+            assert max(rates) == last
+            for step, rate in rates.items():
+                assert rate == pytest.approx(0.01 if step > DROP else 0.1)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("arm", EXPECTED)
+def test_trainings_are_those_of_a_plain_loop(arm, made):
+    check_trainings(made, arm)
+
+
+def test_signs_and_magnitudes_to_the_bit(made):
+    oracle = Oracle(made)
+    signed = _initial.initial_model(made.cell("sign_reinit", 1).inputs).state_dict()
+    for name, value in signed.items():
+        assert torch.equal(value.abs(), oracle.fresh[name].abs())
+        assert torch.equal(value.signbit(), oracle.initial[name].signbit())
+        assert not torch.equal(value, oracle.fresh[name])
+    constant = _initial.initial_model(made.cell("signed_constant", 1).inputs).state_dict()
+    for name, value in constant.items():
+        if name.endswith("weight"):
+            assert torch.equal(value.signbit(), oracle.initial[name].signbit())
+            assert len(value.abs().unique()) == 1
+            assert float(value.std(correction=0)) == pytest.approx(
+                float(oracle.initial[name].std()), rel=0.05
+            )
+        else:
+            assert torch.equal(value, oracle.initial[name])
+
+
+def plain_fresh(model, other):
+    """No signs at all."""
+
+
+def all_of_the_other(model, other):
+    model.load_state_dict(other.state_dict())
+
+
+def signs_of_weights_alone(model, other):
+    with torch.no_grad():
+        for one, two in zip(model.parameters(), other.parameters(), strict=True):
+            if one.ndim > 1:
+                one.copy_(torch.copysign(one, two))
+
+
+def flipped(model, other):
+    with torch.no_grad():
+        for one, two in zip(model.parameters(), other.parameters(), strict=True):
+            one.copy_(torch.copysign(one, -two))
+
+
+def unsigned(model):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.fill_(parameter.double().std(correction=0).float())
+
+
+def of_the_whole_net(model):
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    deviation = torch.cat([w.detach().flatten() for w in weights]).std()
+    with torch.no_grad():
+        for weight in weights:
+            weight.copy_(torch.copysign(deviation, weight))
+
+
+def biases_too(model):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.copysign(parameter.double().std(correction=0), parameter))
+
+
+Wrong = Callable[[pytest.MonkeyPatch], None]
+
+
+def wrong_weights(name: str, function: Callable[..., None]) -> Wrong:
+    return lambda patch: patch.setattr(_initial, name, function)
+
+
+def wrong_row(table: dict[str, Any], name: str, other: str) -> Wrong:
+    return lambda patch: patch.setitem(table, name, table[other])
+
+
+def without_parent(role: str) -> Wrong:
+    def wrong(patch: pytest.MonkeyPatch) -> None:
+        parents = Replicate._parents
+        patch.setattr(
+            Replicate,
+            "_parents",
+            lambda *arguments: {r: n for r, n in parents(*arguments).items() if r != role},
+        )
+
+    return wrong
+
+
+def other_first_step(step: int) -> Wrong:
+    return lambda patch: patch.setattr(Pipeline, "first_step", lambda pipeline, **points: step)
+
+
+def rewinds_to_the_end_of_dense(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Replicate, "rewind_point", lambda replicate: replicate.training(_replicate.At()))
+
+
+def follows_the_ticket(patch: pytest.MonkeyPatch) -> None:
+    before = Replicate.before
+    patch.setattr(Replicate, "before", lambda r, at: before(r, at)._replace(arm="ticket"))
+
+
+def keeps_the_old_learning_rate(patch: pytest.MonkeyPatch) -> None:
+    """As if a training that goes on at the end began its schedule anew."""
+    from lottery_ticket.experiment import _train_cell
+
+    patch.setattr(_train_cell, "_schedule", lambda recipe, epoch: lambda step: recipe.lr)
+
+
+def forgets_the_memory(patch: pytest.MonkeyPatch) -> None:
+    from lottery_ticket.experiment import _train_cell
+
+    patch.setattr(_train_cell, "rewind_optimizer_", lambda *arguments: None)
+
+
+WRONG_TRAININGS = [
+    ("sign_reinit", wrong_weights("signs_of_", plain_fresh)),
+    ("sign_reinit", wrong_weights("signs_of_", all_of_the_other)),
+    ("sign_reinit", wrong_weights("signs_of_", signs_of_weights_alone)),
+    ("sign_reinit", wrong_weights("signs_of_", flipped)),
+    ("signed_constant", wrong_weights("signed_constant_", unsigned)),
+    ("signed_constant", wrong_weights("signed_constant_", of_the_whole_net)),
+    ("signed_constant", wrong_weights("signed_constant_", biases_too)),
+    ("reinit", wrong_row(WEIGHTS, "fresh", "fresh_signed")),
+    ("transfer", wrong_row(WEIGHTS, "source", "initial")),
+    ("ticket", without_parent("weights")),
+    ("ticket", without_parent("optimizer")),
+    ("ticket", other_first_step(0)),
+    ("ticket", other_first_step(K + 1)),
+    ("ticket", rewinds_to_the_end_of_dense),
+    ("oneshot", without_parent("weights")),
+    ("lr_rewind", without_parent("weights")),
+    ("lr_rewind", other_first_step(WHOLE)),
+    ("lr_rewind", follows_the_ticket),
+    ("finetune", without_parent("weights")),
+    ("finetune", without_parent("optimizer")),
+    ("finetune", other_first_step(0)),
+    ("finetune", keeps_the_old_learning_rate),
+    ("finetune", forgets_the_memory),
+    ("lth", other_first_step(K)),
+]
+
+
+@pytest.mark.parametrize(("arm", "wrong"), WRONG_TRAININGS)
+def test_other_trainings_are_caught(arm, wrong, tmp_path, monkeypatch):
+    wrong(monkeypatch)
+    arms = dict.fromkeys([arm, "ticket"] if arm == "lth" else [arm])
+    made = made_in(tmp_path, spec_of(list(arms)))
+    with pytest.raises(AssertionError):
+        check_trainings(made, arm)
+
+
+# masks: by sorting
+
+
+def chosen(scores: State, count: int, among: PruningMask | None = None) -> PruningMask:
+    """The `count` highest of all."""
+    flat = torch.cat([value.flatten() for value in scores.values()]).double()
+    if among is not None:
+        flat[~torch.cat([among[name].flatten() for name in scores])] = -torch.inf
+    kept = torch.zeros(len(flat), dtype=torch.bool)
+    kept[flat.argsort(descending=True)[:count]] = True
+    parts = kept.split([value.numel() for value in scores.values()])
+    return PruningMask.from_tensors(
+        {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
+    )
+
+
+def magnitudes(state: State) -> State:
+    return {name: value.abs() for name, value in state.items() if name.endswith("weight")}
+
+
+def mask_at_init(made: Made, criterion: str, count: int) -> PruningMask:
+    data, root = load_dataset("digits").train, derive(made.spec.seed, "replicate", 0)
+    model = model_of(made.cell("ticket", 0).inputs["model"], derive(root, "init"))
+    stream = generator(derive(root, "mask", "examples"))
+    rows = torch.randperm(len(data), generator=stream)[:100]
+    batches = [(data.x[part], data.y[part]) for part in rows.split(64)]
+    return next_mask(
+        criterion, PruningMask(model), Budget(count), model=model, batches=batches,
+        input_shape=(64,),
+    )  # fmt: skip
+
+
+def wanted_mask(made: Made, arm: str, level: int) -> PruningMask:
+    count, how = made.plan.budgets[level].total, EXPECTED[arm].mask
+    if how == "own":
+        among = made.mask(arm, level - 1) if level > 1 else None
+        return chosen(magnitudes(made.trained(arm, level - 1)), count, among)
+    if how == "ticket":
+        return made.mask("ticket", level)
+    if how.endswith("of dense"):
+        scores = magnitudes(made.trained("ticket", 0))
+        if how.startswith("lowest"):
+            scores = {name: -value for name, value in scores.items()}
+        return chosen(scores, count)
+    return mask_at_init(made, how, count)
+
+
+def check_masks(made: Made, arm: str) -> None:
+    """They keep what they should, exactly as many, and nest as they must."""
+    masks = [made.mask(arm, level) for level in LEVELS[1:]]
+    for level, mask in zip(LEVELS[1:], masks, strict=True):
+        budget = made.plan.budgets[level]
+        assert mask.num_kept == made.row(arm, level).num_kept == budget.total
+        how = EXPECTED[arm].mask
+        if how == "shuffled":
+            ticket = made.mask("ticket", level)
+            assert mask != ticket
+            assert counts(mask) == counts(ticket)
+        elif how == "random":
+            apart = (mask[name] != made.mask("ticket", level)[name] for name in mask)
+            assert sum(int(each.sum()) for each in apart) > mask.num_kept / 4
+        elif how == "source":
+            assert mask == made.mask("ticket", level)  # of the run that they come from
+        else:
+            assert mask == wanted_mask(made, arm, level)
+    if EXPECTED[arm].mask != "shuffled":
+        assert masks[1].is_nested_in(masks[0])
+
+
+def counts(mask: PruningMask) -> list[int]:
+    return [int(kept.sum()) for kept in mask.values()]
+
+
+def from_elsewhere(folder, made: Made) -> Made:
+    """A run in which the ticket is that of the source, and `transfer` the transferred one."""
+    source = made_in(folder, spec_of(["ticket"], train=ELSEWHERE))
+
+    class Both(Made):
+        def mask(self, arm: str, level: int) -> PruningMask:
+            return (source if arm == "ticket" else made).mask(arm, level)
+
+    return Both(made.store, made.plan)
+
+
+MASKED = [arm for arm, expected in EXPECTED.items() if expected.mask != "none"]
+
+
+@pytest.mark.parametrize("arm", MASKED)
+def test_masks_are_those_of_sorted_scores(arm, made, tmp_path):
+    is_transferred = EXPECTED[arm].mask == "source"
+    check_masks(from_elsewhere(tmp_path, made) if is_transferred else made, arm)
+
+
+LAYERWISE = [arm for arm in MASKED if EXPECTED[arm].mask != "random"]
+
+
+@pytest.mark.parametrize("arm", LAYERWISE)
+def test_layerwise_masks_keep_exactly_as_many_of_each_layer(arm, layerwise):
+    for level in LEVELS[1:]:
+        wanted = dict(layerwise.plan.budgets[level].per_layer or ())
+        mask = layerwise.mask(arm, level)
+        assert {name: int(kept.sum()) for name, kept in mask.items()} == wanted
+        if arm == "inverted":
+            for name, kept in mask.items():
+                weights = layerwise.trained("ticket", 0)[name].abs()
+                assert weights[kept].max() <= weights[~kept].min()
+
+
+def keeps_the_highest(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_mask_cell, "inverse", lambda criterion: criterion)
+
+
+def scores_other_weights(patch: pytest.MonkeyPatch) -> None:
+    drawn = _mask_cell.drawn_model
+    patch.setattr(_mask_cell, "drawn_model", lambda model, seed: drawn(model, seed + 1))
+
+
+def scores_other_examples(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_mask_cell, "generator", lambda seed: generator(seed + 1))
+
+
+def keeps_one_more(patch: pytest.MonkeyPatch) -> None:
+    wrong = lambda keep, layers: Budget(keep + 1)  # noqa: E731
+    patch.setattr(_mask_cell, "_budget", wrong)
+
+
+WRONG_MASKS = [
+    ("inverted", keeps_the_highest),
+    ("inverted", keeps_one_more),
+    ("inverted", wrong_row(MASKS, "inverted", "own")),
+    ("oneshot", wrong_row(MASKS, "oneshot", "own")),
+    ("lr_rewind", wrong_row(MASKS, "own", "oneshot")),
+    ("lth", follows_the_ticket),
+    ("finetune", follows_the_ticket),
+    ("reinit", wrong_row(MASKS, "ticket", "oneshot")),
+    ("sign_reinit", wrong_row(MASKS, "ticket", "shuffled")),
+    ("shuffled", wrong_row(MASKS, "shuffled", "ticket")),
+    ("shuffled", wrong_row(MASKS, "shuffled", "random")),
+    ("random", wrong_row(MASKS, "random", "ticket")),
+    ("transfer", wrong_row(MASKS, "source", "ticket")),
+    ("magnitude_init", scores_other_weights),
+    ("magnitude_init", wrong_row(MASKS, "at_init", "oneshot")),
+    ("snip", scores_other_examples),
+    ("grasp", scores_other_examples),
+]
+
+
+@pytest.mark.parametrize(("arm", "wrong"), WRONG_MASKS)
+def test_other_masks_are_caught(arm, wrong, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        wrong(patch)
+        made = made_in(tmp_path / "wrong", spec_of(["ticket", arm]))
+    if EXPECTED[arm].mask == "source":
+        made = from_elsewhere(tmp_path / "source", made)
+    with pytest.raises(AssertionError):
+        check_masks(made, arm)
