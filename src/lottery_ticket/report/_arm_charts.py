@@ -30,7 +30,7 @@ def metric_charts(tables: RunTables, verdict: Verdict | None) -> list[Chart]:
     """The metric against density, and the loss too where the metric is not the loss."""
     metric = metric_of(tables.table)
     charts = [_metric_chart(tables, metric, verdict)]
-    if metric != LOSS and tables.table["test_loss"].notna().any():
+    if metric != LOSS and bool(tables.table["test_loss"].notna().any()):
         charts.append(_metric_chart(tables, LOSS, None))
     return charts
 
