@@ -14,7 +14,9 @@ from lottery_ticket.analysis._findings import Finding as Finding
 from lottery_ticket.analysis._images import image_intervals as image_intervals
 from lottery_ticket.analysis._labels import Judgement as Judgement
 from lottery_ticket.analysis._labels import level_labels as level_labels
+from lottery_ticket.analysis._labels import level_needs as level_needs
 from lottery_ticket.analysis._levels import LevelVerdict as LevelVerdict
+from lottery_ticket.analysis._margin import absolute_margin as absolute_margin
 from lottery_ticket.analysis._margin import default_margin as default_margin
 from lottery_ticket.analysis._metric import ACCURACY as ACCURACY
 from lottery_ticket.analysis._metric import LOSS as LOSS
