@@ -132,11 +132,17 @@ def script(*parts):
     return module
 
 
-def test_how_it_works_shows_what_was_measured():
-    measured = script("results", "how_it_works.py")
+@pytest.mark.parametrize(
+    ("name", "shown", "other"), [("how_it_works.py", " ± ", " + "), ("verdict.py", " % |", " |")]
+)
+def test_pages_show_what_was_measured(name, shown, other):
+    measured = script("results", name)
     text = measured.PAGE.read_text(encoding="utf-8")
     assert measured.rendered(text) == text
-    assert measured.rendered(text.replace(" ± ", " + ")) == text
+    start, end = text.index("<!-- "), text.rindex("<!-- /")
+    wrong = text[:start] + text[start:end].replace(shown, other) + text[end:]
+    assert wrong != text
+    assert measured.rendered(wrong) == text
 
 
 def test_api_pages_say_what_the_docstrings_say():
