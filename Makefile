@@ -37,6 +37,7 @@ docs: api
 	$(PYTHON) docs/results/render.py
 	$(PYTHON) docs/results/speed.py
 	$(PYTHON) docs/results/how_it_works.py --render
+	$(PYTHON) docs/results/verdict.py --render
 
 api:
 	$(PYTHON) docs/api/render.py

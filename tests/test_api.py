@@ -36,6 +36,14 @@ def test_a_result_is_a_table_a_summary_and_figures(result, tmp_path):
     assert (result.outcome.num_made, result.outcome.is_complete) == (5, True)
 
 
+def test_a_result_is_judged(result):
+    found = result.verdict()
+    assert (found.run, found.label) == (result.id, "no verdict")  # n = 1
+    assert (found.margin_stated, found.num_test) == (1, 300)
+    assert result.verdict(margin=2.5).margin == 0.025
+    assert set(found.about) == {"data", "model", "criterion", "scope", "rewind"}
+
+
 def test_load_run(result):
     for reference in ("last", result.id, result.id[:12]):
         loaded = lottery_ticket.load_run(reference, store=result.store.root)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -132,11 +133,17 @@ def script(*parts):
     return module
 
 
-def test_how_it_works_shows_what_was_measured():
-    measured = script("results", "how_it_works.py")
+@pytest.mark.parametrize(
+    ("name", "shown", "other"), [("how_it_works.py", " ± ", " + "), ("verdict.py", " % |", " |")]
+)
+def test_pages_show_what_was_measured(name, shown, other):
+    measured = script("results", name)
     text = measured.PAGE.read_text(encoding="utf-8")
     assert measured.rendered(text) == text
-    assert measured.rendered(text.replace(" ± ", " + ")) == text
+    start, end = text.index("<!-- "), text.rindex("<!-- /")
+    wrong = text[:start] + text[start:end].replace(shown, other) + text[end:]
+    assert wrong != text
+    assert measured.rendered(wrong) == text
 
 
 def test_api_pages_say_what_the_docstrings_say():
@@ -147,7 +154,8 @@ def test_api_pages_say_what_the_docstrings_say():
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run `make api`"
     for room in render.ROOMS:
         names = vars(importlib.import_module(f"lottery_ticket.{room}"))
-        for name in (name for name in names if not name.startswith("_")):
+        modules = {name for name, value in names.items() if isinstance(value, ModuleType)}
+        for name in (name for name in set(names) - modules if not name.startswith("_")):
             assert f"\n## `{name}`\n" in pages[render.HERE / f"{room}.md"], name
     top = pages[render.HERE / "README.md"]
     assert all(f"- [`{name}`](" in top for name in set(lottery_ticket.__all__) - {"__version__"})

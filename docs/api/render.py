@@ -18,7 +18,10 @@ import griffe
 HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent / "src"
 PACKAGE = "lottery_ticket"
-ROOMS = ("finder", "masks", "criteria", "pruning", "tickets", "models", "data")
+ROOMS = (
+    *("finder", "plots", "analysis", "analysis.structure", "masks", "criteria", "pruning"),
+    *("tickets", "models", "data"),
+)
 TOP = "README"  # what GitHub shows for the folder
 KINDS = ("class", "function", "attribute")
 WIDTH = 88

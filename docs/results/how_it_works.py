@@ -14,6 +14,9 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).parent))
+from pages import is_written
+
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "how-it-works.md"
 ROWS, ABOUT, FIGURE = (HERE / f"how-it-works.{kind}" for kind in ("csv", "json", "png"))
@@ -170,14 +173,8 @@ def main() -> None:
     """Measure and write, or check."""
     if not {"--render", "--check"} & set(sys.argv):
         measure()
-    before = PAGE.read_text(encoding="utf-8")
-    after = rendered(before)
-    if "--check" in sys.argv:
-        if before != after:
-            raise SystemExit(f"{PAGE.name} is not what docs/results says: run {__file__} --render")
-        return
-    PAGE.write_text(after, encoding="utf-8")
-    draw()
+    if is_written(PAGE, rendered(PAGE.read_text(encoding="utf-8")), __file__):
+        draw()
 
 
 if __name__ == "__main__":

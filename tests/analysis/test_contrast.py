@@ -17,7 +17,10 @@ def test_one_level_is_the_paired_t_test():
     found = contrast_of(ONE)
     theirs = stats.ttest_1samp(ONE[:, 0], 0.0, alternative="greater")
     assert found.p_above() == pytest.approx([theirs.pvalue])
-    assert found.p_above() == pytest.approx([0.0830], abs=1e-4)  # t = 0.126 / 0.07447 = 1.692
+    # as statsmodels' DescrStatsW.ttest_mean and tconfint_mean give them: t = 1.6919, df 4
+    assert found.p_above() == pytest.approx([0.0829592], abs=1e-7)
+    assert found.p_above(-0.2) == pytest.approx([0.0059490], abs=1e-7)
+    assert np.concatenate(found.interval(0.95)) == pytest.approx([-0.0807660, 0.3327660], abs=1e-7)
     at_bound = stats.ttest_1samp(ONE[:, 0], -0.2, alternative="greater")
     assert found.p_above(-0.2) == pytest.approx([at_bound.pvalue])
     below = stats.ttest_1samp(ONE[:, 0], 0.3, alternative="less")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from simulated import LEVELS, MARGIN, SD, simulated
+from simulated import LEVELS, MARGIN, MIXED, SPREADING, TWO_NULLS, simulated
 
 from lottery_ticket.analysis import (
     ALPHA,
@@ -16,15 +16,6 @@ from lottery_ticket.analysis import (
 )
 
 MOST_FALSE = 0.065
-NULLS = {
-    "ticket equals reinit": {"gains": 0.0},
-    "the margin below dense": {"loses": -MARGIN, "gains": 1.0},
-}
-# dense levels equal reinit, sparse ones are exactly the margin below dense: none is winning
-MIXED = {
-    "loses": [0.0] + [-MARGIN] * (LEVELS - 1),
-    "gains": [0.0] + [1.0] * (LEVELS - 1),
-}
 
 
 def winning(runs) -> np.ndarray:
@@ -63,9 +54,9 @@ def check_pointwise(winning, n, **truth) -> None:
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
-@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize("null", TWO_NULLS)
 def test_a_level_is_seldom_called_winning_when_it_is_not(null, n):
-    check_pointwise(winning, n, **NULLS[null])
+    check_pointwise(winning, n, **TWO_NULLS[null])
 
 
 def either(runs):
@@ -97,7 +88,7 @@ def unpaired_halves(runs):
 
 WRONG_AT = {
     "ticket equals reinit": [either, forgets_reinit, takes_the_spread_for_known, unpaired_halves],
-    "the margin below dense": [
+    "exactly the margin below dense": [
         either, forgets_dense, doubles_the_margin, takes_the_spread_for_known, unpaired_halves,
     ],
 }  # fmt: skip
@@ -108,12 +99,10 @@ WRONG_AT = {
 )
 def test_other_rules_for_a_level_are_caught(null, mutant):
     with pytest.raises(AssertionError):
-        check_pointwise(mutant, 5, **NULLS[null])
+        check_pointwise(mutant, 5, **TWO_NULLS[null])
 
 
 # spread that changes along the levels
-
-GROWING = SD * 2 ** np.linspace(-0.5, 0.5, LEVELS + 1)  # it doubles from dense to sparse
 
 
 def pooled_over_all(differences) -> Contrast:
@@ -127,8 +116,8 @@ def pooled_over_all(differences) -> Contrast:
 
 def check_growing_spread(contrast_of) -> None:
     """Where spread grows towards sparse levels, the sparsest are not called winning more often."""
-    for truth in NULLS.values():
-        runs = simulated(5, sd=GROWING, **truth)
+    for truth in TWO_NULLS.values():
+        runs = simulated(5, **truth, **SPREADING)
         dense, reinit = contrast_of(runs.dense), contrast_of(runs.reinit)
         is_winning = level_labels(Judgement.of(dense, reinit, MARGIN)) == "winning"
         assert is_winning[:, -4:].mean() <= MOST_FALSE
@@ -153,7 +142,7 @@ def check_claims(claimed, n, truth) -> None:
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
-@pytest.mark.parametrize("truth", [*NULLS.values(), MIXED], ids=[*NULLS, "mixed"])
+@pytest.mark.parametrize("truth", [*TWO_NULLS.values(), MIXED], ids=[*TWO_NULLS, "mixed"])
 def test_a_run_seldom_claims_what_is_not_so(truth, n):
     check_claims(claimed, n, truth)
 
@@ -180,10 +169,10 @@ def five_per_cent_each(runs):
 @pytest.mark.parametrize(
     ("mutant", "truth"),
     [
-        (all_that_win, NULLS["ticket equals reinit"]),
-        (all_that_win, NULLS["the margin below dense"]),
-        (only_where_it_matches, NULLS["ticket equals reinit"]),
-        (from_dense_to_sparse_and_back, NULLS["the margin below dense"]),
+        (all_that_win, TWO_NULLS["ticket equals reinit"]),
+        (all_that_win, TWO_NULLS["exactly the margin below dense"]),
+        (only_where_it_matches, TWO_NULLS["ticket equals reinit"]),
+        (from_dense_to_sparse_and_back, TWO_NULLS["exactly the margin below dense"]),
         (five_per_cent_each, MIXED),  # each null by itself it survives: the reason for the split
     ],
 )

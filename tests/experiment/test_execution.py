@@ -15,7 +15,7 @@ from lottery_ticket.experiment import Context as ExecutionContext
 from lottery_ticket.experiment import Observer, inspect_inputs, run_plan
 from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned
 from lottery_ticket.models import build
-from lottery_ticket.store import Store
+from lottery_ticket.store import Store, correct_rows, table_rows
 
 ALL_ARMS = ["ticket", "reinit", "shuffled", "random", "oneshot"]
 
@@ -115,6 +115,20 @@ def test_correct_bits_are_the_accuracy(finished):
         bits = np.frombuffer(store.read(record, "test_correct.bits"), np.uint8)
         right = np.unpackbits(bits, count=record.results["num_test"], bitorder="little")
         assert right.mean() == pytest.approx(record.results["test_accuracy"], abs=1e-12)
+
+
+def test_correct_rows_are_those_of_the_table(finished):
+    store, plan = finished
+    run = store.run(plan.id)
+    rows = list(correct_rows(store, run))
+    table = table_rows(store, run)
+    places = ("arm", "level", "replicate", "draw")
+    assert [[row[key] for key in places] for row in rows] == [
+        [row[key] for key in places] for row in table
+    ]
+    for row, full in zip(rows, table, strict=True):
+        assert (row["correct"].dtype, len(row["correct"])) == (bool, full["num_test"])
+        assert row["correct"].mean() == pytest.approx(full["test_accuracy"], abs=1e-12)
 
 
 def test_stored_weights_score_what_the_record_says(finished):

@@ -160,6 +160,30 @@ def test_not_a_number_has_no_canonical_form():
         canonical_json({"lr": float("nan")})
 
 
+def reading_leaves_no_trace(to_json) -> None:
+    """The law: how results are read is no part of what they are."""
+    bare = to_json(spec_from_mapping(PLAIN))
+    for margin in (0.2, 5, None):
+        assert to_json(spec_from_mapping(changed(margin=margin))) == bare
+
+
+def test_a_margin_renames_nothing():
+    reading_leaves_no_trace(canonical_json)
+    assert spec_from_mapping(changed(margin=0.5)).margin == 0.5
+    assert load_spec("quickstart").margin == 1
+
+
+def test_a_codec_that_writes_the_margin_breaks_the_law():
+    with pytest.raises(AssertionError):
+        reading_leaves_no_trace(lambda spec: str(dict(spec)))
+
+
+@pytest.mark.parametrize("margin", [0, -1, 100, "much"])
+def test_a_margin_that_makes_no_sense_is_refused(margin):
+    with pytest.raises(UsageError, match="margin: got"):
+        spec_from_mapping(changed(margin=margin))
+
+
 @pytest.mark.parametrize("same", ["fp32", "auto", None])
 def test_full_precision_has_one_name_however_it_is_said(same):
     plain = spec_from_mapping(PLAIN)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from small_cells import cell_folder, commit, everything, name_of, run_of
+from small_cells import cell_folder, commit, everything, name_of, record_of, run_of
 
 from lottery_ticket.errors import StoreError, UsageError
 from lottery_ticket.store import (
@@ -11,6 +11,7 @@ from lottery_ticket.store import (
     TABLE_COLUMNS,
     RunRecord,
     Store,
+    correct_rows,
     default_store_path,
     table_rows,
 )
@@ -74,9 +75,10 @@ def test_the_bytes_of_a_run(store):
     run = run_of([1])
     values = json.loads(run.to_bytes())
     assert values["rows"] == [["ticket", 0, 0, 0, 100, name_of(1), None]]
-    assert "others" not in values  # off: runs of an earlier version are the same bytes
+    # off: runs of an earlier version are the same bytes
+    assert not {"others", "model", "margin"} & values.keys()
     layers = {"z.weight": [1, 2], "a.weight": [3]}
-    ordered = RunRecord(**{**vars(run), "layers": layers, "others": ("x", "y")})
+    ordered = RunRecord(**{**vars(run), "layers": layers, "others": ("x", "y"), "margin": 0.5})
     again = RunRecord.from_bytes(ordered.to_bytes(), "here")
     assert again == ordered
     assert list(again.layers) == ["z.weight", "a.weight"]
@@ -143,6 +145,18 @@ def test_a_row_of_the_table(three):
     assert (row["device"], row["threads"], row["train_seconds"]) == ("cpu", 1, 1.5)
     for column, kind in TABLE_COLUMNS.items():
         assert row[column] is None or type(row[column]) is kind, column
+
+
+def test_which_test_images_were_right(three):
+    files = {"test_correct.bits": b"\x05\x81"}
+    record = record_of(name_of(9), files, num_test=10)
+    claim = three.claim(record.name)
+    assert claim is not None
+    three.commit(claim, record, files, {})
+    # cell 0 is a regression: it has none, and no row
+    (row,) = correct_rows(three, run_of([0, 9]))
+    assert (row["arm"], row["level"], row["replicate"], row["draw"]) == ("ticket", 1, 0, 0)
+    assert [int(is_right) for is_right in row["correct"]] == [1, 0, 1, 0, 0, 0, 0, 0, 1, 0]
 
 
 def test_only_finished_trainings_have_a_row(three):

@@ -19,7 +19,9 @@ from lottery_ticket.analysis._labels import NOT_DECIDED as NOT_DECIDED
 from lottery_ticket.analysis._labels import WINNING as WINNING
 from lottery_ticket.analysis._labels import Judgement as Judgement
 from lottery_ticket.analysis._labels import level_labels as level_labels
+from lottery_ticket.analysis._labels import level_needs as level_needs
 from lottery_ticket.analysis._levels import LevelVerdict as LevelVerdict
+from lottery_ticket.analysis._margin import absolute_margin as absolute_margin
 from lottery_ticket.analysis._margin import default_margin as default_margin
 from lottery_ticket.analysis._means import curve_means as curve_means
 from lottery_ticket.analysis._means import input_means as input_means

@@ -20,7 +20,7 @@ HIGH = {"sgd": 0.03, "adam": 1e-3, "adamw": 1e-3}
 class Advice:
     """What to try next.
 
-    Attributes:
+    Args:
         text: what is known, with its sources.
         commands: that try it.
     """
@@ -72,9 +72,12 @@ def run_command(spec: Mapping[str, Any], changes: Mapping[str, Any] | None = Non
         'lottery run quickstart --set seed=3 --set train.lr=0.05'
     """
     name = spec["name"]
+    spec = {**spec, "arms": [_arm(arm) for arm in spec["arms"]]}
     settings = dict(changes or {})
     if name in preset_names():
-        preset, own = (dict(_flat(values)) for values in (canonical(load_spec(name)), spec))
+        known = canonical(load_spec(name))
+        known = {**known, "arms": [_arm(arm) for arm in known["arms"]]}
+        preset, own = (dict(_flat(values)) for values in (known, spec))
         other = {key: own.get(key) for key in [*preset, *own] if preset.get(key) != own.get(key)}
         settings = other | settings
     else:
@@ -105,6 +108,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
+
+
+def _arm(arm: Mapping[str, Any]) -> Any:
+    return {arm["name"]: {"draws": arm["draws"]}} if arm["draws"] > 1 else arm["name"]
 
 
 def _yaml(value: Any) -> str:

@@ -40,7 +40,10 @@ def compare(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             f"compare: the runs are judged by {' and '.join(sorted(metrics))}; compare those of one"
         )
     rows = pd.DataFrame([_row(verdict) for verdict in verdicts])
-    return rows.astype({"level": "Int64", "num_kept": "Int64"})
+    counts = dict.fromkeys(("level", "num_kept"), "Int64")
+    return rows.astype(
+        counts | dict.fromkeys(("density", "search_steps", "matching_density"), "float64")
+    )
 
 
 def _row(verdict: Verdict) -> dict[str, object]:

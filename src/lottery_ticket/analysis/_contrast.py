@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 class Contrast:
     """What n replicates say of a difference, at each level. All arrays are (..., levels).
 
-    Attributes:
+    Args:
         mean: over the replicates.
         sd: over the replicates, of the level alone; not a number at n = 1.
         n: replicates that have both values.

@@ -31,14 +31,17 @@ def contrasts_of(table: pd.DataFrame, metric: Metric) -> tuple[pd.Index, dict[st
         metric: what is judged.
 
     Raises:
-        UsageError: the table has no ticket arm.
+        UsageError: the table has no ticket, or none beside the dense training.
     """
     own = table.loc[(table["arm"] == LEAD) & table[metric.column].notna(), "level"].dropna()
     if own.empty:
         raise UsageError(
             f"no row of arm {LEAD!r} has a {metric.label}: there is no ticket to judge yet"
         )
-    levels = pd.Index(sorted({int(level) for level in own} - {0}), name="level", dtype="int64")
+    finished = sorted({int(level) for level in own})
+    if 0 not in finished:
+        raise UsageError("the dense training (level 0) is missing: nothing to judge a ticket by")
+    levels = pd.Index(finished[1:], name="level", dtype="int64")
     if levels.empty:
         raise UsageError("only the dense training is finished: there is no ticket to judge yet")
     wide = values_by_arm(table, metric.column, levels.insert(0, 0))
@@ -48,9 +51,11 @@ def contrasts_of(table: pd.DataFrame, metric: Metric) -> tuple[pd.Index, dict[st
     against |= {
         arm: ticket.sub(values.reindex(columns=ticket.columns)) for arm, values in wide.items()
     }
+    # what a subtraction leaves in the last bits is no spread
+    unit = 1e-12 * float(np.nanmax(np.abs(ticket.to_numpy("float64")))) or 1.0
     return levels, {
-        arm: contrast_of(sign * differences.loc[levels].to_numpy("float64").T)
-        for arm, differences in against.items()
+        arm: contrast_of(sign * unit * np.round(values.loc[levels].to_numpy("float64").T / unit))
+        for arm, values in against.items()
     }
 
 

@@ -11,7 +11,7 @@ __all__ = ["Cost", "cost_of"]
 class Cost:
     """What one replicate spends on the ticket of a level, on average.
 
-    Attributes:
+    Args:
         level: whose ticket.
         search_steps: optimiser steps of all trainings before it, which found its mask.
         ticket_steps: of its own training.

@@ -23,7 +23,7 @@ FINDINGS = {
 class Finding:
     """Whether something about the ticket matters, at this recipe.
 
-    Attributes:
+    Args:
         what: `"initial values"`, `"mask positions"` or `"the iterative search"`.
         control: the arm that lacks it and shares the rest.
         levels: where the ticket beats the control, from dense to sparse; tested from sparse to

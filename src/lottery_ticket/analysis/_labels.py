@@ -32,7 +32,7 @@ NO_VERDICT = "no verdict"
 class Judgement:
     """What four one-sided tests at 5 % say of a level; arrays are (..., levels).
 
-    Attributes:
+    Args:
         is_matching: not worse than dense by the margin.
         is_worse: worse than dense by more than the margin.
         is_better: better than reinit.

@@ -29,7 +29,7 @@ __all__ = ["LevelVerdict", "judged_levels", "run_label", "run_needs"]
 class LevelVerdict:
     """What is said of one level, pointwise.
 
-    Attributes:
+    Args:
         level, density, num_kept: which.
         label: `winning`, `matching but not better than reinit`, `not a ticket`, `not decided`, or
             `no verdict` at n = 1.

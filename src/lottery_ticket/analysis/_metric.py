@@ -11,7 +11,7 @@ __all__ = ["ACCURACY", "LOSS", "Metric", "metric_of"]
 class Metric:
     """A column to judge by, and how to print it.
 
-    Attributes:
+    Args:
         column: its name in the result table.
         label: its name in words.
         higher_is_better: whether more is better.

@@ -31,7 +31,7 @@ def power(distance: float, sd: float, n: np.ndarray | int, share: float = 1.0) -
 
     Example:
         >>> power(0.2, 0.212, np.array([2, 5, 10]), share=4.0).round(2).tolist()
-        [0.16, 0.65, 0.9]
+        [0.17, 0.65, 0.9]
     """
     n = np.asarray(n)
     df = np.where(n > 2, (n - 1) * share, 1.0)

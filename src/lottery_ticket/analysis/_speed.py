@@ -18,7 +18,7 @@ def learning_speed(table: pd.DataFrame) -> pd.DataFrame:
     """Per arm and level: the step of the lowest validation loss, and the accuracy there.
 
     Where the lowest loss was the last one measured, training went on too short: the step is only a
-    lower bound (it is censored), and so is what is divided by it an upper one.
+    lower bound (it is censored), and what is divided by it an upper one.
 
     Args:
         table: a result table of one run.
@@ -31,15 +31,8 @@ def learning_speed(table: pd.DataFrame) -> pd.DataFrame:
         validation split: nothing is chosen on test.
     """
     known = table.loc[table["early_stop_step"].notna()]
-    means = pd.concat(
-        [
-            replicate_means(known, column).set_index(_KEYS)[column]
-            for column in _COLUMNS
-            if known[column].notna().any()
-        ]
-        or [pd.DataFrame(columns=[*_KEYS, *_COLUMNS]).set_index(_KEYS)],
-        axis=1,
-    ).reindex(columns=list(_COLUMNS))
+    parts = (replicate_means(known, column).set_index(_KEYS) for column in _COLUMNS)
+    means = pd.concat(parts, axis=1)
     rows = []
     for arm in sort_arms(means.index.get_level_values("arm")):
         for level, own in means.loc[arm].groupby("level"):

@@ -31,7 +31,7 @@ class Verdict:
 
     `print(verdict)` says it in words; `verdict.to_dict()` is all of it as plain values.
 
-    Attributes:
+    Args:
         run: the run's name.
         label: as those of levels. `winning` is a claim over all levels at 5 %.
         level: the sparsest level claimed as winning; None where none is.
@@ -138,8 +138,7 @@ def verdict(
     dense = arms.loc[(arms["arm"] == LEAD) & (arms["level"] == 0)]
     num_test = _num_test(table)
     stated = default_margin(metric, num_test) if margin is None else margin
-    mean = float(dense["mean"].iloc[0]) if len(dense) else math.nan
-    absolute = absolute_margin(stated, metric, mean, num_test)
+    absolute = absolute_margin(stated, metric, float(dense["mean"].iloc[0]), num_test)
     judged = judged_levels(levels, contrasts, absolute, size_by_level(table))
     claimed = [found.level for found in judged if found.is_claimed]
     label = run_label(judged)
@@ -148,13 +147,12 @@ def verdict(
     frame = contrast_table(levels, contrasts, metric, absolute)
     if images is not None:
         frame = frame.merge(images, on=["level", "control"], how="left")
-    shown = max(claimed or levels, default=None)
     return Verdict(
         run=next((str(run) for run in table["run"].dropna()), ""),
         label=label,
         level=max(claimed, default=None),
         matching_level=max((int(level) for level in levels[matching]), default=None),
-        num_replicates=int(dense["n"].iloc[0]) if len(dense) else 0,
+        num_replicates=int(dense["n"].iloc[0]),
         replicates_needed=run_needs(judged) if label == NOT_DECIDED else None,
         metric=metric,
         margin=absolute,
@@ -165,7 +163,7 @@ def verdict(
         arms=arms,
         contrasts=frame,
         speed=learning_speed(table),
-        cost=None if shown is None else cost_of(table, shown),
+        cost=cost_of(table, max(claimed, default=int(levels[-1]))),
         about=dict(about or {}),
         advice=advice if failed else None,
     )

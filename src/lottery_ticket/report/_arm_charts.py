@@ -30,7 +30,7 @@ def metric_charts(tables: RunTables, verdict: Verdict | None) -> list[Chart]:
     """The metric against density, and the loss too where the metric is not the loss."""
     metric = metric_of(tables.table)
     charts = [_metric_chart(tables, metric, verdict)]
-    if metric != LOSS and tables.table["test_loss"].notna().any():
+    if metric != LOSS and bool(tables.table["test_loss"].notna().any()):
         charts.append(_metric_chart(tables, LOSS, None))
     return charts
 
@@ -95,7 +95,7 @@ def difference_chart(tables: RunTables, verdict: Verdict) -> Chart:
         "Ticket minus dense, and minus each control",
         "Paired within replicates: mean and 95 % t interval, its spread pooled with neighbouring "
         f"levels. A ticket wins where the interval against dense lies {side} the margin, and that "
-        f"against reinit {side} zero.{outside}",
+        f"against reinit {side} zero; its tests are one-sided, so that they may touch.{outside}",
         "Differences of the ticket with intervals, over the share of weights kept. The table of "
         "levels has the values.",
         DENSITY,

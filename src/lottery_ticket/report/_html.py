@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import lottery_ticket
 from lottery_ticket.report._content import RunContent
 from lottery_ticket.report._words import WORDS
 
@@ -44,9 +44,9 @@ def html_page(runs: Sequence[RunContent]) -> str:
         words=WORDS,
         style=_asset("page.css"),
         script=_asset("page.js"),
-        version=lottery_ticket.__version__,
+        version=version("lottery-ticket"),
     )
-    return re.sub(r"\n\s*\n+", "\n", page)
+    return page.lstrip()
 
 
 def _tight(text: str) -> str:

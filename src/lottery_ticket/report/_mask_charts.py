@@ -28,7 +28,7 @@ def layer_chart(tables: RunTables) -> Chart:
         y=100 * means["density"].where(means["density"] > 0),
         text=[format_percent(density) for density in means["density"]],
     )
-    known = means["y"].dropna()
+    known = [value for value in means["y"].to_list() if value > 0] or [100.0]
     names = list(dict.fromkeys(means["layer"]))[:-1]
     return Chart(
         "layers",
@@ -37,7 +37,7 @@ def layer_chart(tables: RunTables) -> Chart:
         "logarithmic. Dashed: all prunable weights. A layer above it is pruned less than the rest.",
         f"Lines of density over the share of weights kept, one for each of {len(names)} layers.",
         DENSITY,
-        Axis("kept in the layer (%)", "log", float(known.min()) / 1.25, float(known.max()) * 1.25),
+        Axis("kept in the layer (%)", "log", min(known) / 1.25, max(known) * 1.25),
         levels.stops,
         [*_layers(levels, means, names), _all(levels, means, "all layers")],
     )

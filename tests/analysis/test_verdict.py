@@ -1,0 +1,362 @@
+"""Verdicts of small tables whose answer is plain."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from simulated import MARGIN, simulated
+from tables import table_of
+
+from lottery_ticket.analysis import (
+    LOSS,
+    Judgement,
+    as_table,
+    claimed_levels,
+    contrast_of,
+    level_labels,
+    verdict,
+)
+from lottery_ticket.errors import UsageError
+
+JITTER = np.array([0.0006, -0.0004, 0.0002, -0.0007, 0.0003])
+
+
+def values(mean, shift=0):
+    """Five replicates around a mean; each shift is another order of the same noise."""
+    return list(mean + np.roll(JITTER, shift))
+
+
+# dense 0.98; level 1 equals reinit, 2 and 3 beat it, 4 falls below dense, reinit further
+WINS = {
+    "ticket": {
+        0: values(0.98), 1: values(0.98, 1), 2: values(0.9805, 2), 3: values(0.98, 3),
+        4: values(0.97, 4),
+    },
+    "reinit": {
+        0: values(0.98, 2), 1: values(0.98, 3), 2: values(0.975, 4), 3: values(0.97),
+        4: values(0.95, 1),
+    },
+}  # fmt: skip
+MATCHING = "matching but not better than reinit"
+
+
+def each(arms, change):
+    return {
+        arm: {level: [change(value) for value in own] for level, own in levels.items()}
+        for arm, levels in arms.items()
+    }
+
+
+def without(arms, *missing):
+    return {arm: levels for arm, levels in arms.items() if arm not in missing}
+
+
+def test_a_winning_ticket():
+    found = verdict(table_of(WINS))
+    labels = {level.level: level.label for level in found.levels}
+    assert labels == {1: MATCHING, 2: "winning", 3: "winning", 4: "not a ticket"}
+    assert [level.level for level in found.levels if level.is_claimed] == [2, 3]
+    assert (found.label, found.level, found.matching_level) == ("winning", 3, 3)
+    assert (found.num_replicates, found.replicates_needed) == (5, None)
+    assert (found.margin, found.margin_stated, found.num_test) == (0.002, 0.2, 10_000)
+    assert [level.num_kept for level in found.levels] == [512, 256, 128, 64]
+    assert found.sentence == (
+        "Winning ticket at 12.50 % of the weights (level 3, 128): 0.00 points against dense "
+        "(at least −0.07), +1.00 points against reinit (at least +0.94). 5 replicates, margin "
+        "0.2 points; the claim is tested over all levels, at 5 % in all."
+    )
+
+
+def test_contrasts_hold_both_intervals_and_the_raw_p():
+    found = verdict(table_of(WINS))
+    row = found.contrast(3, "reinit")
+    ticket, reinit = (np.array(WINS[arm][3]) for arm in ("ticket", "reinit"))
+    theirs = stats.ttest_rel(ticket, reinit)
+    interval = theirs.confidence_interval(0.95)
+    assert row["difference"] == pytest.approx(0.01)
+    assert (row["n"], row["sd"]) == (5, pytest.approx((ticket - reinit).std(ddof=1)))
+    assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+    differences = [
+        np.subtract(WINS["ticket"][level], WINS["reinit"][level]) for level in (1, 2, 3, 4)
+    ]
+    pooled = np.mean([d.var(ddof=1) for d in differences])
+    assert row["pooled_sd"] == pytest.approx(math.sqrt(pooled))
+    error = math.sqrt(pooled / 5)
+    assert row["p"] == pytest.approx(stats.t.sf(0.01 / error, row["df"]))
+    half = stats.t.isf(0.025, row["df"]) * error
+    assert (row["pooled_low"], row["pooled_high"]) == pytest.approx((0.01 - half, 0.01 + half))
+    bound = stats.t.isf(0.05, row["df"]) * error
+    assert (row["lower_bound"], row["upper_bound"]) == pytest.approx((0.01 - bound, 0.01 + bound))
+    dense = found.contrast(4, "dense")
+    own = (dense["difference"] + 0.002) / (dense["pooled_sd"] / math.sqrt(5))
+    assert dense["p"] == pytest.approx(stats.t.sf(own, dense["df"]))
+    assert found.contrast(9, "reinit") == {}
+
+
+def test_a_verdict_is_that_of_its_parts():
+    """A table in, the same labels and claims out as from the bare differences."""
+    for seed in range(5):
+        runs = simulated(5, gains=np.linspace(0, 0.8, 20), loses=-0.03, num_runs=1, seed=seed)
+        dense, reinit = runs.dense[0] / 100, runs.reinit[0] / 100
+        ticket = 0.98 + dense
+        arms = {
+            "ticket": {0: [0.98] * 5} | {i + 1: list(ticket[:, i]) for i in range(20)},
+            "reinit": {i + 1: list((ticket - reinit)[:, i]) for i in range(20)},
+        }
+        found = verdict(table_of(arms, num_test=None))
+        contrasts = contrast_of(dense), contrast_of(reinit)
+        labels = level_labels(Judgement.of(*contrasts, MARGIN / 100))
+        assert [level.label for level in found.levels] == list(labels)
+        claimed = claimed_levels(contrasts[0].p_above(-MARGIN / 100), contrasts[1].p_above())
+        assert [level.is_claimed for level in found.levels] == list(claimed)
+
+
+def test_matching_but_not_better():
+    same = {**WINS, "reinit": {level: values(0.98, 4 - level) for level in range(4)}}
+    same["ticket"] = {level: WINS["ticket"][level] for level in range(4)}
+    found = verdict(table_of(same))
+    assert {level.label for level in found.levels} == {MATCHING}
+    assert (found.label, found.level, found.matching_level) == (MATCHING, None, 3)
+    assert "down to 12.50 % of the weights (level 3, 128) it matches dense, but is" in str(
+        found.sentence
+    )
+
+
+def test_not_a_ticket():
+    fallen = {"ticket": {0: values(0.98), 1: values(0.97, 1), 2: values(0.96, 2)}}
+    fallen["reinit"] = {1: values(0.95, 3), 2: values(0.95, 4)}
+    found = verdict(table_of(fallen))
+    assert (found.label, found.level, found.matching_level) == ("not a ticket", None, None)
+    assert found.sentence == (
+        "Not a ticket: at every level it is worse than dense by more than 0.2 points. 5 replicates."
+    )
+    assert found.cost is not None
+    assert found.cost.level == 2
+
+
+def test_not_decided_says_how_many_would_decide():
+    wide = {
+        "ticket": {0: list(0.98 + 4 * JITTER), 1: list(0.98 + 4 * np.roll(JITTER, 2))},
+        "reinit": {1: list(0.976 + 4 * np.roll(JITTER, 1))},
+    }
+    found = verdict(table_of(wide))
+    (level,) = found.levels
+    assert (level.label, found.label) == ("not decided", "not decided")
+    assert level.replicates_needed == found.replicates_needed
+    assert found.replicates_needed is not None
+    assert found.replicates_needed > 5
+    assert f"(--set replicates={found.replicates_needed})" in found.sentence
+
+
+def test_a_level_on_the_margin_asks_for_more_than_it_has():
+    on_margin = {
+        "ticket": {0: values(0.98), 1: [v - 0.0019 for v in values(0.98, 2)]},
+        "reinit": {1: values(0.9)},
+    }
+    (level,) = verdict(table_of(on_margin)).levels
+    assert level.label == "not decided"
+    assert level.replicates_needed is None or level.replicates_needed > 5
+
+
+def test_one_replicate_gives_numbers_and_no_verdict():
+    one = {arm: {k: v[:1] for k, v in levels.items()} for arm, levels in WINS.items()}
+    found = verdict(table_of(one))
+    assert found.label == "no verdict"
+    assert {level.label for level in found.levels} == {"no verdict"}
+    assert found.contrast(3, "reinit")["difference"] == pytest.approx(0.0084 + 0.0004, abs=0.002)
+    assert math.isnan(found.contrast(3, "reinit")["p"])
+    assert "No verdict from one replicate" in str(found)
+    assert found.findings == ()
+
+
+def test_replicates_that_agree_to_the_last_digit_are_no_spread():
+    # the differences of these are equal but for their last bits
+    same = {"ticket": {0: [0.91, 0.95, 0.97], 1: [0.92, 0.96, 0.98]}, "reinit": {1: [0.8] * 3}}
+    found = verdict(table_of(same))
+    assert found.label == "no verdict"
+    assert "all 3 replicates agree to the last digit" in found.sentence
+
+
+def test_draws_are_not_replicates():
+    """Three draws of one control in each of two replicates are two."""
+    rows = table_of({"ticket": {0: [0.98, 0.981], 1: [0.9805, 0.9802]}}).to_dict("records")
+    for replicate, draws in enumerate([[0.95, 0.96, 0.97], [0.955, 0.962, 0.968]]):
+        for draw, value in enumerate(draws):
+            own = {"arm": "reinit", "level": 1, "replicate": replicate, "draw": draw}
+            rows.append({**rows[-1], **own, "test_accuracy": value})
+    found = verdict(as_table(rows)).contrast(1, "reinit")
+    assert found["n"] == 2
+    assert found["difference"] == pytest.approx((0.9805 - 0.96 + 0.9802 - 0.961667) / 2, abs=1e-6)
+
+
+def losses(arms, scale=0.05):
+    """The same runs as losses: what was better is lower, in another unit."""
+    return each(arms, lambda value: scale * (1 - 50 * (value - 0.98)))
+
+
+def test_a_loss_is_judged_the_other_way_round():
+    accuracy, loss = (
+        verdict(table_of(WINS)),
+        verdict(table_of(losses(WINS), column="test_loss"), margin=10),
+    )
+    assert loss.metric == LOSS
+    assert [level.label for level in loss.levels] == [level.label for level in accuracy.levels]
+    assert loss.margin == pytest.approx(0.1 * 0.05)
+    row, other = loss.contrast(3, "reinit"), accuracy.contrast(3, "reinit")
+    assert row["difference"] == pytest.approx(-2.5 * other["difference"])
+    assert row["upper_bound"] == pytest.approx(-2.5 * other["lower_bound"])
+    assert row["pooled_low"] < row["difference"] < row["pooled_high"]
+    assert row["p"] == pytest.approx(other["p"])
+    assert "−0.02500 against reinit (at most −0.02" in loss.sentence
+    assert "margin 10 % of the dense loss" in loss.sentence
+
+
+def test_a_loss_judged_like_an_accuracy_is_caught():
+    gains = each(losses(WINS), lambda value: 0.1 - value)  # what was lower is higher
+    assert verdict(table_of(gains, column="test_loss"), margin=10).label != "winning"
+
+
+def test_without_reinit_nothing_is_winning():
+    found = verdict(table_of(without(WINS, "reinit")))
+    assert (found.label, found.level, found.matching_level) == ("not decided", None, 3)
+    assert "no reinit was trained. It matches dense down to 12.50 %" in found.sentence
+    assert "--set 'arms=[ticket, reinit]'" in found.sentence
+    assert "reinit" not in str(found).splitlines()[5]
+
+
+def test_a_control_at_one_level_alone_decides_that_level():
+    """The finder trains controls at the ticket's level only."""
+    one = {"ticket": WINS["ticket"], "reinit": {3: WINS["reinit"][3]}}
+    found = verdict(table_of(one))
+    assert (found.label, found.level) == ("winning", 3)
+    assert [level.level for level in found.levels if level.is_claimed] == [3]
+
+
+def test_better_than_dense_is_said():
+    better = {**WINS, "ticket": {**WINS["ticket"], 2: values(0.984, 2)}}
+    found = verdict(table_of(better))
+    assert [level.level for level in found.levels if level.beats_dense] == [2]
+    assert "Better than dense, one by one: level 2." in str(found)
+
+
+FINDINGS = {
+    **WINS,
+    "shuffled": {level: values(0.9, level + 1) for level in range(5)},
+    "oneshot": {level: WINS["ticket"][level] for level in range(5)},
+}
+
+
+def test_findings_name_what_matters():
+    found = verdict(table_of(FINDINGS))
+    assert [(f.what, f.control, f.levels) for f in found.findings] == [
+        ("initial values", "reinit", (2, 3, 4)),
+        ("mask positions", "shuffled", (1, 2, 3, 4)),
+        ("the iterative search", "oneshot", ()),
+    ]
+    text = " ".join(str(found).split())
+    assert "Initial values matter at this recipe: levels 2–4; +1.00 points against reinit" in text
+    assert "Mask positions matter at this recipe: levels 1–4; +8.00 points" in text
+    assert "The iterative search: not shown to matter at this recipe (against oneshot)." in text
+    assert "Not tested" not in text
+    assert "Not tested: mask positions (arm shuffled), the iterative search (arm oneshot)." in (
+        " ".join(str(verdict(table_of(WINS))).split())
+    )
+
+
+def test_a_finding_stops_at_the_first_level_that_fails_from_sparse_to_dense():
+    arms = {**WINS, "reinit": {**WINS["reinit"], 3: values(0.98, 1)}}
+    assert verdict(table_of(arms)).findings[0].levels == (4,)
+
+
+def test_cost_is_what_was_trained_before():
+    table = table_of(WINS, train_seconds=2.0)
+    cost = verdict(table).cost
+    assert (cost.level, cost.search_steps, cost.ticket_steps, cost.dense_steps) == (
+        3,
+        300,
+        100,
+        100,
+    )
+    assert (cost.search_seconds, cost.ticket_seconds, cost.dense_seconds) == (6.0, 2.0, 2.0)
+    assert verdict(table_of(WINS)).cost.search_seconds is None
+    gone = table[~((table["arm"] == "ticket") & (table["level"] == 1))]
+    assert verdict(gone).cost is None
+
+
+def test_images_stand_beside_replicates():
+    images = pd.DataFrame(
+        [{"level": 3, "control": "dense", "image_low": -0.001, "image_high": 0.0012}]
+    )
+    found = verdict(table_of(WINS), images=images)
+    assert found.contrast(3, "dense")["image_high"] == 0.0012
+    assert math.isnan(found.contrast(2, "dense")["image_low"])
+    assert "these same nets would differ from dense by −0.10 to +0.12 (95 %) at 12.50 %." in (
+        " ".join(str(found).split())
+    )
+
+
+def test_the_text_fits_80_columns_and_begins_with_the_verdict():
+    for arms in (WINS, FINDINGS, without(WINS, "reinit")):
+        for column, table in (("test_accuracy", arms), ("test_loss", losses(arms))):
+            found = verdict(table_of(table, column=column), about={"model": "LeNet300"})
+            lines = str(found).splitlines()
+            assert max(map(len, lines)) <= 80
+            assert lines[0] == "r, LeNet300"
+            words = found.sentence.split()
+            assert " ".join(str(found).split()).startswith(f"r, LeNet300 {' '.join(words)}")
+    table = str(verdict(table_of(WINS))).split("\n\n")[1].splitlines()
+    assert table[:4] == [
+        "level  density  kept  − dense  at least  − reinit  at least  verdict",
+        "    1  50.00 %   512     0.00     −0.07      0.00     −0.06  matching",
+        "    2  25.00 %   256    +0.05     −0.02     +0.55     +0.49  winning *",
+        "    3  12.50 %   128     0.00     −0.07     +1.00     +0.94  winning *",
+    ]
+
+
+def test_plain_values_are_json():
+    found = verdict(table_of(FINDINGS), about={"data": "mnist"})
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    values = json.loads(text)
+    assert values["label"] == "winning"
+    assert values["sentence"] == found.sentence
+    assert values["levels"][2]["level"] == 3
+    assert values["metric"]["column"] == "test_accuracy"
+    assert values["findings"][0] == {
+        "what": "initial values", "control": "reinit", "levels": [2, 3, 4], "is_shown": True,
+    }  # fmt: skip
+    assert {row["control"] for row in values["contrasts"]} == {
+        "dense", "reinit", "shuffled", "oneshot",
+    }  # fmt: skip
+    assert values["about"] == {"data": "mnist"}
+    assert (values["cost"]["search_seconds"], values["speed"]) == (None, [])
+
+
+def test_unfinished_runs_are_judged_as_far_as_they_are():
+    part = {arm: {k: v for k, v in own.items() if k < 4} for arm, own in WINS.items()}
+    part["reinit"] = {**part["reinit"], 3: [*WINS["reinit"][3][:3], None, None]}
+    found = verdict(table_of(part))
+    assert found.contrast(3, "reinit")["n"] == 3
+    assert (found.label, found.level) == ("winning", 3)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (table_of({"reinit": {1: [0.9]}}), "no row of arm 'ticket' has a test accuracy"),
+        (as_table([]), "no row of arm 'ticket' has a test loss"),
+        (table_of({"ticket": {0: [0.9]}}), "only the dense training is finished"),
+        (table_of({"ticket": {2: [0.9]}}), r"the dense training \(level 0\) is missing"),
+    ],
+)
+def test_what_cannot_be_judged(table, message):
+    with pytest.raises(UsageError, match=message):
+        verdict(table)
+
+
+def test_several_runs_are_refused():
+    two = pd.concat([table_of(WINS), table_of(WINS).assign(run="other")])
+    with pytest.raises(UsageError, match=r"the table holds 2 runs"):
+        verdict(two)

@@ -1,0 +1,104 @@
+"""`verdict` and `compare`, on real digits."""
+
+import json
+
+from tiny_command import TINY
+
+from lottery_ticket.store import Store
+
+
+def three_replicates(*settings):
+    """TINY with replicates to judge."""
+    changed = [part.replace("replicates=1", "replicates=3") for part in TINY]
+    return [*changed, *(part for setting in settings for part in ("--set", setting))]
+
+
+def test_one_replicate_has_no_verdict(ready):
+    said = ready("verdict")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines()[1].startswith("No verdict from one replicate")
+    assert "– " in said.out
+
+
+def test_a_verdict_in_words_and_as_json(ready, tmp_path):
+    made = ready(*three_replicates())
+    assert made.code == 0
+    run = Store(tmp_path / "store").run("last")
+    said = ready("verdict", run.id[:15])
+    lines = said.out.splitlines()
+    assert (said.code, said.err) == (0, "")
+    assert lines[0].startswith(f"{run.id}, LeNet300")
+    assert max(map(len, lines)) <= 80
+    values = json.loads(ready("verdict", "--json").out)
+    assert " ".join(said.out.split()).startswith(f"{lines[0]} {values['sentence']}")
+    assert (values["num_replicates"], values["num_test"], values["margin_stated"]) == (3, 300, 1.0)
+    assert values["about"]["criterion"] == "magnitude"
+    row = next(row for row in values["contrasts"] if row["control"] == "dense")
+    assert row["image_low"] < row["difference"] < row["image_high"]  # from the stored bits
+    assert values["speed"]  # from the validation split
+    # `run` ends with the same words
+    assert values["sentence"] in " ".join(made.out.split())
+    assert f"verdict: lottery verdict {run.id}\n" in made.out
+
+
+def test_another_margin(ready):
+    wide = json.loads(ready("verdict", "--margin", "50", "--json").out)
+    assert (wide["margin"], wide["margin_stated"]) == (0.5, 50.0)
+    for margin, message in (
+        ("0", "wanted points of accuracy between 0 and 100"),
+        ("0.002", "less than one of the 300 test images"),
+    ):
+        said = ready("verdict", "--margin", margin)
+        assert said.code == 2
+        assert message in said.err
+
+
+def test_a_margin_in_the_spec_is_the_runs(ready, tmp_path):
+    before = Store(tmp_path / "store").run("last")
+    again = ready(*TINY, "--set", "margin=3")
+    assert "0 cells made" in again.out
+    (run,) = Store(tmp_path / "store").runs()
+    assert (run.id, run.rows, before.margin, run.margin) == (before.id, before.rows, 1.0, 3.0)
+    assert json.loads(ready("verdict", "--json").out)["margin_stated"] == 3.0
+    ready(*TINY, "--set", "margin=null")
+    assert json.loads(ready("verdict", "--json").out)["margin_stated"] == 1.2  # 300 test images
+    wrong = ready(*TINY, "--set", "margin=0")
+    assert wrong.code == 2
+    assert "margin: got 0, wanted more than 0" in wrong.err
+
+
+def test_compare(ready, tmp_path):
+    assert ready(*TINY, "--set", "prune.scope=layerwise", "--quiet").code == 0
+    one, two = (run.id for run in Store(tmp_path / "store").runs())
+    said = ready("compare", one, two)
+    lines = said.out.splitlines()
+    assert said.code == 0
+    assert lines[0].strip() == "test accuracy (%)"
+    assert lines[1].split()[:3] == ["run", "scope", "n"]
+    assert [line.split()[:3] for line in lines[2:4]] == [
+        [one, "global", "1"],
+        [two, "layerwise", "1"],
+    ]
+    assert lines[4].startswith("in all: data digits, model LeNet300 (hidden=[12, 8]), criterion")
+    assert max(map(len, lines[:4])) <= 80
+    rows = json.loads(ready("compare", one, two, "--json").out)
+    assert [(row["run"], row["scope"], row["level"]) for row in rows] == [
+        (one, "global", None),
+        (two, "layerwise", None),
+    ]
+
+
+def test_runs_that_are_not_there(ready):
+    assert ready("verdict", "other").code == 2
+    assert ready("compare", "other").code == 2
+    assert ready("compare").code == 2
+
+
+def test_a_run_without_a_ticket(lottery):
+    sets = ["arms=[reinit]", "replicates=1", "prune.levels=1", "train.duration=1ep"]
+    options = [part for setting in [*sets, "model.hidden=[5, 5]"] for part in ("--set", setting)]
+    made = lottery("run", "quickstart", "--jobs", "1", "--threads", "1", *options)
+    assert made.code == 0
+    said = lottery("verdict")
+    assert said.code == 2
+    assert "no row of arm 'ticket'" in said.err
