@@ -28,16 +28,20 @@ def arguments(description: str | None, **defaults: Any) -> argparse.Namespace:
 
 
 def in_turns(
-    things: Mapping[str, Callable[[], object]], repeats: int, *, warm_up: bool = True
+    things: Mapping[str, Callable[[], object]],
+    repeats: int,
+    *,
+    warm_up: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds of each thing, `repeats` times, in turns: all see the same noise of the machine."""
     seconds: dict[str, list[float]] = {name: [] for name in things}
     for turn in range(repeats + warm_up):
         for name, thing in things.items():
-            started = time.perf_counter()
+            started = clock()
             thing()
             if turn >= warm_up:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(clock() - started)
     return seconds
 
 

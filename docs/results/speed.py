@@ -138,6 +138,44 @@ def rules() -> str:
     )
 
 
+def nets() -> str:
+    """Nets with convolutions: compiled, in bf16."""
+    found = read("bench_nets")
+    lines = []
+    for net in dict.fromkeys(row["net"] for row in found["rows"]):
+        steps = {row["step"]: row for row in found["rows"] if row["net"] == net}
+        eager, compiled = steps["fp32"], steps["compiled"]
+        parts = [f"{100 * eager[kind]:.0f} %" for kind in ("convolutions", "linear")]
+        lines.append(
+            [net, 1000 * eager["median"], *parts, steps["bf16"]["ratio"], compiled["ratio"],
+             compiled["compile seconds"]]
+        )  # fmt: skip
+    heads = ["net", "step (ms)", "in convolutions", "in linear products", "bf16, ratio",
+             "compiled, ratio", "compiling (s)"]  # fmt: skip
+    return section(
+        "Nets with convolutions",
+        "A step as a cell makes it, and the same step in bf16 and by `torch.compile`, in CPU time\n"
+        "of one thread: above 1 slower.",
+        table(heads, lines),
+        about(found, "bench_nets.py"),
+    )
+
+
+def scaling() -> str:
+    """What a whole experiment costs as it grows."""
+    found = read("bench_scaling")
+    keys = ("direction", "value", "trainings", "median", "per training")
+    return section(
+        "As an experiment grows",
+        "Digits, ticket and reinit; whole runs into an empty store, one thing changed at a time.",
+        table(
+            ["what", "value", "trainings", "seconds", "seconds per training"],
+            [[row[key] for key in keys] for row in found["rows"]],
+        ),
+        about(found, "bench_scaling.py"),
+    )
+
+
 def batches() -> str:
     """Models as one batch."""
     found = read("bench_batched")
@@ -147,7 +185,7 @@ def batches() -> str:
         "Models as one batch",
         f"LeNet-300-100 at 20 % density, {found['steps']} steps of batch 64, on "
         f"{found['device']} with {found['threads']} thread:\n"
-        "`--group` is for GPUs, where it was not measured yet.",
+        "batches of models are for GPUs, where they were not measured yet.",
         table(heads, [[row[key] for key in keys] for row in found["rows"]]),
         about(found, "bench_batched.py"),
     )
@@ -156,7 +194,10 @@ def batches() -> str:
 def main() -> None:
     """Write the page's measured part, or check it."""
     before = PAGE.read_text(encoding="utf-8")
-    parts = "\n\n".join([sparsity(), experiments(), epochs(), rules(), selection(), batches()])
+    sections = (
+        sparsity, experiments, epochs, rules, nets, selection, batches,
+    )  # fmt: skip
+    parts = "\n\n".join(make() for make in sections)
     pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
     after = re.sub(pattern, lambda _: f"{MARKS[0]}{parts}\n{MARKS[1]}", before, flags=re.S)
     if "--check" in sys.argv:

@@ -149,7 +149,7 @@ def prepare(
     jobs: int | None = None,
     threads: int | None = None,
     kernels: str = "auto",
-    group: int = 1,
+    group: int | None = None,
     keep: str = "all",
     imports: Sequence[str] = (),
 ) -> Prepared:
@@ -161,6 +161,7 @@ def prepare(
     from lottery_ticket.experiment import (
         KEEP,
         Context,
+        group_size,
         import_user_code,
         inspect_inputs,
         num_devices,
@@ -172,7 +173,7 @@ def prepare(
     for name, value in (("jobs", jobs), ("threads", threads), ("group", group)):
         if value is not None and value < 1:
             raise UsageError(f"{name}: got {value}, wanted at least 1")
-    if group > 1 and kernels != "auto":
+    if group is not None and group > 1 and kernels != "auto":
         raise UsageError(
             f"kernels {kernels!r} has no effect on trainings made as one batch (group {group}); "
             "leave one of them out"
@@ -190,9 +191,13 @@ def prepare(
     device = resolve_device(device)
     cores = num_devices("cpu")
     jobs = num_devices(device) if jobs is None else jobs
+    data_folder = None if data_dir is None else Path(data_dir).absolute()
+    inputs = inspect_inputs(spec, data_folder, kernels=kernels, device=device)
+    if group is None:
+        group = group_size(spec, data_folder, device) if kernels == "auto" else 1
     context = Context(
         store=opened.root.absolute(),
-        data_dir=None if data_dir is None else Path(data_dir).absolute(),
+        data_dir=data_folder,
         device=device,
         threads=threads or (1 if jobs > 1 else cores),
         kernels=kernels,
@@ -200,7 +205,6 @@ def prepare(
         keep=keep,
         imports=tuple(imports),
     )
-    inputs = inspect_inputs(spec, context.data_dir, kernels=kernels, device=device)
     return Prepared(plan(spec, inputs), opened, context, jobs)
 
 
@@ -214,7 +218,7 @@ def run(
     jobs: int | None = None,
     threads: int | None = None,
     kernels: str = "auto",
-    group: int = 1,
+    group: int | None = None,
     keep: str = "all",
     imports: Sequence[str] = (),
     progress: bool = True,
@@ -229,9 +233,10 @@ def run(
         device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
         jobs: cells at a time; by default one per core on a CPU, one per GPU on CUDA.
         threads: CPU threads per cell; by default 1 when `jobs` is more than 1, else all cores.
-        kernels: how steps are executed: `"auto"` follows fixed rules; `"autograd"`, `"direct"`,
-            `"direct-dense"` and `"direct-sparse"` force one way, see docs/speed.md.
-        group: trainings that are trained as one batch, at most; for small nets on a GPU.
+        kernels: how steps are executed: `"auto"` follows fixed rules; `"autograd"`, `"compiled"`,
+            `"direct"`, `"direct-dense"` and `"direct-sparse"` force one way, see docs/speed.md.
+        group: trainings that are made as one batch, at most; by default as many as fit for small
+            nets on CUDA, else one.
         keep: `"all"` trained weights, or only those `"needed"` to make masks.
         imports: modules or .py files that register models and data sets.
         progress: show on standard error how the run goes: bars on a terminal or in a notebook,

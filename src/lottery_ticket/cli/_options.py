@@ -74,11 +74,16 @@ Threads = Annotated[
 ]
 Kernels = Annotated[
     str,
-    typer.Option(help="auto, or force autograd, direct, direct-dense or direct-sparse steps."),
+    typer.Option(
+        help="auto, or force autograd, compiled, direct, direct-dense or direct-sparse steps."
+    ),
 ]
 Group = Annotated[
-    int,
-    typer.Option(help="Trainings made as one batch, at most; for small nets on a GPU."),
+    int | None,
+    typer.Option(
+        help="Trainings made as one batch, at most; by default as many as fit for small nets on "
+        "CUDA, else one."
+    ),
 ]
 Keep = Annotated[
     str,

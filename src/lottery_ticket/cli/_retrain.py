@@ -38,7 +38,7 @@ def retrain(
     jobs: Jobs = None,
     threads: Threads = None,
     kernels: Kernels = "auto",
-    group: Group = 1,
+    group: Group = None,
     keep: Keep = "all",
     imports: Imports = None,
     plan: PlanOnly = False,

@@ -39,7 +39,7 @@ def run(
     jobs: Jobs = None,
     threads: Threads = None,
     kernels: Kernels = "auto",
-    group: Group = 1,
+    group: Group = None,
     keep: Keep = "all",
     imports: Imports = None,
     quiet: Quiet = False,

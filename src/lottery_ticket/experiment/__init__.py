@@ -9,6 +9,7 @@ from lottery_ticket.experiment._device import num_devices as num_devices
 from lottery_ticket.experiment._device import resolve_device as resolve_device
 from lottery_ticket.experiment._execute import Outcome as Outcome
 from lottery_ticket.experiment._execute import execute as execute
+from lottery_ticket.experiment._group import group_size as group_size
 from lottery_ticket.experiment._observer import Observer as Observer
 from lottery_ticket.experiment._observer import RunOutcome as RunOutcome
 from lottery_ticket.experiment._plan import Plan as Plan

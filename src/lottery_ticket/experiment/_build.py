@@ -17,7 +17,7 @@ from lottery_ticket.models import MODELS, build, model_options
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
 from lottery_ticket.train import LOSSES, check_kernels
 
-__all__ = ["inspect_inputs", "load_data"]
+__all__ = ["built_model", "inspect_inputs", "load_data"]
 
 
 _MAX_LOADED = 4  # two sets, each on the device and, for masks at initialisation, on the CPU
@@ -81,6 +81,11 @@ def inspect_inputs(
     except UsageError as error:
         raise UsageError(f"source: {error}") from error
     return dataclasses.replace(inputs, source=source)
+
+
+def built_model(spec: Spec, data: DataSet) -> nn.Module:
+    """The model of a spec as it is before training, for the data."""
+    return build(spec.model.name, seed=0, **_model_options(spec, data))
 
 
 def _built(name: str, options: Mapping[str, Any]) -> nn.Module:

@@ -1,5 +1,7 @@
 """One optimiser step, in the ways it can be executed, and the rule that chooses between them."""
 
+import os
+import shutil
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -16,7 +18,7 @@ __all__ = ["KERNELS", "AutogradStep", "Step", "check_kernels", "step_for"]
 
 _KNOWN_UPDATES = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 
-KERNELS = ("auto", "autograd", "direct", "direct-dense", "direct-sparse")
+KERNELS = ("auto", "autograd", "compiled", "direct", "direct-dense", "direct-sparse")
 
 
 class Step(Protocol):
@@ -52,6 +54,8 @@ class AutogradStep:
         clip_norm: the largest norm of all gradients together, or None.
         precision: `"bf16"` computes in bfloat16 what autocast does; weights, gradients of weights
             and the optimiser stay in float32.
+        is_compiled: whole batches go through `torch.compile`; a last, smaller one does not, as
+            another shape would be compiled anew.
     """
 
     def __init__(
@@ -64,8 +68,10 @@ class AutogradStep:
         loss: Loss,
         clip_norm: float | None = None,
         precision: str = "fp32",
+        is_compiled: bool = False,
     ) -> None:
         self._model, self._optimizer, self._batches = model, optimizer, batches
+        self._compiled = torch.compile(model, dynamic=False) if is_compiled else None
         self._masked = masked
         self._loss, self._clip_norm = loss, clip_norm
         self._parameters = [p for p in model.parameters() if p.requires_grad]
@@ -77,14 +83,16 @@ class AutogradStep:
         if self._is_channels_last:
             model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             _lay_out_state_(optimizer)
-        self.description: Mapping[str, Any] = {"step": "autograd"}
+        self.description: Mapping[str, Any] = {"step": "compiled" if is_compiled else "autograd"}
 
     def __call__(self, batch: Batch, lr: float) -> torch.Tensor:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         x, y = self._batches.take(batch)
+        is_whole = len(x) == self._batches.batch_size
+        model = self._compiled if self._compiled is not None and is_whole else self._model
         with self._autocast:
-            value = self._loss(self._model(self._laid_out(x)), y)
+            value = self._loss(model(self._laid_out(x)), y)
         self._optimizer.zero_grad(set_to_none=True)
         value.backward()
         if self._masked is not None:
@@ -125,8 +133,9 @@ def step_for(
     Args:
         precision: `"fp32"`, or `"bf16"` for what autocast computes in bfloat16; layers in CSR are
             executed in float32 all the same.
-        kernels: `"auto"` for the rule; `"autograd"`, `"direct"` (layers by the rule),
-            `"direct-dense"` or `"direct-sparse"` (all layers) to force it.
+        kernels: `"auto"` for the rule; `"autograd"`, `"compiled"` (autograd through
+            `torch.compile`), `"direct"` (layers by the rule), `"direct-dense"` or
+            `"direct-sparse"` (all layers) to force it.
 
     Raises:
         UsageError: direct execution was asked for where it is impossible.
@@ -143,8 +152,9 @@ def step_for(
     if chain is None:
         masked = MaskedParameters(model, mask) if mask else None
         return AutogradStep(
-            model, optimizer, masked, batches, loss=loss, clip_norm=clip_norm, precision=precision
-        )
+            model, optimizer, masked, batches, loss=loss, clip_norm=clip_norm, precision=precision,
+            is_compiled=kernels == "compiled",
+        )  # fmt: skip
     from lottery_ticket.train._direct import DirectStep  # imports numba
 
     sparse = {"direct-dense": False, "direct-sparse": True}.get(kernels)
@@ -164,7 +174,9 @@ def check_kernels(
     """
     if kernels not in KERNELS:
         raise UsageError(f"kernels: got {kernels!r}{nearest(kernels, KERNELS)}")
-    if kernels == "autograd":
+    if kernels == "compiled":
+        _check_compiler(device)
+    if kernels in ("autograd", "compiled"):
         return None
     is_float = all(p.dtype == torch.float32 for p in model.parameters())
     can_be = device.partition(":")[0] == "cpu" and is_float and not augment
@@ -175,6 +187,15 @@ def check_kernels(
             "float32 and without augmentation, are executed directly; use 'auto'"
         )
     return chain
+
+
+def _check_compiler(device: str) -> None:
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
+    if device == "cpu" and not any(shutil.which(name) for name in names if name):
+        raise UsageError(
+            "kernels 'compiled': torch.compile needs a C++ compiler, and neither $CXX nor g++, "
+            "clang++ or cl is there; install one, or use 'auto'"
+        )
 
 
 def _lay_out_state_(optimizer: torch.optim.Optimizer) -> None:

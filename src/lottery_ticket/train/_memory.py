@@ -1,0 +1,67 @@
+"""How much memory a training takes, counted from one step on a few examples."""
+
+import copy
+
+import torch
+from torch import nn
+
+from lottery_ticket.data import Split
+from lottery_ticket.train._evaluate import EVALUATED_TOGETHER
+from lottery_ticket.train._losses import Loss
+
+__all__ = ["draws_random_numbers", "training_bytes"]
+
+_EXAMPLES = 2
+_COPIES_OF_WEIGHTS = 5  # weights, gradients, two moments, bits of the mask
+
+
+def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) -> int:
+    """The bytes that training a model in batches takes at its peak, as an upper bound.
+
+    Five copies of the weights, and twice what the backward pass needs of a batch: the values that
+    autograd keeps, and their gradients. Counted in float32, on any device.
+
+    Args:
+        model: the model; it is left as it was.
+        loss: (output, target) → mean loss.
+        split: the examples.
+        batch_size: examples per step.
+
+    >>> from lottery_ticket.train import LOSSES
+    >>> split = Split(torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64))
+    >>> training_bytes(nn.Linear(4, 3), LOSSES["cross_entropy"], split, 4) > 5 * 4 * 15
+    True
+    """
+    model = copy.deepcopy(model).train()
+    own = {value.untyped_storage().data_ptr() for value in model.state_dict().values()}
+    kept: dict[int, int] = {}
+
+    def note(value: torch.Tensor) -> torch.Tensor:
+        storage = value.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return value
+
+    x, y = split.x[:_EXAMPLES].clone(), split.y[:_EXAMPLES].clone()
+    hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda value: value)
+    with torch.random.fork_rng(devices=[]), hooks:
+        value = loss(model(x), y)  # alive here, so that no two storages lie at one place
+    per_example = (sum(kept.values()) + x.nbytes) // len(x)
+    del value
+    weights = sum(value.nbytes for value in model.state_dict().values())
+    return _COPIES_OF_WEIGHTS * weights + 2 * max(batch_size, EVALUATED_TOGETHER) * per_example
+
+
+def draws_random_numbers(model: nn.Module, x: torch.Tensor) -> bool:
+    """Whether training the model draws random numbers, as dropout does; the state is put back.
+
+    >>> draws_random_numbers(nn.Dropout(0.5), torch.ones(2, 3))
+    True
+    >>> draws_random_numbers(nn.Linear(3, 1), torch.ones(2, 3))
+    False
+    """
+    model = copy.deepcopy(model).train()
+    with torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        model(x[:_EXAMPLES])
+        return not torch.equal(before, torch.get_rng_state())
