@@ -158,7 +158,7 @@ def test_one_level_of_a_source():
                 "rewind": "20it",
                 "source": {"train": TRAIN | {"duration": "1ep", "milestones": ["9it"]}},
             },
-            "rewind: got '20it', wanted less than train.duration, '1ep' (19 steps)",
+            "source: rewind: got '20it', wanted less than train.duration, '1ep' (19 steps)",
         ),
         (
             {"source": {"data": {"name": "sin"}}},

@@ -12,8 +12,9 @@ from every_arm import DROP, ELSEWHERE, TRAIN, WHOLE, K, Made, State, digest, mad
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.data import load_dataset
-from lottery_ticket.experiment import _initial, _mask_cell, _replicate
-from lottery_ticket.experiment._replicate import MASKS, WEIGHTS, Replicate
+from lottery_ticket.experiment import _initial, _mask_cell
+from lottery_ticket.experiment._arms import MASKS, WEIGHTS, At
+from lottery_ticket.experiment._replicate import Replicate
 from lottery_ticket.masks import Budget, PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.pruning import Pipeline, next_mask
@@ -316,7 +317,7 @@ def other_first_step(step: int) -> Wrong:
 
 
 def rewinds_to_the_end_of_dense(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Replicate, "rewind_point", lambda replicate: replicate.training(_replicate.At()))
+    patch.setattr(Replicate, "rewind_point", lambda replicate: replicate.training(At()))
 
 
 def follows_the_ticket(patch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Cells as they are made: what is stored, what is shared, what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,6 +249,46 @@ def test_weights_not_kept_are_made_anew_when_a_mask_needs_them(tmp_path, tiny):
     _, outcome = run_in(tmp_path, tiny(prune={"levels": 2}), keep="needed")
     assert outcome.is_complete
     assert (folder / "weights.safetensors").exists()
+
+
+def check_only_dense_is_made_again(store, tiny, made) -> None:
+    """Fine-tuning goes on from what the optimiser remembered; all else is left as it is."""
+    before = digests(store.root)
+    spec = tiny(arms=["ticket", "finetune"])
+    plan = planned(spec)
+    dense = plan.rows[0].cell
+    recorder = Recorder()
+    outcome = run_plan(plan, store, ExecutionContext(store.root), observer=recorder)
+    assert outcome.is_complete
+    again = set(recorder.made) & made
+    assert {name for name in again if plan.cells[name].is_training} == {dense}
+    assert "optimizer.safetensors" not in store.execution(dense).get("not_kept", [])
+    after = digests(store.root)
+    changed = {path for path in before if after[path] != before[path]}
+    assert {Path(path).parent.name for path in changed} <= again
+
+
+def test_what_the_optimizer_remembered_is_made_anew_when_it_is_needed(tmp_path, tiny):
+    store, _ = run_in(tmp_path, tiny(arms=["ticket"]))
+    check_only_dense_is_made_again(store, tiny, set(planned(tiny(arms=["ticket"])).cells))
+
+
+def test_a_record_of_an_earlier_version_that_knows_no_optimizer(tmp_path, tiny):
+    store, _ = run_in(tmp_path, tiny(arms=["ticket"]))
+    plan = planned(tiny(arms=["ticket"]))
+    contents: dict[str, str] = {}
+    for cell in plan.cells.values():  # parents first
+        record, execution = store.get(cell.name), store.execution(cell.name)
+        kept = set(record.files) - {"optimizer.safetensors"}
+        files = {name: store.read(record, name) for name in kept}
+        parents = {role: contents[name] for role, name in cell.parents.items()}
+        old = type(record).of(cell.name, record.inputs, parents, files, record.results)
+        contents[cell.name] = old.content
+        store.discard(cell.name)
+        execution.pop("not_kept", None)
+        store.commit(store.claim(cell.name), old, files, execution)
+    assert run_plan(plan, store, ExecutionContext(tmp_path)).num_made == 0
+    check_only_dense_is_made_again(store, tiny, set(plan.cells))
 
 
 def test_a_diverging_cell_ends_alone_and_keeps_its_history(tmp_path, tiny):

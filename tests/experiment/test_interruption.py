@@ -126,7 +126,7 @@ def undisturbed_arms(tmp_path_factory) -> dict[str, str]:
 
 ARMS_KILLS = [
     Moment("step", 15),
-    Moment("half optimizer.safetensors", 2),
+    Moment("half optimizer.safetensors", 1),
     Moment("half mask.safetensors", 2),
     *(Moment("step", count) for count in (9, 8, 7, 6)),
 ]

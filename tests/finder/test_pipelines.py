@@ -57,6 +57,7 @@ def check_pipeline(pipeline, expected, rewind_step=None):
     assert results.is_valid
     dense = loop.calls[0]
     assert dense["start_step"] == 0
+    assert results.table["start_step"].tolist() == [call["start_step"] for call in loop.calls]
     assert not dense["first_state"]
     masks = results.search.masks
     for level in (1, 2):

@@ -20,16 +20,17 @@ from lottery_ticket.train import LOSSES, check_kernels
 __all__ = ["built_model", "inspect_inputs", "load_data"]
 
 
+_MAX_LOADED = 4  # two sets, each on the device and, for masks at initialisation, on the CPU
 _loaded: dict[tuple[str, str | None, str], DataSet] = {}
 
 
 def load_data(data: DataSpec, data_dir: Path | None, device: str = "cpu") -> DataSet:
-    """The data on the device; the two sets used last are kept, since a worker trains many cells on
+    """The data on the device; the sets used last are kept, since a worker trains many cells on
     them, in turn where tickets of one are trained on the other."""
     key = (canonical_json(data), None if data_dir is None else str(data_dir), device)
     found = _loaded.pop(key, None)
     if found is None:
-        while len(_loaded) > 1:
+        while len(_loaded) >= _MAX_LOADED:
             del _loaded[next(iter(_loaded))]
         found = load_dataset(data.name, data_dir=data_dir, **data.options).to(device)
     _loaded[key] = found  # the last one

@@ -5,25 +5,20 @@ one cell however many arms and runs ask for it: the dense level 0 of a recipe an
 once.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment._cell import OPTIMIZER, WEIGHTS, Cell
-from lottery_ticket.experiment._narrow import narrowed
-from lottery_ticket.experiment._replicate import At, Replicate
+from lottery_ticket.experiment._arms import At
+from lottery_ticket.experiment._cell import Cell
+from lottery_ticket.experiment._draft import Draft
+from lottery_ticket.experiment._replicate import Replicate
 from lottery_ticket.experiment._setting import Inputs, Setting
-from lottery_ticket.masks import Budget, budget_at_densities, budget_at_rates
-from lottery_ticket.spec import DataSpec, Spec, fingerprint
+from lottery_ticket.masks import Budget
+from lottery_ticket.spec import Spec, fingerprint
 from lottery_ticket.store import RunRow
 
 __all__ = ["Plan", "plan"]
-
-# role of a parent → which of its files is read
-_READS = {"weights": WEIGHTS, "optimizer": OPTIMIZER}
 
 
 @dataclass(frozen=True)
@@ -50,85 +45,36 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
         UsageError: a level would prune or keep nothing, a length in `train` has no effect, tickets
             of other data do not fit, or a model has no narrower form.
     """
-    return _Planner(spec, inputs).plan()
+    setting, source = Setting.of(spec, inputs), _source(spec, inputs)
+    draft = Draft(spec, inputs)
+    rows: list[RunRow] = []
+    for number in range(spec.replicates):
+        of_source = None if source is None else Replicate(draft, source, number)
+        rows += _rows(Replicate(draft, setting, number, of_source))
+    arms = [arm.name for arm in spec.arms]
+    rows.sort(key=lambda row: (arms.index(row.arm), row.level, row.replicate, row.draw))
+    suffix = fingerprint([[*vars(row).values()] for row in rows])[:8]
+    return Plan(
+        f"{spec.name}-{suffix}",
+        spec,
+        inputs,
+        tuple(draft.budgets),
+        draft.needed(row.cell for row in rows),
+        tuple(rows),
+    )
 
 
-class _Planner:
-    """Names cells, and keeps account of those there are."""
-
-    def __init__(self, spec: Spec, inputs: Inputs) -> None:
-        self.spec = spec
-        self.setting = Setting.of(spec, inputs)
-        self.source = _source(spec, inputs)
-        self.budgets = _budgets(spec, inputs.sizes)
-        self.cells: dict[str, Cell] = {}
-        self._narrow: dict[int, tuple[dict[str, Any], int]] = {}
-
-    def plan(self) -> Plan:
-        rows = [row for number in range(self.spec.replicates) for row in self._rows(number)]
-        arms = [arm.name for arm in self.spec.arms]
-        rows.sort(key=lambda row: (arms.index(row.arm), row.level, row.replicate, row.draw))
-        cells = self._needed_cells(rows)
-        suffix = fingerprint([[*vars(row).values()] for row in rows])[:8]
-        return Plan(
-            f"{self.spec.name}-{suffix}",
-            self.spec,
-            self.setting.inputs,
-            tuple(self.budgets),
-            cells,
-            tuple(rows),
-        )
-
-    def add(
-        self,
-        inputs: dict[str, Any],
-        parents: Mapping[str, str],
-        label: dict[str, Any],
-        data: DataSpec | None = None,
-        num_steps: int = 0,
-    ) -> str:
-        full = {**inputs, "parents": parents}
-        name = fingerprint(full)
-        if name not in self.cells:
-            self.cells[name] = Cell(name, full, parents, label, data, num_steps)
-        return name
-
-    def narrow(self, level: int) -> tuple[dict[str, Any], int]:
-        if level not in self._narrow:
-            name, options = self.spec.model.name, self.setting.inputs.model_options
-            self._narrow[level] = narrowed(name, options, self.budgets[level].total)
-        return self._narrow[level]
-
-    def _rows(self, number: int) -> list[RunRow]:
-        source = None if self.source is None else Replicate(self, self.source, number)
-        replicate = Replicate(self, self.setting, number, source)
-        # the ticket comes first, since most arms hang off its masks
-        arms = sorted(self.spec.arms, key=lambda arm: arm.name != "ticket")
-        rows = [
-            replicate.row(At(arm.name, level, draw))
-            for arm in arms
-            for draw in range(arm.draws)
-            for level in range(len(self.budgets))
-        ]
-        only = None if self.spec.source is None else self.spec.source.level
-        return [row for row in rows if only is None or row.level in (0, only)]
-
-    def _needed_cells(self, rows: list[RunRow]) -> dict[str, Cell]:
-        needed: set[str] = set()
-        feeds: dict[str, set[str]] = defaultdict(set)
-        todo = [row.cell for row in rows]
-        while todo:
-            name = todo.pop()
-            if name in needed:
-                continue
-            needed.add(name)
-            for role, parent in self.cells[name].parents.items():
-                todo.append(parent)
-                if role in _READS:
-                    feeds[parent].add(_READS[role])
-        cells = [self.cells[name] for name in self.cells if name in needed]
-        cells.sort(key=lambda cell: cell.label["level"])  # stable: parents stay first
-        return {cell.name: replace(cell, feeds=frozenset(feeds[cell.name])) for cell in cells}
+def _rows(replicate: Replicate) -> Iterator[RunRow]:
+    """The rows of a replicate; a level hangs on the one before, whether or not it is shown."""
+    spec = replicate.setting.spec
+    only = None if spec.source is None else spec.source.level
+    # the ticket comes first, since most arms hang off its masks
+    for arm in sorted(spec.arms, key=lambda arm: arm.name != "ticket"):
+        for draw in range(arm.draws):
+            for level in range(len(replicate.draft.budgets)):
+                row = replicate.row(At(arm.name, level, draw))
+                if only is None or level in (0, only):
+                    yield row
 
 
 def _source(spec: Spec, inputs: Inputs) -> Setting | None:
@@ -145,24 +91,7 @@ def _source(spec: Spec, inputs: Inputs) -> Setting | None:
                 f"{name!r} is {there.get(name)} there and {here.get(name)} here; transfer to data "
                 "of the same input shape and number of classes"
             )
-    return Setting.of(other, inputs.source)
-
-
-def _budgets(spec: Spec, sizes: dict[str, int]) -> list[Budget]:
-    prune = spec.prune
-    if prune.densities:
-        densities = list(prune.densities)
-        budgets = budget_at_densities(sizes, scope=prune.scope, densities=densities)
-    else:
-        assert prune.rate is not None
-        budgets = budget_at_rates(
-            sizes, scope=prune.scope, rate=prune.rate, levels=prune.num_levels, rates=prune.rates
-        )
-    for level, (before, after) in enumerate(pairwise(budgets), 1):
-        if after.total == 0 or after.total == before.total:
-            outcome = "prune nothing" if after.total else "keep nothing"
-            raise UsageError(
-                f"prune: level {level} would {outcome} ({before.total:,} weights are left before "
-                f"it, of {budgets[0].total:,}); use fewer levels"
-            )
-    return budgets
+    try:
+        return Setting.of(other, inputs.source)
+    except UsageError as error:
+        raise UsageError(f"source: {error}") from None

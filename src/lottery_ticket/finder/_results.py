@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._search import Row, Search
 from lottery_ticket.masks import PruningMask
+from lottery_ticket.pruning import Pipeline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,12 +225,22 @@ class TicketResults:
             "num_kept": row.num_kept,
             "num_prunable": num_prunable,
             column: row.metric / 100 if self._is_percent else row.metric,
+            "start_step": self._start_step(row),
             "num_steps": row.num_steps,
             "train_seconds": row.seconds,
             "criterion": row.criterion,
             "scope": row.scope,
             "device": row.device,
         }
+
+    def _start_step(self, row: Row) -> int:
+        """The step at which a training started; one from fresh weights starts at 0."""
+        if row.level == 0 or row.arm == "reinit":
+            return 0
+        settings = self.search.settings
+        return Pipeline(**settings["pipeline"]).first_step(
+            rewind=settings["rewind_step"] or 0, end=self._ticket_row(0).num_steps
+        )
 
 
 # what may differ between the replicates of a search

@@ -87,7 +87,10 @@ def _budget_on_the_way(dense: Mapping[str, int], keep: Budget, done: float) -> B
         return keep
     if keep.per_layer is None:
         return None
-    counts = tuple((n, round(dense[n] * (count / dense[n]) ** done)) for n, count in keep.per_layer)
+    counts = tuple(
+        (name, round(dense[name] * (count / max(dense[name], 1)) ** done))
+        for name, count in keep.per_layer
+    )
     return Budget(sum(count for _, count in counts), counts)
 
 

@@ -26,7 +26,7 @@ def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
     path = Path(source)
     if str(source) in preset_names():
         text = preset_text(str(source))
-    elif path.suffix in (".yaml", ".yml") or path.is_file():
+    elif path.suffix in (".yaml", ".yml") or path.exists():
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,122 @@
+"""What a row of the table of arms says of masks and of weights → cells and their inputs."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lottery_ticket.arms import ARMS
+from lottery_ticket.criteria import CRITERIA
+from lottery_ticket.experiment._setting import INIT_NUMERICS
+from lottery_ticket.seeds import derive
+
+if TYPE_CHECKING:
+    from lottery_ticket.experiment._replicate import Replicate
+
+__all__ = ["MASKS", "WEIGHTS", "At"]
+
+_WEIGHTS_NUMERICS = 1  # raised when the same draws give other weights of an arm
+_EXAMPLES_PER_OUTPUT = 10  # what a criterion sees at initialisation: as Tanaka et al. 2020 have it
+
+
+class At(NamedTuple):
+    """A place in a replicate."""
+
+    arm: str = "ticket"
+    level: int = 0
+    draw: int = 0
+
+
+def _own_mask(replicate: "Replicate", at: At) -> str:
+    before = replicate.before(at)
+    return replicate.add_pruned(at, before, replicate.mask(before))
+
+
+def _tickets_mask(replicate: "Replicate", at: At) -> str | None:
+    return replicate.mask(At(level=at.level))
+
+
+def _shuffled_mask(replicate: "Replicate", at: At) -> str:
+    seed = derive(replicate.root, "control", "shuffled", at.draw, at.level)
+    return replicate.add_mask(
+        at, {"how": "shuffle", "seed": seed}, mask=_tickets_mask(replicate, at)
+    )
+
+
+def _random_mask(replicate: "Replicate", at: At) -> str:
+    seed = derive(replicate.root, "control", "random", at.draw)
+    return replicate.add_mask(at, replicate.selection(at, "random", "global", seed))
+
+
+def _oneshot_mask(replicate: "Replicate", at: At) -> str:
+    return replicate.add_pruned(at, At(), None)
+
+
+def _inverted_mask(replicate: "Replicate", at: At) -> str:
+    return replicate.add_pruned(at, At(), None, inverted=True)
+
+
+def _mask_at_init(replicate: "Replicate", at: At) -> str:
+    setting, criterion = replicate.setting, ARMS[at.arm].criterion
+    assert criterion is not None
+    entry, train = CRITERIA[criterion], setting.spec.train
+    inputs = replicate.selection(at, criterion, setting.spec.prune.scope, 0)
+    inputs |= {"model": setting.recipe["model"], "init": replicate.init}
+    inputs["init_numerics"] = INIT_NUMERICS
+    if entry.needs_data:
+        inputs |= {"data": setting.recipe["data"], "loss": train.loss}
+        inputs |= {"examples_per_output": _EXAMPLES_PER_OUTPUT, "batch_size": train.batch_size}
+        inputs["examples_seed"] = derive(replicate.root, "mask", "examples")
+    if "input_shape" in entry.needs:
+        inputs["input_shape"] = list(setting.inputs.input_shape)
+    return replicate.add_mask(at, inputs)
+
+
+def _sources_mask(replicate: "Replicate", at: At) -> str | None:
+    assert replicate.source is not None
+    return replicate.source.mask(At(level=at.level))
+
+
+MASKS: dict[str, Callable[["Replicate", At], str | None]] = {
+    "own": _own_mask,
+    "ticket": _tickets_mask,
+    "shuffled": _shuffled_mask,
+    "random": _random_mask,
+    "oneshot": _oneshot_mask,
+    "inverted": _inverted_mask,
+    "at_init": _mask_at_init,
+    "source": _sources_mask,
+    "narrow": lambda replicate, at: None,
+}
+"""What a row of the table of arms says of its masks → the cell of such a mask."""
+
+# what decides the weights beside the seed of their draw: further inputs, and further parents
+_More = tuple[dict[str, Any], dict[str, str]]
+
+
+def _as_drawn(replicate: "Replicate", at: At) -> _More:
+    return {}, {}
+
+
+def _signs_of_initial(replicate: "Replicate", at: At) -> _More:
+    how = {"how": "signs", "init": replicate.init, "numerics": _WEIGHTS_NUMERICS}
+    return {"initial": how}, {}
+
+
+def _signed_constant(replicate: "Replicate", at: At) -> _More:
+    return {"initial": {"how": "signed_constant", "numerics": _WEIGHTS_NUMERICS}}, {}
+
+
+def _sources_weights(replicate: "Replicate", at: At) -> _More:
+    source = replicate.source
+    assert source is not None
+    is_later = at.level and source.setting.rewind_step
+    return {}, {"weights": source.rewind_point()} if is_later else {}
+
+
+WEIGHTS: dict[str, Callable[["Replicate", At], _More]] = {
+    "initial": _as_drawn,
+    "fresh": _as_drawn,
+    "fresh_signed": _signs_of_initial,
+    "signed_constant": _signed_constant,
+    "source": _sources_weights,
+}
+"""What a row of the table of arms says of its weights → further inputs and parents."""
