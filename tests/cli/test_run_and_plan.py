@@ -15,6 +15,7 @@ def test_run_end_to_end_and_again(lottery, tmp_path):
     before = lottery("plan", "quickstart", *SETTINGS)
     assert before.code == 0
     assert "8 cells (ticket, reinit; 1 replicates), 0 in the store; 228 of 228 steps" in before.out
+    assert re.search(r"^about [0-9].* s on this machine", before.out, re.MULTILINE)
     assert not (tmp_path / "store").exists()
 
     first = lottery(*TINY)
@@ -38,6 +39,7 @@ def test_run_end_to_end_and_again(lottery, tmp_path):
 
     after = lottery("plan", "quickstart", *SETTINGS)
     assert "8 in the store; 0 of 228 steps to train" in after.out
+    assert "on this machine" not in after.out
     assert run_id in after.out
 
 
@@ -46,6 +48,7 @@ def test_plan_as_json(ready):
     values = json.loads(said.out)
     assert (values["num_cells"], values["num_finished"], values["steps_to_train"]) == (8, 8, 0)
     assert [level["num_kept"] for level in values["levels"]] == [944, 661, 463]
+    assert values["estimated_seconds"] == 0
     assert len(values["cells"]) == 8
     assert all(cell["finished"] for cell in values["cells"])
     assert {cell["kind"] for cell in values["cells"]} == {"train", "mask"}

@@ -20,7 +20,7 @@ def plan(
     imports: Imports = None,
     json: Json = False,
 ) -> None:
-    """Print what a run would do: its cells, which are in the store already, steps to train."""
+    """Print what a run would do: its cells, which are in the store already, how long it takes."""
     from lottery_ticket.api import prepare
 
     prepared = prepare(
@@ -31,12 +31,14 @@ def plan(
 
 def print_plan(prepared: "Prepared", *, json: bool) -> None:
     """Print what running it would do."""
-    from lottery_ticket.experiment import finished_cells
+    from lottery_ticket.experiment import estimated_seconds, finished_cells
     from lottery_ticket.models import model_label
+    from lottery_ticket.progress import time_text
 
     planned, done = prepared.plan, finished_cells(prepared.plan, prepared.store)
     todo = [cell for cell in planned.cells.values() if cell.name not in done]
     total = sum(planned.inputs.sizes.values())
+    seconds = estimated_seconds(planned, done, prepared.context, prepared.jobs)
     if json:
         print_json(
             {
@@ -44,6 +46,7 @@ def print_plan(prepared: "Prepared", *, json: bool) -> None:
                 "num_cells": len(planned.cells),
                 "num_finished": len(done),
                 "steps_to_train": sum(cell.num_steps for cell in todo),
+                "estimated_seconds": seconds,
                 "num_prunable": total,
                 "levels": [
                     {"level": level, "num_kept": budget.total, "density": budget.total / total}
@@ -84,3 +87,6 @@ def print_plan(prepared: "Prepared", *, json: bool) -> None:
         f"{len(done)} in the store; {sum(c.num_steps for c in todo):,} of "
         f"{planned.num_steps:,} steps to train"
     )
+    if todo:
+        at_a_time = f", {prepared.jobs} at a time" if prepared.jobs > 1 else ""
+        console.print(f"about {time_text(seconds)} on this machine{at_a_time}")

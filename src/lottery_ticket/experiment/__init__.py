@@ -7,6 +7,7 @@ from lottery_ticket.experiment._context import Context as Context
 from lottery_ticket.experiment._device import available_devices as available_devices
 from lottery_ticket.experiment._device import num_devices as num_devices
 from lottery_ticket.experiment._device import resolve_device as resolve_device
+from lottery_ticket.experiment._estimate import estimated_seconds as estimated_seconds
 from lottery_ticket.experiment._execute import Outcome as Outcome
 from lottery_ticket.experiment._execute import execute as execute
 from lottery_ticket.experiment._group import group_size as group_size

@@ -44,7 +44,7 @@ from lottery_ticket.train import (
     train_together,
 )
 
-__all__ = ["Made", "make_together", "make_training"]
+__all__ = ["Made", "make_together", "make_training", "optimizer_of"]
 
 Made = tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]  # files, results, execution
 
@@ -114,7 +114,7 @@ def _trained_together(group: Sequence["_Training"], context: Context) -> list[Ma
         [t.mask for t in group],
         batches,
         loss=LOSSES[first.recipe.loss],
-        make_optimizer=_optimizer_of(first.recipe),
+        make_optimizer=optimizer_of(first.recipe),
         clip_norm=first.recipe.clip_norm,
         precision=first.precision,
     )
@@ -204,7 +204,7 @@ def _begin(cell: Cell, context: Context, store: Store, folder: Path) -> _Trainin
     seeds = cell.inputs["seeds"]
     torch.manual_seed(seeds["noise"])  # dropout and the like
     model, initial_hash = _rewound_model(cell, mask, store, context.device)
-    state = TrainState(model, _optimizer_of(recipe)(model.parameters()), cell.first_step)
+    state = TrainState(model, optimizer_of(recipe)(model.parameters()), cell.first_step)
     if "optimizer" in cell.parents:
         memory = load_tensors(read_parent(store, cell.parents["optimizer"], OPTIMIZER))
         rewind_optimizer_(state.optimizer, optimizer_state(memory), model, mask or {})
@@ -229,9 +229,10 @@ def _rewound_model(
     return model.to(device), hashlib.sha256(save_tensors(weights)).hexdigest()
 
 
-def _optimizer_of(
+def optimizer_of(
     recipe: TrainSpec,
 ) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
+    """Parameters → the optimiser of a recipe."""
     options = recipe.optimizer_options
     return functools.partial(make_optimizer, recipe.optimizer, lr=recipe.lr, **options)
 

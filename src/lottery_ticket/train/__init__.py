@@ -11,6 +11,7 @@ from lottery_ticket.train._checkpoint import checkpoint_bytes as checkpoint_byte
 from lottery_ticket.train._checkpoint import optimizer_state as optimizer_state
 from lottery_ticket.train._checkpoint import optimizer_tensors as optimizer_tensors
 from lottery_ticket.train._checkpoint import restore_ as restore_
+from lottery_ticket.train._evaluate import EVALUATED_TOGETHER as EVALUATED_TOGETHER
 from lottery_ticket.train._evaluate import Evaluation as Evaluation
 from lottery_ticket.train._evaluate import evaluate as evaluate
 from lottery_ticket.train._history import History as History

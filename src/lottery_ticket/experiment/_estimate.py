@@ -1,0 +1,160 @@
+"""About how long what is left of a plan takes here: a few steps are tried, the rest is counted."""
+
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from lottery_ticket.data import AUGMENTATIONS, DataSet, Split
+from lottery_ticket.experiment._build import load_data
+from lottery_ticket.experiment._cell import Cell
+from lottery_ticket.experiment._context import Context
+from lottery_ticket.experiment._device import configured
+from lottery_ticket.experiment._initial import initial_model
+from lottery_ticket.experiment._plan import Plan
+from lottery_ticket.experiment._train_cell import optimizer_of
+from lottery_ticket.masks import PruningMask, prunable_parameters
+from lottery_ticket.pruning import rewind_
+from lottery_ticket.seeds import generator
+from lottery_ticket.spec import TrainSpec, canonical_json
+from lottery_ticket.steps import Duration
+from lottery_ticket.train import EVALUATED_TOGETHER, LOSSES, Batches, evaluate, step_for
+
+__all__ = ["estimated_seconds", "makespan"]
+
+_ENOUGH_SECONDS = 0.2  # for a trial, after its first step
+_START_SECONDS = 3.0  # until a worker has imported what it needs
+
+
+def estimated_seconds(plan: Plan, done: Collection[str], context: Context, jobs: int) -> float:
+    """About how many seconds the trainings that are not done take on this machine.
+
+    Steps are tried dense, and where sparse ones are executed otherwise also at the sparsest and a
+    middle density, under random masks; densities in between are interpolated.
+
+    Args:
+        plan: the cells.
+        done: names of those in the store.
+        context: how they are executed. What is trained as one batch is counted one by one, which
+            is too long.
+        jobs: cells at a time.
+    """
+    seconds: dict[str, float] = {}
+    with configured(context.device, context.threads):
+        for cells in _alike(plan, done):
+            seconds |= _training_seconds(cells, context)
+    if not seconds:
+        return 0.0
+    return makespan(plan.cells.values(), seconds, jobs) + (_START_SECONDS if jobs > 1 else 0.0)
+
+
+def makespan(cells: Iterable[Cell], seconds: Mapping[str, float], jobs: int) -> float:
+    """The least that cells can take: all the work over the jobs, or the longest chain of it.
+
+    Args:
+        cells: parents first.
+        seconds: name → seconds; none for those that are not named.
+        jobs: cells at a time.
+    """
+    ends: dict[str, float] = {}  # if there were a job for every cell
+    for cell in cells:
+        start = max((ends[name] for name in cell.parents.values()), default=0.0)
+        ends[cell.name] = start + seconds.get(cell.name, 0.0)
+    return max(sum(seconds.values()) / jobs, *ends.values())
+
+
+def _alike(plan: Plan, done: Collection[str]) -> list[list[Cell]]:
+    """The trainings that are left, those of one recipe, model and data set together."""
+    alike: dict[str, list[Cell]] = defaultdict(list)
+    for cell in plan.cells.values():
+        if cell.is_training and cell.name not in done:
+            parts = [cell.inputs[part] for part in ("data", "model", "train")]
+            alike[canonical_json(parts)].append(cell)
+    return list(alike.values())
+
+
+def _training_seconds(cells: Sequence[Cell], context: Context) -> dict[str, float]:
+    """The seconds of each of some trainings that are alike but for their masks."""
+    recipe, data = TrainSpec.model_validate(cells[0].inputs["train"]), cells[0].data
+    assert data is not None
+    trial = _Trial(recipe, load_data(data, context.data_dir, context.device), context)
+    densities = sorted(map(_density, cells))
+    tried = {densities[-1]: trial.seconds(cells[0], densities[-1])}
+    if trial.is_quicker_sparse:
+        for density in (densities[0], densities[len(densities) // 2]):
+            tried[density] = trial.seconds(cells[0], density)
+    known = sorted(tried)
+    per_step, per_evaluation = np.array([tried[density] for density in known]).T
+    every = Duration.parse(recipe.eval_every).steps(trial.batches.steps_per_epoch)
+    seconds = {}
+    for cell in cells:
+        num_evaluations = max(1, cell.last_step // every - cell.first_step // every)
+        seconds[cell.name] = float(
+            cell.num_steps * np.interp(_density(cell), known, per_step)
+            + num_evaluations * np.interp(_density(cell), known, per_evaluation)
+        )
+    return seconds
+
+
+def _density(cell: Cell) -> float:
+    return cell.label["density"] if "mask" in cell.parents else 1.0
+
+
+class _Trial:
+    """Trainings that are begun and thrown away.
+
+    Attributes:
+        batches: of the training split.
+        is_quicker_sparse: whether sparse steps are executed as such; known once a step was tried.
+    """
+
+    def __init__(self, recipe: TrainSpec, data: DataSet, context: Context) -> None:
+        augment = AUGMENTATIONS[recipe.augment]() if recipe.augment else None
+        self.batches = Batches(data.train, recipe.batch_size, 0, augment)
+        self.is_quicker_sparse = False
+        self._recipe, self._data, self._context = recipe, data, context
+
+    def seconds(self, cell: Cell, density: float) -> tuple[float, float]:
+        """Of a step, and of evaluating all splits, at a density of every layer."""
+        recipe, loss = self._recipe, LOSSES[self._recipe.loss]
+        with torch.random.fork_rng(devices=[]):
+            model = initial_model(cell.inputs)
+            mask = _random_mask(model, density) if density < 1 else None
+            rewind_(model, {name: v.clone() for name, v in model.state_dict().items()}, mask)
+            model.to(self._context.device).train()
+            step = step_for(
+                model, optimizer_of(recipe)(model.parameters()), mask or {}, self.batches,
+                loss=loss, clip_norm=recipe.clip_norm, precision=recipe.precision or "fp32",
+                kernels=self._context.kernels,
+            )  # fmt: skip
+            self.is_quicker_sparse = step.description["step"] == "direct"
+            batches = itertools.cycle(self.batches.order(0))
+            per_step = _pace(lambda: float(step(next(batches), recipe.lr)))
+            splits = [s for s in (self._data.validation, self._data.test) if s is not None]
+            part = Split(*(values[:EVALUATED_TOGETHER] for values in (splits[0].x, splits[0].y)))
+            per_part = _pace(lambda: evaluate(model, part, loss, outputs=step.outputs).loss)
+        return per_step, per_part * sum(map(len, splits)) / len(part)
+
+
+def _random_mask(model: nn.Module, density: float) -> PruningMask:
+    numbers = generator(0, "estimate")
+    return PruningMask.from_tensors(
+        {
+            name: torch.rand(parameter.shape, generator=numbers) < density
+            for name, parameter in prunable_parameters(model).items()
+        }
+    )
+
+
+def _pace(do: Callable[[], object]) -> float:
+    """Seconds of doing something once more; the first time does not count."""
+    do()
+    start, times = time.perf_counter(), 0
+    while not times or time.perf_counter() - start < _ENOUGH_SECONDS:
+        do()
+        times += 1
+    return (time.perf_counter() - start) / times

@@ -1,0 +1,40 @@
+"""About how long a plan takes: what is tried, and how it is added up."""
+
+import pytest
+import torch
+from tiny_runs import planned
+
+from lottery_ticket.experiment import Cell, Context, estimated_seconds
+from lottery_ticket.experiment._estimate import makespan
+
+
+def chain(*names: str) -> list[Cell]:
+    """Cells that each hang on the one before."""
+    parents = [{}, *({"weights": name} for name in names)]
+    return [Cell(name, {}, p, {}) for name, p in zip(names, parents, strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "least"),
+    [(1, 10.0), (2, 6.0), (100, 6.0)],
+    ids=["all the work", "the longest chain", "no more jobs than that help"],
+)
+def test_work_is_shared_but_chains_are_not(jobs, least):
+    cells = [*chain("a", "b", "c"), *chain("d", "e")]
+    assert makespan(cells, {"a": 1.0, "b": 2.0, "c": 3.0, "e": 4.0}, jobs) == least
+
+
+def test_what_is_done_takes_no_time_and_nothing_is_written(tiny, tmp_path):
+    made = planned(tiny())
+    context, before = Context(tmp_path / "store"), torch.get_rng_state()
+    everything = estimated_seconds(made, (), context, 1)
+    assert everything > 0
+    assert estimated_seconds(made, made.cells, context, 1) == 0
+    assert not (tmp_path / "store").exists()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_every_kind_of_training_is_tried(tiny, tmp_path):
+    arms = ["ticket", "reinit", "dense_small", "finetune", "snip"]
+    made = planned(tiny(arms=arms, rewind="5it", prune={"levels": 3}))
+    assert estimated_seconds(made, (), Context(tmp_path), 2) > 0
