@@ -125,9 +125,9 @@ def undisturbed_arms(tmp_path_factory) -> dict[str, str]:
 
 
 ARMS_KILLS = [
+    Moment("half optimizer.safetensors", 2),
     Moment("step", 15),
-    Moment("half optimizer.safetensors", 1),
-    Moment("half mask.safetensors", 2),
+    Moment("half mask.safetensors", 1),
     *(Moment("step", count) for count in (9, 8, 7, 6)),
 ]
 

@@ -38,7 +38,7 @@ def mask_overlap(mask: PruningMask, other: PruningMask) -> pd.DataFrame:
     >>> two = PruningMask.from_tensors({"w": torch.tensor([True, False, True, False])})
     >>> frame = mask_overlap(one, two).set_index("layer")
     >>> frame.loc["w", ["num_shared", "share", "expected_share"]].tolist()
-    [1, 0.5, 0.5]
+    [1.0, 0.5, 0.5]
     """
     _check_same_net(mask, other)
     counts = {
