@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-__all__ = ["is_written"]
+__all__ = ["is_written", "markdown_table"]
 
 
 def is_written(page: Path, text: str, script: str) -> bool:
@@ -14,3 +14,9 @@ def is_written(page: Path, text: str, script: str) -> bool:
     if page.read_text(encoding="utf-8") != text:
         raise SystemExit(f"{page.name} is not what docs/results says: run {script} --render")
     return False
+
+
+def markdown_table(header: list[str], *rows: list[str]) -> str:
+    """A GitHub table, its numbers to the right."""
+    lines = [header, ["---:"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

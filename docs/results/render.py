@@ -25,12 +25,21 @@ def read_table(name: str) -> pd.DataFrame:
     return as_table(rows.where(rows.notna(), None).to_dict("records"))
 
 
+def how(name: str) -> str:
+    """How a committed table was made, in a sentence or two."""
+    about = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+    return (
+        f"Command: `{about['command']}`; {about['data']}; {about['replicates']}; "
+        f"{about['trainings'].split()[0]} trainings, {about['time']}; {about['machine']}; "
+        f"{about['versions']}."
+    )
+
+
 def section(name: str) -> str:
     """The Markdown between the README's markers."""
     table = read_table(name)
-    about = json.loads((HERE / f"{name}.json").read_text())
     chosen = summary(table).query("level in @LEVELS")
-    lines = [summary_markdown(chosen, metric_of(table)), about["how"]]
+    lines = [summary_markdown(chosen, metric_of(table)), how(name)]
     return "\n".join(lines)
 
 

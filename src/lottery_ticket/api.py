@@ -118,6 +118,9 @@ class RunResult:
     def plot(self, out: str | Path, *, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
         """Draw every figure that the run has values for into the folder `out`.
 
+        Of a dense net that was pruned once to each of several sparsities, also those that
+        `plots.draw_sweep` lists.
+
         Args:
             out: the folder; it is made.
             formats: `"png"`, `"svg"`, `"pdf"`.
@@ -125,12 +128,14 @@ class RunResult:
         Returns:
             The files written.
         """
-        from lottery_ticket.plots import draw_all
+        from lottery_ticket.plots import draw_all, draw_sweep
 
-        verdict, _ = self._judged()
-        return draw_all(
-            self.tables, Path(out), title=self.record.title, verdict=verdict, formats=formats
-        )
+        (verdict, _), tables, title = self._judged(), self.tables, self.record.title
+        paths = draw_all(tables, Path(out), title=title, verdict=verdict, formats=formats)
+        has_accuracy = any(row["test_accuracy"] is not None for row in self.rows)
+        if self.record.spec["prune"].get("once") and has_accuracy:
+            paths += draw_sweep(tables.table, Path(out), title=title, formats=formats)
+        return paths
 
     def report(
         self, out: str | Path | None = None, *, format: str = "html", margin: float | None = None

@@ -4,7 +4,13 @@ import pytest
 from tables import table_of
 
 from lottery_ticket.analysis import Advice, advice_for, run_command, verdict
-from lottery_ticket.spec import canonical, load_spec, parse_overrides, spec_from_mapping
+from lottery_ticket.spec import (
+    canonical,
+    load_spec,
+    parse_overrides,
+    preset_names,
+    spec_from_mapping,
+)
 
 CONV = {
     "name": "mine",
@@ -75,8 +81,9 @@ def test_it_is_given_where_levels_failed():
 
 
 def test_the_command_of_a_preset_says_what_differs():
-    assert run_command(canonical(load_spec("quickstart"))) == "lottery run quickstart"
     changes = ["train.lr=0.05", "arms=[ticket]", "train.momentum=0", "prune.scope=layerwise"]
+    for name in preset_names():
+        assert run_command(canonical(load_spec(name))) == f"lottery run {name}"
     command = run_command(canonical(load_spec("quickstart", changes)))
     assert "--set train.lr=0.05" in command
     assert "--set prune.scope=layerwise" in command

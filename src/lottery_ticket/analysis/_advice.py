@@ -71,17 +71,18 @@ def run_command(spec: Mapping[str, Any], changes: Mapping[str, Any] | None = Non
         >>> run_command(canonical(load_spec("quickstart", ["seed=3"])), {"train.lr": 0.05})
         'lottery run quickstart --set seed=3 --set train.lr=0.05'
     """
-    name = spec["name"]
+    # the spec of paper/lenet-mnist is called paper-lenet-mnist, since runs are folders
+    name = next((p for p in preset_names() if p.replace("/", "-") == spec["name"]), None)
     spec = {**spec, "arms": [_arm(arm) for arm in spec["arms"]]}
     settings = dict(changes or {})
-    if name in preset_names():
+    if name is not None:
         known = canonical(load_spec(name))
         known = {**known, "arms": [_arm(arm) for arm in known["arms"]]}
         preset, own = (dict(_flat(values)) for values in (known, spec))
         other = {key: own.get(key) for key in [*preset, *own] if preset.get(key) != own.get(key)}
         settings = other | settings
     else:
-        name = f"{name}.yaml"
+        name = f"{spec['name']}.yaml"
     options = (f"--set {shlex.quote(f'{key}={_yaml(value)}')}" for key, value in settings.items())
     return " ".join(["lottery run", name, *options])
 

@@ -25,6 +25,7 @@ from lottery_ticket.plots._signs import signs_figure as signs_figure
 from lottery_ticket.plots._style import ARM_STYLE as ARM_STYLE
 from lottery_ticket.plots._style import ArmStyle as ArmStyle
 from lottery_ticket.plots._style import style_arms as style_arms
+from lottery_ticket.plots._sweep import draw_sweep as draw_sweep
 from lottery_ticket.plots._verdict import VERDICT_STYLE as VERDICT_STYLE
 from lottery_ticket.plots._verdict import VerdictStyle as VerdictStyle
 from lottery_ticket.plots._verdict import verdict_figure as verdict_figure

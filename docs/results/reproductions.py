@@ -1,0 +1,204 @@
+"""docs/reproductions.md: our tables beside the published ones.
+
+python docs/results/reproductions.py --collect STORE  # the last run of each preset, to CSV and JSON
+python docs/results/reproductions.py                  # write the page from the committed tables
+python docs/results/reproductions.py --check          # exit 1 if the page says anything else
+"""
+
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from pages import is_written, markdown_table  # noqa: E402
+from render import how, read_table  # noqa: E402
+
+from lottery_ticket.analysis import (  # noqa: E402
+    format_percent,
+    learning_speed,
+    level_statistics,
+    metric_of,
+    number_text,
+    sort_arms,
+    verdict,
+)
+
+PAGE = HERE.parent / "reproductions.md"
+WORDS = HERE / "reproductions.toml"
+
+Cells = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A section of the page.
+
+    Args:
+        name: the committed table; the spec's name.
+        table: result table, what was published → header and rows.
+        published: arm → level → the published value, in the printed unit.
+        levels: which levels are shown; all if empty.
+        has_verdict: whether the arms allow one.
+    """
+
+    name: str
+    table: Callable[["Reproduction", pd.DataFrame], Cells]
+    published: Mapping[str, Mapping[int, float]]
+    levels: tuple[int, ...] = ()
+    has_verdict: bool = True
+
+
+def by_level(of: Reproduction, table: pd.DataFrame) -> Cells:
+    """The metric of each arm, with the published one beside it."""
+    metric = metric_of(table)
+    stats = level_statistics(table, metric.column).set_index(["arm", "level"])
+    unit = f" ({metric.unit})" if metric.unit else ""
+    arms = sort_arms(table["arm"])
+    header = ["level", "density", "kept"]
+    for arm in arms:
+        header += [arm + unit] + ([f"{arm} there"] if of.published.get(arm) else [])
+    return [header, *_level_rows(of, stats, metric, arms)]
+
+
+def _level_rows(of: Reproduction, stats: Any, metric: Any, arms: list[str]) -> Iterator[list[str]]:
+    sizes = stats.reset_index().drop_duplicates("level").set_index("level").sort_index()
+    for level in of.levels or sizes.index:
+        cells = [str(level), format_percent(sizes.density[level]), f"{sizes.num_kept[level]:,}"]
+        for arm in arms:
+            known = (arm, level) in stats.index
+            cells.append(_mean(stats.loc[(arm, level)], metric) if known else "")
+            if there := of.published.get(arm):
+                cells.append(f"{there[level]:.2f}" if level in there else "")
+        yield cells
+
+
+def _mean(row: Any, metric: Any) -> str:
+    mean, sd = (number_text(row[part], row["mean"], metric) for part in ("mean", "sd"))
+    return f"{mean} ± {sd} ({row['n']:.0f})"
+
+
+def with_seconds(of: Reproduction, table: pd.DataFrame) -> Cells:
+    """Non-zeros, share, loss, accuracy and seconds of the ticket, as one public run prints them."""
+    header = ["level", "non-zeros", "% of original", "test loss", "accuracy (%)", "accuracy there",
+              "reinit (%)", "seconds", "seconds there"]  # fmt: skip
+    rows = []
+    for level, own in table.groupby("level"):
+        ticket, reinit = (own.loc[own["arm"] == arm] for arm in ("ticket", "reinit"))
+        accuracies = [
+            f"{100 * rows_['test_accuracy'].mean():.2f} ± {100 * rows_['test_accuracy'].std():.2f}"
+            for rows_ in (ticket, reinit)
+        ]
+        rows.append([
+            str(level), f"{ticket['num_kept'].iloc[0]:,}", f"{100 * ticket['density'].iloc[0]:.2f}",
+            f"{ticket['test_loss'].mean():.4f}", accuracies[0],
+            f"{of.published['ticket'][level]:.2f}", accuracies[1],
+            f"{ticket['train_seconds'].mean():.1f}",
+            f"{of.published['seconds'][level]:.0f}" if level in of.published["seconds"] else "",
+        ])  # fmt: skip
+    return [header, *rows]
+
+
+def early_stops(of: Reproduction, table: pd.DataFrame) -> Cells:
+    """When early stopping would have stopped, and how accurate the net was there."""
+    speed = learning_speed(table).set_index(["arm", "level"])
+    dense = speed.loc[("ticket", 0)]
+    sizes = table.drop_duplicates("level").set_index("level")
+    header = ["level", "density", "ticket stops", "of dense", "reinit stops", "of ticket",
+              "ticket − dense there (points)", "ticket − reinit there (points)"]  # fmt: skip
+    rows = []
+    for level in of.levels:
+        ticket, reinit = speed.loc[("ticket", level)], speed.loc[("reinit", level)]
+        gains = [
+            100 * (ticket["accuracy_at_stop"] - other["accuracy_at_stop"])
+            for other in (dense, reinit)
+        ]
+        rows.append([
+            str(level), format_percent(sizes["density"][level]),
+            *(f"{step:,.0f}" if i == 0 else step for i, step in enumerate((
+                ticket["step"], _times(ticket, "dense")))),
+            f"{reinit['step']:,.0f}", _times(reinit, "ticket"),
+            *(f"{gain:+.2f}".replace("-", "−") for gain in gains),
+        ])  # fmt: skip
+    return [header, *rows]
+
+
+def _times(row: Any, other: str) -> str:
+    return f"{row[f'times_{other}_bound']} {row[f'times_{other}']:.2f} ×".strip()
+
+
+LENET = {
+    "ticket": {0: 98.43, 10: 98.30, 15: 98.22, 20: 97.87},
+    "reinit": {0: 98.38, 10: 98.09, 15: 97.76, 20: 96.52},
+}
+ADAM = {
+    "ticket": dict(enumerate([97.39, 97.94, 98.01, 98.20, 98.34, 98.31])),
+    "seconds": {0: 132.0, 5: 147.0},
+}
+REPRODUCTIONS = (
+    Reproduction("lenet-mnist", by_level, LENET, (0, 5, 10, 13, 15, 18, 20)),
+    Reproduction("lenet-mnist-layerwise-adam", by_level, {}, (0, 3, 7, 9, 15, 20)),
+    Reproduction("lenet-mnist-adam-5ep", with_seconds, ADAM),
+    Reproduction("lenet-mnist-levels", by_level, {"ticket": {0: 97.48, 5: 98.29, 6: 97.94}}),
+    Reproduction("lenet-mnist-oneshot", by_level, {}, (0, 5, 10, 13, 17, 20), has_verdict=False),
+    Reproduction("lenet-mnist-late-resetting", by_level, {}, (0, 5, 10, 13, 15, 18, 20)),
+    Reproduction("lenet-mnist-to-fashion", by_level, {}, (0, 5, 10, 13, 15, 18, 20)),
+    Reproduction("sin-regression", by_level, {}),
+    Reproduction("paper-lenet-mnist", early_stops, {}, (3, 7, 9, 15, 20)),
+)
+
+
+def section(of: Reproduction, words: Mapping[str, Any]) -> str:
+    """What was published, ours beside it, what the verdict says, and whether they agree."""
+    table = read_table(of.name)
+    parts = [f"## {words['title']}", words["there"].strip(), markdown_table(*of.table(of, table))]
+    if of.has_verdict:
+        parts.append(f"Verdict: {verdict(table).sentence}")
+    parts += [f"**Agreement.** {words['agreement'].strip()}", how(of.name)]
+    return "\n\n".join(parts)
+
+
+def page() -> str:
+    """The whole page."""
+    words = tomllib.loads(WORDS.read_text(encoding="utf-8"))
+    sections = [section(of, words[of.name]) for of in REPRODUCTIONS if of.name in words]
+    parts = [words["head"].strip(), *sections, words["tail"].strip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def collect(store: str) -> None:
+    """Write table and facts of the last finished run of each preset in the store."""
+    from lottery_ticket.api import load_run
+    from lottery_ticket.report import run_facts
+    from lottery_ticket.store import Store
+
+    names = {of.name for of in REPRODUCTIONS}
+    for record in Store(store).runs():
+        run = load_run(record.id, store=store)
+        if record.spec["name"] not in names or len(run.rows) < len(record.rows):
+            continue
+        run.table.to_csv(HERE / f"{record.spec['name']}.csv", index=False)
+        facts = run_facts(run.store, record)
+        about = {"command": facts.command, **facts.rows}
+        text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+        (HERE / f"{record.spec['name']}.json").write_text(text, encoding="utf-8")
+        print(record.id)
+
+
+def main() -> None:
+    """Collect, write, or check."""
+    if "--collect" in sys.argv:
+        collect(sys.argv[sys.argv.index("--collect") + 1])
+        return
+    is_written(PAGE, page(), "docs/results/reproductions.py")
+
+
+if __name__ == "__main__":
+    main()
