@@ -1,0 +1,5 @@
+"""A ticket on its way to a service: smaller and faster, with equal outputs."""
+
+from lottery_ticket.export._compact import Compacted as Compacted
+from lottery_ticket.export._compact import Widths as Widths
+from lottery_ticket.export._compact import compact as compact

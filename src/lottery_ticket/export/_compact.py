@@ -1,0 +1,147 @@
+"""A masked net as a smaller plain one with the same outputs."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from lottery_ticket.errors import LotteryError
+from lottery_ticket.export._flow import Flow, flow_of
+from lottery_ticket.export._narrow import narrow_
+from lottery_ticket.export._operations import Mixing, Opaque
+from lottery_ticket.export._trace import Example, Trace, inputs_of, outputs_of, trace
+
+__all__ = ["Compacted", "Widths", "compact"]
+
+_ROUNDINGS = 1000  # of the outputs' precision; sums in another order, layer after layer
+
+
+@dataclass(frozen=True)
+class Widths:
+    """The units or channels of a layer, (before, after).
+
+    Args:
+        inputs: what it reads.
+        outputs: what it computes.
+    """
+
+    inputs: tuple[int, int]
+    outputs: tuple[int, int]
+
+    def __str__(self) -> str:
+        return "inputs {} → {}, outputs {} → {}".format(*self.inputs, *self.outputs)
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """A net without what does nothing; see `compact`.
+
+    Args:
+        model: the smaller net, in eval mode. A `torch.fx.GraphModule` over standard torch layers
+            (`print(model.code)` shows its forward) with the layer names of the original.
+        removed: name of a layer → its widths, where they changed.
+        left_alone: name of a layer or operation → why something that may do nothing is still there.
+        max_difference: the largest absolute difference of the outputs on the example.
+    """
+
+    model: fx.GraphModule
+    removed: Mapping[str, Widths]
+    left_alone: Mapping[str, str]
+    max_difference: float
+
+
+def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -> Compacted:
+    """Remove dead units and channels, and inputs that nothing reads. Weights of 0 decide.
+
+    A unit that nothing reads goes, and so does one that reads nothing: its constant, through norms,
+    activations and pools, is added to the biases of those who read it. Where it differs at the
+    border of an image (a convolution pads with zeros), a map of constants is added behind the
+    convolution; such a net takes images of the example's size only. Channels that an addition joins
+    go together or not at all. What cannot be followed stays as it is and is named.
+
+    Args:
+        model: the pruned net; it stays as it is.
+        example: a batch of inputs, a tuple for several; its sizes but the first are those of the
+            smaller net too. The difference is measured on it, so take real ones.
+        gather_inputs: whether the first layers pick the inputs that they read, so that their
+            weights for others go. The net takes whole inputs either way.
+
+    Raises:
+        UsageError: the model does not run on the example, or its forward cannot be followed.
+        LotteryError: the smaller net's outputs differ by more than rounding explains.
+
+    >>> net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)).eval()
+    >>> _ = net[0].weight.data.copy_(torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0]]))
+    >>> smaller = compact(net, torch.randn(8, 3))
+    >>> print(smaller.removed["0"])  # the second input and the second unit
+    inputs 3 → 2, outputs 2 → 1
+    >>> torch.allclose(smaller.model(torch.ones(1, 3)), net(torch.ones(1, 3)))
+    True
+
+    Source: dead-neuron removal as in Frankle & Carbin 2019's implementations; the folding of
+    constants is exact algebra.
+    """
+    inputs = inputs_of(example)
+    dense = copy.deepcopy(model).eval()
+    wanted = outputs_of(dense, inputs)
+    followed = trace(copy.deepcopy(dense), example)
+    flow = flow_of(followed)
+    before = _widths(followed, flow)
+    narrow_(followed.module, flow, gather_inputs=gather_inputs)
+    after = _widths(followed, flow)
+    removed = {
+        name: Widths(*zip(before[name], after[name], strict=True))
+        for name in before
+        if before[name] != after[name]
+    }
+    difference = _difference(wanted, outputs_of(followed.module, inputs))
+    return Compacted(followed.module.eval(), removed, _left_alone(flow), difference)
+
+
+def _widths(followed: Trace, flow: Flow) -> dict[str, tuple[int, int]]:
+    """Layer → what it reads and what it computes."""
+    found = {}
+    for node, operation in flow.operations.items():
+        if isinstance(operation, Mixing):
+            layer: Any = followed.module.get_submodule(str(node.target))
+            found[str(node.target)] = tuple(reversed(layer.weight.shape[:2]))
+    return found
+
+
+def _left_alone(flow: Flow) -> dict[str, str]:
+    reasons = {
+        node: operation.reason
+        for node, operation in flow.operations.items()
+        if isinstance(operation, Opaque) and operation.reason
+    }
+    return {
+        str(node.target) if node.op == "call_module" else node.name: reason
+        for node, reason in (reasons | dict(flow.stuck)).items()
+    }
+
+
+def _difference(wanted: Any, found: Any) -> float:
+    """The largest one; raises `LotteryError` if rounding does not explain it."""
+    if not isinstance(wanted, torch.Tensor):
+        pairs = zip(_parts(wanted), _parts(found), strict=True)
+        return max((_difference(one, other) for one, other in pairs), default=0.0)
+    if not wanted.numel() or not wanted.is_floating_point():
+        return 0.0
+    difference = float((wanted.double() - found.double()).abs().max())
+    allowed = _ROUNDINGS * torch.finfo(wanted.dtype).eps * max(1.0, float(wanted.abs().max()))
+    if not difference <= allowed:
+        raise LotteryError(
+            f"the compacted model's outputs differ by {difference:.2g}, more than the "
+            f"{allowed:.2g} that rounding explains: does the model draw random numbers, or depend "
+            "on what is not among its inputs?"
+        )
+    return difference
+
+
+def _parts(outputs: Any) -> list[Any]:
+    if isinstance(outputs, Mapping):
+        return list(outputs.values())
+    return list(outputs) if isinstance(outputs, (tuple, list)) else []
