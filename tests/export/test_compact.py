@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from itertools import pairwise
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from lottery_ticket.export._trace import trace
 from lottery_ticket.masks import PruningMask, prunable_parameters, select_at
 from lottery_ticket.models import build
 
-LAW = {"deadline": None, "derandomize": True, "database": None, "max_examples": 120}
+LAW = {"deadline": None, "derandomize": True, "database": None}
 
 
 def close(found, wanted):
@@ -50,7 +51,7 @@ def check_outputs(compact, net):
 def check_minimal(compact, net):
     """In a chain of layers, every hidden unit reads something and is read; one always stays."""
     layers = layers_of(compact(net, images()).model)
-    for layer, reader in zip(layers, layers[1:], strict=False):
+    for layer, reader in pairwise(layers):
         if len(layer.weight) == 1:
             continue
         is_alive = (layer.weight != 0).flatten(1).any(1)
@@ -99,8 +100,8 @@ def picks_other_inputs(net, example):
     return found
 
 
-def holds(check, compact, kinds, phases=tuple(Phase)):
-    @settings(**LAW, phases=phases)
+def holds(check, compact, kinds, num_nets=50, phases=tuple(Phase)):
+    @settings(**LAW, max_examples=num_nets, phases=phases)
     @given(nets(kinds))
     def law(net):
         check(compact, net)
@@ -130,15 +131,12 @@ def test_every_unit_that_is_left_is_alive_and_read(kind):
 )
 def test_other_compactions_are_caught(check, mutant, kind):
     with pytest.raises(AssertionError):
-        holds(check, mutant, [kind], [Phase.generate])
+        holds(check, mutant, [kind], 300, [Phase.generate])
 
 
 def test_compacting_again_removes_nothing():
     def check(compact, net):
-        once = compact(net, images())
-        again = compact(once.model, images())
-        assert not again.removed
-        assert again.left_alone == once.left_alone
+        assert not compact(compact(net, images()).model, images()).removed
 
     holds(check, compact, [mlp, convolutional, branched])
 
@@ -189,9 +187,8 @@ def test_registered_models_become_smaller(name):
     assert found.removed
     before, after = (sum(p.numel() for p in m.parameters()) for m in (model, found.model))
     assert after < before
-    assert set(found.model.state_dict()) - set(model.state_dict()) == {
-        name for name, _ in found.model.named_buffers() if name.endswith(("_inputs", "_constants"))
-    }
+    added = set(found.model.state_dict()) - set(model.state_dict())
+    assert all(key.endswith(("_inputs", "_constants", ".bias")) for key in added)
 
 
 def test_a_filter_pruned_conv4_has_half_the_channels():
@@ -260,6 +257,7 @@ def reads_later(net, x):
 
 
 NOT_FOLLOWED = {
+    "by the batch": (lambda net, x: x / x.size(0), "truediv is not followed"),
     "softmax": (lambda net, x: x.softmax(1), "softmax is not followed"),
     "transpose": (lambda net, x: x.t().contiguous().t(), "t is not followed"),
     "layer_norm": (lambda net, x: F.layer_norm(x, (6,)), "layer_norm is not followed"),
@@ -281,7 +279,8 @@ def test_what_is_not_followed_is_left_alone_and_named(name):
         close(found.model(x), net(x))
     assert not found.removed
     assert any(reason in text for text in found.left_alone.values())
-    assert "1 of 6 do nothing" in found.left_alone.get("first", "1 of 6 do nothing")
+    if name != "in place":
+        assert found.left_alone["first"].startswith("1 of 6 do nothing, but meet ")
 
 
 def hooked(net):
@@ -370,7 +369,7 @@ class Counting(nn.Module):
 
 
 def test_a_net_that_depends_on_more_than_its_inputs_is_refused():
-    with pytest.raises(LotteryError, match="more than the .* that rounding explains"):
+    with pytest.raises(LotteryError, match="that rounding explains"):
         compact(Counting(), torch.ones(2, 3))
 
 

@@ -14,7 +14,13 @@ from torch import fx, nn
 
 from lottery_ticket.export._moves import Moving, each_to_itself, flattened, moving
 from lottery_ticket.export._trace import Trace
-from lottery_ticket.export._vocabulary import BY_VALUE_MODULES, CONVOLUTIONS, NORMS, POOL_MODULES
+from lottery_ticket.export._vocabulary import (
+    BY_VALUE_MODULES,
+    CONVOLUTIONS,
+    NORMS,
+    POOL_MODULES,
+    RESHAPES,
+)
 
 __all__ = ["Mixing", "Moving", "Opaque", "Operation", "operations_of"]
 
@@ -74,7 +80,10 @@ class _Reader:
         sources = [n for n in node.all_input_nodes if self._has_channels(n)]
         if node.target is torch.index_select:
             return self._picked(node, sources) or Opaque("it picks by an index that is not fixed")
-        is_followed = self._has_channels(node) and len(sources) == len(node.all_input_nodes) > 0
+        others = set(node.all_input_nodes) - set(sources)
+        if node.target in RESHAPES:  # these alone may ask for the size of the batch
+            others = {n for n in others if n.target != "size"}
+        is_followed = self._has_channels(node) and sources and not others
         if is_followed and node.op == "call_module":
             found = self._module(node, sources)
         else:
