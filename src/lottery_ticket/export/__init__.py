@@ -3,3 +3,6 @@
 from lottery_ticket.export._compact import Compacted as Compacted
 from lottery_ticket.export._compact import Widths as Widths
 from lottery_ticket.export._compact import compact as compact
+from lottery_ticket.export._sparse import Sparse as Sparse
+from lottery_ticket.export._sparse import load_sparse as load_sparse
+from lottery_ticket.export._sparse import sparse as sparse

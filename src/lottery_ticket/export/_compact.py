@@ -5,18 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import fx, nn
 
-from lottery_ticket.errors import LotteryError
+from lottery_ticket.export._difference import largest_difference
 from lottery_ticket.export._flow import Flow, flow_of
 from lottery_ticket.export._narrow import narrow_
 from lottery_ticket.export._operations import Mixing, Opaque
 from lottery_ticket.export._trace import Example, Trace, inputs_of, outputs_of, trace
 
 __all__ = ["Compacted", "Widths", "compact"]
-
-_ROUNDINGS = 1000  # of the outputs' precision; sums in another order, layer after layer
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -
         for name in before
         if before[name] != after[name]
     }
-    difference = _difference(wanted, outputs_of(followed.module, inputs))
+    difference = largest_difference(wanted, outputs_of(followed.module, inputs))
     return Compacted(followed.module.eval(), removed, _left_alone(flow), difference)
 
 
@@ -121,27 +118,3 @@ def _left_alone(flow: Flow) -> dict[str, str]:
         str(node.target) if node.op == "call_module" else node.name: reason
         for node, reason in (reasons | dict(flow.stuck)).items()
     }
-
-
-def _difference(wanted: Any, found: Any) -> float:
-    """The largest one; raises `LotteryError` if rounding does not explain it."""
-    if not isinstance(wanted, torch.Tensor):
-        pairs = zip(_parts(wanted), _parts(found), strict=True)
-        return max((_difference(one, other) for one, other in pairs), default=0.0)
-    if not wanted.numel() or not wanted.is_floating_point():
-        return 0.0
-    difference = float((wanted.double() - found.double()).abs().max())
-    allowed = _ROUNDINGS * torch.finfo(wanted.dtype).eps * max(1.0, float(wanted.abs().max()))
-    if not difference <= allowed:
-        raise LotteryError(
-            f"the compacted model's outputs differ by {difference:.2g}, more than the "
-            f"{allowed:.2g} that rounding explains: does the model draw random numbers, or depend "
-            "on what is not among its inputs?"
-        )
-    return difference
-
-
-def _parts(outputs: Any) -> list[Any]:
-    if isinstance(outputs, Mapping):
-        return list(outputs.values())
-    return list(outputs) if isinstance(outputs, (tuple, list)) else []

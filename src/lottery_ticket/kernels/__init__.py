@@ -13,6 +13,7 @@ from lottery_ticket.kernels._activations import RELU as RELU
 from lottery_ticket.kernels._activations import TANH as TANH
 from lottery_ticket.kernels._activations import activate as activate
 from lottery_ticket.kernels._activations import activation_backward as activation_backward
+from lottery_ticket.kernels._chain import linear_chain as linear_chain
 from lottery_ticket.kernels._cross_entropy import cross_entropy as cross_entropy
 from lottery_ticket.kernels._csr import gather_batch as gather_batch
 from lottery_ticket.kernels._csr import input_gradient as input_gradient

@@ -1,0 +1,40 @@
+"""How far two forms of a model are apart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from lottery_ticket.errors import LotteryError
+
+__all__ = ["largest_difference"]
+
+_ROUNDINGS = 1000  # of the outputs' precision; sums in another order, layer after layer
+
+
+def largest_difference(wanted: Any, found: Any) -> float:
+    """The largest absolute difference of outputs: tensors, or sequences or mappings of them.
+
+    Raises:
+        LotteryError: it is more than rounding explains.
+    """
+    if not isinstance(wanted, torch.Tensor):
+        pairs = zip(_parts(wanted), _parts(found), strict=True)
+        return max((largest_difference(one, other) for one, other in pairs), default=0.0)
+    if not wanted.numel() or not wanted.is_floating_point():
+        return 0.0
+    difference = float((wanted.double() - found.double()).abs().max())
+    allowed = _ROUNDINGS * torch.finfo(wanted.dtype).eps * max(1.0, float(wanted.abs().max()))
+    if not difference <= allowed:
+        raise LotteryError(
+            f"the new model's outputs differ by {difference:.2g}, more than the "
+            f"{allowed:.2g} that rounding explains: does the model draw random numbers, or depend "
+            "on what is not among its inputs?"
+        )
+    return difference
+
+
+def _parts(outputs: Any) -> list[Any]:
+    if isinstance(outputs, Mapping):
+        return list(outputs.values())
+    return list(outputs) if isinstance(outputs, (tuple, list)) else []
