@@ -1,9 +1,13 @@
 """Runs of linear layers in a graph, and their execution on kept weights alone."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
@@ -13,6 +17,7 @@ from lottery_ticket.export._trace import Trace
 
 __all__ = ["Link", "SparseChain", "chains_of", "links_of"]
 
+_PER_THREAD = 64  # examples; for fewer it is not worth handing them over
 _ACTIVATIONS: dict[Any, str] = {
     **dict.fromkeys((nn.ReLU, F.relu, torch.relu, "relu"), "relu"),
     **dict.fromkeys((nn.Tanh, F.tanh, torch.tanh, "tanh"), "tanh"),
@@ -137,8 +142,6 @@ class SparseChain(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, inputs) → (B, outputs)."""
-        from lottery_ticket import kernels
-
         # compiled code checks nothing
         if x.dtype != torch.float32 or x.device.type != "cpu" or x.ndim != 2:
             raise UsageError(
@@ -150,11 +153,35 @@ class SparseChain(nn.Module):
                 f"{self.names[0]}: wanted {self._num_inputs} features, got {x.shape[1]}"
             )
         out = torch.empty(len(x), self._width)
-        kernels.linear_chain(x.detach().contiguous().numpy(), *self._arrays, out.numpy())
+        _in_threads(x.detach().contiguous().numpy(), self._arrays, out.numpy())
         return out
 
     def extra_repr(self) -> str:
         return ", ".join(self.names)
+
+
+def _in_threads(x: np.ndarray, arrays: tuple[np.ndarray, ...], out: np.ndarray) -> None:
+    """As many as torch has; each takes some examples, which know nothing of one another."""
+    from lottery_ticket import kernels
+
+    num_threads = min(torch.get_num_threads(), len(x) // _PER_THREAD)
+    if num_threads < 2:
+        kernels.linear_chain(x, *arrays, out)
+        return
+    # a process that was forked has none of the threads of the one before
+    pool = _pool(os.getpid(), num_threads - 1)
+    (own_x, own_out), *others = zip(
+        np.array_split(x, num_threads), np.array_split(out, num_threads), strict=True
+    )
+    waiting = [pool.submit(kernels.linear_chain, some, *arrays, part) for some, part in others]
+    kernels.linear_chain(own_x, *arrays, own_out)
+    for done in waiting:
+        done.result()
+
+
+@lru_cache(maxsize=1)
+def _pool(_process: int, num_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(num_threads)
 
 
 def _bias(layer: nn.Linear) -> torch.Tensor:

@@ -70,6 +70,7 @@ def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -
         UsageError: the model does not run on the example, or its forward cannot be followed.
         LotteryError: the smaller net's outputs differ by more than rounding explains.
 
+    >>> import torch
     >>> net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)).eval()
     >>> _ = net[0].weight.data.copy_(torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0]]))
     >>> smaller = compact(net, torch.randn(8, 3))
@@ -77,9 +78,6 @@ def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -
     inputs 3 → 2, outputs 2 → 1
     >>> torch.allclose(smaller.model(torch.ones(1, 3)), net(torch.ones(1, 3)))
     True
-
-    Source: dead-neuron removal as in Frankle & Carbin 2019's implementations; the folding of
-    constants is exact algebra.
     """
     inputs = inputs_of(example)
     dense = copy.deepcopy(model).eval()

@@ -34,7 +34,7 @@ from lottery_ticket.export._vocabulary import (
 )
 from lottery_ticket.files import write_file
 
-__all__ = ["read_graph", "write_graph"]
+__all__ = ["UNREADABLE", "read_graph", "write_graph"]
 
 _FORMAT = "lottery_ticket.graph/1"
 _OTHERS = (torch.index_select, operator.getitem, F.pad, F.softmax, F.log_softmax, torch.softmax)
@@ -55,7 +55,15 @@ _MODULES: dict[str, type[nn.Module]] = {
     )
 }
 # what damaged or foreign bytes can raise
-_UNREADABLE = (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError)
+UNREADABLE = (
+    SafetensorError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    AssertionError,  # torch's own, of graphs that make no sense
+)
 
 Inputs = tuple[torch.Tensor, ...]
 
@@ -69,7 +77,7 @@ def write_graph(
         UsageError: an operation or module that has no name in the file.
     """
     tensors, by_rows = {}, {}
-    for name, value in module.state_dict().items():
+    for name, value in sorted(module.state_dict().items()):
         if parts := to_rows(value):
             by_rows[name] = list(value.shape)
             tensors |= {f"{name}.{part}": kept for part, kept in parts.items()}
@@ -114,7 +122,7 @@ def read_graph(path: Path) -> tuple[fx.GraphModule, Inputs, dict[str, Any]]:
         )
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: not a readable file of Sparse.save ({error})") from error
     return module, example, content["notes"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import fx, nn
 
-from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.errors import DataError, UsageError, nearest
 from lottery_ticket.export._chains import links_of
 from lottery_ticket.export._decide import converted, measured
 from lottery_ticket.export._difference import largest_difference
-from lottery_ticket.export._graph_file import read_graph, write_graph
+from lottery_ticket.export._graph_file import UNREADABLE, read_graph, write_graph
 from lottery_ticket.export._trace import Example, inputs_of, outputs_of, trace
 
 __all__ = ["Sparse", "load_sparse", "sparse"]
@@ -116,7 +116,11 @@ def load_sparse(path: str | Path) -> Sparse:
         DataError: the file is missing, damaged, or of something else.
     """
     dense, example, notes = read_graph(Path(path))
-    return Sparse(converted(dense, example, notes["layers"]), dense=dense, example=example, **notes)
+    try:
+        model = converted(dense, example, notes["layers"])
+        return Sparse(model, dense=dense, example=example, **notes)
+    except UNREADABLE as error:
+        raise DataError(f"{path}: its notes do not fit its graph ({error})") from error
 
 
 def _forced(layers: str | Mapping[str, str], names: list[str]) -> dict[str, str]:
