@@ -100,7 +100,7 @@ def picks_other_inputs(net, example):
     return found
 
 
-def holds(check, compact, kinds, num_nets=50, phases=tuple(Phase)):
+def holds(check, compact, kinds, num_nets=30, phases=tuple(Phase)):
     @settings(**LAW, max_examples=num_nets, phases=phases)
     @given(nets(kinds))
     def law(net):

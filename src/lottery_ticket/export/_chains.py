@@ -17,7 +17,7 @@ from lottery_ticket.export._trace import Trace
 
 __all__ = ["Link", "SparseChain", "chains_of", "links_of"]
 
-_PER_THREAD = 64  # examples; for fewer it is not worth handing them over
+_PER_THREAD = 2_000_000  # products; fewer are done before they are handed over
 _ACTIVATIONS: dict[Any, str] = {
     **dict.fromkeys((nn.ReLU, F.relu, torch.relu, "relu"), "relu"),
     **dict.fromkeys((nn.Tanh, F.tanh, torch.tanh, "tanh"), "tanh"),
@@ -164,7 +164,9 @@ def _in_threads(x: np.ndarray, arrays: tuple[np.ndarray, ...], out: np.ndarray) 
     """As many as torch has; each takes some examples, which know nothing of one another."""
     from lottery_ticket import kernels
 
-    num_threads = min(torch.get_num_threads(), len(x) // _PER_THREAD)
+    values = arrays[3]
+    num_products = len(x) * len(values)
+    num_threads = min(torch.get_num_threads(), len(x), num_products // _PER_THREAD)
     if num_threads < 2:
         kernels.linear_chain(x, *arrays, out)
         return
