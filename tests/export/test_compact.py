@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -215,6 +217,29 @@ def test_a_filter_pruned_conv4_has_half_the_channels():
     assert found.left_alone == {}
     with torch.no_grad():
         close(found.model(x), model(x))
+
+
+def test_a_compacted_net_is_a_plain_module(tmp_path):
+    """It is copied, pickled and exported, and loads where this package cannot be imported."""
+    model, x = masked("ResNet20", shortcut="A", density=0.05, width=0.5), torch.randn(2, 3, 16, 16)
+    found = compact(model, x).model
+    torch.save(found, tmp_path / "net.pt")
+    batch = {0: torch.export.Dim("batch")}
+    program = torch.export.export(found, (x,), dynamic_shapes=(batch,))
+    with torch.no_grad():
+        wanted = found(x)
+        close(program.module()(x[:1]), wanted[:1])
+        assert torch.equal(copy.deepcopy(found)(x), wanted)
+    torch.save((x, wanted), tmp_path / "outputs.pt")
+    script = """if True:
+        import sys, torch
+        sys.modules["lottery_ticket"] = None
+        net = torch.load("net.pt", weights_only=False)
+        x, wanted = torch.load("outputs.pt")
+        with torch.no_grad():
+            assert torch.equal(net(x), wanted)
+    """
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
 
 
 def test_a_chain_by_hand():

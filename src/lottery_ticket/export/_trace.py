@@ -56,7 +56,9 @@ def trace(model: nn.Module, example: Example) -> Trace:
                     "depends on values into a module of its own, which is then left as it is"
                 ) from error
             opaque[tracer.failed] = f"its code cannot be followed ({reason})"
-    module = fx.GraphModule(model, graph, type(model).__name__)
+    plain = fx.Graph()  # that remembers no tracer of ours: it must load where this package is not
+    plain.output(plain.graph_copy(graph, {}))
+    module = fx.GraphModule(model, plain, type(model).__name__)
     by_name = {node.name: node for node in module.graph.nodes}
     values = {by_name[node.name]: value for node, value in tracer.values.items()}
     reasons = {
