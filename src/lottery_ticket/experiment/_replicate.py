@@ -7,7 +7,7 @@ from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.experiment._arms import MASKS, WEIGHTS, At
 from lottery_ticket.experiment._draft import Draft
 from lottery_ticket.experiment._setting import Setting
-from lottery_ticket.masks import Budget
+from lottery_ticket.masks import SCOPES, Budget
 from lottery_ticket.pruning import Pipeline
 from lottery_ticket.seeds import derive
 from lottery_ticket.store import RunRow
@@ -89,7 +89,8 @@ class Replicate:
     def add_pruned(self, at: At, trained: At, mask: str | None, **more: Any) -> str:
         """What the experiment's criterion keeps of trained weights."""
         prune = self.setting.spec.prune
-        inputs = self.selection(at, prune.criterion, prune.scope, derive(self.root, "mask"))
+        scope = prune.scope_at(at.level)
+        inputs = self.selection(at, prune.criterion, scope, derive(self.root, "mask"))
         needs_weights = CRITERIA[prune.criterion].needs_weights
         weights = self.training(trained) if needs_weights else None
         return self.add_mask(at, inputs | more, weights=weights, mask=mask)
@@ -103,7 +104,12 @@ class Replicate:
         inputs["keep"] = dict(budget.per_layer or ()) if has_layers else budget.total
         if not entry.needs_weights:
             inputs["seed"] = seed
-        return inputs
+        return inputs | self.structure(scope)
+
+    def structure(self, scope: str) -> dict[str, Any]:
+        """What a mask in groups of weights depends on beside its scope."""
+        dims = self.setting.inputs.input_dims
+        return {} if scope in SCOPES or not dims else {"input_dims": dict(dims)}
 
     def _training(self, at: At) -> str:
         how = ARMS[at.arm]

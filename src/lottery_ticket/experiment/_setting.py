@@ -24,10 +24,12 @@ class Inputs:
         num_train: training examples.
         data_options: the data set's options, except where its files lie.
         model_options: the model's options, those that follow from the data included.
-        layers: prunable parameter → its shape, in model order.
+        layers: parameter that is pruned → its shape, in model order.
         sources: hashes of the user's code, by what it defines (`data`, `model`).
         input_shape: of one example.
         source: the same for the experiment that tickets are taken over from.
+        input_dims: which dimension of a layer counts its inputs, where it is not 1.
+        num_ignored: weights of prunable layers that the experiment leaves dense.
     """
 
     data_digest: str
@@ -38,6 +40,8 @@ class Inputs:
     sources: Mapping[str, str] = field(default_factory=dict)
     input_shape: tuple[int, ...] = ()
     source: "Inputs | None" = None
+    input_dims: Mapping[str, int] = field(default_factory=dict)
+    num_ignored: int = 0
 
     @property
     def sizes(self) -> dict[str, int]:
