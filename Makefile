@@ -28,6 +28,7 @@ bench:
 	$(PYTHON) benchmarks/bench_batched.py
 	$(PYTHON) benchmarks/bench_select.py
 	$(PYTHON) benchmarks/bench_scaling.py
+	$(PYTHON) benchmarks/bench_two_four.py
 	$(BIN)lottery run lenet-mnist --set replicates=1
 	$(PYTHON) benchmarks/bench_sparsity.py
 	$(PYTHON) benchmarks/bench_imp.py

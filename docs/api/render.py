@@ -20,7 +20,7 @@ SOURCE = HERE.parent.parent / "src"
 PACKAGE = "lottery_ticket"
 ROOMS = (
     *("finder", "plots", "analysis", "analysis.structure", "masks", "criteria", "pruning"),
-    *("tickets", "models", "data"),
+    *("tickets", "models", "data", "export"),
 )
 TOP = "README"  # what GitHub shows for the folder
 KINDS = ("class", "function", "attribute")
