@@ -37,17 +37,15 @@ def _tickets_mask(replicate: "Replicate", at: At) -> str | None:
 
 def _shuffled_mask(replicate: "Replicate", at: At) -> str:
     seed = derive(replicate.root, "control", "shuffled", at.draw, at.level)
-    inputs: dict[str, Any] = {"how": "shuffle", "seed": seed}
-    scope = replicate.setting.spec.prune.scope_at(at.level)
-    if scope not in SCOPES:
-        inputs |= {"scope": scope} | replicate.structure(scope)
+    inputs = {"how": "shuffle", "seed": seed}
+    inputs |= replicate.structure(replicate.setting.spec.prune.scope_at(at.level))
     return replicate.add_mask(at, inputs, mask=_tickets_mask(replicate, at))
 
 
 def _random_mask(replicate: "Replicate", at: At) -> str:
     seed = derive(replicate.root, "control", "random", at.draw)
     scope = replicate.setting.spec.prune.scope_at(at.level)
-    scope = "global" if scope in SCOPES else scope  # of any layer, but of the same structure
+    scope = "global" if scope in SCOPES else scope  # any layer's weights, or any of the structure
     return replicate.add_mask(at, replicate.selection(at, "random", scope, seed))
 
 

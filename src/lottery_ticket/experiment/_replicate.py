@@ -107,9 +107,11 @@ class Replicate:
         return inputs | self.structure(scope)
 
     def structure(self, scope: str) -> dict[str, Any]:
-        """What a mask in groups of weights depends on beside its scope."""
+        """What says how the weights of a mask are grouped; nothing where they are not."""
+        if scope in SCOPES:
+            return {}
         dims = self.setting.inputs.input_dims
-        return {} if scope in SCOPES or not dims else {"input_dims": dict(dims)}
+        return {"scope": scope} | ({"input_dims": dict(dims)} if dims else {})
 
     def _training(self, at: At) -> str:
         how = ARMS[at.arm]

@@ -174,8 +174,8 @@ def _why_not_compressed(weight: torch.Tensor, device: str) -> str | None:
 
 
 def _smallest_shape(dtype: torch.dtype) -> tuple[int, int]:
-    """What outputs and inputs must be multiples of: it depends on PyTorch's version and library,
-    which keeps it here alone."""
+    """What outputs and inputs must be multiples of."""
+    # it depends on PyTorch's version and on the library it calls, and is written there alone
     kinds = torch.sparse
     kind = (
         kinds.SparseSemiStructuredTensorCUTLASS

@@ -30,7 +30,7 @@ def control_mask(
     """
     level = search.best_level
     mask = search.masks[level]
-    if not level:  # the dense net is what there is of every one
+    if not level:  # every control of the dense net keeps all of it
         return mask
     how: dict[str, Any] = {"structure": method.structure, "input_dims": input_dims(model, mask)}
     if arm == "shuffled":
