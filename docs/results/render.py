@@ -30,7 +30,7 @@ def how(name: str) -> str:
     about = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
     return (
         f"Command: `{about['command']}`, n = {about['replicates'].replace(', their', ',')}: "
-        f"{about['trainings'].split()[0]} trainings in {about['time']}, on cores shared with other "
+        f"{about['trainings'].split()[0]} trainings; {about['time']}, on cores shared with other "
         f"work; {about['machine']}; {about['versions']}."
     )
 

@@ -169,7 +169,7 @@ def scaling() -> str:
         "As an experiment grows",
         "Digits, ticket and reinit; whole runs into an empty store, one thing changed at a time.\n"
         "A process per core, but for `jobs` 1: starting two, each of which imports torch, is most\n"
-        "of the time of runs as small as these. What a store costs as it grows is in `bench_store`.",
+        "of the time of runs as small as these. What a store costs as it grows: `bench_store`.",
         table(
             ["what", "value", "trainings", "seconds", "seconds per training"],
             [[row[key] for key in keys] for row in found["rows"]],
