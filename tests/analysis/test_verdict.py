@@ -239,7 +239,7 @@ def test_better_than_dense_is_said():
     better = {**WINS, "ticket": {**WINS["ticket"], 2: values(0.984, 2)}}
     found = verdict(table_of(better))
     assert [level.level for level in found.levels if level.beats_dense] == [2]
-    assert "Better than dense, one by one: level 2." in str(found)
+    assert "Better than dense, each level by itself: level 2." in str(found)
 
 
 FINDINGS = {

@@ -33,7 +33,7 @@ def _shown_level(verdict: "Verdict") -> int:
 
 def _beating(verdict: "Verdict") -> str:
     levels = [found.level for found in verdict.levels if found.beats_dense]
-    return f"Better than dense, one by one: {levels_text(levels)}." if levels else ""
+    return f"Better than dense, each level by itself: {levels_text(levels)}." if levels else ""
 
 
 def _finding(verdict: "Verdict", finding: Finding) -> str:
