@@ -162,7 +162,7 @@ def section(of: Reproduction, words: Mapping[str, Any]) -> str:
     table = read_table(of.name)
     parts = [f"## {words['title']}", words["there"].strip(), markdown_table(*of.table(of, table))]
     if of.has_verdict:
-        parts.append(f"Verdict: {verdict(table).sentence}")
+        parts.append(f"**Verdict.** {verdict(table).sentence}")
     parts += [f"**Agreement.** {words['agreement'].strip()}", how(of.name)]
     return "\n\n".join(parts)
 

@@ -284,6 +284,9 @@ def test_cost_is_what_was_trained_before():
     assert verdict(table_of(WINS)).cost.search_seconds is None
     gone = table[~((table["arm"] == "ticket") & (table["level"] == 1))]
     assert verdict(gone).cost is None
+    # what was trained in between found nothing where each level is pruned from the dense net
+    assert verdict(gone, is_once=True).cost.search_steps == 100
+    assert verdict(table, is_once=True).cost.search_seconds == 2.0
 
 
 def test_images_stand_beside_replicates():
