@@ -39,6 +39,7 @@ docs: api
 	$(PYTHON) docs/results/speed.py
 	$(PYTHON) docs/results/how_it_works.py --render
 	$(PYTHON) docs/results/verdict.py --render
+	$(PYTHON) docs/results/reproductions.py
 
 api:
 	$(PYTHON) docs/api/render.py

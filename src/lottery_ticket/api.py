@@ -90,6 +90,7 @@ class RunResult:
             images=image_intervals(correct_rows(self.store, self.record)),
             about=about,
             advice=advice_for(spec, self.record.layers),
+            is_once=bool(spec["prune"].get("once")),
         )
 
     @property

@@ -133,7 +133,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("specs")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(values=whole_specs())
 def test_yaml_and_canonical_json_say_the_same(folder, values):
     path = folder / "spec.yaml"

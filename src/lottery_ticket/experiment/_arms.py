@@ -88,6 +88,7 @@ MASKS: dict[str, Callable[["Replicate", At], str | None]] = {
     "at_init": _mask_at_init,
     "source": _sources_mask,
     "narrow": lambda replicate, at: None,
+    "none": lambda replicate, at: None,
 }
 """What a row of the table of arms says of its masks → the cell of such a mask."""
 

@@ -124,6 +124,9 @@ class Replicate:
         changed, more = WEIGHTS[how.weights](self, at)
         inputs |= changed
         whole = self.setting.num_steps
+        if how.mask == "none" and at.level:
+            whole = self._search_steps(at.level)
+            inputs["train"] = self.setting.stretched(whole)
         first = pipeline.first_step(rewind=self.setting.rewind_step, end=whole) if at.level else 0
         if first:
             inputs["start_step"] = first
@@ -131,6 +134,12 @@ class Replicate:
         steps = whole - first if first < whole else whole
         data = self.setting.spec.data
         return self.draft.add(inputs, parents | more, self._label(at), data, steps)
+
+    def _search_steps(self, level: int) -> int:
+        """Steps of the trainings that find and train the ticket of a level."""
+        whole, first = self.setting.num_steps, self.setting.rewind_step
+        searched = 1 if self.setting.spec.prune.once else level
+        return whole + searched * (whole - first)
 
     def _parents(self, at: At, pipeline: Pipeline) -> dict[str, str]:
         """The mask, and what the pipeline takes from other trainings."""
@@ -160,8 +169,10 @@ class Replicate:
         return self.draft.budgets[at.level]
 
     def _num_kept(self, at: At) -> int:
-        is_narrow = ARMS[at.arm].mask == "narrow"
-        return self.draft.narrow(at.level)[1] if is_narrow else self._budget(at).total
+        mask = ARMS[at.arm].mask
+        if mask == "narrow":
+            return self.draft.narrow(at.level)[1]
+        return self.draft.budgets[0 if mask == "none" else at.level].total
 
     def _label(self, at: At) -> dict[str, Any]:
         density = self._num_kept(at) / sum(self.setting.inputs.sizes.values())

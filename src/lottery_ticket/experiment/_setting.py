@@ -84,6 +84,15 @@ class Setting:
         rewind_step = Duration.parse(spec.rewind).steps(epoch)
         return cls(spec, inputs, _recipe(spec, inputs), num_steps, rewind_step)
 
+    def stretched(self, num_steps: int) -> dict[str, Any]:
+        """The recipe's `train` over another number of steps, milestones in proportion."""
+        epoch = steps_per_epoch(self.inputs.num_train, self.spec.train.batch_size)
+        train = {**self.recipe["train"], "duration": f"{num_steps}it"}
+        if milestones := train.get("milestones"):
+            steps = [Duration.parse(milestone).steps(epoch) for milestone in milestones]
+            train["milestones"] = [f"{step * num_steps // self.num_steps}it" for step in steps]
+        return train
+
     def pipeline(self, name: str | None) -> Pipeline:
         """A pipeline by name; None for the ticket's own."""
         return PIPELINES[name or ("rewind" if self.rewind_step else "lth")]
