@@ -57,7 +57,7 @@ import onnxruntime
 session = onnxruntime.InferenceSession("FILE")
 (outputs,) = session.run(None, {"input": x})  # x: a NumPy array, any batch size"""
 
-_INT8 = 0.25  # of seven bits in weights and eight in activations, layer after layer
+_INT8 = 0.1  # of seven bits in weights and eight in activations, layer after layer
 
 FORMATS = MappingProxyType(
     {
