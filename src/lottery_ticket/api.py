@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lottery_ticket.analysis import RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
     from lottery_ticket.experiment import Context, Plan, RunOutcome
-    from lottery_ticket.export import Exported, PrunedModel
+    from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
 
@@ -212,6 +212,42 @@ class RunResult:
 
         pruned = partial(self.pruned_model, level, **which)
         return export(pruned, format=format, out=out, opset=opset)
+
+    def bench_export(
+        self,
+        level: int,
+        *,
+        forms: Sequence[str] | None = None,
+        threads: int = 1,
+        seconds: float = 1.0,
+        compiled: bool = True,
+        memory: bool = True,
+        **which: Any,
+    ) -> "Measured":
+        """Measure the forms of a trained level beside the dense net, on this machine.
+
+        Args:
+            level: 0 is dense.
+            forms: names in `lottery_ticket.export.FORMATS`; by default all.
+            threads: CPU threads of everything.
+            seconds: how long each form is timed for each batch size.
+            compiled: whether the dense net is tried with `torch.compile`.
+            memory: whether peak memory is measured, in a fresh process for each form.
+            which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
+
+        Returns:
+            `.table`, `.best`, `.notes`; drawn by `lottery_ticket.plots.forms_figure`.
+
+        Raises:
+            UsageError, DataError, StoreError: as `pruned_model`.
+            LotteryError: as `lottery_ticket.export.measure`.
+        """
+        from lottery_ticket.export import measure
+
+        pruned = self.pruned_model(level, **which)
+        return measure(
+            pruned, forms=forms, threads=threads, seconds=seconds, compiled=compiled, memory=memory
+        )
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
         """The verdict, or why there is none yet."""

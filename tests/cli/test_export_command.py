@@ -22,7 +22,9 @@ def test_export(ready, tmp_path):
 
 def test_export_as_json(ready, tmp_path):
     formats = [part for name in ("packed", "ticket") for part in ("--format", name)]
-    said = ready("export", "last", "--level", 1, *formats, "--arm", "reinit", "--out", "o", "--json")
+    said = ready(
+        "export", "last", "--level", 1, *formats, "--arm", "reinit", "--out", "o", "--json"
+    )
     found = json.loads(said.out)
     assert found["path"] == "o"
     assert [file["format"] for file in found["files"]] == ["packed", "ticket"]
@@ -46,3 +48,18 @@ def test_what_cannot_be_exported(options, message, ready, tmp_path):
     assert said.code == 2
     assert message in " ".join(said.err.split())
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_bench_export(ready, tmp_path):
+    options = ["--format", "packed", "--no-compiled", "--no-memory", "--seconds", 0.02]
+    said = ready("bench-export", "last", "--level", 2, *options, "--out", "bench")
+    assert said.code == 0
+    forms = [line.split("  ")[0] for line in said.out.splitlines()[2:5]]
+    assert forms == ["dense eager", "dense onnx", "packed"]
+    assert "1 thread(s)" in said.out
+    assert "- for size: packed, " in said.out
+    found = json.loads((tmp_path / "bench" / "forms.json").read_text())
+    assert found["best"] == {"size": "packed", "latency": "packed", "throughput": "packed"}
+    assert {path.suffix for path in (tmp_path / "bench").iterdir()} == {".json", ".png", ".svg"}
+    again = ready("bench-export", "last", "--level", 2, *options, "--json")
+    assert json.loads(again.out)["rows"][2]["form"] == "packed"

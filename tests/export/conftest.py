@@ -1,7 +1,5 @@
 """A tiny run, with all weights kept and with only those that are needed."""
 
-from pathlib import Path
-
 import pytest
 
 from lottery_ticket.api import RunResult, run

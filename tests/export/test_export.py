@@ -129,8 +129,8 @@ def test_a_file_in_the_way(tmp_path):
 
 def test_an_error_half_way_leaves_nothing(tmp_path):
     """The second format fails when the first is written already."""
+    pruned = PrunedModel.of(small().model, small().inputs)
     with pytest.raises(UsageError, match="wants training examples"):
-        pruned = PrunedModel.of(small().model, small().inputs)
         export(pruned, format=["state_dict", "int8"], out=tmp_path / "out")
     assert names(tmp_path) == []
 
@@ -208,11 +208,11 @@ def test_models_that_cannot_be_exported(model, example, message):
 
 def test_a_mask_that_does_not_fit():
     layer = nn.Linear(2, 1, bias=False)
-    with pytest.raises(UsageError, match="weights where it prunes; call mask.apply"):
-        mask = PruningMask.from_tensors({"weight": torch.tensor([[True, False]])})
+    mask = PruningMask.from_tensors({"weight": torch.tensor([[True, False]])})
+    with pytest.raises(UsageError, match=r"weights where it prunes; call mask\.apply"):
         PrunedModel.of(layer, torch.rand(1, 2), mask=mask)
+    mask = PruningMask.from_tensors({"other": torch.tensor([[True, False]])})
     with pytest.raises(UsageError, match="no parameter 'other', which the mask names"):
-        mask = PruningMask.from_tensors({"other": torch.tensor([[True, False]])})
         PrunedModel.of(layer, torch.rand(1, 2), mask=mask)
 
 

@@ -164,5 +164,5 @@ def test_other_data_are_refused(tiny, monkeypatch):
     entry = DATASETS.entry("digits")
     other = replace(entry, value=lambda data_dir: replace(entry.value(data_dir), digest="0" * 64))
     monkeypatch.setitem(DATASETS._entries, "digits", other)
-    with pytest.raises(LotteryError, match="are not those that tiny-.* was trained on"):
+    with pytest.raises(LotteryError, match=r"are not those that tiny-.* was trained on"):
         tiny.pruned_model(1)

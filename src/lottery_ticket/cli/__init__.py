@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lottery_ticket import __version__
+from lottery_ticket.cli._bench_export import bench_export
 from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
 from lottery_ticket.cli._export import export
@@ -66,6 +67,7 @@ app.command("compare")(compare)
 app.command("plot")(plot)
 app.command("report")(report)
 app.command("export")(export)
+app.command("bench-export")(bench_export)
 app.command("transfer")(transfer)
 app.command("retrain")(retrain)
 app.command("verify")(verify)

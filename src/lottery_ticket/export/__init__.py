@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 from lottery_ticket.export._export import Exported as Exported
 from lottery_ticket.export._export import ExportedFile as ExportedFile
 from lottery_ticket.export._export import export as export
+from lottery_ticket.export._flops import count_flops as count_flops
 from lottery_ticket.export._format import Format as Format
 from lottery_ticket.export._formats import FORMATS as FORMATS
+from lottery_ticket.export._measure import measure as measure
+from lottery_ticket.export._measured import Measured as Measured
 from lottery_ticket.export._pruned_model import PrunedModel as PrunedModel
 from lottery_ticket.export._state_dict import read_packed as read_packed
 from lottery_ticket.export._stored import stored_model as stored_model

@@ -41,8 +41,8 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="lottery_ticket"):
 
     @classmethod
     def _load_as_safetensor(
-        cls, model: "HubModel", model_file: str, map_location: str, strict: bool
-    ) -> "HubModel":
+        cls, model: Any, model_file: str, map_location: str, strict: bool
+    ) -> Any:
         # always strict: weights that are not in the file would be those of seed 0
         super()._load_as_safetensor(model.module, model_file, map_location, strict=True)
         return model.eval()
