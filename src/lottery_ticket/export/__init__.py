@@ -1,7 +1,6 @@
 """Pruned models on their way to a service: written, compared with the original, and measured."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import typing
 
 from lottery_ticket.export._export import Exported as Exported
 from lottery_ticket.export._export import ExportedFile as ExportedFile
@@ -15,12 +14,14 @@ from lottery_ticket.export._pruned_model import PrunedModel as PrunedModel
 from lottery_ticket.export._state_dict import read_packed as read_packed
 from lottery_ticket.export._stored import stored_model as stored_model
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from lottery_ticket.export._hub import HubModel as HubModel
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """`HubModel` is loaded when it is first used, since it needs the extra `hub`."""
     if name != "HubModel":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module("lottery_ticket.export._hub").HubModel
+    from lottery_ticket.export._hub import HubModel
+
+    return HubModel

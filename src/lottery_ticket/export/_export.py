@@ -11,13 +11,13 @@ import torch
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.export._card import card_of, readme_of
 from lottery_ticket.export._extras import check_extra
-from lottery_ticket.export._format import Format
+from lottery_ticket.export._format import Format, Run
 from lottery_ticket.export._formats import format_named
 from lottery_ticket.export._onnx import check_opset
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.files import folder_aside, sync_folder
 
-__all__ = ["Exported", "ExportedFile", "checked_difference", "export", "write_checked"]
+__all__ = ["Exported", "ExportedFile", "export", "write_checked"]
 
 COMPARED_AT = (1, 64)
 """Batch sizes at which outputs are compared."""
@@ -104,7 +104,8 @@ def export(
             files = []
             for name, row in rows.items():
                 path = aside / (target.name if as_file else row.file_name)
-                files.append(write_checked(name, row, pruned, path, options))
+                prepared = row.prepare(pruned)
+                files.append(write_checked(name, row, pruned, prepared, path, options))
             card = card_of(pruned, [asdict(file) for file in files])
             _write_card(card, aside, target if as_file else None)
             _move(aside, target, as_file=as_file)
@@ -114,14 +115,20 @@ def export(
 
 
 def write_checked(
-    name: str, row: Format, pruned: PrunedModel, path: Path, options: Mapping[str, Any]
+    name: str,
+    row: Format,
+    pruned: PrunedModel,
+    prepared: PrunedModel,
+    path: Path,
+    options: Mapping[str, Any],
 ) -> ExportedFile:
     """Write a file of a format, load it again and compare.
 
     Args:
         name: of the format.
         row: the format.
-        pruned: what to write.
+        pruned: what it is compared with.
+        prepared: what to write: `row.prepare(pruned)`.
         path: the file.
         options: those that the format does not take are left out.
 
@@ -129,13 +136,13 @@ def write_checked(
         LotteryError: it differs by more than the tolerance, or cannot be loaded.
     """
     taken = {key: value for key, value in options.items() if key in row.options}
-    row.write(pruned, path, **taken)
-    difference, limit = checked_difference(name, row, pruned, path)
+    row.write(prepared, path, **taken)
+    difference, limit = _difference(name, lambda: row.load(path, prepared, None), row, pruned)
     return ExportedFile(name, path.name, path.stat().st_size, difference, limit)
 
 
-def checked_difference(
-    name: str, row: Format, pruned: PrunedModel, path: Path
+def _difference(
+    name: str, load: Callable[[], Run], row: Format, pruned: PrunedModel
 ) -> tuple[float, float]:
     """How far a file's outputs are from the model's, and how far they may be.
 
@@ -143,7 +150,7 @@ def checked_difference(
         LotteryError: they are farther, or the file cannot be loaded and run.
     """
     try:
-        run = row.load(path, pruned, None)
+        run = load()
         pairs = []
         for batch in COMPARED_AT:
             inputs = pruned.trial(batch)

@@ -33,6 +33,7 @@ class Format:
             file's name stands for `FILE`.
         extra: which of this library's extras it needs.
         options: names of the options that `write` takes.
+        prepare: what the model becomes before it is written, with equal outputs.
     """
 
     about: str
@@ -43,3 +44,4 @@ class Format:
     usage: str
     extra: str | None = None
     options: frozenset[str] = frozenset()
+    prepare: Callable[[PrunedModel], PrunedModel] = lambda pruned: pruned

@@ -1,8 +1,10 @@
 """`measure`: every form of a pruned model against the dense net, in one run on this machine."""
 
+import contextlib
 import gzip
 import os
 import platform
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lottery_ticket.data import Split
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export._export import write_checked
 from lottery_ticket.export._extras import check_extra
@@ -92,6 +95,7 @@ class _Form:
 
     row: Format
     pruned: PrunedModel
+    test: Split | None
     path: Path
     run: Run
     max_difference: float
@@ -132,12 +136,13 @@ def _made(name: str, row: Format, pruned: PrunedModel, folder: Path, threads: in
     path = folder / name.replace(" ", "-") / row.file_name
     path.parent.mkdir()
     with quiet():
-        written = write_checked(name, row, pruned, path, {})
-        run = row.load(path, pruned, threads)
+        prepared = row.prepare(pruned)
+        written = write_checked(name, row, pruned, prepared, path, {})
+        run = row.load(path, prepared, threads)
         with torch.inference_mode():
             for batch in BATCHES:  # what is compiled is compiled here
                 run(pruned.trial(batch))
-    return _Form(row, pruned, path, run, written.max_difference)
+    return _Form(row, prepared, pruned.test, path, run, written.max_difference)
 
 
 def _rows(forms: Mapping[str, _Form], threads: int, seconds: float) -> list[dict[str, Any]]:
@@ -187,7 +192,7 @@ def _speed(times: Mapping[int, list[float]]) -> dict[str, Any]:
 
 def _accuracy(form: _Form) -> float | None:
     """On the whole test set; None for a regression, or without one."""
-    test = form.pruned.test
+    test = form.test
     if test is None or test.y.is_floating_point():
         return None
     size, right = BATCHES[-1], 0
@@ -199,12 +204,19 @@ def _accuracy(form: _Form) -> float | None:
     return right / len(test)
 
 
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        if found := re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()):
+            return found[1]
+    return platform.processor() or platform.machine()
+
+
 def _about(pruned: PrunedModel, threads: int, seconds: float) -> dict[str, Any]:
     """Where and how it was measured."""
     import onnxruntime
 
     return {
-        "machine": platform.processor() or platform.machine(),
+        "machine": _processor(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": threads,

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export import Measured
-from lottery_ticket.plots._style import finish, legend_above, new_figure, save
+from lottery_ticket.plots._style import finish, new_figure, save
 
 __all__ = ["draw_forms", "forms_figure"]
 
@@ -42,7 +43,7 @@ def forms_figure(measured: Measured) -> Figure:
     rows = [row for row in measured.rows if row["accuracy"] is not None]
     if not rows:
         raise UsageError("no accuracy was measured; nothing to draw")
-    figure, axes = new_figure(num_columns=2, width=7.4, share_y=True)
+    figure, axes = new_figure(num_columns=2, width=8.4, share_y=True)
     columns = (("latency_p50_ms", 1.0, "latency at batch 1 (ms)"), ("file_bytes", 1e3, "file (kB)"))
     for ax, (column, unit, label) in zip(axes, columns, strict=True):
         for index, row in enumerate(rows):
@@ -58,9 +59,14 @@ def forms_figure(measured: Measured) -> Figure:
                 label=row["form"],
             )
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.margins(x=0.15)
         ax.set_xlabel(f"{label}, log scale")
     axes[0].set_ylabel("test accuracy (%)")
-    legend_above(axes[0], num_columns=5)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9.5)
     about = measured.about
     caption = (
         f"Median latency, timed in turns on {about['threads']} thread"
