@@ -4,7 +4,15 @@ import json
 
 import pytest
 
+from lottery_ticket.cli import app
+from lottery_ticket.export import FORMATS
 from lottery_ticket.store import Store
+
+
+def test_help_names_every_format(lottery):
+    said = lottery("export", "--help")
+    assert all(name in said.out for name in FORMATS)
+    assert {"export", "bench-export"} <= {command.name for command in app.registered_commands}
 
 
 def test_export(ready, tmp_path):

@@ -1,7 +1,6 @@
 """A level of a run in the store as a `PrunedModel`."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -138,15 +137,11 @@ def _filled(record: CellRecord, weights: bytes) -> nn.Module:
 
 def _dense(store: Store, run: RunRecord, row: RunRow) -> nn.Module | None:
     """The same arm's dense net, where its weights are to be had."""
-    place = replace(row, level=0)
-    for other in run.rows:
-        if (other.arm, other.level, other.replicate, other.draw) == (
-            place.arm, 0, place.replicate, place.draw,
-        ):  # fmt: skip
-            record = store.get(other.cell)
-            if record is not None and _has_weights(store, other):
-                return _filled(record, store.read(record, WEIGHTS))
-    return None
+    other = _row(run, 0, row.arm, row.replicate, row.draw)
+    record = store.get(other.cell)
+    if record is None or not _has_weights(store, other):
+        return None
+    return _filled(record, store.read(record, WEIGHTS))
 
 
 def _ticket(
@@ -158,20 +153,19 @@ def _ticket(
     model: nn.Module,
 ) -> Ticket | None:
     """The ticket of a training; None where what it began with is not in the store any more."""
-    described, parents = record.inputs["model"], record.inputs["parents"]
-    options = {name: value for name, value in described.items() if name not in ("name", "source")}
+    parents, (name, options) = record.inputs["parents"], _architecture(record)
     if "weights" in parents:
         try:
             initial = load(read_parent(store, parents["weights"], WEIGHTS))
         except StoreError:
             return None
         step = record.inputs.get("start_step", 0)
-        origin = WeightsOrigin(initial, step, model=described["name"], options=options)
+        origin = WeightsOrigin(initial, step, model=name, options=options)
     elif "initial" in record.inputs:
         initial = initial_model(record.inputs).state_dict()
-        origin = WeightsOrigin(initial, model=described["name"], options=options)
+        origin = WeightsOrigin(initial, model=name, options=options)
     else:
-        origin = ModelOrigin.of(described["name"], record.inputs["seeds"]["init"], **options)
+        origin = ModelOrigin.of(name, record.inputs["seeds"]["init"], **options)
     return Ticket(
         mask,
         origin,
@@ -193,10 +187,10 @@ def _results(record: CellRecord) -> dict[str, Any]:
 def _facts(
     store: Store, run: RunRecord, row: RunRow, record: CellRecord, data: DataSet
 ) -> dict[str, Any]:
-    described = dict(record.inputs["model"])
+    name, options = _architecture(record)
     return {
         "title": f"{run.title}, {row.arm} at level {row.level}",
-        "model": {"name": described.pop("name"), "options": _without_source(described)},
+        "model": {"name": name, "options": options},
         "data": {
             **record.inputs["data"],
             "task": data.task,
@@ -220,8 +214,10 @@ def _facts(
     }
 
 
-def _without_source(described: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in described.items() if name != "source"}
+def _architecture(record: CellRecord) -> tuple[str, dict[str, Any]]:
+    """The model's name and options; the hash of a user's code is neither."""
+    options = {key: value for key, value in record.inputs["model"].items() if key != "source"}
+    return options.pop("name"), options
 
 
 def _metrics(store: Store, run: RunRecord, row: RunRow, record: CellRecord) -> dict[str, Any]:
