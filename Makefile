@@ -37,6 +37,7 @@ bench:
 docs: api
 	$(PYTHON) docs/results/render.py
 	$(PYTHON) docs/results/speed.py
+	$(PYTHON) docs/results/ship.py
 	$(PYTHON) docs/results/how_it_works.py --render
 	$(PYTHON) docs/results/verdict.py --render
 	$(PYTHON) docs/results/reproductions.py

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lottery_ticket.data._dataset import DataSet, Split
+from lottery_ticket.data._dataset import DataSet, Normalisation, Split
 from lottery_ticket.data._digest import content_digest
 from lottery_ticket.data._table import DATASETS
 from lottery_ticket.seeds import generator
@@ -55,6 +55,8 @@ def digits(data_dir: Path | None) -> DataSet:
         task="classification",
         num_classes=10,
         digest=content_digest(content),
+        normalisation=Normalisation((mean,), (std,), LARGEST),
+        licence="CC-BY-4.0",
     )
 
 

@@ -14,6 +14,8 @@ from lottery_ticket.plots._difference import difference_limits as difference_lim
 from lottery_ticket.plots._draw import draw_all as draw_all
 from lottery_ticket.plots._draw import draw_summary_figure as draw_summary_figure
 from lottery_ticket.plots._early_stop import early_stop_figure as early_stop_figure
+from lottery_ticket.plots._forms import draw_forms as draw_forms
+from lottery_ticket.plots._forms import forms_figure as forms_figure
 from lottery_ticket.plots._inputs import UNREAD as UNREAD
 from lottery_ticket.plots._inputs import InputImage as InputImage
 from lottery_ticket.plots._inputs import input_colors as input_colors
