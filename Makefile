@@ -28,6 +28,7 @@ bench:
 	$(PYTHON) benchmarks/bench_batched.py
 	$(PYTHON) benchmarks/bench_select.py
 	$(PYTHON) benchmarks/bench_scaling.py
+	$(PYTHON) benchmarks/bench_two_four.py
 	$(BIN)lottery run lenet-mnist --set replicates=1
 	$(PYTHON) benchmarks/bench_sparsity.py
 	$(PYTHON) benchmarks/bench_imp.py
@@ -36,8 +37,10 @@ bench:
 docs: api
 	$(PYTHON) docs/results/render.py
 	$(PYTHON) docs/results/speed.py
+	$(PYTHON) docs/results/ship.py
 	$(PYTHON) docs/results/how_it_works.py --render
 	$(PYTHON) docs/results/verdict.py --render
+	$(PYTHON) docs/results/reproductions.py
 
 api:
 	$(PYTHON) docs/api/render.py

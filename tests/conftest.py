@@ -6,11 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # one test per core: more threads would only wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from lottery_ticket.data import DataSet, load_dataset
+
+# a machine that is busy is no reason to fail
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # read on import: the tests of downloads take the variable away
 LOTTERY_DATA = os.environ.get("LOTTERY_DATA")

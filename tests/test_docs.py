@@ -51,7 +51,7 @@ def test_every_spec_key_is_documented():
             assert key in text, key
 
 
-@pytest.mark.parametrize("script", ["render.py", "speed.py"])
+@pytest.mark.parametrize("script", ["render.py", "speed.py", "reproductions.py", "ship.py"])
 def test_pages_say_what_was_measured(script):
     command = [sys.executable, str(ROOT / "docs" / "results" / script), "--check"]
     assert subprocess.run(command, check=False).returncode == 0

@@ -19,8 +19,8 @@ HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent / "src"
 PACKAGE = "lottery_ticket"
 ROOMS = (
-    *("finder", "plots", "analysis", "analysis.structure", "masks", "criteria", "pruning"),
-    *("tickets", "models", "data", "export"),
+    *("finder", "plots", "analysis", "analysis.structure", "export", "masks", "criteria"),
+    *("pruning", "tickets", "models", "data"),
 )
 TOP = "README"  # what GitHub shows for the folder
 KINDS = ("class", "function", "attribute")
@@ -53,8 +53,13 @@ def pages() -> dict[Path, str]:
 
 def public(module: Any, names: Iterable[str]) -> list[Any]:
     """What a module re-exports: classes, functions, then values, by name."""
-    entries = [module[name].final_target for name in names if module.members[name].is_alias]
+    ours = [name for name in names if _is_ours(module.members[name])]
+    entries = [module[name].final_target for name in ours]
     return sorted(entries, key=lambda e: (KINDS.index(e.kind.value), e.name.lower()))
+
+
+def _is_ours(member: Any) -> bool:
+    return member.is_alias and member.target_path.startswith(f"{PACKAGE}.")
 
 
 def top_page(package: Any, elsewhere: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ def is_written(page: Path, text: str, script: str) -> bool:
         page.write_text(text, encoding="utf-8")
         return True
     if page.read_text(encoding="utf-8") != text:
-        raise SystemExit(f"{page.name} is not what docs/results says: run {script} --render")
+        raise SystemExit(f"{page.name} is not what docs/results says: run {script}")
     return False
 
 

@@ -29,9 +29,9 @@ def how(name: str) -> str:
     """How a committed table was made, in a sentence or two."""
     about = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
     return (
-        f"Command: `{about['command']}`; {about['data']}; {about['replicates']}; "
-        f"{about['trainings'].split()[0]} trainings, {about['time']}; {about['machine']}; "
-        f"{about['versions']}."
+        f"Command: `{about['command']}`, n = {about['replicates'].replace(', their', ',')}: "
+        f"{about['trainings'].split()[0]} trainings; {about['time']}, on cores shared with other "
+        f"work; {about['machine']}; {about['versions']}."
     )
 
 

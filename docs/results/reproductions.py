@@ -27,6 +27,7 @@ from lottery_ticket.analysis import (  # noqa: E402
     level_statistics,
     metric_of,
     number_text,
+    size_by_level,
     sort_arms,
     verdict,
 )
@@ -65,11 +66,12 @@ def by_level(of: Reproduction, table: pd.DataFrame) -> Cells:
     header = ["level", "density", "kept"]
     for arm in arms:
         header += [arm + unit] + ([f"{arm} there"] if of.published.get(arm) else [])
-    return [header, *_level_rows(of, stats, metric, arms)]
+    return [header, *_level_rows(of, size_by_level(table), stats, metric, arms)]
 
 
-def _level_rows(of: Reproduction, stats: Any, metric: Any, arms: list[str]) -> Iterator[list[str]]:
-    sizes = stats.reset_index().drop_duplicates("level").set_index("level").sort_index()
+def _level_rows(
+    of: Reproduction, sizes: Any, stats: Any, metric: Any, arms: list[str]
+) -> Iterator[list[str]]:
     for level in of.levels or sizes.index:
         cells = [str(level), format_percent(sizes.density[level]), f"{sizes.num_kept[level]:,}"]
         for arm in arms:
@@ -110,7 +112,7 @@ def early_stops(of: Reproduction, table: pd.DataFrame) -> Cells:
     """When early stopping would have stopped, and how accurate the net was there."""
     speed = learning_speed(table).set_index(["arm", "level"])
     dense = speed.loc[("ticket", 0)]
-    sizes = table.drop_duplicates("level").set_index("level")
+    sizes = size_by_level(table)
     header = ["level", "density", "ticket stops", "of dense", "reinit stops", "of ticket",
               "ticket − dense there (points)", "ticket − reinit there (points)"]  # fmt: skip
     rows = []
@@ -160,7 +162,7 @@ def section(of: Reproduction, words: Mapping[str, Any]) -> str:
     table = read_table(of.name)
     parts = [f"## {words['title']}", words["there"].strip(), markdown_table(*of.table(of, table))]
     if of.has_verdict:
-        parts.append(f"Verdict: {verdict(table).sentence}")
+        parts.append(f"**Verdict.** {verdict(table).sentence}")
     parts += [f"**Agreement.** {words['agreement'].strip()}", how(of.name)]
     return "\n\n".join(parts)
 

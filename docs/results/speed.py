@@ -167,7 +167,9 @@ def scaling() -> str:
     keys = ("direction", "value", "trainings", "median", "per training")
     return section(
         "As an experiment grows",
-        "Digits, ticket and reinit; whole runs into an empty store, one thing changed at a time.",
+        "Digits, ticket and reinit; whole runs into an empty store, one thing changed at a time.\n"
+        "A process per core, but for `jobs` 1: starting two, each of which imports torch, is most\n"
+        "of the time of runs as small as these. What a store costs as it grows: `bench_store`.",
         table(
             ["what", "value", "trainings", "seconds", "seconds per training"],
             [[row[key] for key in keys] for row in found["rows"]],
@@ -195,7 +197,7 @@ def main() -> None:
     """Write the page's measured part, or check it."""
     before = PAGE.read_text(encoding="utf-8")
     sections = (
-        sparsity, experiments, epochs, rules, nets, selection, batches,
+        sparsity, experiments, epochs, rules, nets, selection, scaling, batches,
     )  # fmt: skip
     parts = "\n\n".join(make() for make in sections)
     pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])

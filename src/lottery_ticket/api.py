@@ -1,7 +1,8 @@
 """From Python what the command line does: `run` an experiment, look at one in the store."""
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lottery_ticket.analysis import RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
     from lottery_ticket.experiment import Context, Plan, RunOutcome
+    from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
 
@@ -90,6 +92,7 @@ class RunResult:
             images=image_intervals(correct_rows(self.store, self.record)),
             about=about,
             advice=advice_for(spec, self.record.layers),
+            is_once=bool(spec["prune"].get("once")),
         )
 
     @property
@@ -142,6 +145,110 @@ class RunResult:
     ) -> str:
         """A report of the run; see `report`."""
         return report([self], out, format=format, margin=margin)
+
+    def pruned_model(
+        self,
+        level: int,
+        *,
+        arm: str = "ticket",
+        replicate: int = 0,
+        draw: int = 0,
+        rederive: bool = False,
+        data_dir: str | Path | None = None,
+    ) -> "PrunedModel":
+        """A trained level of the run, as `lottery_ticket.export` takes it.
+
+        Args:
+            level: 0 is dense.
+            arm, replicate, draw: which of the trainings of the level.
+            rederive: train it again if its trained weights were not kept.
+            data_dir: where data files are; else `$LOTTERY_DATA`, else a per-user cache.
+
+        Raises:
+            UsageError: there is no such training, or its weights were not kept.
+            DataError: the data are not to be had, or not those that it was trained on.
+            StoreError: something in the store is damaged.
+        """
+        from lottery_ticket.export import stored_model
+
+        found = stored_model(
+            self.store,
+            self.record,
+            level,
+            arm=arm,
+            replicate=replicate,
+            draw=draw,
+            data_dir=None if data_dir is None else Path(data_dir).absolute(),
+            rederive=rederive,
+        )
+        verdict, reason = self._judged()
+        sentence = reason if verdict is None else verdict.sentence
+        return replace(found, facts={**found.facts, "verdict": sentence})
+
+    def export(
+        self,
+        level: int,
+        *,
+        format: str | Sequence[str] = "state_dict",
+        out: str | Path,
+        opset: int | None = None,
+        **which: Any,
+    ) -> "Exported":
+        """Write a trained level as files that a service can run; see `lottery_ticket.export`.
+
+        Args:
+            level: 0 is dense.
+            format: a name in `lottery_ticket.export.FORMATS`, or several.
+            out: a new folder; or, of a single format, a new file with its suffix.
+            opset: of ONNX.
+            which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
+
+        Raises:
+            UsageError, DataError, StoreError: as `pruned_model`.
+            LotteryError: as `lottery_ticket.export.export`.
+
+        >>> load_run().export(15, format="onnx", out="ticket.onnx")  # doctest: +SKIP
+        """
+        from lottery_ticket.export import export
+
+        pruned = partial(self.pruned_model, level, **which)
+        return export(pruned, format=format, out=out, opset=opset)
+
+    def bench_export(
+        self,
+        level: int,
+        *,
+        forms: Sequence[str] | None = None,
+        threads: int = 1,
+        seconds: float = 1.0,
+        compiled: bool = True,
+        memory: bool = True,
+        **which: Any,
+    ) -> "Measured":
+        """Measure the forms of a trained level beside the dense net, on this machine.
+
+        Args:
+            level: 0 is dense.
+            forms: names in `lottery_ticket.export.FORMATS`; by default all.
+            threads: CPU threads of everything.
+            seconds: how long each form is timed for each batch size.
+            compiled: whether the dense net is tried with `torch.compile`.
+            memory: whether peak memory is measured, in a fresh process for each form.
+            which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
+
+        Returns:
+            `.table`, `.best`, `.notes`; drawn by `lottery_ticket.plots.forms_figure`.
+
+        Raises:
+            UsageError, DataError, StoreError: as `pruned_model`.
+            LotteryError: as `lottery_ticket.export.measure`.
+        """
+        from lottery_ticket.export import measure
+
+        pruned = self.pruned_model(level, **which)
+        return measure(
+            pruned, forms=forms, threads=threads, seconds=seconds, compiled=compiled, memory=memory
+        )
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
         """The verdict, or why there is none yet."""

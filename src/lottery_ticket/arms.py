@@ -13,7 +13,9 @@ class Arm:
         mask: `"own"` (pruned from its own trainings, level by level), `"ticket"`, `"shuffled"`,
             `"random"`, `"oneshot"` (pruned once from the dense net), `"inverted"` (the same, but
             the lowest scores are kept), `"at_init"` (by `criterion` from θ₀), `"source"` (the
-            tickets of another data set or recipe), or `"narrow"`: none, in a narrower net.
+            tickets of another data set or recipe), `"narrow"`: none, in a narrower net, or
+            `"none"`: none, in a training as long as the whole search, of the last level
+            alone.
         weights: `"initial"` (θ₀, or what the pipeline takes instead), `"fresh"`,
             `"fresh_signed"` (fresh magnitudes, the signs of θ₀), `"signed_constant"`, or
             `"source"` (those of the tickets of `"source"`).
@@ -31,8 +33,8 @@ class Arm:
 
     @property
     def depends_on_rewind(self) -> bool:
-        """Whether it is rewound as the ticket is, or takes masks of tickets that are."""
-        return self.pipeline is None or self.mask in ("ticket", "source")
+        """Whether it is rewound as the ticket is, or takes masks or length of tickets that are."""
+        return self.pipeline is None or self.mask in ("ticket", "source", "none")
 
 
 ARMS: dict[str, Arm] = {
@@ -49,6 +51,7 @@ ARMS: dict[str, Arm] = {
     "inverted": Arm("inverted"),
     "dense_small": Arm("narrow", pipeline="lth"),
     # what the search does
+    "dense_long": Arm("none", pipeline="lth"),
     "oneshot": Arm("oneshot"),
     "lth": Arm(pipeline="lth"),
     "lr_rewind": Arm(pipeline="lr_rewind"),

@@ -1,9 +1,12 @@
 """Writing so that a file is either whole or not there, even after a power cut."""
 
+import contextlib
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["sync_folder", "write_file", "write_synced"]
+__all__ = ["folder_aside", "sync_folder", "write_file", "write_synced"]
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -24,6 +27,18 @@ def write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def folder_aside(target: Path) -> Iterator[Path]:
+    """A new folder beside `target`, to fill and to move from; what is left of it is removed."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -104,7 +104,7 @@ def test_what_is_missing_is_left_out():
 numbers = st.floats(-100, 100, allow_subnormal=False).map(lambda x: round(x, 3))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(arrays(float, st.tuples(st.integers(3, 8), st.integers(1, 7)), elements=numbers))
 def test_a_stack_of_tables_is_each_of_them(differences):
     stacked = contrast_of(np.stack([differences, 3 * differences]))

@@ -239,7 +239,7 @@ def test_better_than_dense_is_said():
     better = {**WINS, "ticket": {**WINS["ticket"], 2: values(0.984, 2)}}
     found = verdict(table_of(better))
     assert [level.level for level in found.levels if level.beats_dense] == [2]
-    assert "Better than dense, one by one: level 2." in str(found)
+    assert "Better than dense, each level by itself: level 2." in str(found)
 
 
 FINDINGS = {
@@ -284,6 +284,9 @@ def test_cost_is_what_was_trained_before():
     assert verdict(table_of(WINS)).cost.search_seconds is None
     gone = table[~((table["arm"] == "ticket") & (table["level"] == 1))]
     assert verdict(gone).cost is None
+    # what was trained in between found nothing where each level is pruned from the dense net
+    assert verdict(gone, is_once=True).cost.search_steps == 100
+    assert verdict(table, is_once=True).cost.search_seconds == 2.0
 
 
 def test_images_stand_beside_replicates():

@@ -17,6 +17,8 @@ NAMES = [
     "compare",
     "plot",
     "report",
+    "export",
+    "bench-export",
     "transfer",
     "retrain",
     "verify",

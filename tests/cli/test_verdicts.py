@@ -81,6 +81,11 @@ def test_compare(ready, tmp_path):
     ]
     assert lines[4].startswith("in all: data digits, model LeNet300 (hidden=[12, 8]), criterion")
     assert max(map(len, lines[:4])) <= 80
+    assert ready("compare", one, two, "--out", str(tmp_path / "new" / "runs.png")).code == 0
+    assert (tmp_path / "new" / "runs.png").read_bytes().startswith(b"\x89PNG")
+    wrong = ready("compare", one, two, "--out", "runs.jpg")
+    assert wrong.code == 2
+    assert "ends in" in wrong.err
     rows = json.loads(ready("compare", one, two, "--json").out)
     assert [(row["run"], row["scope"], row["level"]) for row in rows] == [
         (one, "global", None),

@@ -33,7 +33,7 @@ def check_cuts(name, score, sizes):
 
 
 @pytest.mark.parametrize("name", DATA)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5))
 def test_cuts_do_not_matter(name, sizes):
     check_cuts(name, score, sizes)

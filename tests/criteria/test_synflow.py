@@ -135,7 +135,7 @@ nets = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(nets)
 def test_flow_is_conserved(net):
     check_conservation("synflow", *net)

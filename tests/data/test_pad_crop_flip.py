@@ -25,7 +25,7 @@ def by_hand(x, draws, padding):
 sizes = st.integers(1, 4)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.tuples(sizes, sizes, sizes, sizes), st.integers(0, 3), st.integers(0, 2**32))
 def test_apply_is_crop_and_flip_image_by_image(shape, padding, seed):
     random = generator(seed)

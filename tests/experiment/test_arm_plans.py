@@ -64,6 +64,7 @@ PINNED = {
     "random": "1118724e",
     "inverted": "d617895a",
     "dense_small": "7ad29c62",
+    "dense_long": "082bcd63",
     "oneshot": "d170e0b3",
     "lth": "df9bf168",
     "lr_rewind": "e5716caf",

@@ -15,12 +15,14 @@ from lottery_ticket.data import load_dataset
 from lottery_ticket.experiment import _initial, _mask_cell
 from lottery_ticket.experiment._arms import MASKS, WEIGHTS, At
 from lottery_ticket.experiment._replicate import Replicate
+from lottery_ticket.experiment._setting import Setting
 from lottery_ticket.masks import Budget, PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.pruning import Pipeline, next_mask
 from lottery_ticket.seeds import derive, generator
 
 LEVELS = (0, 1, 2)
+SEARCH = WHOLE + 2 * (WHOLE - K)  # the steps of the tickets of all levels
 
 
 class Expected(NamedTuple):
@@ -49,6 +51,7 @@ EXPECTED = {
     "random": Expected("random", *REWOUND),
     "inverted": Expected("lowest of dense", *REWOUND),
     "dense_small": Expected("none", "initial"),
+    "dense_long": Expected("none", "initial", (0, SEARCH)),
     "oneshot": Expected("highest of dense", *REWOUND),
     "lth": Expected("own", "initial"),
     "lr_rewind": Expected("own", "trained weights"),
@@ -102,6 +105,7 @@ def plain_training(
     order: int,
     steps: tuple[int, int],
     lr: float,
+    drop: int = DROP,
 ) -> Trained:
     """SGD with momentum, written out; what the recipe says of its learning rate too."""
     data = load_dataset("digits").train
@@ -120,7 +124,7 @@ def plain_training(
         epoch, batch = divmod(step, WHOLE // 2)
         rows = torch.randperm(len(data), generator=generator(order, "epoch", epoch))
         rows = rows.split(64)[batch]
-        optimizer.param_groups[0]["lr"] = lr * (0.1 if step >= DROP else 1.0)
+        optimizer.param_groups[0]["lr"] = lr * (0.1 if step >= drop else 1.0)
         optimizer.zero_grad()
         F.cross_entropy(model(data.x[rows]), data.y[rows]).backward()
         for name, kept in masks.items():
@@ -188,7 +192,7 @@ class Oracle:
 
     def _training(self, arm: str, level: int) -> Trained:
         start, momentum = self.start(arm, level)
-        has_mask = level and arm != "dense_small"
+        has_mask = level and EXPECTED[arm].mask != "none"
         return plain_training(
             self.options(arm, level),
             start,
@@ -197,7 +201,17 @@ class Oracle:
             derive(self.root, "order", level),
             EXPECTED[arm].steps if level else (0, WHOLE),
             TRAIN["lr"],
+            drop_of(arm, level),
         )
+
+
+def drop_of(arm: str, level: int) -> int:
+    """Where the learning rate falls."""
+    return DROP * SEARCH // WHOLE if arm == "dense_long" and level else DROP
+
+
+def levels_of(arm: str) -> tuple[int, ...]:
+    return (0, LEVELS[-1]) if arm == "dense_long" else LEVELS
 
 
 def check_trainings(made: Made, arm: str) -> None:
@@ -205,7 +219,7 @@ def check_trainings(made: Made, arm: str) -> None:
     threads, oracle = torch.get_num_threads(), Oracle(made)
     torch.set_num_threads(1)
     try:
-        for level in LEVELS:
+        for level in levels_of(arm):
             record = made.record(made.row(arm, level).cell)
             assert record.results["initial_sha256"] == digest(oracle.start(arm, level)[0])
             first, last = EXPECTED[arm].steps if level else (0, WHOLE)
@@ -218,7 +232,7 @@ def check_trainings(made: Made, arm: str) -> None:
             assert len(rates) >= 3
             assert max(rates) == last
             for step, rate in rates.items():
-                assert rate == pytest.approx(0.01 if step > DROP else 0.1)
+                assert rate == pytest.approx(0.01 if step > drop_of(arm, level) else 0.1)
     finally:
         torch.set_num_threads(threads)
 
@@ -332,6 +346,12 @@ def keeps_the_old_learning_rate(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_train_cell, "_schedule", lambda recipe, epoch: lambda step: recipe.lr)
 
 
+def keeps_the_milestones(patch: pytest.MonkeyPatch) -> None:
+    stretched = Setting.stretched
+    milestones = {"milestones": TRAIN["milestones"]}
+    patch.setattr(Setting, "stretched", lambda setting, n: stretched(setting, n) | milestones)
+
+
 def forgets_the_memory(patch: pytest.MonkeyPatch) -> None:
     from lottery_ticket.experiment import _train_cell
 
@@ -363,6 +383,11 @@ WRONG_TRAININGS = [
     ("finetune", keeps_the_old_learning_rate),
     ("finetune", forgets_the_memory),
     ("lth", other_first_step(K)),
+    ("dense_long", keeps_the_milestones),
+    (
+        "dense_long",
+        lambda patch: patch.setattr(Replicate, "_search_steps", lambda r, level: 3 * WHOLE),
+    ),
 ]
 
 

@@ -319,3 +319,30 @@ def test_percent_is_stored_as_a_fraction():
     assert results.dense > 50
     np.testing.assert_allclose(100 * results.table["test_accuracy"][0], results.dense)
     assert f"dense    {results.dense:.2f} %" in str(results)
+
+
+@pytest.mark.parametrize("structure", ["2:4", "channel"])
+def test_controls_keep_the_structure_of_the_ticket(structure):
+    loop = Loop(epochs=1)
+    finder = LotteryTicketFinder(model_fn=net)
+    finder.find_winning_ticket(
+        train_fn=loop.train,
+        eval_fn=loop.accuracy,
+        structure=structure,
+        schedule=one_shot(0.5),
+        scope="layerwise",
+        verbose=False,
+    )
+    loop.calls.clear()
+    arms = ["shuffled", "random", "oneshot"]
+    results = finder.verify(loop.train, loop.accuracy, arms, verbose=False)
+    mask = finder.mask
+    assert {row.num_kept for row in results.rows[2:]} == {results.rows[1].num_kept}
+    for arm, (start, _) in zip(arms, loop.calls, strict=True):
+        kept = {name: start[name] != 0 for name in mask}
+        assert any(not torch.equal(kept[name], mask[name]) for name in mask) == (arm != "oneshot")
+        for layer in kept.values():
+            if structure == "2:4":
+                assert bool((layer.unflatten(1, (-1, 4)).sum(-1) == 2).all())
+            else:
+                assert torch.equal(layer.any(1), layer.all(1))

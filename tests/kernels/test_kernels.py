@@ -62,7 +62,7 @@ def check_layer(seed, num_outputs, num_inputs, batch, density, before, after, mo
     close(out, below.grad)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10_000), COUNTS, COUNTS, COUNTS, st.sampled_from([0.0, 0.2, 1.0]),
     st.sampled_from(sorted(ACTIVATIONS)), st.sampled_from(sorted(ACTIVATIONS)),
@@ -117,7 +117,7 @@ def test_wrong_kernels_are_caught(wrong):
 
 
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 70))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_cross_entropy(seed, num_classes, batch):
     torch.manual_seed(seed)
     logits = (30 * torch.randn(batch, num_classes)).requires_grad_()
@@ -132,7 +132,7 @@ def test_cross_entropy(seed, num_classes, batch):
 
 
 @given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 70))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_gather_batch(seed, num_features, batch):
     torch.manual_seed(seed)
     examples = torch.randn(50, num_features)

@@ -15,9 +15,7 @@ AT_20_PERCENT = [
     22_866, 18_293, 14_634, 11_707, 9_366, 7_493, 5_994, 4_795, 3_836, 3_069,
 ]  # fmt: skip
 
-law = settings(
-    deadline=None, max_examples=100, derandomize=True, phases=[Phase.explicit, Phase.generate]
-)
+law = settings(max_examples=100, derandomize=True, phases=[Phase.explicit, Phase.generate])
 
 
 def check_rounds_half_up(num_pruned):

@@ -12,7 +12,6 @@ from lottery_ticket.masks._share import share
 LENET300 = {"fc1": (300, 784), "fc2": (100, 300), "fc3": (10, 100)}
 
 law = settings(
-    deadline=None,
     max_examples=60,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

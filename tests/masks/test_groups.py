@@ -19,7 +19,6 @@ from lottery_ticket.masks import (
 )
 
 law = settings(
-    deadline=None,
     max_examples=60,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

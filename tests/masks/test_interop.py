@@ -13,9 +13,7 @@ from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.masks import Budget, PruningMask, prunable_parameters, select
 from lottery_ticket.models import build
 
-law = settings(
-    deadline=None, max_examples=30, derandomize=True, phases=[Phase.explicit, Phase.generate]
-)
+law = settings(max_examples=30, derandomize=True, phases=[Phase.explicit, Phase.generate])
 
 
 def net():

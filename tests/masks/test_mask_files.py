@@ -13,9 +13,7 @@ from safetensors.torch import save as save_tensors
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.masks import PruningMask
 
-law = settings(
-    deadline=None, max_examples=25, derandomize=True, phases=[Phase.explicit, Phase.generate]
-)
+law = settings(max_examples=25, derandomize=True, phases=[Phase.explicit, Phase.generate])
 
 shapes = st.lists(st.integers(0, 5), max_size=4).map(tuple)
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)

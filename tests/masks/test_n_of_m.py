@@ -11,7 +11,6 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import PruningMask, input_dims, is_nm, select_nm
 
 law = settings(
-    deadline=None,
     max_examples=60,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

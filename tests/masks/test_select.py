@@ -9,7 +9,6 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Budget, PruningMask, select
 
 law = settings(
-    deadline=None,
     max_examples=80,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

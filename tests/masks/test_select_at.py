@@ -22,7 +22,6 @@ from lottery_ticket.masks import (
 )
 
 law = settings(
-    deadline=None,
     max_examples=50,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

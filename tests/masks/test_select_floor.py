@@ -10,7 +10,6 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Budget, PruningMask, budget, select
 
 law = settings(
-    deadline=None,
     max_examples=80,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

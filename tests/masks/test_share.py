@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from lottery_ticket.masks._share import share
 
 law = settings(
-    deadline=None,
     max_examples=60,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

@@ -11,6 +11,7 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.plots import (
     ARM_STYLE,
     VERDICT_STYLE,
+    compare_figure,
     difference_figure,
     difference_limits,
     early_stop_figure,
@@ -136,3 +137,28 @@ def test_a_verdict_without_levels_is_refused():
         verdict_figure(only_dense, title="tiny")
     with pytest.raises(UsageError, match="nothing to draw"):
         difference_figure(only_dense, title="tiny")
+
+
+def test_runs_are_compared_each_with_its_own_dense_net():
+    one = verdict(table_of())
+    lower = {arm: [value - 0.1 for value in values] for arm, values in ACCURACY.items()}
+    two = replace(verdict(table_of(lower)), run="other")
+    (ax,) = compare_figure([one, two]).axes
+    lines = {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
+    assert list(lines) == ["tiny", "other"]
+    for line in lines.values():
+        assert list(line.get_xdata()) == [50, 25, 12.5]
+        assert line.get_ydata() == pytest.approx([1.0, 0.0, -5.0], abs=0.05)
+    filled = [line.get_ydata() for line in ax.lines if line.get_linestyle() == "None"]
+    is_winning = [level.label == "winning" for level in one.levels]
+    assert any(is_winning)
+    assert not all(is_winning)
+    assert list(np.isfinite(filled[0])) == is_winning
+
+
+def test_what_cannot_be_drawn_together():
+    loss = verdict(table_of(column="test_loss"))
+    with pytest.raises(UsageError, match="2 metrics"):
+        compare_figure([verdict(table_of()), loss])
+    with pytest.raises(UsageError, match="0 metrics"):
+        compare_figure([])

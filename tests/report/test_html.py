@@ -9,6 +9,7 @@ import pytest
 from small_runs import FACTS, HOSTILE, hostile_content, small_content, small_tables
 
 import lottery_ticket
+from lottery_ticket.plots import ARM_STYLE
 from lottery_ticket.report import ReportRun, content_of, html_page
 
 VOID = {"meta", "input", "br", "link", "img"}
@@ -178,3 +179,11 @@ def test_too_many_trainings_are_left_out(monkeypatch):
 
 def test_it_says_which_version_made_it():
     assert f"Made by lottery_ticket {lottery_ticket.__version__}" in PAGE.text
+
+
+def test_every_marker_has_a_mark_of_its_own():
+    script = html_page([small_content()])
+    (table,) = re.findall(r"const MARKS = \{(.*?)\};", script, re.S)
+    marks = dict(re.findall(r'^\s+"?([^\s":]+)"?: "(.+)",$', table, re.M))
+    assert {style.marker for style in ARM_STYLE.values()} <= set(marks)
+    assert len(set(marks.values())) == len(marks)

@@ -26,6 +26,9 @@ PINNED = {
 # of the others the first digits
 PINNED_TOO = {
     "conv4-cifar10": "983736b6fe52f316",
+    "conv4-cifar10-2-4": "ef31147dd554ada9",
+    "conv4-cifar10-channels": "0dab65023b116c6e",
+    "conv4-cifar10-half": "7994f392316ce6b2",
     "lenet-mnist-adam-5ep": "724990e160021b1e",
     "lenet-mnist-late-resetting": "a7f637d67e49ea1a",
     "lenet-mnist-layerwise-adam": "5cf34acda0140495",
@@ -104,6 +107,7 @@ OFF = {
     "prune__rates": {},
     "prune__densities": [],
     "prune__once": False,
+    "prune__ignore": [],
     "source": None,
     "seed": 0,
 }
@@ -143,6 +147,7 @@ ON = {
     "prune__scope": "layerwise",
     "prune__criterion": "random",
     "prune__once": True,
+    "prune__ignore": ["fc3"],
     "rewind": "1ep",
     "model__hidden": [20, 10],
     "model__name": "MLP",

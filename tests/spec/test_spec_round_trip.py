@@ -50,14 +50,19 @@ def trains(draw):
 @st.composite
 def prunes(draw):
     values = {"criterion": draw(st.sampled_from(["magnitude", "random"]))}
-    values["scope"] = draw(st.sampled_from(["global", "layerwise"]))
+    values["scope"] = draw(st.sampled_from(["global", "layerwise", "channel", "1:4"]))
+    values["ignore"] = draw(st.lists(st.sampled_from(["fc1", "re:.*3", "Conv2d"])))
+    if values["scope"] == "1:4":
+        values["levels"] = draw(st.none() | st.integers(1, 3))
+        values["once"] = draw(st.booleans())
+        return values
     if draw(st.booleans()):
         falling = st.lists(fractions, min_size=1, max_size=5, unique=True)
         values["densities"] = sorted(draw(falling), reverse=True)
         return values
     values |= {"rate": draw(fractions), "levels": draw(st.integers(1, 40))}
     values["once"] = draw(st.booleans())
-    if values["scope"] == "layerwise":
+    if values["scope"] != "global":
         values["rates"] = draw(st.dictionaries(st.sampled_from(["fc1.weight", "b"]), fractions))
     return values
 
@@ -99,6 +104,8 @@ def whole_specs(draw):
     refused = {"lth"}
     if values["prune"].get("once"):
         refused.add("oneshot")
+    if values["prune"]["scope"] == "1:4":
+        refused.add("synflow")
     if values["train"]["schedule"] == "cosine":
         refused.add("finetune")
     arms = [arm for arm in draw(arm_lists()) if name_of(arm) not in refused] or ["ticket"]
@@ -126,7 +133,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("specs")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(values=whole_specs())
 def test_yaml_and_canonical_json_say_the_same(folder, values):
     path = folder / "spec.yaml"

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from lottery_ticket.tickets._codec import decode_mask, encode_mask
 
 law = settings(
-    deadline=None,
     max_examples=60,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

@@ -16,7 +16,6 @@ from lottery_ticket.masks import PruningMask
 from lottery_ticket.tickets import Ticket, WeightsOrigin, weights_sha256
 
 law = settings(
-    deadline=None,
     max_examples=40,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

@@ -127,7 +127,7 @@ def check_as_autograd(mask, wanted, found):
         assert record["val_loss"] == pytest.approx(other["val_loss"], rel=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10_000),
     widths=st.lists(st.integers(1, 20), min_size=2, max_size=4),

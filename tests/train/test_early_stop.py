@@ -4,9 +4,7 @@ from hypothesis import strategies as st
 
 from lottery_ticket.train import early_stop
 
-law = settings(
-    deadline=None, max_examples=60, derandomize=True, phases=[Phase.explicit, Phase.generate]
-)
+law = settings(max_examples=60, derandomize=True, phases=[Phase.explicit, Phase.generate])
 loss = st.sampled_from([0.5, 1.0, 2.0]) | st.none()
 
 

@@ -28,12 +28,14 @@ class Cost:
     dense_seconds: float | None
 
 
-def cost_of(table: pd.DataFrame, level: int) -> Cost | None:
+def cost_of(table: pd.DataFrame, level: int, *, is_once: bool = False) -> Cost | None:
     """The cost of a level's ticket; None where a training before it is missing.
 
     Args:
         table: a result table of one run.
         level: of the ticket, 1 or more.
+        is_once: whether each level was pruned once from the dense net, so that the trainings in
+            between found nothing.
 
     Example:
         >>> rows = {"arm": "ticket", "level": [0, 1, 2], "num_steps": [100, 100, 80]}
@@ -42,14 +44,18 @@ def cost_of(table: pd.DataFrame, level: int) -> Cost | None:
         >>> cost.search_steps, cost.ticket_steps, cost.search_seconds
         (200.0, 80.0, 5.0)
     """
-    steps, seconds = (_parts(table, name, level) for name in ("num_steps", "train_seconds"))
+    found_by = range(1 if is_once else level)
+    columns = ("num_steps", "train_seconds")
+    steps, seconds = (_parts(table, name, found_by, level) for name in columns)
     return None if steps is None else Cost(level, *steps, *(seconds or (None, None, None)))
 
 
-def _parts(table: pd.DataFrame, column: str, level: int) -> tuple[float, float, float] | None:
+def _parts(
+    table: pd.DataFrame, column: str, found_by: range, level: int
+) -> tuple[float, float, float] | None:
     """Of the search, the ticket and dense: means over replicates; None where one is missing."""
     chain = table.loc[(table["arm"] == "ticket") & table[column].notna(), ["level", column]]
     means = {int(at): float(rows[column].mean()) for at, rows in chain.groupby("level")}
-    if not set(range(level + 1)) <= means.keys():
+    if not {*found_by, level} <= means.keys():
         return None
-    return sum(means[at] for at in range(level)), means[level], means[0]
+    return sum(means[at] for at in found_by), means[level], means[0]

@@ -33,7 +33,7 @@ def _shown_level(verdict: "Verdict") -> int:
 
 def _beating(verdict: "Verdict") -> str:
     levels = [found.level for found in verdict.levels if found.beats_dense]
-    return f"Better than dense, one by one: {levels_text(levels)}." if levels else ""
+    return f"Better than dense, each level by itself: {levels_text(levels)}." if levels else ""
 
 
 def _finding(verdict: "Verdict", finding: Finding) -> str:
@@ -88,7 +88,19 @@ def _cost(verdict: "Verdict") -> str:
     return (
         f"Cost: {cost.search_steps:,.0f} steps{seconds} to find the mask of "
         f"{density(verdict, cost.level)}, as many as {cost.search_steps / cost.dense_steps:.1f} "
-        "dense trainings, in each replicate."
+        f"dense trainings, in each replicate.{_equal_budget(verdict)}"
+    )
+
+
+def _equal_budget(verdict: "Verdict") -> str:
+    """Dense nets that were trained as long as a whole search, where that was asked for."""
+    rows = [row for row in _records(verdict.contrasts) if row["control"] == "dense_long"]
+    return "".join(
+        f" The ticket of {density(verdict, row['level'])}: "
+        f"{difference(verdict, row['level'], 'dense_long')}, a dense net trained for as long as "
+        "its whole search."
+        for row in rows
+        if not math.isnan(row["difference"])
     )
 
 

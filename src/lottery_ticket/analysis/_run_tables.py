@@ -21,7 +21,8 @@ class RunTables:
         layers: density per training and layer.
         history: metrics while training.
         overlap: `structure.overlap_table` of the first arm's masks across replicates.
-        inputs: `structure.input_density` of these masks.
+        inputs: `structure.input_density` of these masks; empty where layers are left dense
+            (`prune.ignore`), since the first that is pruned need not read the data.
         effective: `structure.effective_density` of them.
         kept_weights: `structure.kept_weights` of the first arm and of reinit.
     """
@@ -59,7 +60,8 @@ def run_tables(store: Store, run: RunRecord) -> RunTables:
     for level in sorted({row.level for row in run.rows}):
         masks = structure.read_masks(store, run, arm=lead, levels=[level])
         overlap.append(structure.overlap_table(masks))
-        inputs.append(structure.input_density(masks))
+        if not run.spec["prune"].get("ignore"):
+            inputs.append(structure.input_density(masks))
         effective.append(
             _or_empty(structure.run_effective_density, store, run, arm=lead, levels=[level])
         )

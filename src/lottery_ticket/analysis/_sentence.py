@@ -62,7 +62,7 @@ def _not_decided(verdict: "Verdict") -> str:
     if pointwise:
         also = (
             f" One by one, {levels_text(pointwise)} {'is' if len(pointwise) == 1 else 'are'} "
-            f"winning; among {len(verdict.levels)} levels that may be chance."
+            "winning, at 5 % each; tested over all levels together, none is yet."
         )
     tried = f"{replicates(verdict)}, margin {margin(verdict)}"
     return f"Not decided with {tried}.{_needs(verdict)}{also}"

@@ -112,6 +112,7 @@ def verdict(
     images: pd.DataFrame | None = None,
     about: Mapping[str, str] | None = None,
     advice: Advice | None = None,
+    is_once: bool = False,
 ) -> Verdict:
     """Judge a run.
 
@@ -127,6 +128,7 @@ def verdict(
         images: what `image_intervals` returned, to be shown beside the intervals over replicates.
         about: what was run, for `compare`.
         advice: what to try where some level is not a ticket, and none is claimed as winning.
+        is_once: whether each level was pruned once from the dense net (`prune.once`), see `cost`.
 
     Raises:
         UsageError: the table holds several runs or no ticket, or the margin makes no sense.
@@ -163,7 +165,7 @@ def verdict(
         arms=arms,
         contrasts=frame,
         speed=learning_speed(table),
-        cost=cost_of(table, max(claimed, default=int(levels[-1]))),
+        cost=cost_of(table, max(claimed, default=int(levels[-1])), is_once=is_once),
         about=dict(about or {}),
         advice=advice if failed else None,
     )

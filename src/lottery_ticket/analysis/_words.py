@@ -35,8 +35,8 @@ WIDTH = 80
 SHORT = {
     WINNING: "winning",
     MATCHING: "matching",
-    NOT_A_TICKET: "no ticket",
-    NOT_DECIDED: "undecided",
+    NOT_A_TICKET: "not a ticket",
+    NOT_DECIDED: "not decided",
     NO_VERDICT: MISSING,
 }
 """Label → what it is called where there is little room."""

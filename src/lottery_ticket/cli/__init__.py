@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from lottery_ticket import __version__
+from lottery_ticket.cli._bench_export import bench_export
 from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
+from lottery_ticket.cli._export import export
 from lottery_ticket.cli._gc import gc
 from lottery_ticket.cli._list import list_runs
 from lottery_ticket.cli._models import models
@@ -64,6 +66,8 @@ app.command("verdict")(verdict)
 app.command("compare")(compare)
 app.command("plot")(plot)
 app.command("report")(report)
+app.command("export")(export)
+app.command("bench-export")(bench_export)
 app.command("transfer")(transfer)
 app.command("retrain")(retrain)
 app.command("verify")(verify)

@@ -1,20 +1,25 @@
 """`lottery compare`."""
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lottery_ticket.cli._options import Json, Margin, StorePath
 from lottery_ticket.cli._print import console, print_json, print_table
+from lottery_ticket.errors import LotteryError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
-    from lottery_ticket.analysis import Metric
+    from lottery_ticket.analysis import Metric, Verdict
 
 __all__ = ["compare"]
 
+_SUFFIXES = (".png", ".svg", ".pdf")
 _ABOUT = ("data", "model", "criterion", "scope", "rewind")
 
 
@@ -22,20 +27,38 @@ def compare(
     runs: Annotated[
         list[str], typer.Argument(metavar="RUN RUN…", help="Ids or unique prefixes of them.")
     ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Also draw them: a .png, .svg or .pdf file.", show_default=False),
+    ] = None,
     margin: Margin = None,
     store: StorePath = None,
     json: Json = False,
 ) -> None:
     """Put the verdicts of several runs into one table: criteria, pipelines, architectures."""
+    if out is not None and out.suffix not in _SUFFIXES:
+        raise UsageError(f"--out: got {str(out)!r}, wanted a file that ends in {_SUFFIXES}")
     from lottery_ticket.analysis import compare as compared
     from lottery_ticket.api import load_run
 
     verdicts = [load_run(run, store=store).verdict(margin) for run in runs]
     table = compared(verdicts)
+    if out is not None:
+        _draw(verdicts, out)
     if json:
         print_json(table.astype(object).where(table.notna(), None).to_dict("records"))
         return
     _print(table, verdicts[0].metric)
+
+
+def _draw(verdicts: "Sequence[Verdict]", out: Path) -> None:
+    from lottery_ticket.plots import compare_figure, save
+
+    figure = compare_figure(verdicts)
+    try:
+        save(figure, out)
+    except OSError as error:
+        raise LotteryError(f"{out}: cannot write it ({error.strerror or error})") from None
 
 
 def _print(table: "pd.DataFrame", metric: "Metric") -> None:

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Arm",
     "DataDir",
     "Device",
+    "Draw",
     "DryRun",
     "Group",
     "Imports",
@@ -15,9 +17,12 @@ __all__ = [
     "Json",
     "Keep",
     "Kernels",
+    "Level",
     "Margin",
     "PlanOnly",
     "Quiet",
+    "Rederive",
+    "Replicate",
     "RunReference",
     "Set",
     "SpecSource",
@@ -33,6 +38,14 @@ SpecSource = Annotated[
 ]
 RunReference = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix of it, or 'last'.")
+]
+Level = Annotated[int, typer.Option(help="The level; 0 is dense.", show_default=False)]
+Arm = Annotated[str, typer.Option(help="Whose training of that level.")]
+Replicate = Annotated[int, typer.Option(help="Of which replicate.")]
+Draw = Annotated[int, typer.Option(help="Which of several draws of a control.")]
+Rederive = Annotated[
+    bool,
+    typer.Option("--rederive", help="Train it again, if its trained weights were not kept."),
 ]
 StorePath = Annotated[
     Path | None,

@@ -6,7 +6,7 @@ from lottery_ticket.cli._print import console, print_json
 __all__ = ["verdict"]
 
 # label → its colour
-_STYLES = {"winning": "green", "matching": "yellow", "no ticket": "red", "undecided": "cyan"}
+_STYLES = {"winning": "green", "matching": "yellow", "not a ticket": "red", "not decided": "cyan"}
 
 
 def verdict(

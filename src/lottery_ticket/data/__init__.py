@@ -5,6 +5,7 @@ from lottery_ticket.data._augment import AUGMENTATIONS as AUGMENTATIONS
 from lottery_ticket.data._augment import PadCropFlip as PadCropFlip
 from lottery_ticket.data._cifar import cifar10 as cifar10
 from lottery_ticket.data._dataset import DataSet as DataSet
+from lottery_ticket.data._dataset import Normalisation as Normalisation
 from lottery_ticket.data._dataset import Split as Split
 from lottery_ticket.data._digest import content_digest as content_digest
 from lottery_ticket.data._digits import digits as digits

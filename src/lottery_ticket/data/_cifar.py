@@ -1,21 +1,16 @@
 """CIFAR-10, in its binary and in its python layout."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from lottery_ticket.data._dataset import DataSet
+from lottery_ticket.data._dataset import DataSet, Normalisation
 from lottery_ticket.data._decoded import decoded
 from lottery_ticket.data._download import located
 from lottery_ticket.data._files import damaged, reading
-from lottery_ticket.data._images import (
-    Normalisation,
-    RawImages,
-    check_labels,
-    image_set,
-    with_validation,
-)
+from lottery_ticket.data._images import RawImages, check_labels, image_set, with_validation
 from lottery_ticket.data._inert_pickle import read_pickle, uint8_array
 from lottery_ticket.data._places import Layout
 from lottery_ticket.data._table import DATASETS
@@ -65,7 +60,8 @@ def cifar10(data_dir: Path | None, validation: int = 0) -> DataSet:
         train, test = _read_train(read, paths[:-1]), read(paths[-1])
         return image_set("cifar10", train, test, NORM)
 
-    return with_validation(decoded("cifar10", paths, decode), validation)
+    data = with_validation(decoded("cifar10", paths, decode), validation)
+    return replace(data, normalisation=NORM)  # its authors state no licence
 
 
 def _read_train(read: Callable[[Path], RawImages], paths: list[Path]) -> RawImages:

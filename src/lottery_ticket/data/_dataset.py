@@ -6,9 +6,23 @@ import torch
 
 from lottery_ticket.errors import UsageError
 
-__all__ = ["DataSet", "Split"]
+__all__ = ["DataSet", "Normalisation", "Split"]
 
 TASKS = ("classification", "regression")
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How a stored example became what a model sees: x = (stored / scale − mean) / std.
+
+    Args:
+        mean, std: per channel, or one number for all.
+        scale: the largest stored value.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float = 255.0
 
 
 # eq=False: comparing tensors gives tensors, so two sets are compared by their digests instead
@@ -67,6 +81,8 @@ class DataSet:
         task: "classification" or "regression".
         num_classes: the number of classes; None for regression.
         digest: hex SHA-256 of the decoded content before normalisation, see `content_digest`.
+        normalisation: how x was normalised; None where nobody says.
+        licence: of the data, as an SPDX identifier; None where it is not known.
 
     Raises:
         UsageError: the task is unknown, or the splits do not fit it or one another.
@@ -85,6 +101,8 @@ class DataSet:
     task: str
     num_classes: int | None
     digest: str
+    normalisation: Normalisation | None = None
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lottery_ticket.data._dataset import DataSet, Split
+from lottery_ticket.data._dataset import DataSet, Normalisation, Split
 from lottery_ticket.data._digest import content_digest
 from lottery_ticket.data._files import damaged
 from lottery_ticket.data._hold_out import check_validation, hold_out
 
 __all__ = [
     "NUM_CLASSES",
-    "Normalisation",
     "RawImages",
     "check_labels",
     "image_set",
@@ -22,14 +21,6 @@ __all__ = [
 ]
 
 NUM_CLASSES = 10
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and standard deviation per channel, of pixels scaled to [0, 1]."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,5 +72,5 @@ def with_validation(data: DataSet, validation: int) -> DataSet:
 def _normalised(raw: RawImages, norm: Normalisation) -> Split:
     mean = torch.tensor(norm.mean).view(-1, 1, 1)
     std = torch.tensor(norm.std).view(-1, 1, 1)
-    x = torch.from_numpy(raw.x.astype(np.float32)).div_(255).sub_(mean).div_(std)
+    x = torch.from_numpy(raw.x.astype(np.float32)).div_(norm.scale).sub_(mean).div_(std)
     return Split(x, torch.from_numpy(raw.y.astype(np.int64)))

@@ -1,21 +1,16 @@
 """MNIST and Fashion-MNIST: four IDX files each."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from lottery_ticket.data._dataset import DataSet
+from lottery_ticket.data._dataset import DataSet, Normalisation
 from lottery_ticket.data._decoded import decoded
 from lottery_ticket.data._download import located
 from lottery_ticket.data._files import damaged
 from lottery_ticket.data._idx import read_idx
-from lottery_ticket.data._images import (
-    Normalisation,
-    RawImages,
-    check_labels,
-    image_set,
-    with_validation,
-)
+from lottery_ticket.data._images import RawImages, check_labels, image_set, with_validation
 from lottery_ticket.data._places import Layout
 from lottery_ticket.data._table import DATASETS
 
@@ -60,7 +55,8 @@ def mnist(data_dir: Path | None, validation: int = 0) -> DataSet:
         LeCun et al. 1998, Gradient-based learning applied to document recognition.
     """
     norm = Normalisation((0.1307,), (0.3081,))
-    return _load("mnist", MNIST, data_dir, validation, norm)
+    data = _load("mnist", MNIST, data_dir, validation, norm)
+    return replace(data, normalisation=norm, licence="CC-BY-SA-3.0")
 
 
 @DATASETS.register("fashion-mnist")
@@ -83,7 +79,8 @@ def fashion_mnist(data_dir: Path | None, validation: int = 0) -> DataSet:
         Xiao et al. 2017, arXiv:1708.07747.
     """
     norm = Normalisation((0.2860,), (0.3530,))
-    return _load("fashion-mnist", FASHION_MNIST, data_dir, validation, norm)
+    data = _load("fashion-mnist", FASHION_MNIST, data_dir, validation, norm)
+    return replace(data, normalisation=norm, licence="MIT")
 
 
 def _load(

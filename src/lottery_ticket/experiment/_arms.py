@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.experiment._setting import INIT_NUMERICS
+from lottery_ticket.masks import SCOPES
 from lottery_ticket.seeds import derive
 
 if TYPE_CHECKING:
@@ -36,14 +37,16 @@ def _tickets_mask(replicate: "Replicate", at: At) -> str | None:
 
 def _shuffled_mask(replicate: "Replicate", at: At) -> str:
     seed = derive(replicate.root, "control", "shuffled", at.draw, at.level)
-    return replicate.add_mask(
-        at, {"how": "shuffle", "seed": seed}, mask=_tickets_mask(replicate, at)
-    )
+    inputs = {"how": "shuffle", "seed": seed}
+    inputs |= replicate.structure(replicate.setting.spec.prune.scope_at(at.level))
+    return replicate.add_mask(at, inputs, mask=_tickets_mask(replicate, at))
 
 
 def _random_mask(replicate: "Replicate", at: At) -> str:
     seed = derive(replicate.root, "control", "random", at.draw)
-    return replicate.add_mask(at, replicate.selection(at, "random", "global", seed))
+    scope = replicate.setting.spec.prune.scope_at(at.level)
+    scope = "global" if scope in SCOPES else scope  # any layer's weights, or any of the structure
+    return replicate.add_mask(at, replicate.selection(at, "random", scope, seed))
 
 
 def _oneshot_mask(replicate: "Replicate", at: At) -> str:
@@ -58,7 +61,7 @@ def _mask_at_init(replicate: "Replicate", at: At) -> str:
     setting, criterion = replicate.setting, ARMS[at.arm].criterion
     assert criterion is not None
     entry, train = CRITERIA[criterion], setting.spec.train
-    inputs = replicate.selection(at, criterion, setting.spec.prune.scope, 0)
+    inputs = replicate.selection(at, criterion, setting.spec.prune.scope_at(at.level), 0)
     inputs |= {"model": setting.recipe["model"], "init": replicate.init}
     inputs["init_numerics"] = INIT_NUMERICS
     if entry.needs_data:
@@ -85,6 +88,7 @@ MASKS: dict[str, Callable[["Replicate", At], str | None]] = {
     "at_init": _mask_at_init,
     "source": _sources_mask,
     "narrow": lambda replicate, at: None,
+    "none": lambda replicate, at: None,
 }
 """What a row of the table of arms says of its masks → the cell of such a mask."""
 

@@ -11,8 +11,9 @@ from torch import nn
 
 from lottery_ticket.data import DATASETS, DataSet, dataset_options, load_dataset
 from lottery_ticket.errors import UsageError
+from lottery_ticket.experiment._layers import pruned_layers
 from lottery_ticket.experiment._setting import Inputs
-from lottery_ticket.masks import prunable_parameters
+from lottery_ticket.masks import input_dims, prunable_parameters, prunable_sizes
 from lottery_ticket.models import MODELS, build, model_options
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
 from lottery_ticket.train import LOSSES, check_kernels
@@ -54,9 +55,10 @@ def inspect_inputs(
     model = _built(spec.model.name, options)
     _check_fit(spec, data, model)
     check_kernels(kernels, model, device=device, augment=spec.train.augment is not None)
-    layers = {name: tuple(p.shape) for name, p in prunable_parameters(model).items()}
-    if not layers:
+    sizes = prunable_sizes(model)
+    if not sizes:
         raise UsageError(f"model {spec.model.name!r} has no linear or convolutional weights")
+    layers = {name: tuple(p.shape) for name, p in pruned_layers(spec.prune, model).items()}
     sources = {
         kind: digest
         for kind, entry in (
@@ -73,6 +75,8 @@ def inspect_inputs(
         layers=layers,
         sources=sources,
         input_shape=data.input_shape,
+        input_dims={name: dim for name, dim in input_dims(model, layers).items() if dim != 1},
+        num_ignored=sum(size for name, size in sizes.items() if name not in layers),
     )
     if spec.source_spec is None:
         return inputs

@@ -3,14 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.experiment._budgets import level_budgets
 from lottery_ticket.experiment._cell import OPTIMIZER, WEIGHTS, Cell
 from lottery_ticket.experiment._narrow import narrowed
 from lottery_ticket.experiment._setting import Inputs
-from lottery_ticket.masks import Budget, budget_at_densities, budget_at_rates
 from lottery_ticket.spec import DataSpec, Spec, fingerprint
 
 __all__ = ["Draft"]
@@ -30,8 +29,9 @@ class Draft:
     """
 
     def __init__(self, spec: Spec, inputs: Inputs) -> None:
-        self.budgets = _budgets(spec, inputs.sizes)
+        self.budgets = level_budgets(spec.prune, inputs)
         self._model = (spec.model.name, inputs.model_options)
+        self._num_ignored = inputs.num_ignored
         self._cells: dict[str, Cell] = {}
         self._narrow: dict[int, tuple[dict[str, Any], int]] = {}
 
@@ -51,13 +51,21 @@ class Draft:
         return name
 
     def narrow(self, level: int) -> tuple[dict[str, Any], int]:
-        """The options and the number of weights of the narrower net of a level.
+        """The options of the narrower net of a level, and its number of weights beyond those that
+        the experiment leaves dense: nets are compared as wholes.
 
         Raises:
-            UsageError: the widths of the model cannot be scaled.
+            UsageError: the widths of the model cannot be scaled, or not so far.
         """
         if level not in self._narrow:
-            self._narrow[level] = narrowed(*self._model, self.budgets[level].total)
+            ignored = self._num_ignored
+            options, count = narrowed(*self._model, self.budgets[level].total + ignored)
+            if count <= ignored:
+                raise UsageError(
+                    f"dense_small: the narrower net of level {level} has {count:,} weights, no "
+                    f"more than prune.ignore leaves dense ({ignored:,}); leave the arm out"
+                )
+            self._narrow[level] = options, count - ignored
         return self._narrow[level]
 
     def needed(self, names: Iterable[str]) -> dict[str, Cell]:
@@ -77,23 +85,3 @@ class Draft:
         cells = [self._cells[name] for name in self._cells if name in needed]
         cells.sort(key=lambda cell: cell.label["level"])  # stable: parents stay first
         return {cell.name: replace(cell, feeds=frozenset(feeds[cell.name])) for cell in cells}
-
-
-def _budgets(spec: Spec, sizes: dict[str, int]) -> list[Budget]:
-    prune = spec.prune
-    if prune.densities:
-        densities = list(prune.densities)
-        budgets = budget_at_densities(sizes, scope=prune.scope, densities=densities)
-    else:
-        assert prune.rate is not None
-        budgets = budget_at_rates(
-            sizes, scope=prune.scope, rate=prune.rate, levels=prune.num_levels, rates=prune.rates
-        )
-    for level, (before, after) in enumerate(pairwise(budgets), 1):
-        if after.total == 0 or after.total == before.total:
-            outcome = "prune nothing" if after.total else "keep nothing"
-            raise UsageError(
-                f"prune: level {level} would {outcome} ({before.total:,} weights are left before "
-                f"it, of {budgets[0].total:,}); use fewer levels"
-            )
-    return budgets

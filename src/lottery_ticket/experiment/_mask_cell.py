@@ -15,7 +15,7 @@ from lottery_ticket.experiment._build import load_data
 from lottery_ticket.experiment._cell import WEIGHTS, Cell
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._initial import drawn_model
-from lottery_ticket.masks import Budget, PruningMask, shuffle
+from lottery_ticket.masks import SCOPES, Budget, PruningMask, shuffle
 from lottery_ticket.pruning import next_mask
 from lottery_ticket.seeds import generator
 from lottery_ticket.store import Store
@@ -33,7 +33,7 @@ def make_mask(
     parent = read_mask(store, cell.parents["mask"]) if "mask" in cell.parents else None
     if cell.inputs["how"] == "shuffle":
         assert parent is not None
-        mask = shuffle(parent, generator(cell.inputs["seed"]))
+        mask = shuffle(parent, generator(cell.inputs["seed"]), **_structure(cell))
     else:
         mask = _pruned(cell, parent, _scored(cell, context, store))
     results = {
@@ -98,7 +98,15 @@ def _pruned(cell: Cell, parent: PruningMask | None, given: Mapping[str, Any]) ->
     criterion = CRITERIA[cell.inputs["criterion"]]
     if cell.inputs.get("inverted"):
         criterion = inverse(criterion)
-    return next_mask(criterion, parent, _budget(cell.inputs["keep"], parent), **given)
+    keep = _budget(cell.inputs["keep"], parent)
+    return next_mask(criterion, parent, keep, **_structure(cell), **given)
+
+
+def _structure(cell: Cell) -> dict[str, Any]:
+    """Which weights are kept or pruned together: scopes beside the plain ones are structures."""
+    scope = cell.inputs.get("scope", "global")
+    structure = "unstructured" if scope in SCOPES else scope
+    return {"structure": structure, "input_dims": cell.inputs.get("input_dims")}
 
 
 def _shapes(cell: Cell) -> list[tuple[str, tuple[int, ...]]]:

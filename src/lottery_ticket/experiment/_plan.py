@@ -8,6 +8,7 @@ once.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from lottery_ticket.arms import ARMS
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment._arms import At
 from lottery_ticket.experiment._cell import Cell
@@ -68,10 +69,11 @@ def _rows(replicate: Replicate) -> Iterator[RunRow]:
     """The rows of a replicate; a level hangs on the one before, whether or not it is shown."""
     spec = replicate.setting.spec
     only = None if spec.source is None else spec.source.level
+    sparsest = len(replicate.draft.budgets) - 1 if only is None else only
     # the ticket comes first, since most arms hang off its masks
     for arm in sorted(spec.arms, key=lambda arm: arm.name != "ticket"):
         for draw in range(arm.draws):
-            for level in range(len(replicate.draft.budgets)):
+            for level in (0, sparsest) if ARMS[arm.name].mask == "none" else range(sparsest + 1):
                 row = replicate.row(At(arm.name, level, draw))
                 if only is None or level in (0, only):
                     yield row

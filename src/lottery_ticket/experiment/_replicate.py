@@ -7,7 +7,7 @@ from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.experiment._arms import MASKS, WEIGHTS, At
 from lottery_ticket.experiment._draft import Draft
 from lottery_ticket.experiment._setting import Setting
-from lottery_ticket.masks import Budget
+from lottery_ticket.masks import SCOPES, Budget
 from lottery_ticket.pruning import Pipeline
 from lottery_ticket.seeds import derive
 from lottery_ticket.store import RunRow
@@ -89,7 +89,8 @@ class Replicate:
     def add_pruned(self, at: At, trained: At, mask: str | None, **more: Any) -> str:
         """What the experiment's criterion keeps of trained weights."""
         prune = self.setting.spec.prune
-        inputs = self.selection(at, prune.criterion, prune.scope, derive(self.root, "mask"))
+        scope = prune.scope_at(at.level)
+        inputs = self.selection(at, prune.criterion, scope, derive(self.root, "mask"))
         needs_weights = CRITERIA[prune.criterion].needs_weights
         weights = self.training(trained) if needs_weights else None
         return self.add_mask(at, inputs | more, weights=weights, mask=mask)
@@ -103,7 +104,14 @@ class Replicate:
         inputs["keep"] = dict(budget.per_layer or ()) if has_layers else budget.total
         if not entry.needs_weights:
             inputs["seed"] = seed
-        return inputs
+        return inputs | self.structure(scope)
+
+    def structure(self, scope: str) -> dict[str, Any]:
+        """What says how the weights of a mask are grouped; nothing where they are not."""
+        if scope in SCOPES:
+            return {}
+        dims = self.setting.inputs.input_dims
+        return {"scope": scope} | ({"input_dims": dict(dims)} if dims else {})
 
     def _training(self, at: At) -> str:
         how = ARMS[at.arm]
@@ -116,6 +124,9 @@ class Replicate:
         changed, more = WEIGHTS[how.weights](self, at)
         inputs |= changed
         whole = self.setting.num_steps
+        if how.mask == "none" and at.level:
+            whole = self._search_steps(at.level)
+            inputs["train"] = self.setting.stretched(whole)
         first = pipeline.first_step(rewind=self.setting.rewind_step, end=whole) if at.level else 0
         if first:
             inputs["start_step"] = first
@@ -123,6 +134,12 @@ class Replicate:
         steps = whole - first if first < whole else whole
         data = self.setting.spec.data
         return self.draft.add(inputs, parents | more, self._label(at), data, steps)
+
+    def _search_steps(self, level: int) -> int:
+        """Steps of the trainings that find and train the ticket of a level."""
+        whole, first = self.setting.num_steps, self.setting.rewind_step
+        searched = 1 if self.setting.spec.prune.once else level
+        return whole + searched * (whole - first)
 
     def _parents(self, at: At, pipeline: Pipeline) -> dict[str, str]:
         """The mask, and what the pipeline takes from other trainings."""
@@ -152,8 +169,10 @@ class Replicate:
         return self.draft.budgets[at.level]
 
     def _num_kept(self, at: At) -> int:
-        is_narrow = ARMS[at.arm].mask == "narrow"
-        return self.draft.narrow(at.level)[1] if is_narrow else self._budget(at).total
+        mask = ARMS[at.arm].mask
+        if mask == "narrow":
+            return self.draft.narrow(at.level)[1]
+        return self.draft.budgets[0 if mask == "none" else at.level].total
 
     def _label(self, at: At) -> dict[str, Any]:
         density = self._num_kept(at) / sum(self.setting.inputs.sizes.values())

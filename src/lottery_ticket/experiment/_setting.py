@@ -24,10 +24,12 @@ class Inputs:
         num_train: training examples.
         data_options: the data set's options, except where its files lie.
         model_options: the model's options, those that follow from the data included.
-        layers: prunable parameter → its shape, in model order.
+        layers: parameter that is pruned → its shape, in model order.
         sources: hashes of the user's code, by what it defines (`data`, `model`).
         input_shape: of one example.
         source: the same for the experiment that tickets are taken over from.
+        input_dims: which dimension of a layer counts its inputs, where it is not 1.
+        num_ignored: weights of prunable layers that the experiment leaves dense.
     """
 
     data_digest: str
@@ -38,6 +40,8 @@ class Inputs:
     sources: Mapping[str, str] = field(default_factory=dict)
     input_shape: tuple[int, ...] = ()
     source: "Inputs | None" = None
+    input_dims: Mapping[str, int] = field(default_factory=dict)
+    num_ignored: int = 0
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -79,6 +83,15 @@ class Setting:
         num_steps = Duration.parse(spec.train.duration).steps(epoch)
         rewind_step = Duration.parse(spec.rewind).steps(epoch)
         return cls(spec, inputs, _recipe(spec, inputs), num_steps, rewind_step)
+
+    def stretched(self, num_steps: int) -> dict[str, Any]:
+        """The recipe's `train` over another number of steps, milestones in proportion."""
+        epoch = steps_per_epoch(self.inputs.num_train, self.spec.train.batch_size)
+        train = {**self.recipe["train"], "duration": f"{num_steps}it"}
+        if milestones := train.get("milestones"):
+            steps = [Duration.parse(milestone).steps(epoch) for milestone in milestones]
+            train["milestones"] = [f"{step * num_steps // self.num_steps}it" for step in steps]
+        return train
 
     def pipeline(self, name: str | None) -> Pipeline:
         """A pipeline by name; None for the ticket's own."""

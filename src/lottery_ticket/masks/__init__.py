@@ -23,6 +23,7 @@ from lottery_ticket.masks._groups import select_groups as select_groups
 from lottery_ticket.masks._mask import PruningMask as PruningMask
 from lottery_ticket.masks._n_of_m import is_nm as is_nm
 from lottery_ticket.masks._n_of_m import select_nm as select_nm
+from lottery_ticket.masks._n_of_m import unfit_for_nm as unfit_for_nm
 from lottery_ticket.masks._prunable import input_dims as input_dims
 from lottery_ticket.masks._prunable import prunable_parameters as prunable_parameters
 from lottery_ticket.masks._prunable import prunable_sizes as prunable_sizes

@@ -11,7 +11,7 @@ from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._select import check_scores, select_units
 from lottery_ticket.masks._structure import Structure
 
-__all__ = ["check_dims", "num_groups", "select_groups"]
+__all__ = ["check_dims", "num_groups", "select_groups", "shuffled_groups"]
 
 
 def num_groups(
@@ -102,6 +102,23 @@ def select_groups(
     )
 
 
+def shuffled_groups(
+    mask: PruningMask,
+    structure: Structure,
+    generator: torch.Generator,
+    *,
+    input_dims: Mapping[str, int] | None = None,
+) -> PruningMask:
+    """A new mask with each layer's blocks or channels permuted, those of one size among them."""
+    dims = check_dims(mask, structure, input_dims)
+    return PruningMask.from_tensors(
+        {
+            name: _restored(_permuted(matrix, structure, generator), mask[name], dims[name])
+            for name, matrix in _matrices(mask, mask, structure, input_dims).items()
+        }
+    )
+
+
 def check_dims(
     mask: Mapping[str, torch.Tensor], structure: Structure, input_dims: Mapping[str, int] | None
 ) -> dict[str, int]:
@@ -166,12 +183,32 @@ def _tiles(matrix: torch.Tensor, structure: Structure) -> torch.Tensor:
     return filled.view(filled.shape[0] // rows, rows, filled.shape[1] // columns, columns)
 
 
-def _group_means(matrix: torch.Tensor, structure: Structure) -> torch.Tensor:
-    sums = _tiles(matrix.double(), structure).sum(dim=(1, 3))
+def _tile_sides(matrix: torch.Tensor, structure: Structure) -> tuple[torch.Tensor, torch.Tensor]:
+    """The heights of the rows of tiles and the widths of their columns, smaller at the edges."""
     (height, width), (rows, columns) = matrix.shape, _block_of(matrix, structure)
     heights = (height - torch.arange(0, height, rows, device=matrix.device)).clamp(max=rows)
     widths = (width - torch.arange(0, width, columns, device=matrix.device)).clamp(max=columns)
+    return heights, widths
+
+
+def _group_means(matrix: torch.Tensor, structure: Structure) -> torch.Tensor:
+    sums = _tiles(matrix.double(), structure).sum(dim=(1, 3))
+    heights, widths = _tile_sides(matrix, structure)
     return sums / (heights[:, None] * widths)
+
+
+def _permuted(
+    matrix: torch.Tensor, structure: Structure, generator: torch.Generator
+) -> torch.Tensor:
+    tiles = _tiles(matrix, structure).transpose(1, 2)
+    heights, widths = _tile_sides(matrix, structure)
+    kinds = (heights[:, None] * (matrix.shape[1] + 1) + widths).flatten()
+    order = torch.arange(len(kinds), device=matrix.device)
+    for kind in kinds.unique():
+        (places,) = (kinds == kind).nonzero(as_tuple=True)
+        order[places] = places[torch.randperm(len(places), generator=generator).to(places.device)]
+    moved = tiles.flatten(0, 1)[order].view(tiles.shape).transpose(1, 2)
+    return moved.flatten(0, 1).flatten(1)[: matrix.shape[0], : matrix.shape[1]]
 
 
 def _any_in_groups(matrix: torch.Tensor, structure: Structure) -> torch.Tensor:

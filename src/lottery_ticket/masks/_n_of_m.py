@@ -1,6 +1,6 @@
 """N:M sparsity: the n best of every m weights that lie next to each other along the inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -10,7 +10,7 @@ from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._select import check_scores
 from lottery_ticket.masks._structure import Structure
 
-__all__ = ["is_nm", "select_nm"]
+__all__ = ["check_fit", "is_nm", "select_nm", "shuffled_nm", "unfit_for_nm"]
 
 
 def select_nm(
@@ -51,17 +51,57 @@ def select_nm(
     """
     structure = Structure("n:m", (n, m))
     check_scores(scores, mask)
-    dims = check_dims(mask, structure, input_dims)
-    unfit = [name for name, dim in dims.items() if mask[name].shape[dim] % m]
+    dims = check_fit(mask, structure, input_dims)
+    return PruningMask.from_tensors(
+        {name: _best(scores[name].detach(), mask[name], n, m, dim) for name, dim in dims.items()}
+    )
+
+
+def check_fit(
+    mask: Mapping[str, torch.Tensor], structure: Structure, input_dims: Mapping[str, int] | None
+) -> dict[str, int]:
+    """The input dimension of each layer, all of which fall into groups of m.
+
+    Raises:
+        UsageError: as `select_nm`.
+    """
+    m, dims = structure.size[1], check_dims(mask, structure, input_dims)
+    unfit = unfit_for_nm({name: kept.shape for name, kept in mask.items()}, m, dims)
     if unfit:
         shapes = ", ".join(f"{name} {tuple(mask[name].shape)}" for name in unfit)
         raise UsageError(
             f"structure '{structure}' wants a multiple of {m} inputs, not so: {shapes}; make the "
             f"mask with ignore={unfit}"
         )
-    return PruningMask.from_tensors(
-        {name: _best(scores[name].detach(), mask[name], n, m, dim) for name, dim in dims.items()}
+    return dims
+
+
+def unfit_for_nm(
+    shapes: Mapping[str, Sequence[int]], m: int, input_dims: Mapping[str, int] | None = None
+) -> list[str]:
+    """The parameters whose inputs do not fall into groups of m.
+
+    Args:
+        shapes: by parameter.
+        m: the size of a group.
+        input_dims: as `lottery_ticket.masks.input_dims` gives it; 1 where not named.
+
+    >>> unfit_for_nm({"conv1.weight": (64, 3, 3, 3), "fc.weight": (10, 64)}, 4)
+    ['conv1.weight']
+    """
+    dims = input_dims or {}
+    return [
+        name for name, shape in shapes.items() if len(shape) < 2 or shape[dims.get(name, 1)] % m
+    ]
+
+
+def shuffled_nm(kept: torch.Tensor, m: int, dim: int, generator: torch.Generator) -> torch.Tensor:
+    """A mask with every group of m permuted within itself, each by a draw of its own."""
+    groups = _in_groups(kept, m, dim)
+    order = (
+        torch.rand(groups.shape, generator=generator).argsort(dim=-1, stable=True).to(kept.device)
     )
+    return groups.gather(-1, order).flatten(-2).movedim(-1, dim).contiguous()
 
 
 def is_nm(tensor: torch.Tensor, n: int = 2, m: int = 4, *, dim: int = 1) -> bool:

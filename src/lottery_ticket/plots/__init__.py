@@ -2,6 +2,7 @@
 
 from lottery_ticket.plots._axes import fit_limits as fit_limits
 from lottery_ticket.plots._axes import percent_label as percent_label
+from lottery_ticket.plots._compare import compare_figure as compare_figure
 from lottery_ticket.plots._curves import curve_limits as curve_limits
 from lottery_ticket.plots._curves import curves_figure as curves_figure
 from lottery_ticket.plots._curves import level_colors as level_colors
@@ -13,6 +14,8 @@ from lottery_ticket.plots._difference import difference_limits as difference_lim
 from lottery_ticket.plots._draw import draw_all as draw_all
 from lottery_ticket.plots._draw import draw_summary_figure as draw_summary_figure
 from lottery_ticket.plots._early_stop import early_stop_figure as early_stop_figure
+from lottery_ticket.plots._forms import draw_forms as draw_forms
+from lottery_ticket.plots._forms import forms_figure as forms_figure
 from lottery_ticket.plots._inputs import UNREAD as UNREAD
 from lottery_ticket.plots._inputs import InputImage as InputImage
 from lottery_ticket.plots._inputs import input_colors as input_colors
@@ -24,6 +27,7 @@ from lottery_ticket.plots._overlap import overlap_figure as overlap_figure
 from lottery_ticket.plots._signs import signs_figure as signs_figure
 from lottery_ticket.plots._style import ARM_STYLE as ARM_STYLE
 from lottery_ticket.plots._style import ArmStyle as ArmStyle
+from lottery_ticket.plots._style import save as save
 from lottery_ticket.plots._style import style_arms as style_arms
 from lottery_ticket.plots._sweep import draw_sweep as draw_sweep
 from lottery_ticket.plots._verdict import VERDICT_STYLE as VERDICT_STYLE

@@ -51,6 +51,7 @@ ARM_STYLE = {
     "random": ArmStyle("#CC79A7", "D"),
     "inverted": ArmStyle("#80BF60", "<"),
     "dense_small": ArmStyle("#404060", "h"),
+    "dense_long": ArmStyle("#806000", "2"),
     "oneshot": ArmStyle("#E69F00", "v"),
     "lth": ArmStyle("#8080FF", ">"),
     "lr_rewind": ArmStyle("#000000", "X"),

@@ -51,7 +51,12 @@ def _metric_chart(tables: RunTables, metric: Metric, verdict: Verdict | None) ->
     rules = [Rule(float(value), "dense") for value in dense]
     if verdict is not None and rules:
         worse = -verdict.margin if metric.higher_is_better else verdict.margin
-        rules.append(Rule(rules[0].y + metric.scale * worse, "dense and margin"))
+        rules.append(
+            Rule(
+                rules[0].y + metric.scale * worse,
+                f"dense {'−' if metric.higher_is_better else '+'} margin",
+            )
+        )
     outside = outside_note(stats["y"], limits)
     return Chart(
         metric.column.removeprefix("test_"),

@@ -100,6 +100,7 @@ class InputMap:
         name, title, caption: as of a `Chart`.
         side: pixels of a row.
         levels: for each its text, and a value per input.
+        start: which of them is shown first.
         colors: from few to many.
         unread: the colour of inputs that no weight reads.
     """
@@ -109,6 +110,7 @@ class InputMap:
     caption: str
     side: int
     levels: Sequence[Mapping[str, Any]]
+    start: int
     colors: Sequence[str]
     unread: str
 

@@ -100,7 +100,7 @@ def content_of(run: ReportRun) -> RunContent:
             *losses,
         ],
         structure,
-        input_map(tables),
+        input_map(tables, verdict.level if verdict else None),
         level_rows(tables, verdict),
         ReportTable([], []) if verdict is None else contrast_rows(verdict),
         structure_rows(tables),

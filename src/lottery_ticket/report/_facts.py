@@ -44,6 +44,7 @@ def run_facts(store: Store, run: RunRecord) -> RunFacts:
         "data": _options(run.spec["data"]),
         "model": f"{run.model or run.spec['model']['name']}, {run.num_prunable:,} prunable "
         f"weights in {len(run.layers)} layers",
+        "recipe": _recipe(run.spec),
         "replicates": f"{replicates}, their seeds derived from seed {run.spec.get('seed', 0)}",
         "trainings": f"{len(executions)} of {len(trainings)} finished",
         "time": _time(executions),
@@ -55,6 +56,17 @@ def run_facts(store: Store, run: RunRecord) -> RunFacts:
         _yaml(run.spec),
         _command(run.spec),
     )
+
+
+def _recipe(spec: Mapping[str, Any]) -> str:
+    """How a net is trained, pruned and rewound, in a line each."""
+    train = ", ".join(f"{name} {_value(value)}" for name, value in spec["train"].items())
+    prune = ", ".join(f"{name} {_value(value)}" for name, value in spec["prune"].items())
+    return f"train: {train}; prune: {prune}; rewind: {spec.get('rewind', '0it')}"
+
+
+def _value(value: Any) -> str:
+    return str(value).replace("'", "")
 
 
 def _time(executions: Iterable[Mapping[str, Any]]) -> str:

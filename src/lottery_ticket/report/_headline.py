@@ -126,12 +126,18 @@ def _question(verdict: Verdict) -> str:
     sure = (
         " A run without a winning ticket would be called winning in at most about 5 of 100 cases."
     )
+    rests_on = ""
+    if verdict.num_replicates > 1 and verdict.label != NO_VERDICT:
+        rests_on = (
+            " Bounds (at least, at most) are one-sided at 95 %, the intervals below two-sided; "
+            "both rest on the spread between replicates, estimated over neighbouring levels."
+        )
     return (
         "At each level some weights are pruned, and the rest go back to the values they had before "
         "any training. Trained alone from there, do they do as well as the dense network, to "
         f"within {verdict.margin_stated:g} {unit}? And do the same weights, started from fresh "
         "random values (reinit), do worse? If both, they are a winning ticket."
-        f"{sure if verdict.label == WINNING else ''}"
+        f"{sure if verdict.label == WINNING else ''}{rests_on}"
     )
 
 

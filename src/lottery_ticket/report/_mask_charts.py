@@ -109,14 +109,17 @@ def overlap_charts(tables: RunTables) -> list[Chart]:
     ]
 
 
-def input_map(tables: RunTables) -> InputMap | None:
-    """What the first layer still looks at; None where the inputs are no image."""
+def input_map(tables: RunTables, level: int | None) -> InputMap | None:
+    """What the first layer still looks at, first at a level; None where the inputs are no image."""
     images = input_images(tables.inputs)
     if not images:
         return None
     levels = Levels(tables.table)
     where = dict(zip(levels.numbers, (stop.text for stop in levels.stops), strict=True))
+    images = [image for image in images if image.level in where]
     most = max(float(image.pixels.max()) for image in images)
+    numbers = [image.level for image in images]
+    start = numbers.index(level) if level in numbers else (len(numbers) - 1) * 2 // 3
     return InputMap(
         "inputs",
         "What the first layer looks at",
@@ -124,7 +127,8 @@ def input_map(tables: RunTables) -> InputMap | None:
         "brighter, up to the level's most; grey where none does in any replicate. Mean over "
         f"{num_replicates(tables.inputs.groupby('level')['replicate'].nunique())}.",
         len(images[0].pixels),
-        [_map_level(image, where[image.level], most) for image in images if image.level in where],
+        [_map_level(image, where[image.level], most) for image in images],
+        start,
         input_colors(_NUM_COLORS),
         UNREAD,
     )

@@ -17,16 +17,18 @@ WORDS = {
     "as the ticket, the initial values are nothing special.",
     "shuffled": "A control: the ticket's initial weights, but its mask permuted within each layer.",
     "random": "A control: the initial weights under a random mask of as many weights.",
-    "one-shot": "A control: pruned once from the dense network instead of level by level.",
+    "oneshot": "A control: pruned once from the dense network instead of level by level.",
     "replicate": "One independent repetition of everything, with seeds of its own. The unit of n.",
     "margin": "How much worse than dense still counts as matching it. It is chosen before looking.",
     "winning": "Not worse than dense by the margin, and better than reinit: both, each tested one-"
     "sided at 5 %. So each level is judged by itself.",
     "claimed": "The levels that the run as a whole calls winning: tested together, so that a false "
     "one is among them in at most 5 of 100 runs.",
-    "matching": "Not worse than dense by the margin, but not better than reinit either.",
+    "matching": "Not worse than dense by the margin, and shown not to be better than reinit by the "
+    "margin.",
     "not a ticket": "Worse than dense by more than the margin.",
-    "not decided": "These replicates do not tell: more of them might.",
+    "not decided": "These replicates show neither: a difference could still lie on either side of "
+    "its bound. More of them might tell; the number in brackets is about how many.",
     "95 % interval": "Were everything repeated many times, 95 of 100 such intervals would hold the "
     "true difference, at this recipe and on this test set.",
     "effective density": "Density after dead paths: only weights on a path of kept weights from an "

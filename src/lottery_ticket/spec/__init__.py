@@ -10,9 +10,9 @@ from lottery_ticket.spec._load import parse_overrides as parse_overrides
 from lottery_ticket.spec._load import spec_from_mapping as spec_from_mapping
 from lottery_ticket.spec._presets import preset_names as preset_names
 from lottery_ticket.spec._presets import preset_text as preset_text
+from lottery_ticket.spec._prune import PruneSpec as PruneSpec
 from lottery_ticket.spec._records import DataSpec as DataSpec
 from lottery_ticket.spec._records import ModelSpec as ModelSpec
-from lottery_ticket.spec._records import PruneSpec as PruneSpec
 from lottery_ticket.spec._records import TrainSpec as TrainSpec
 from lottery_ticket.spec._spec import ArmSpec as ArmSpec
 from lottery_ticket.spec._spec import SourceSpec as SourceSpec

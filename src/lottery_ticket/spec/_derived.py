@@ -7,7 +7,7 @@ from typing import Any
 from lottery_ticket.data import dataset_options
 from lottery_ticket.errors import UsageError
 from lottery_ticket.spec._load import override_, parse_overrides, spec_from_mapping
-from lottery_ticket.spec._records import PruneSpec
+from lottery_ticket.spec._prune import PruneSpec
 from lottery_ticket.spec._spec import Spec
 
 __all__ = ["retrain_spec", "transfer_spec"]

@@ -1,53 +1,24 @@
-"""Data, model, recipe and pruning of a spec."""
+"""Data, model and recipe of a spec."""
 
 import inspect
 import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from lottery_ticket.arms import ARMS
-from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.data import AUGMENTATIONS, dataset_options
 from lottery_ticket.errors import nearest
-from lottery_ticket.masks import SCOPES
 from lottery_ticket.models import model_options
 from lottery_ticket.spec._base import DurationText, Record, one_of
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.steps import Duration
 from lottery_ticket.train import LOSSES, OPTIMIZERS, SCHEDULES
 
-__all__ = ["DataSpec", "ModelSpec", "PruneSpec", "TrainSpec"]
+__all__ = ["DataSpec", "ModelSpec", "TrainSpec"]
 
 # auto is fp32: no preset asks for another
 PRECISIONS = ("fp32", "bf16", "auto")
-
-
-def _scored_from_files(name: str) -> str:
-    """Masks of an experiment are made from stored weights, in a process of their own."""
-    entry = CRITERIA.entry(name)
-    wanting = sorted(entry.value.needs - {"weights", "mask", "generator"})
-    if wanting or entry.is_user:
-        why = "is your own code" if entry.is_user else f"needs {' and '.join(wanting)}"
-        arms = [arm for arm, how in ARMS.items() if how.criterion == name]
-        instead = (
-            f"as an arm it is there: arms: [{arms[0]}]"
-            if arms
-            else ("it works with LotteryTicketFinder and prune()")
-        )
-        raise ValueError(
-            f"criterion {name!r} {why}, which an experiment does not offer yet; {instead}"
-        )
-    # an alias must not give the same mask a second name
-    return next(other for other in CRITERIA if CRITERIA[other] is entry.value)
-
-
-def _fraction(value: object) -> object:
-    if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < 1:
-        hint = f"; for {value} % write {value / 100:g}" if 1 < value < 100 else ""
-        raise ValueError(f"{value} is not a fraction between 0 and 1{hint}")
-    return value
 
 
 def _plain(value: Any) -> bool:
@@ -68,7 +39,6 @@ def _precision(value: object) -> object:
     return None if value in ("fp32", "auto") else value
 
 
-Fraction = Annotated[float, BeforeValidator(_fraction)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -217,35 +187,3 @@ class TrainSpec(Record):
         """What the optimiser is built with, beside lr."""
         names = OPTIMIZERS[self.optimizer][1] & set(type(self).model_fields)
         return {name: getattr(self, name) for name in sorted(names) if getattr(self, name)}
-
-
-class PruneSpec(Record):
-    """How many weights each level keeps, and by which criterion."""
-
-    criterion: Annotated[str, one_of("criterion", CRITERIA), AfterValidator(_scored_from_files)] = (
-        "magnitude"
-    )
-    scope: Annotated[str, one_of("scope", SCOPES)] = "global"
-    rate: Fraction | None = None
-    rates: dict[str, Fraction] = Field({})
-    levels: Annotated[int, Field(gt=0, le=1000)] | None = None
-    densities: Annotated[tuple[Fraction, ...], Field(strict=False)] = ()
-    once: bool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.densities:
-            if self.rate is not None or self.levels is not None or self.rates:
-                raise ValueError("give either densities, or rate and levels, not both")
-            if list(self.densities) != sorted(set(self.densities), reverse=True):
-                raise ValueError("densities must fall from level to level")
-        elif self.rate is None or self.levels is None:
-            raise ValueError("give rate and levels, or densities")
-        if self.rates and self.scope == "global":
-            raise ValueError("rates per layer have no effect with scope 'global'; use 'layerwise'")
-        return self
-
-    @property
-    def num_levels(self) -> int:
-        """Levels beside the dense level 0."""
-        return len(self.densities) or self.levels or 0

@@ -5,10 +5,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from lottery_ticket.arms import ARMS
+from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.errors import UsageError
 from lottery_ticket.spec._base import DurationText, Record, one_of
 from lottery_ticket.spec._lengths import check_lengths
-from lottery_ticket.spec._records import DataSpec, ModelSpec, PruneSpec, TrainSpec
+from lottery_ticket.spec._prune import PruneSpec
+from lottery_ticket.spec._records import DataSpec, ModelSpec, TrainSpec
 from lottery_ticket.steps import Duration
 
 __all__ = ["ArmSpec", "SourceSpec", "Spec"]
@@ -82,6 +84,7 @@ class Spec(Record):
         self._check_source(names)
         if self.prune.once and "oneshot" in names:
             raise ValueError("arms: with prune.once the ticket is 'oneshot' itself; leave it out")
+        self._check_rounds(names)
         if "finetune" in names and self.train.schedule == "cosine":
             raise ValueError(
                 "arms: 'finetune' goes on at the last learning rate, which is about 0 with "
@@ -125,6 +128,15 @@ class Spec(Record):
                 f"rewind: {self.rewind!r} has no effect on arms {names}; leave it out, or add "
                 "'ticket'"
             )
+
+    def _check_rounds(self, names: list[str]) -> None:
+        for name in names if self.prune.n_of_m else ():
+            criterion = ARMS[name].criterion
+            if criterion is not None and (rounds := CRITERIA[criterion].rounds) > 1:
+                raise ValueError(
+                    f"arms: {name!r} prunes in {rounds} rounds of rising sparsity, and scope "
+                    f"{self.prune.scope!r} has only its own levels; leave it out"
+                )
 
     def _check_source(self, names: list[str]) -> None:
         transferred = [name for name in names if ARMS[name].mask == "source"]

@@ -4,6 +4,7 @@ Loads neither torch nor the specs, so that listing is quick.
 """
 
 from lottery_ticket.store._claims import Claim as Claim
+from lottery_ticket.store._files import sha256 as sha256
 from lottery_ticket.store._files import store_errors as store_errors
 from lottery_ticket.store._index import IndexedCell as IndexedCell
 from lottery_ticket.store._paths import default_store_path as default_store_path

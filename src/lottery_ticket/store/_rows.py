@@ -90,7 +90,10 @@ def table_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
                 **{name: summary.get(name) for name in _MEASURED},
                 "start_step": summary.get("start_step", 0),
                 "criterion": arm.criterion or prune["criterion"],
-                "scope": "global" if arm.mask == "random" else prune["scope"],
+                # without a structure, random masks are random over all layers
+                "scope": "global"
+                if arm.mask == "random" and prune["scope"] == "layerwise"
+                else prune["scope"],
                 **{name: execution.get(name) for name in _EXECUTION},
                 "cell": row.cell,
                 "schema_version": SCHEMA_VERSION,

@@ -3,8 +3,8 @@
 Both are plain zlib data of uint8, so that numpy and zlib alone can read them:
 
 - `bits`: eight weights to the byte, the first in the highest bit (`numpy.packbits`);
-- `gaps`: for each kept weight the distance from the one before (the first from 0) in flat order. A
-  byte of 255 means "255 further, no weight here", any other byte "so much further, and kept".
+- `gaps`: for each kept weight the distance from the one before in flat order, see
+  `lottery_ticket.gaps`.
 """
 
 import math
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["decode_mask", "encode_mask"]
+from lottery_ticket.gaps import ESCAPE, decode_gaps, encode_gaps
 
-_ESCAPE = 255
+__all__ = ["decode_mask", "encode_mask"]
 
 
 def encode_mask(mask: np.ndarray) -> tuple[str, bytes]:
@@ -30,7 +30,7 @@ def encode_mask(mask: np.ndarray) -> tuple[str, bytes]:
     flat = mask.reshape(-1)
     bits = _deflated(np.packbits(flat).tobytes(), zlib.Z_DEFAULT_STRATEGY)
     # random positions hold no repeats: looking for some takes long, and makes the code longer
-    gaps = _deflated(_gaps(np.flatnonzero(flat)), zlib.Z_HUFFMAN_ONLY)
+    gaps = _deflated(encode_gaps(np.flatnonzero(flat)).tobytes(), zlib.Z_HUFFMAN_ONLY)
     return ("gaps", gaps) if len(gaps) < len(bits) else ("bits", bits)
 
 
@@ -55,20 +55,12 @@ def decode_mask(encoding: str, data: bytes, shape: Sequence[int], num_kept: int)
     if encoding == "bits":
         flat = _from_bits(_inflated(data, -(-size // 8)), size)
     elif encoding == "gaps":
-        flat = _from_gaps(_inflated(data, num_kept + size // _ESCAPE), size)
+        flat = _from_gaps(_inflated(data, num_kept + size // ESCAPE), size)
     else:
         raise ValueError(f"unknown encoding {encoding!r}")
     if int(np.count_nonzero(flat)) != num_kept:
         raise ValueError(f"{np.count_nonzero(flat)} weights kept, wanted {num_kept}")
     return flat.reshape(shape)
-
-
-def _gaps(positions: np.ndarray) -> bytes:
-    num_escapes, rest = np.divmod(np.diff(positions, prepend=0), _ESCAPE)
-    ends = np.cumsum(num_escapes + 1)
-    code = np.full(ends[-1] if len(ends) else 0, _ESCAPE, dtype=np.uint8)
-    code[ends - 1] = rest
-    return code.tobytes()
 
 
 def _from_bits(raw: bytes, size: int) -> np.ndarray:
@@ -79,12 +71,8 @@ def _from_bits(raw: bytes, size: int) -> np.ndarray:
 
 
 def _from_gaps(raw: bytes, size: int) -> np.ndarray:
-    code = np.frombuffer(raw, np.uint8)
-    positions = np.cumsum(code, dtype=np.int64)[code != _ESCAPE]
-    if raw.endswith(b"\xff") or (np.diff(positions) <= 0).any() or (positions >= size).any():
-        raise ValueError(f"gaps that lead nowhere, in {size} weights")
     flat = np.zeros(size, dtype=bool)
-    flat[positions] = True
+    flat[decode_gaps(np.frombuffer(raw, np.uint8), size)] = True
     return flat
 
 

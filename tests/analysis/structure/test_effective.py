@@ -57,7 +57,7 @@ DEAD_ENDS = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(chains())
 def test_what_is_effective_lies_on_a_path(masks):
     check_paths(effective_mask, masks)

@@ -65,7 +65,7 @@ def check_chance(chance, layers):
 SMALL = [LayerCounts(5, 2, 3), LayerCounts(3, 3, 1)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(counts(), min_size=1, max_size=2))
 def test_chance_is_the_mean_over_all_pairs_of_masks(layers):
     check_chance(chance_overlap, layers)
@@ -144,7 +144,7 @@ def test_masks_of_different_nets_are_refused():
         mask_overlap(mask_of(w=[1, 0]), mask_of(w=[1, 0], v=[1]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 40), st.data())
 def test_random_masks_overlap_as_chance_says(n, data):
     """Of one mask and all shifts of another, the mean share is exactly that of chance."""

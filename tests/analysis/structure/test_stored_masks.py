@@ -118,3 +118,16 @@ def test_a_model_that_is_not_registered_here_leaves_its_tables_out(tmp_path):
     assert tables.effective.empty
     assert tables.kept_weights.empty
     assert len(tables.inputs) == 2 * 64
+
+
+def test_layers_that_are_left_dense_are_no_inputs_of_the_data(tmp_path):
+    """The first layer that is pruned reads units then: 36 of them are no image of 6 by 6."""
+    changes = ["model.hidden=[36, 8]", "prune.ignore=[fc1]", "replicates=1"]
+    store = tmp_path / "store"
+    result = lottery_ticket.run(
+        "quickstart", overrides=[*TINY, *changes], store=store, jobs=1, threads=1
+    )
+    tables = run_tables(result.store, result.record)
+    assert tables.inputs.empty
+    assert set(tables.effective["layer"]) == {"fc2.weight", "fc3.weight", "all"}
+    assert list(layer_density(result.masks())["layer"].unique()) == ["fc2.weight", "fc3.weight"]

@@ -141,7 +141,9 @@ def _initial_weights(
 
 def _input_shape(model: Mapping[str, Any], layers: Mapping[str, list[int]]) -> tuple[int, ...]:
     """The shape of one example: what the model is meant for, or what a first linear layer reads."""
-    for form in () if "input_size" in model else FORMS:
+    if "input_size" in model:
+        return (model["input_size"],)
+    for form in FORMS:
         is_of_form = all(model.get(key) == value for key, value in form.options.items())
         if form.name == model["name"] and is_of_form:
             return form.input_shape

@@ -1,0 +1,86 @@
+"""`lottery export`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lottery_ticket.cli._options import (
+    Arm,
+    DataDir,
+    Draw,
+    Imports,
+    Json,
+    Level,
+    Rederive,
+    Replicate,
+    RunReference,
+    StorePath,
+)
+from lottery_ticket.cli._print import console, print_json, print_table, size_text
+
+__all__ = ["export"]
+
+
+def export(
+    run: RunReference,
+    level: Level,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="A new folder; or, of a single format, a new file with its suffix.",
+            show_default=False,
+        ),
+    ],
+    format: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="state_dict, packed, ticket, pt2, onnx, int8 or int8-dynamic. Repeatable.",
+            show_default="state_dict",
+        ),
+    ] = None,
+    arm: Arm = "ticket",
+    replicate: Replicate = 0,
+    draw: Draw = 0,
+    opset: Annotated[
+        int | None, typer.Option(help="Of ONNX; by default 18.", show_default=False)
+    ] = None,
+    rederive: Rederive = False,
+    store: StorePath = None,
+    data_dir: DataDir = None,
+    imports: Imports = None,
+    json: Json = False,
+) -> None:
+    """Write a trained level as files that a service can run, compared with the model itself."""
+    from lottery_ticket.api import load_run
+    from lottery_ticket.experiment import import_user_code
+
+    import_user_code(imports or [])
+    written = load_run(run, store=store).export(
+        level,
+        format=format or "state_dict",
+        out=out,
+        arm=arm,
+        replicate=replicate,
+        draw=draw,
+        opset=opset,
+        rederive=rederive,
+        data_dir=data_dir,
+    )
+    files = [asdict(file) for file in written.files]
+    if json:
+        print_json({"path": str(written.path), "files": files, "card": dict(written.card)})
+        return
+    rows = [["format", "file", "size", "largest difference", "tolerance"]]
+    for file in files:
+        rows.append(
+            [file["format"], file["file"], size_text(file["num_bytes"]),
+             f"{file['max_difference']:.2g}", f"{file['tolerance']:.2g}"]
+        )  # fmt: skip
+    print_table(rows, title=written.card["title"], num_left=2)
+    console.print(
+        f"\nwritten to {written.path}; outputs compared with the masked dense model's on test "
+        "inputs, at batch 1 and 64",
+        soft_wrap=True,
+    )

@@ -1,0 +1,59 @@
+"""Training a cell once more, for the weights that were not kept."""
+
+import tempfile
+from pathlib import Path
+
+from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.experiment._build import inspect_inputs
+from lottery_ticket.experiment._cell import WEIGHTS
+from lottery_ticket.experiment._context import Context
+from lottery_ticket.experiment._device import configured, resolve_device
+from lottery_ticket.experiment._plan import plan
+from lottery_ticket.experiment._train_cell import make_training
+from lottery_ticket.spec import spec_from_mapping
+from lottery_ticket.store import RunRecord, Store
+from lottery_ticket.store import sha256 as sha256_of
+
+__all__ = ["rederive"]
+
+
+def rederive(store: Store, run: RunRecord, name: str, *, data_dir: Path | None = None) -> bytes:
+    """The trained weights of a finished training, trained again as it was; the store is only read.
+
+    Args:
+        store, run: where it is.
+        name: the training's cell.
+        data_dir: where data files are.
+
+    Returns:
+        The bytes of its weights, equal to those it had.
+
+    Raises:
+        UsageError: this version, or this code, would make another cell of it.
+        LotteryError: it ends in other bytes here.
+    """
+    record = store.get(name)
+    assert record is not None
+    execution = store.execution(name)
+    device = resolve_device(execution["device"].partition(" ")[0])
+    spec = spec_from_mapping(run.spec)
+    cell = plan(spec, inspect_inputs(spec, data_dir, device=device)).cells.get(name)
+    if cell is None:
+        raise UsageError(
+            f"{run.id}: it was trained by another version, with other code or on other data, and "
+            "cannot be trained again as it was; run its spec again, with --keep all"
+        )
+    context = Context(store.root.absolute(), data_dir, device, execution["threads"])
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        configured(context.device, context.threads),
+    ):
+        files, _, _ = make_training(cell, context, store, Path(folder))
+    weights = files[WEIGHTS]
+    if sha256_of(weights) != record.files[WEIGHTS]["sha256"]:
+        raise LotteryError(
+            f"{run.id}: trained again it ends in other weights than it had; it was trained with "
+            f"{execution['versions']} on a {execution['cpu']} processor. Run its spec again, with "
+            "--keep all"
+        )
+    return weights

@@ -1,0 +1,216 @@
+"""`export`: written aside, loaded again, compared, moved into place."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.export._card import card_of, readme_of
+from lottery_ticket.export._extras import check_extra
+from lottery_ticket.export._format import Format, Run
+from lottery_ticket.export._formats import format_named
+from lottery_ticket.export._onnx import check_opset
+from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.files import folder_aside, sync_folder
+
+__all__ = ["Exported", "ExportedFile", "export", "write_checked"]
+
+COMPARED_AT = (1, 64)
+"""Batch sizes at which outputs are compared."""
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file that was written, and how far its outputs are from the model's.
+
+    Args:
+        format: its format.
+        file: its name.
+        num_bytes: its size.
+        max_difference: largest absolute difference between its outputs and the masked dense
+            model's, on real inputs at batch 1 and 64.
+        tolerance: what that difference must not exceed.
+    """
+
+    format: str
+    file: str
+    num_bytes: int
+    max_difference: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Args:
+        path: the folder, or the one file.
+        files: what lies there.
+        card: what the card beside them says.
+    """
+
+    path: Path
+    files: tuple[ExportedFile, ...]
+    card: Mapping[str, Any]
+
+
+def export(
+    pruned: PrunedModel | Callable[[], PrunedModel],
+    *,
+    format: str | Sequence[str] = "state_dict",
+    out: str | Path,
+    **options: Any,
+) -> Exported:
+    """Write a pruned model for a service to run, with a card; checked before it is there.
+
+    Each file is loaded again as a service would, and its outputs are compared with those of the
+    masked dense model at batch 1 and 64. If they are farther apart than the format's tolerance, or
+    anything else goes wrong, nothing is left.
+
+    Args:
+        pruned: what to write: `PrunedModel.of(model, example)`, or a level of a run by
+            `RunResult.pruned_model`; or what makes it, called once all else is known to be right.
+        format: a name in `FORMATS`, or several.
+        out: a new folder, for the files, `card.json` and `README.md`, laid out for the Hugging
+            Face Hub; or a new file with the suffix of a single format, with its card beside it.
+        options: `opset`, for formats in ONNX.
+
+    Raises:
+        UsageError: an unknown format or option, a missing extra, `out` is there already, or the
+            model cannot be followed.
+        LotteryError: the outputs differ, or the files cannot be written.
+
+    >>> layer = torch.nn.Linear(3, 2)
+    >>> pruned = PrunedModel.of(layer, torch.rand(4, 3))
+    >>> export(pruned, format="packed", out="shipped").files[0].max_difference  # doctest: +SKIP
+    0.0
+    """
+    rows = _rows([format] if isinstance(format, str) else list(format), options)
+    target = Path(out)
+    if target.exists():
+        raise UsageError(f"out: {target} is there already; remove it, or choose another")
+    as_file = len(rows) == 1 and all(
+        target.suffix == Path(row.file_name).suffix for row in rows.values()
+    )
+    if not isinstance(pruned, PrunedModel):
+        pruned = pruned()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with folder_aside(target) as aside:
+            files = []
+            for name, row in rows.items():
+                path = aside / (target.name if as_file else row.file_name)
+                prepared = row.prepare(pruned)
+                files.append(write_checked(name, row, pruned, prepared, path, options))
+            card = card_of(pruned, [asdict(file) for file in files])
+            _write_card(card, aside, target if as_file else None)
+            _move(aside, target, as_file=as_file)
+    except OSError as error:
+        raise LotteryError(f"{target}: cannot be written ({error.strerror or error})") from error
+    return Exported(target, tuple(files), card)
+
+
+def write_checked(
+    name: str,
+    row: Format,
+    pruned: PrunedModel,
+    prepared: PrunedModel,
+    path: Path,
+    options: Mapping[str, Any],
+) -> ExportedFile:
+    """Write a file of a format, load it again and compare.
+
+    Args:
+        name: of the format.
+        row: the format.
+        pruned: what it is compared with.
+        prepared: what to write: `row.prepare(pruned)`.
+        path: the file.
+        options: those that the format does not take are left out.
+
+    Raises:
+        LotteryError: it differs by more than the tolerance, or cannot be loaded.
+    """
+    taken = {key: value for key, value in options.items() if key in row.options}
+    row.write(prepared, path, **taken)
+    difference, limit = _difference(name, lambda: row.load(path, prepared, None), row, pruned)
+    return ExportedFile(name, path.name, path.stat().st_size, difference, limit)
+
+
+def _difference(
+    name: str, load: Callable[[], Run], row: Format, pruned: PrunedModel
+) -> tuple[float, float]:
+    """How far a file's outputs are from the model's, and how far they may be.
+
+    Raises:
+        LotteryError: they are farther, or the file cannot be loaded and run.
+    """
+    try:
+        run = load()
+        pairs = []
+        for batch in COMPARED_AT:
+            inputs = pruned.trial(batch)
+            with torch.no_grad():
+                pairs.append((run(inputs), pruned.outputs(inputs)))
+    except Exception as error:  # whatever the runtimes of others raise
+        raise LotteryError(
+            f"format {name}: what was written cannot be loaded and run again "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    limit = row.tolerance * max(1.0, *(float(wanted.abs().max()) for _, wanted in pairs))
+    difference = 0.0
+    for batch, (got, wanted) in zip(COMPARED_AT, pairs, strict=True):
+        is_alike = got.shape == wanted.shape and bool(got.isfinite().all())
+        found = float((got - wanted).abs().max()) if is_alike else float("inf")
+        if found > limit:
+            raise LotteryError(
+                f"format {name}: at batch {batch} its outputs differ from the masked dense model's "
+                f"by up to {found:.3g}, more than {limit:.3g}; nothing was written"
+            )
+        difference = max(difference, found)
+    return difference, limit
+
+
+def _rows(names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Format]:
+    if not names:
+        raise UsageError("format: got none, wanted at least one")
+    rows = {name: format_named(name) for name in names}
+    for name, row in rows.items():
+        if row.extra is not None:
+            check_extra(row.extra, f"format {name}")
+    for option, value in options.items():
+        takers = [name for name, row in rows.items() if option in row.options]
+        if value is not None and not takers:
+            raise UsageError(f"{option}: it has no effect on {', '.join(rows)}; leave it out")
+    if options.get("opset") is not None:
+        check_opset(options["opset"])
+    return rows
+
+
+def _write_card(card: Mapping[str, Any], aside: Path, file: Path | None) -> None:
+    """Beside a single file its card alone; in a folder all that the Hub shows and reads."""
+    text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if file is not None:
+        (aside / f"{file.name}.card.json").write_text(text, encoding="utf-8")
+        return
+    (aside / "card.json").write_text(text, encoding="utf-8")
+    (aside / "README.md").write_text(readme_of(card), encoding="utf-8")
+    architecture = card["model"]
+    if architecture.get("name") is not None:  # what HubModel.from_pretrained builds
+        config = {"architecture": architecture["name"], "options": architecture["options"]}
+        (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _move(aside: Path, target: Path, *, as_file: bool) -> None:
+    if not as_file:
+        sync_folder(aside)
+        aside.rename(target)
+    else:
+        card = target.with_name(f"{target.name}.card.json")
+        (aside / card.name).replace(card)
+        (aside / target.name).replace(target)  # last: who sees it sees its card
+    sync_folder(target.parent)

@@ -1,0 +1,135 @@
+"""The table of formats."""
+
+from types import MappingProxyType
+
+from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.export._format import Format
+from lottery_ticket.export._int8 import write_int8, write_int8_dynamic
+from lottery_ticket.export._onnx import load_onnx, write_onnx
+from lottery_ticket.export._program import load_pt2, write_pt2
+from lottery_ticket.export._state_dict import (
+    load_packed,
+    load_state_dict,
+    load_ticket,
+    write_packed,
+    write_state_dict,
+    write_ticket,
+)
+
+__all__ = ["FORMATS", "format_named"]
+
+_STATE_DICT = """\
+from safetensors.torch import load_file
+
+model.load_state_dict(load_file("FILE"))  # a model of this architecture
+outputs = model.eval()(x)"""
+
+_TICKET = """\
+from lottery_ticket import Ticket
+
+ticket = Ticket.load("FILE")
+model = ticket.build(trained=True).eval()  # or ticket.apply(your_model, trained=True)
+outputs = model(x)"""
+
+_PACKED = """\
+import json, torch
+from safetensors import safe_open
+
+with safe_open("FILE", "pt") as file:
+    state = {name: file.get_tensor(name) for name in file.keys()}
+    shapes = json.loads(file.metadata()["packed"])
+for name, shape in shapes.items():
+    gaps, kept = state.pop(name + ".gaps"), state.pop(name + ".kept")
+    state[name] = torch.zeros(shape)
+    state[name].view(-1)[gaps.long().cumsum(0)[gaps < 255]] = kept
+model.load_state_dict(state)  # a model of this architecture
+outputs = model.eval()(x)"""
+
+_PT2 = """\
+import torch
+
+model = torch.export.load("FILE").module()
+outputs = model(x)"""
+
+_ONNX = """\
+import onnxruntime
+
+session = onnxruntime.InferenceSession("FILE")
+(outputs,) = session.run(None, {"input": x})  # x: a NumPy array, any batch size"""
+
+_INT8 = 0.1  # of seven bits in weights and eight in activations, layer after layer
+
+FORMATS = MappingProxyType(
+    {
+        "state_dict": Format(
+            "all weights in safetensors, exact zeros where pruned",
+            "model.safetensors",
+            0.0,
+            write_state_dict,
+            load_state_dict,
+            _STATE_DICT,
+        ),
+        "packed": Format(
+            "the kept trained weights and where they are, in safetensors",
+            "model.packed.safetensors",
+            0.0,
+            write_packed,
+            load_packed,
+            _PACKED,
+        ),
+        "ticket": Format(
+            "the ticket: mask, initial weights or their seed, trained weights",
+            "model.ticket.safetensors",
+            0.0,
+            write_ticket,
+            load_ticket,
+            _TICKET,
+        ),
+        "pt2": Format(
+            "a program of torch.export, for any batch size",
+            "model.pt2",
+            1e-5,
+            write_pt2,
+            load_pt2,
+            _PT2,
+        ),
+        "onnx": Format(
+            "ONNX in float32, for any batch size",
+            "model.onnx",
+            1e-4,
+            write_onnx,
+            load_onnx,
+            _ONNX,
+            "onnx",
+            frozenset({"opset"}),
+        ),
+        "int8": Format(
+            "ONNX in int8, ranges seen on training examples (static)",
+            "model.int8.onnx",
+            _INT8,
+            write_int8,
+            load_onnx,
+            _ONNX,
+            "onnx",
+            frozenset({"opset"}),
+        ),
+        "int8-dynamic": Format(
+            "ONNX with weights in int8, ranges found while it runs",
+            "model.int8-dynamic.onnx",
+            _INT8,
+            write_int8_dynamic,
+            load_onnx,
+            _ONNX,
+            "onnx",
+            frozenset({"opset"}),
+        ),
+    }
+)
+"""Format by name: what `lottery export --format` takes."""
+
+
+def format_named(name: str) -> Format:
+    """A format; raises `UsageError` with the nearest name for one that does not exist."""
+    if name not in FORMATS:
+        raise UsageError(f"format: unknown format {name!r}{nearest(name, FORMATS)}")
+    return FORMATS[name]

@@ -1,0 +1,74 @@
+"""The formats `int8` and `int8-dynamic`: quantised after training by ONNX Runtime."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lottery_ticket.errors import UsageError
+from lottery_ticket.export._onnx import onnx_model
+from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.export._quiet import quiet
+
+__all__ = ["write_int8", "write_int8_dynamic"]
+
+_EXAMPLES, _TOGETHER = 512, 64
+
+# Symmetric, so that the zero of a pruned weight is the integer 0 and stays exactly zero. Seven bits
+# of eight: processors without VNNI saturate sums of more, and the file is for any.
+_WEIGHTS: dict[str, Any] = {"per_channel": True, "reduce_range": True}
+
+
+def write_int8(pruned: PrunedModel, path: Path, *, opset: int | None = None) -> None:
+    """Static: weights and activations in int8, with ranges seen on training examples."""
+    if pruned.calibration is None:
+        raise UsageError(
+            "format int8: it wants training examples to see the ranges of activations on; give "
+            "PrunedModel.of(…, calibration=x), or use int8-dynamic"
+        )
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    reader = _reader(pruned.calibration)
+    with quiet():
+        quantize_static(
+            onnx_model(pruned, opset),
+            path,
+            reader,
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            extra_options={"WeightSymmetric": True},
+            **_WEIGHTS,
+        )
+
+
+def write_int8_dynamic(pruned: PrunedModel, path: Path, *, opset: int | None = None) -> None:
+    """Dynamic: weights in int8, the ranges of activations found anew for each batch."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with quiet():
+        quantize_dynamic(
+            onnx_model(pruned, opset),
+            path,
+            weight_type=QuantType.QInt8,
+            extra_options={"WeightSymmetric": True},
+            **_WEIGHTS,
+        )
+
+
+def _reader(examples: torch.Tensor) -> Any:
+    """Examples spread over the training set, in batches."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    chosen = examples[:: max(1, len(examples) // _EXAMPLES)][:_EXAMPLES]
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.batches: Iterator[torch.Tensor] = iter(chosen.split(_TOGETHER))
+
+        def get_next(self) -> Any:
+            batch = next(self.batches, None)
+            return None if batch is None else {"input": batch.numpy()}
+
+    return Reader()

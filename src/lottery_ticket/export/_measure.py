@@ -1,0 +1,231 @@
+"""`measure`: every form of a pruned model against the dense net, in one run on this machine."""
+
+import contextlib
+import gzip
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lottery_ticket.data import Split
+from lottery_ticket.errors import UsageError
+from lottery_ticket.export._export import write_checked
+from lottery_ticket.export._extras import check_extra
+from lottery_ticket.export._flops import count_flops
+from lottery_ticket.export._format import Format, Run
+from lottery_ticket.export._formats import FORMATS, format_named
+from lottery_ticket.export._measured import DENSE, Measured
+from lottery_ticket.export._memory import peak_memory
+from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.export._quiet import quiet
+from lottery_ticket.export._timing import in_turns, on_threads
+from lottery_ticket.tickets import versions
+
+__all__ = ["measure"]
+
+BATCHES = (1, 64, 256)
+
+
+def measure(
+    pruned: PrunedModel,
+    *,
+    forms: Sequence[str] | None = None,
+    threads: int = 1,
+    seconds: float = 1.0,
+    compiled: bool = True,
+    memory: bool = True,
+) -> Measured:
+    """Size, speed, memory and accuracy of each form, beside the dense net's.
+
+    The dense net runs in eager PyTorch, by `torch.compile` and by ONNX Runtime. All are timed in
+    turns, so that what else the machine does meets them all alike.
+
+    Args:
+        pruned: the model; with `test` its accuracies are measured, with `dense` the dense rows are
+            of the net before pruning, else of the masked one.
+        forms: names in `FORMATS`; by default all that this model has.
+        threads: CPU threads of everything.
+        seconds: how long each form is timed for each batch size.
+        compiled: whether `torch.compile` is tried, which takes its time.
+        memory: whether peak memory is measured, which takes a fresh process for each form.
+
+    Raises:
+        UsageError: an unknown form, a missing extra, or what `export` raises.
+        LotteryError: the outputs of a form differ from the model's.
+
+    >>> measured = measure(PrunedModel.of(layer, x), forms=["packed"])  # doctest: +SKIP
+    >>> measured.table[["form", "file_bytes", "latency_p50_ms"]]  # doctest: +SKIP
+    """
+    if threads < 1 or seconds <= 0:
+        raise UsageError(f"threads: {threads}, seconds: {seconds}; both must be more than 0")
+    chosen = _chosen(pruned, forms, compiled)
+    skipped: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder, on_threads(threads):
+        ready: dict[str, _Form] = {}
+        for name, (row, model) in chosen.items():
+            try:
+                ready[name] = _made(name, row, model, Path(folder), threads)
+            except Exception as error:
+                if name != DENSE["compiled"]:
+                    raise
+                skipped[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+        rows = _rows(ready, threads, seconds)
+        if memory:
+            for row, form in zip(rows, ready.values(), strict=True):
+                found = peak_memory(form.row, form.path, form.pruned, threads, BATCHES[-1])
+                row["peak_memory_bytes"] = found
+    return Measured(
+        pruned.facts.get("title", type(pruned.model).__name__),
+        tuple(rows),
+        _about(pruned, threads, seconds),
+        skipped,
+    )
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A form that is written and loaded."""
+
+    row: Format
+    pruned: PrunedModel
+    test: Split | None
+    path: Path
+    run: Run
+    max_difference: float
+
+
+def _load_compiled(path: Path, pruned: PrunedModel, threads: int | None = None) -> Run:
+    with quiet():
+        return torch.compile(pruned.model)
+
+
+_COMPILED = replace(FORMATS["state_dict"], load=_load_compiled, tolerance=1e-4)
+
+
+def _chosen(
+    pruned: PrunedModel, names: Sequence[str] | None, compiled: bool
+) -> dict[str, tuple[Format, PrunedModel]]:
+    """The dense rows first, then each form."""
+    if names is None:
+        without = {"ticket": pruned.ticket, "int8": pruned.calibration}
+        names = [name for name in FORMATS if without.get(name, ...) is not None]
+    rows = {name: format_named(name) for name in names}
+    check_extra("onnx", "measuring beside ONNX Runtime")
+    dense = pruned if pruned.dense is None else _dense(pruned)
+    base = {DENSE["eager"]: FORMATS["state_dict"], DENSE["onnx"]: FORMATS["onnx"]}
+    if compiled:
+        base[DENSE["compiled"]] = _COMPILED
+    return {name: (row, dense) for name, row in base.items()} | {
+        name: (row, pruned) for name, row in rows.items()
+    }
+
+
+def _dense(pruned: PrunedModel) -> PrunedModel:
+    assert pruned.dense is not None
+    return PrunedModel.of(pruned.dense, pruned.inputs, test=pruned.test)
+
+
+def _made(name: str, row: Format, pruned: PrunedModel, folder: Path, threads: int) -> _Form:
+    path = folder / name.replace(" ", "-") / row.file_name
+    path.parent.mkdir()
+    with quiet():
+        prepared = row.prepare(pruned)
+        written = write_checked(name, row, pruned, prepared, path, {})
+        run = row.load(path, prepared, threads)
+        with torch.inference_mode():
+            for batch in BATCHES:  # what is compiled is compiled here
+                run(pruned.trial(batch))
+    return _Form(row, prepared, pruned.test, path, run, written.max_difference)
+
+
+def _rows(forms: Mapping[str, _Form], threads: int, seconds: float) -> list[dict[str, Any]]:
+    runs = {name: form.run for name, form in forms.items()}
+    inputs = next(iter(forms.values())).pruned
+    times = {batch: in_turns(runs, inputs.trial(batch), seconds) for batch in BATCHES}
+    return [
+        {
+            "form": name,
+            "is_dense": name in DENSE.values(),
+            **_size(form),
+            **_speed({batch: found[name] for batch, found in times.items()}),
+            "accuracy": _accuracy(form),
+            "max_difference": form.max_difference,
+            "peak_memory_bytes": None,
+        }
+        for name, form in forms.items()
+    ]
+
+
+def _size(form: _Form) -> dict[str, Any]:
+    data = form.path.read_bytes()
+    model, mask = form.pruned.model, form.pruned.mask
+    flops, effective = count_flops(model, form.pruned.trial(1), mask)
+    parameters = list(model.parameters())
+    return {
+        "file_bytes": len(data),
+        "gzip_bytes": len(gzip.compress(data, mtime=0)),
+        "num_parameters": sum(value.numel() for value in parameters),
+        "num_nonzero": sum(int(value.count_nonzero()) for value in parameters),
+        "flops": flops,
+        "effective_flops": effective,
+    }
+
+
+def _speed(times: Mapping[int, list[float]]) -> dict[str, Any]:
+    """Latency of single examples, and examples per second in batches."""
+    alone = 1000 * np.array(times[1])
+    speed: dict[str, Any] = {
+        "latency_p50_ms": float(np.percentile(alone, 50)),
+        "latency_p99_ms": float(np.percentile(alone, 99)),
+    }
+    for batch in BATCHES[1:]:
+        speed[f"throughput_{batch}"] = batch / float(np.median(times[batch]))
+    return speed | {f"num_calls_{batch}": len(found) for batch, found in times.items()}
+
+
+def _accuracy(form: _Form) -> float | None:
+    """On the whole test set; None for a regression, or without one."""
+    test = form.test
+    if test is None or test.y.is_floating_point():
+        return None
+    size, right = BATCHES[-1], 0
+    with torch.inference_mode():
+        for x, y in zip(test.x.split(size), test.y.split(size), strict=True):
+            # always batches of one size: another one would be compiled anew
+            filled = x[torch.arange(size) % len(x)]
+            right += int((form.run(filled)[: len(y)].argmax(1) == y).sum())
+    return right / len(test)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        if found := re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()):
+            return found[1]
+    return platform.processor() or platform.machine()
+
+
+def _about(pruned: PrunedModel, threads: int, seconds: float) -> dict[str, Any]:
+    """Where and how it was measured."""
+    import onnxruntime
+
+    return {
+        "machine": _processor(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "seconds_each": seconds,
+        "batches": list(BATCHES),
+        "versions": {**versions(), "onnxruntime": onnxruntime.__version__},
+        "dense_is": "the net before pruning" if pruned.dense is not None else "the masked net",
+        "density": pruned.mask.density,
+        "num_test": None if pruned.test is None else len(pruned.test),
+        "run": pruned.facts.get("run", {}).get("id"),
+        "level": pruned.facts.get("run", {}).get("level"),
+    }

@@ -1,0 +1,59 @@
+"""How much memory a form takes at its peak, in a process of its own."""
+
+import re
+from pathlib import Path
+
+import torch
+
+from lottery_ticket.export._format import Format
+from lottery_ticket.export._pruned_model import PrunedModel
+
+__all__ = ["peak_memory"]
+
+_STATUS, _REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def peak_memory(
+    row: Format, path: Path, pruned: PrunedModel, threads: int, batch: int
+) -> int | None:
+    """Bytes that loading and running a file add to a fresh process, which has its runtime already.
+
+    Args:
+        row: the file's format.
+        path: the file.
+        pruned: the model it was written from.
+        threads: CPU threads.
+        batch: examples that are run at once.
+
+    Returns:
+        None where the platform does not tell (only Linux does).
+    """
+    from loky import ProcessPoolExecutor
+
+    # a few inputs instead of the data, which would be sent along
+    light = PrunedModel(pruned.model, pruned.mask, pruned.trial(batch))
+    with ProcessPoolExecutor(max_workers=1, env={"OMP_NUM_THREADS": str(threads)}) as pool:
+        return pool.submit(_added, row, path, light, threads).result()
+
+
+def _added(row: Format, path: Path, pruned: PrunedModel, threads: int) -> int | None:
+    torch.set_num_threads(threads)
+    if row.extra == "onnx":
+        import onnxruntime  # noqa: F401  # the runtime, not the form
+    try:
+        _REFERENCES.write_text("5")  # the peak begins anew
+        before = _kilobytes("VmRSS")
+        run = row.load(path, pruned, threads)
+        with torch.inference_mode():
+            for _ in range(3):
+                run(pruned.inputs)
+        return max(0, _kilobytes("VmHWM") - before) * 1024
+    except (OSError, LookupError):
+        return None
+
+
+def _kilobytes(name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB", _STATUS.read_text(), re.M)
+    if found is None:
+        raise LookupError(name)
+    return int(found[1])

@@ -1,0 +1,247 @@
+"""A level of a run in the store as a `PrunedModel`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from safetensors.torch import load
+from torch import nn
+
+from lottery_ticket.data import DataSet, load_dataset
+from lottery_ticket.errors import DataError, StoreError, UsageError
+from lottery_ticket.experiment import (
+    WEIGHTS,
+    drawn_model,
+    initial_model,
+    read_mask,
+    read_parent,
+    rederive,
+)
+from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.masks import PruningMask
+from lottery_ticket.spec import fingerprint, spec_from_mapping
+from lottery_ticket.store import CellRecord, RunRecord, RunRow, Store, table_rows
+from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
+
+__all__ = ["stored_model"]
+
+
+def stored_model(
+    store: Store,
+    run: RunRecord,
+    level: int,
+    *,
+    arm: str = "ticket",
+    replicate: int = 0,
+    draw: int = 0,
+    data_dir: Path | None = None,
+    rederive: bool = False,
+) -> PrunedModel:
+    """A trained level of a run, with the data to try it on and all that its card says.
+
+    Args:
+        store, run: where it is.
+        level: 0 is dense.
+        arm, replicate, draw: which of the trainings of the level.
+        data_dir: where data files are; None for `$LOTTERY_DATA`, else a per-user cache.
+        rederive: train it again where its trained weights were not kept; it ends in the same bytes.
+
+    Raises:
+        UsageError: there is no such training, or its weights were not kept.
+        DataError: the data are not to be had, or are not those that it was trained on.
+        StoreError: something in the store is damaged.
+    """
+    row = _row(run, level, arm, replicate, draw)
+    record = store.get(row.cell)
+    if record is None:
+        raise UsageError(f"{_place(run, row)}: not trained yet; `lottery run` the spec to its end")
+    data = _data(run, record, data_dir)
+    weights = _weights(store, run, row, record, data_dir, may_train=rederive)
+    model = _filled(record, weights)
+    mask = PruningMask(model) if row.mask is None else read_mask(store, row.mask)
+    return PrunedModel.of(
+        model,
+        data.test.x,
+        mask=mask,
+        calibration=data.train.x,
+        test=data.test,
+        dense=model if row.level == 0 else _dense(store, run, row),
+        ticket=_ticket(store, run, row, record, mask, model),
+        facts=_facts(store, run, row, record, data),
+    )
+
+
+def _row(run: RunRecord, level: int, arm: str, replicate: int, draw: int) -> RunRow:
+    """The row at a place; an error says what there is instead."""
+    rows = list(run.rows)
+    for name, wanted in (("arm", arm), ("level", level), ("replicate", replicate), ("draw", draw)):
+        there = list(dict.fromkeys(getattr(row, name) for row in rows))
+        rows = [row for row in rows if getattr(row, name) == wanted]
+        if not rows:
+            known = ", ".join(map(str, there))
+            raise UsageError(f"{run.id}: no {name} {wanted!r}; it has {known}")
+    return rows[0]
+
+
+def _place(run: RunRecord, row: RunRow) -> str:
+    draw = f", draw {row.draw}" if row.draw else ""
+    return f"{run.id}, {row.arm} level {row.level}, replicate {row.replicate}{draw}"
+
+
+def _data(run: RunRecord, record: CellRecord, data_dir: Path | None) -> DataSet:
+    spec = spec_from_mapping(run.spec)
+    data = load_dataset(spec.data.name, data_dir=data_dir, **spec.data.options)
+    if data.digest != record.inputs["data"]["digest"]:
+        raise DataError(
+            f"{spec.data.name}: the data here are not those that {run.id} was trained on (digest "
+            f"{data.digest[:12]}…, then {record.inputs['data']['digest'][:12]}…)"
+        )
+    return data
+
+
+def _weights(
+    store: Store,
+    run: RunRecord,
+    row: RunRow,
+    record: CellRecord,
+    data_dir: Path | None,
+    *,
+    may_train: bool,
+) -> bytes:
+    if _has_weights(store, row):
+        return store.read(record, WEIGHTS)
+    if not may_train:
+        raise UsageError(
+            f"{_place(run, row)}: its trained weights were not kept (--keep needed); --rederive "
+            "(rederive=True) trains it again, to the same bytes"
+        )
+    return rederive(store, run, row.cell, data_dir=data_dir)
+
+
+def _has_weights(store: Store, row: RunRow) -> bool:
+    return WEIGHTS not in store.execution(row.cell).get("not_kept", ())
+
+
+def _filled(record: CellRecord, weights: bytes) -> nn.Module:
+    """The training's model with its trained weights."""
+    model = drawn_model(record.inputs["model"], record.inputs["seeds"]["init"])
+    try:
+        model.load_state_dict(load(weights))
+    except RuntimeError as error:
+        raise UsageError(
+            f"model {record.inputs['model']['name']!r}: its code is not what was trained ({error})"
+        ) from error
+    return model
+
+
+def _dense(store: Store, run: RunRecord, row: RunRow) -> nn.Module | None:
+    """The same arm's dense net, where its weights are to be had."""
+    other = _row(run, 0, row.arm, row.replicate, row.draw)
+    record = store.get(other.cell)
+    if record is None or not _has_weights(store, other):
+        return None
+    return _filled(record, store.read(record, WEIGHTS))
+
+
+def _ticket(
+    store: Store,
+    run: RunRecord,
+    row: RunRow,
+    record: CellRecord,
+    mask: PruningMask,
+    model: nn.Module,
+) -> Ticket | None:
+    """The ticket of a training; None where what it began with is not in the store any more."""
+    parents, (name, options) = record.inputs["parents"], _architecture(record)
+    if "weights" in parents:
+        try:
+            initial = load(read_parent(store, parents["weights"], WEIGHTS))
+        except StoreError:
+            return None
+        step = record.inputs.get("start_step", 0)
+        origin = WeightsOrigin(initial, step, model=name, options=options)
+    elif "initial" in record.inputs:
+        initial = initial_model(record.inputs).state_dict()
+        origin = WeightsOrigin(initial, model=name, options=options)
+    else:
+        origin = ModelOrigin.of(name, record.inputs["seeds"]["init"], **options)
+    return Ticket(
+        mask,
+        origin,
+        metrics=_results(record),
+        provenance={**versions(), "run": run.id, "cell": row.cell, **_where(row)},
+        trained=model.state_dict(),
+    )
+
+
+def _where(row: RunRow) -> dict[str, Any]:
+    return {"arm": row.arm, "level": row.level, "replicate": row.replicate, "draw": row.draw}
+
+
+def _results(record: CellRecord) -> dict[str, Any]:
+    names = ("test_accuracy", "test_loss", "val_accuracy", "val_loss", "num_steps")
+    return {name: record.results[name] for name in names if record.results.get(name) is not None}
+
+
+def _facts(
+    store: Store, run: RunRecord, row: RunRow, record: CellRecord, data: DataSet
+) -> dict[str, Any]:
+    name, options = _architecture(record)
+    return {
+        "title": f"{run.title}, {row.arm} at level {row.level}",
+        "model": {"name": name, "options": options},
+        "data": {
+            **record.inputs["data"],
+            "task": data.task,
+            "num_classes": data.num_classes,
+            "num_train": len(data.train),
+            "num_test": len(data.test),
+            "normalisation": None if data.normalisation is None else asdict(data.normalisation),
+            "licence": data.licence,
+        },
+        "run": {
+            "id": run.id,
+            **_where(row),
+            "cell": row.cell,
+            "spec_fingerprint": fingerprint(run.spec),
+            "seed": run.spec.get("seed", 0),
+            "seeds": dict(record.inputs["seeds"]),
+            "trained_with": store.execution(row.cell).get("versions"),
+            "spec": dict(run.spec),
+        },
+        "metrics": _metrics(store, run, row, record),
+    }
+
+
+def _architecture(record: CellRecord) -> tuple[str, dict[str, Any]]:
+    """The model's name and options; the hash of a user's code is neither."""
+    options = {key: value for key, value in record.inputs["model"].items() if key != "source"}
+    return options.pop("name"), options
+
+
+def _metrics(store: Store, run: RunRecord, row: RunRow, record: CellRecord) -> dict[str, Any]:
+    """Accuracy and loss on the test set: of this training, over replicates, and of dense."""
+    rows = [found for found in table_rows(store, run) if found["arm"] == row.arm]
+    metrics = {}
+    for name in ("accuracy", "loss"):
+        if (value := record.results.get(f"test_{name}")) is not None:
+            metrics[name] = {
+                "this": value,
+                "replicates": _over_replicates(rows, row.level, f"test_{name}"),
+                "dense": _over_replicates(rows, 0, f"test_{name}"),
+            }
+    return metrics
+
+
+def _over_replicates(rows: list[dict[str, Any]], level: int, column: str) -> dict[str, Any] | None:
+    """Mean, standard deviation and n; draws within a replicate count once."""
+    draws: dict[int, list[float]] = {}
+    for row in rows:
+        if row["level"] == level and row[column] is not None:
+            draws.setdefault(row["replicate"], []).append(row[column])
+    values = [mean(found) for found in draws.values()]
+    if not values:
+        return None
+    spread = stdev(values) if len(values) > 1 else None
+    return {"mean": mean(values), "sd": spread, "n": len(values)}

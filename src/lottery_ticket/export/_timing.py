@@ -1,0 +1,52 @@
+"""Times of several forms, measured in turns, so that what else the machine does meets them all."""
+
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager
+
+import torch
+
+from lottery_ticket.export._format import Run
+
+__all__ = ["in_turns", "on_threads"]
+
+_TURNS, _WARM_UP = 10, 3
+
+
+def in_turns(
+    forms: Mapping[str, Run], inputs: torch.Tensor, seconds: float
+) -> dict[str, list[float]]:
+    """Seconds of every call of every form.
+
+    Args:
+        forms: what is timed, by name.
+        inputs: a batch.
+        seconds: how long each form is timed in all.
+    """
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    with torch.inference_mode():
+        for run in forms.values():
+            for _ in range(_WARM_UP):
+                run(inputs)
+        for _ in range(_TURNS):
+            for name, run in forms.items():
+                end = time.perf_counter() + seconds / _TURNS
+                while True:
+                    started = time.perf_counter()
+                    run(inputs)
+                    finished = time.perf_counter()
+                    times[name].append(finished - started)
+                    if finished >= end:
+                        break
+    return times
+
+
+@contextmanager
+def on_threads(threads: int):
+    """So many CPU threads in torch; put back afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,157 @@
+"""The scope channel in the engine, and n:m of convolutions."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from every_arm import Made, made_in
+from torch import nn
+
+from lottery_ticket.errors import UsageError
+from lottery_ticket.experiment import Inputs
+from lottery_ticket.experiment._budgets import level_budgets
+from lottery_ticket.experiment._layers import pruned_layers
+from lottery_ticket.masks import PruningMask, is_nm
+from lottery_ticket.pruning import next_mask
+from lottery_ticket.spec import PruneSpec, spec_from_mapping
+
+
+def inputs_of(layers: dict[str, tuple[int, ...]], **more: Any) -> Inputs:
+    return Inputs("digest", 100, {}, {}, layers, **more)
+
+
+def conv_net() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ConvTranspose2d(6, 9, 2), nn.Flatten(), nn.Linear(9, 4)
+    )
+
+
+LAYERS = {"0.weight": (6, 3, 3, 3), "1.weight": (6, 9, 2, 2)}
+TRANSPOSED = {"1.weight": 0}
+
+
+def check_channels(budgets_of) -> None:
+    """The same law as for weights, by the channels of each layer."""
+    prune = PruneSpec(scope="channel", rate=0.5, levels=2)
+    budgets = budgets_of(prune, inputs_of(LAYERS, input_dims=TRANSPOSED))
+    assert [dict(budget.per_layer or ()) for budget in budgets] == [
+        {"0.weight": 6 * 27, "1.weight": 9 * 24},
+        {"0.weight": 3 * 27, "1.weight": 4 * 24},
+        {"0.weight": 1 * 27, "1.weight": 2 * 24},
+    ]
+    assert [budget.total for budget in budgets] == [378, 177, 75]
+
+
+def test_channels_are_counted_exactly():
+    check_channels(level_budgets)
+
+
+def inputs_taken_for_outputs(prune, inputs):
+    return level_budgets(prune, inputs_of(LAYERS))
+
+
+def half_of_the_weights(prune, inputs):
+    return level_budgets(PruneSpec(scope="layerwise", rate=0.5, levels=2), inputs)
+
+
+@pytest.mark.parametrize("mutant", [inputs_taken_for_outputs, half_of_the_weights])
+def test_other_counts_are_caught(mutant):
+    with pytest.raises(AssertionError):
+        check_channels(mutant)
+
+
+def test_channels_are_those_of_convolutions():
+    prune = PruneSpec(scope="channel", densities=(0.5,))
+    assert list(pruned_layers(prune, conv_net())) == list(LAYERS)
+    assert list(pruned_layers(PruneSpec(densities=(0.5,)), conv_net())) == [*LAYERS, "3.weight"]
+
+
+def test_a_layer_without_channels_is_refused():
+    prune = PruneSpec(scope="channel", densities=(0.5, 0.05))
+    with pytest.raises(UsageError) as refused:
+        level_budgets(prune, inputs_of(LAYERS, input_dims=TRANSPOSED))
+    assert str(refused.value) == (
+        "prune: level 2 would keep no channel of '0.weight', which has 6; use fewer levels or "
+        "higher densities"
+    )
+
+
+def test_channels_of_a_transposed_convolution_are_selected_whole():
+    weights = {name: torch.rand(shape) for name, shape in LAYERS.items()}
+    ones = PruningMask.from_tensors(
+        {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    )
+    prune = PruneSpec(scope="channel", densities=(0.5,))
+    budget = level_budgets(prune, inputs_of(LAYERS, input_dims=TRANSPOSED))[1]
+    mask = next_mask(
+        "magnitude", ones, budget, structure="channel", input_dims=TRANSPOSED, weights=weights
+    )
+    assert mask.num_kept == budget.total
+    for name, outputs in (("0.weight", 0), ("1.weight", 1)):
+        matrix = mask[name].transpose(0, outputs).flatten(1)
+        assert torch.equal(matrix.any(1), matrix.all(1))
+        strength = weights[name].transpose(0, outputs).flatten(1).abs().sum(1)
+        assert strength[matrix.all(1)].min() > strength[~matrix.all(1)].max()
+
+
+# runs of a Conv-4 with 4 and 8 channels, on a few images of noise
+
+ARMS = ["ticket", "shuffled", "random", "inverted", "synflow"]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("images") / "noise.npz"
+    x, y = rng.normal(size=(60, 3, 32, 32)).astype("float32"), np.arange(60) % 10
+    np.savez(path, x=x, y=y)
+    return path
+
+
+def made_of(folder, images, arms: list[str], **prune: Any) -> Made:
+    spec = spec_from_mapping(
+        {
+            "name": "images",
+            "data": {"name": "arrays", "path": str(images)},
+            "model": {"name": "Conv4", "width": 1 / 16},
+            "train": {"lr": 0.1, "batch_size": 16, "duration": "2it"},
+            "prune": prune,
+            "arms": arms,
+        }
+    )
+    return made_in(folder, spec)
+
+
+CONVOLUTIONS = {"features.0": 4, "features.2": 4, "features.5": 8, "features.7": 8}
+
+
+def test_a_run_keeps_half_of_the_channels(images, tmp_path):
+    made = made_of(tmp_path, images, ARMS, scope="channel", densities=[0.5])
+    assert [budget.total for budget in made.plan.budgets] == [108 + 144 + 288 + 576, 558]
+    masks = {arm: made.mask(arm, 1) for arm in ARMS}
+    for mask in masks.values():
+        channels = {name: kept.flatten(1) for name, kept in mask.items()}
+        assert all(torch.equal(kept.any(1), kept.all(1)) for kept in channels.values())
+        assert {name: int(kept.any(1).sum()) for name, kept in channels.items()} == {
+            f"{name}.weight": count // 2 for name, count in CONVOLUTIONS.items()
+        }
+    assert masks["shuffled"] != masks["ticket"] != masks["random"]
+    for name, kept in masks["ticket"].items():
+        strength = made.trained("ticket", 0)[name].flatten(1).abs().sum(1)
+        chosen = kept.flatten(1).any(1)
+        assert strength[chosen].min() >= strength[~chosen].max()
+        assert torch.equal(masks["inverted"][name], ~kept)
+    assert bool((made.trained("ticket", 1)["classifier.weight"] != 0).all())
+
+
+def test_a_run_of_convolutions_keeps_2_of_4(images, tmp_path):
+    arms = ["ticket", "shuffled"]
+    made = made_of(tmp_path, images, arms, scope="2:4", levels=1, ignore=["features.0"])
+    for arm in arms:
+        mask, weights = made.mask(arm, 1), made.trained(arm, 1)
+        assert "features.0.weight" not in mask
+        assert mask.density == 0.5
+        # of four input channels at one kernel position
+        assert all(is_nm(weights[name], 2, 4) for name in mask)
+    assert made.mask("ticket", 1) != made.mask("shuffled", 1)

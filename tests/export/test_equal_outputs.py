@@ -1,0 +1,137 @@
+"""What is loaded from a file says what the masked dense model says (law 10)."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from safetensors.torch import load_file, save_file
+from small_nets import pruned_models, small
+
+from lottery_ticket.errors import LotteryError
+from lottery_ticket.export import FORMATS, PrunedModel, export
+from lottery_ticket.masks import PruningMask
+from lottery_ticket.tickets import Ticket, WeightsOrigin
+
+PLAIN = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+FEW = settings(max_examples=4, phases=[Phase.generate], **PLAIN)
+
+
+def with_ticket(pruned: PrunedModel) -> PrunedModel:
+    state = pruned.model.state_dict()
+    return replace(pruned, ticket=Ticket(pruned.mask, WeightsOrigin(state), trained=state))
+
+
+def check_equal(pruned: PrunedModel, name: str) -> None:
+    """By a way of its own: other inputs, and another batch size than any that `export` looks at."""
+    row = FORMATS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        out = export(pruned, format=name, out=Path(folder) / "out")
+        run = row.load(out.path / row.file_name, pruned, 1)
+        inputs = torch.rand(7, 1, 6, 6)
+        with torch.no_grad():
+            got, wanted = run(inputs), pruned.model(inputs)
+    assert got.shape == wanted.shape
+    # ranges of int8 are those of the calibration, which these inputs leave a little
+    limit = (2 if "int8" in name else 1) * row.tolerance * max(1.0, float(wanted.abs().max()))
+    assert float((got - wanted).abs().max()) <= limit
+
+
+@pytest.mark.parametrize("name", ["state_dict", "packed", "ticket"])
+@settings(max_examples=25, **PLAIN)
+@given(pruned=pruned_models())
+def test_plain_tensors(name, pruned):
+    check_equal(with_ticket(pruned), name)
+
+
+@FEW
+@given(pruned=pruned_models())
+def test_a_program(pruned):
+    check_equal(pruned, "pt2")
+
+
+@settings(FEW, max_examples=2)
+@given(pruned=pruned_models())
+def test_onnx(pruned):
+    check_equal(pruned, "onnx")
+
+
+@pytest.mark.parametrize("name", ["int8", "int8-dynamic"])
+def test_int8(name):
+    check_equal(small(), name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pt2", "onnx", "int8", "int8-dynamic"])
+@settings(max_examples=40, **PLAIN)
+@given(pruned=pruned_models())
+def test_many_nets(name, pruned):
+    check_equal(pruned, name)
+
+
+def half_a_weight(pruned, path):
+    state = dict(pruned.model.state_dict())
+    name = next(iter(pruned.mask))
+    state[name] = state[name] * 0.5
+    save_file(state, path)
+
+
+def without_norms(pruned, path):
+    state = pruned.model.state_dict()
+    save_file({n: torch.ones_like(v) if "running" in n else v for n, v in state.items()}, path)
+
+
+def unmasked(pruned, path):
+    state = dict(pruned.model.state_dict())
+    for name, kept in pruned.mask.items():
+        state[name] = torch.where(kept, state[name], torch.full_like(state[name], 0.1))
+    save_file(state, path)
+
+
+@pytest.mark.parametrize("mutant", [half_a_weight, without_norms, unmasked])
+def test_other_files_are_caught(mutant, monkeypatch, tmp_path):
+    rows = dict(FORMATS) | {"state_dict": replace(FORMATS["state_dict"], write=mutant)}
+    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
+    with pytest.raises(LotteryError, match=r"format state_dict: at batch 1 its outputs differ"):
+        export(small(), out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_says_the_same_by_chance_at_batch_1_is_caught(monkeypatch, tmp_path):
+    def only_the_first(path, pruned, threads):
+        return lambda inputs: pruned.outputs(inputs[:1].expand_as(inputs))
+
+    rows = dict(FORMATS) | {"state_dict": replace(FORMATS["state_dict"], load=only_the_first)}
+    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
+    with pytest.raises(LotteryError, match="at batch 64 its outputs differ"):
+        export(small(), out=tmp_path / "out")
+
+
+@settings(max_examples=60, **PLAIN)
+@given(pruned=pruned_models())
+def test_packed_is_exact(pruned):
+    """Bit for bit, and never larger than all of it but for the header."""
+    from lottery_ticket.export import read_packed
+
+    with tempfile.TemporaryDirectory() as folder:
+        packed = export(pruned, format="packed", out=Path(folder) / "a.safetensors")
+        whole = export(pruned, format="state_dict", out=Path(folder) / "b.safetensors")
+        state, wanted = read_packed(packed.path), load_file(whole.path)
+        assert packed.files[0].num_bytes <= whole.files[0].num_bytes + 200 * len(pruned.mask)
+    assert set(state) == set(wanted)
+    for name, value in wanted.items():
+        assert state[name].dtype == value.dtype
+        assert torch.equal(state[name].view(-1).view(torch.uint8), value.view(-1).view(torch.uint8))
+    for name, kept in pruned.mask.items():
+        assert not state[name][~kept].any()
+
+
+def test_negative_zeros_become_zeros(tmp_path):
+    layer = torch.nn.Linear(2, 2, bias=False)
+    layer.weight.data = torch.tensor([[1.0, -0.0], [0.0, -1.0]])
+    mask = PruningMask.from_tensors({"weight": torch.tensor([[True, False], [True, True]])})
+    pruned = PrunedModel.of(layer, torch.ones(1, 2), mask=mask)
+    out = export(pruned, out=tmp_path / "w.safetensors")
+    assert load_file(out.path)["weight"].signbit().tolist() == [[False, False], [False, True]]

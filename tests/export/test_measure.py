@@ -1,0 +1,222 @@
+"""What is measured of each form, and what is said of it."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_nets import pruned_models, small
+from torch import nn
+
+from lottery_ticket.data import Split
+from lottery_ticket.errors import UsageError
+from lottery_ticket.export import Measured, PrunedModel, count_flops, measure
+from lottery_ticket.export._timing import in_turns
+from lottery_ticket.masks import PruningMask
+from lottery_ticket.models import build
+from lottery_ticket.plots import draw_forms, forms_figure
+
+QUICK = {"compiled": False, "memory": False}
+
+
+@pytest.fixture(scope="module")
+def measured(tiny):
+    pruned = tiny.pruned_model(2)
+    return measure(pruned, forms=["state_dict", "packed"], seconds=0.05, **QUICK), pruned
+
+
+def test_a_row_for_each_form(measured, tiny):
+    found, pruned = measured
+    assert [row["form"] for row in found.rows] == [
+        "dense eager", "dense onnx", "state_dict", "packed",
+    ]  # fmt: skip
+    assert found.about["threads"] == 1
+    assert found.about["dense_is"] == "the net before pruning"
+    of_level = {r["level"]: r["test_accuracy"] for r in tiny.rows
+                if (r["arm"], r["replicate"]) == ("ticket", 0)}  # fmt: skip
+    for row in found.rows:
+        level = 0 if row["is_dense"] else 2
+        assert row["accuracy"] == pytest.approx(of_level[level])
+        assert 0 < row["latency_p50_ms"] <= row["latency_p99_ms"]
+        assert row["throughput_64"] > 0 < row["throughput_256"]
+        assert row["num_calls_1"] >= 10
+        assert row["peak_memory_bytes"] is None
+        assert row["num_parameters"] == 64 * 12 + 12 + 12 * 8 + 8 + 8 * 10 + 10
+        assert row["flops"] == 2 * (64 * 12 + 12 * 8 + 8 * 10)
+    biases = 12 + 8 + 10
+    for row in found.rows[2:]:
+        assert row["num_nonzero"] <= pruned.mask.num_kept + biases
+        assert row["effective_flops"] == 2 * pruned.mask.num_kept
+    assert found.rows[0]["effective_flops"] == found.rows[0]["flops"]
+    size = {row["form"]: row["file_bytes"] for row in found.rows}
+    assert size["packed"] < size["state_dict"]
+    assert found.best["size"] == "packed"
+
+
+def test_it_goes_through_json(measured, tmp_path):
+    found, _ = measured
+    again = Measured.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert again == found
+    assert list(found.table["form"]) == [row["form"] for row in found.rows]
+    assert [path.name for path in draw_forms(found, tmp_path)] == ["forms.png", "forms.svg"]
+
+
+def row(form, latency=1.0, throughput=100.0, size=1000, dense=False):
+    return {
+        "form": form, "is_dense": dense, "latency_p50_ms": latency, "throughput_256": throughput,
+        "file_bytes": size, "accuracy": None,
+    }  # fmt: skip
+
+
+DENSE = [row("dense eager", dense=True), row("dense onnx", 0.5, 300.0, dense=True)]
+
+
+def beside(what, eager, onnx):
+    """Ratios to the two dense rows, in words."""
+    return f"{eager:.2f} times as {what} as dense eager, {onnx:.2f} times as {what} as dense onnx"
+
+
+def check_advice(advise):
+    """The best by each measure; slower than the fastest dense row is said, faster is not."""
+    forms = [row("quick", 0.25, 200.0), row("tiny", 2.0, 100.0, 100), row("many", 0.6, 250.0)]
+    found = advise(Measured("net", (*DENSE, *forms), {}, {"dense compiled": "no compiler"}))
+    assert found["best"] == {"size": "tiny", "latency": "quick", "throughput": "many"}
+    assert found["notes"] == [
+        f"for size: tiny, 100 bytes; {beside('small', 10, 10)}",
+        f"for latency: quick, 0.250 ms; {beside('fast', 4, 2)}",
+        f"for throughput: many, 250 examples/s; {beside('fast', 2.5, 0.83)}",
+        "tiny is slower than dense onnx at batch 1: 2.000 ms, 0.500 ms",
+        "many is slower than dense onnx at batch 1: 0.600 ms, 0.500 ms",
+        "quick is slower than dense onnx at batch 256: 200 examples/s, 300 examples/s",
+        "tiny is slower than dense onnx at batch 256: 100 examples/s, 300 examples/s",
+        "many is slower than dense onnx at batch 256: 250 examples/s, 300 examples/s",
+        "dense compiled was not measured: no compiler",
+    ]
+
+
+def test_advice():
+    check_advice(Measured.to_dict)
+
+
+def hides_what_is_slow(found):
+    said = found.to_dict()
+    return said | {"notes": [note for note in said["notes"] if "slower" not in note]}
+
+
+def recommends_dense(found):
+    rows = tuple(dict(one) | {"is_dense": False} for one in found.rows)
+    return found.to_dict() | {"best": Measured("", rows, {}).best}
+
+
+@pytest.mark.parametrize("mutant", [hides_what_is_slow, recommends_dense])
+def test_other_advice_is_caught(mutant):
+    with pytest.raises(AssertionError):
+        check_advice(mutant)
+
+
+def test_nothing_to_draw():
+    with pytest.raises(UsageError, match="no accuracy was measured"):
+        forms_figure(Measured("net", tuple(DENSE), {}))
+
+
+def brute_force(model, mask):
+    """A product and a sum for each weight, wherever it is used."""
+    dense = kept = 0
+
+    def count(module, inputs, output):
+        nonlocal dense, kept
+        places = output.numel() // len(module.weight)
+        name = next(n for n, m in model.named_modules() if m is module)
+        dense += 2 * places * module.weight.numel()
+        kept += 2 * places * int(mask[f"{name}.weight"].sum())
+
+    hooks = [m.register_forward_hook(count) for m in model.modules()
+             if isinstance(m, nn.Linear | nn.Conv2d)]  # fmt: skip
+    model(torch.rand(3, 1, 6, 6))
+    for hook in hooks:
+        hook.remove()
+    return dense, kept
+
+
+@settings(max_examples=20, deadline=None)
+@given(pruned=pruned_models())
+def test_flops(pruned):
+    found = count_flops(pruned.model, torch.rand(3, 1, 6, 6), pruned.mask)
+    assert found == brute_force(pruned.model, pruned.mask)
+
+
+def test_flops_of_a_known_net():
+    model = build("LeNet300", 0)
+    mask = PruningMask(model)
+    mask["fc1.weight"][:] = False
+    dense, effective = count_flops(model, torch.rand(1, 784), mask)
+    assert (dense, effective) == (2 * 266_200, 2 * (266_200 - 235_200))
+
+
+@given(st.integers(1, 4))
+@settings(max_examples=4, deadline=None)
+def test_forms_are_timed_in_turns(count):
+    calls = []
+    forms = {str(i): lambda x, i=i: calls.append(i) or time.sleep(0.001) for i in range(count)}
+    times = in_turns(forms, torch.rand(1), 0.01)
+    timed = calls[3 * count :]
+    turns = [i for i, before in zip(timed, [None, *timed], strict=False) if i != before]
+    if count > 1:
+        assert turns == list(range(count)) * 10
+    assert [len(times[str(i)]) for i in range(count)] == [timed.count(i) for i in range(count)]
+    assert all(0.001 <= t < 1 for found in times.values() for t in found)
+
+
+@pytest.mark.parametrize("how", [{"threads": 0}, {"seconds": 0.0}])
+def test_what_cannot_be_measured(how):
+    with pytest.raises(UsageError, match="must be more than 0"):
+        measure(small(), **how)
+    with pytest.raises(UsageError, match="did you mean 'onnx'"):
+        measure(small(), forms=["onyx"])
+
+
+@pytest.mark.slow
+def test_everything(tiny):
+    """All formats, torch.compile too, on the net's own test set."""
+    found = measure(tiny.pruned_model(2), seconds=0.2)
+    forms = [row["form"] for row in found.rows]
+    assert forms[:2] == ["dense eager", "dense onnx"]
+    assert ("dense compiled" in forms) != ("dense compiled" in found.skipped)
+    assert {"state_dict", "packed", "ticket", "pt2", "onnx", "int8", "int8-dynamic"} < set(forms)
+    masked = found.rows[forms.index("state_dict")]["accuracy"]
+    for form in found.rows:
+        assert form["is_dense"] or form["accuracy"] == pytest.approx(masked, abs=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells")
+def test_peak_memory_grows_with_the_model():
+    """Four million weights are 16 MB, of which a thin model has none."""
+    found = []
+    for width in (10, 2000):
+        model = nn.Sequential(nn.Linear(10, width), nn.ReLU(), nn.Linear(width, width))
+        pruned = PrunedModel.of(model, torch.rand(2, 10))
+        thin = measure(pruned, forms=["onnx"], seconds=0.02, compiled=False)
+        found.append(thin.rows[-1]["peak_memory_bytes"])
+    assert 16e6 < found[1] - found[0] < 160e6
+
+
+@pytest.mark.slow
+def test_without_a_compiler(tiny, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    found = measure(tiny.pruned_model(2), forms=["packed"], seconds=0.05)
+    assert "dense compiled" in found.skipped
+    assert any("dense compiled was not measured" in note for note in found.notes)
+
+
+def test_a_regression_has_no_accuracy():
+    layer = nn.Linear(1, 1)
+    test = Split(torch.rand(8, 1), torch.rand(8, 1))
+    pruned = PrunedModel.of(layer, test.x, test=test)
+    found = measure(pruned, forms=["state_dict"], seconds=0.02, **QUICK)
+    assert all(row["accuracy"] is None for row in found.rows)
+    assert found.about["dense_is"] == "the masked net"

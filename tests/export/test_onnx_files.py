@@ -1,0 +1,142 @@
+"""What is in the files for ONNX Runtime."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from small_nets import small
+
+from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.export import FORMATS, PrunedModel, export
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("onnx") / "out"
+    return export(small(), format=["onnx", "int8", "int8-dynamic"], out=out).path
+
+
+def test_batches_of_any_size(folder):
+    for name in ("onnx", "int8", "int8-dynamic"):
+        run = FORMATS[name].load(folder / FORMATS[name].file_name, small(), 1)
+        for size in (1, 2, 31, 256):
+            assert run(torch.rand(size, 1, 6, 6)).shape == (size, 5)
+
+
+def test_input_and_output(folder):
+    model = onnx.load(folder / "model.onnx")
+    assert [value.name for value in model.graph.input] == ["input"]
+    assert [value.name for value in model.graph.output] == ["output"]
+    batch, *rest = model.graph.input[0].type.tensor_type.shape.dim
+    assert batch.dim_param
+    assert [side.dim_value for side in rest] == [1, 6, 6]
+    assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
+
+
+def test_opset(tmp_path):
+    path = export(small(), format="onnx", out=tmp_path / "m.onnx", opset=20).path
+    assert {entry.domain: entry.version for entry in onnx.load(path).opset_import}[""] == 20
+
+
+def test_no_path_of_this_machine_is_in_a_file(folder, tmp_path):
+    out = export(small(), format="pt2", out=tmp_path / "m.pt2").path
+    for path in [*folder.iterdir(), out]:
+        data = path.read_bytes()
+        assert b"small_nets.py" not in data, path
+        assert str(Path(torch.__file__).parent).encode() not in data, path
+
+
+def quantised_zeros(path, pruned):
+    """For each pruned layer, how many integers of its pruned weights are not the zero point."""
+    values = {v.name: numpy_helper.to_array(v) for v in onnx.load(path).graph.initializer}
+    wrong = {}
+    for name, kept in pruned.mask.items():
+        found = torch.tensor(values[f"{name}_quantized"])
+        assert (found.dtype, found.abs().max() <= 64) == (torch.int8, True)
+        assert not values[f"{name}_zero_point"].any()
+        kept = kept if found.shape == kept.shape else kept.T  # a product is written either way
+        wrong[name] = int(found[~kept].count_nonzero())
+        assert found[kept].any()
+    return wrong
+
+
+@pytest.mark.parametrize("name", ["int8", "int8-dynamic"])
+def test_zeros_stay_zero(name, folder):
+    wrong = quantised_zeros(folder / FORMATS[name].file_name, small())
+    assert len(wrong) == len(small().mask)
+    assert not any(wrong.values())
+
+
+def test_zeros_that_became_something_are_caught(tmp_path):
+    shifted = small()
+    for name, kept in shifted.mask.items():
+        weight = dict(shifted.model.named_parameters())[name]
+        weight.data[~kept] = weight.abs().max()
+    path = export(shifted, format="int8", out=tmp_path / "m.onnx").path
+    assert any(quantised_zeros(path, small()).values())
+
+
+def test_int8_is_calibrated_on_training_examples(tmp_path, monkeypatch):
+    """Ranges are those of the calibration: what lies far beyond them is cut off."""
+    narrow = replace(small(), inputs=50 * small().inputs)
+    with pytest.raises(LotteryError, match="format int8: at batch"):
+        export(narrow, format="int8", out=tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+    none = PrunedModel.of(small().model, small().inputs)
+    with pytest.raises(UsageError, match=r"calibration=x\), or use int8-dynamic"):
+        export(none, format="int8", out=tmp_path / "m.onnx")
+
+
+MISSING = """
+import sys
+for name in {names!r}:
+    sys.modules[name] = None
+import torch
+from lottery_ticket.errors import UsageError
+from lottery_ticket import export
+pruned = export.PrunedModel.of(torch.nn.Linear(2, 1), torch.rand(1, 2))
+export.export(pruned, out="plain")
+try:
+    {call}
+except UsageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "call", "message"),
+    [
+        (
+            ["onnx", "onnxruntime"],
+            'export.export(pruned, format="onnx", out="m.onnx")',
+            "format onnx needs onnx, onnxruntime, not installed here: pip install {}[onnx]'",
+        ),
+        (
+            ["huggingface_hub"],
+            "export.HubModel",
+            "HubModel needs huggingface_hub, not installed here: pip install {}[hub]'",
+        ),
+    ],
+)
+def test_a_missing_extra(names, call, message, tmp_path):
+    code = MISSING.format(names=names, call=call)
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == message.format("'lottery-ticket")
+    assert [path.name for path in tmp_path.iterdir()] == ["plain"]
+
+
+def test_the_extras_are_not_loaded_by_the_room():
+    code = (
+        "import sys, lottery_ticket.export, lottery_ticket.cli;"
+        "print([m for m in ('onnx', 'onnxruntime', 'onnxscript', 'huggingface_hub')"
+        " if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
