@@ -78,9 +78,11 @@ def measure(
                 skipped[name] = f"{type(error).__name__}: {error}".splitlines()[0]
         rows = _rows(ready, threads, seconds)
         if memory:
-            for row, form in zip(rows, ready.values(), strict=True):
-                found = peak_memory(form.row, form.path, form.pruned, threads, BATCHES[-1])
-                row["peak_memory_bytes"] = found
+            for row in rows:
+                form = ready[row["form"]]
+                if form.row is not _COMPILED:  # it would be its compiler's
+                    found = peak_memory(form.row, form.path, form.pruned, threads, BATCHES[-1])
+                    row["peak_memory_bytes"] = found
     return Measured(
         pruned.facts.get("title", type(pruned.model).__name__),
         tuple(rows),
