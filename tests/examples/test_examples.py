@@ -35,6 +35,7 @@ def check_search(out, table, num_prunable, num_kept):
     return ticket["test_accuracy"].tolist(), reinit["test_accuracy"].item()
 
 
+@pytest.mark.slow
 def test_conv4_on_cifar10(cifar_dir, tmp_path):
     out = run(
         "conv4_cifar10.py", "--data-dir", cifar_dir, "--device", "cpu", "--seeds", 1,

@@ -143,6 +143,7 @@ def test_every_kind_of_training_survives_kills(tmp_path, undisturbed_arms):
     check_arms_survive(tmp_path / "store", undisturbed_arms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [wrong.forgets_the_optimizer, wrong.starts_from_scratch])
 def test_engines_whose_arms_do_not_survive_are_caught(engine, tmp_path, undisturbed_arms):
     with pytest.raises(AssertionError):
@@ -260,7 +261,11 @@ def check_outlives_a_worker(folder, spec, moment, **orders):
 
 @pytest.mark.parametrize(
     ("moment", "are_workers_forked"),
-    [("step 5", True), ("the end of a commit", True), ("step 5", False)],
+    [
+        ("step 5", True),
+        ("the end of a commit", True),
+        pytest.param("step 5", False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_worker_that_dies_takes_nothing_with_it(moment, are_workers_forked, tmp_path, pair):
     check_outlives_a_worker(tmp_path, pair, moment, are_workers_forked=are_workers_forked)

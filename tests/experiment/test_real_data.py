@@ -53,6 +53,7 @@ def tiny_conv(num_classes: int) -> nn.Module:
     )
 
 
+@pytest.mark.slow
 def test_conv_net_on_cifar_with_augmentation_learns(tmp_path, cifar_dir):
     spec = spec_from_mapping(
         {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from safetensors.torch import load_file, save_file
-from small_nets import pruned_models, small
+from shipped_nets import pruned_models, small
 
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.export import FORMATS, PrunedModel, export

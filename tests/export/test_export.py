@@ -8,7 +8,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
-from small_nets import small
+from shipped_nets import small
 from torch import nn
 
 from lottery_ticket.errors import LotteryError, UsageError

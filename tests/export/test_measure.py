@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_nets import pruned_models, small
+from shipped_nets import pruned_models, small
 from torch import nn
 
 from lottery_ticket.data import Split

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from small_nets import small
+from shipped_nets import small
 
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.export import FORMATS, PrunedModel, export
@@ -47,7 +47,7 @@ def test_no_path_of_this_machine_is_in_a_file(folder, tmp_path):
     out = export(small(), format="pt2", out=tmp_path / "m.pt2").path
     for path in [*folder.iterdir(), out]:
         data = path.read_bytes()
-        assert b"small_nets.py" not in data, path
+        assert b"shipped_nets.py" not in data, path
         assert str(Path(torch.__file__).parent).encode() not in data, path
 
 

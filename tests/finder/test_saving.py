@@ -103,6 +103,7 @@ def test_other_ways_to_continue_are_caught(mutant, tmp_path):
         check_continues(mutant, tmp_path / "mine", 3, **PIPELINES["finetune"])
 
 
+@pytest.mark.slow
 def test_killed_at_once(tmp_path):
     """A real process, killed with signal 9 in its third training."""
     script = tmp_path / "search.py"
