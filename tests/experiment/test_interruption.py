@@ -139,6 +139,7 @@ def check_arms_survive(store, undisturbed_arms, engine=None):
     assert hits == len(ARMS_KILLS)
 
 
+@pytest.mark.slow
 def test_every_kind_of_training_survives_kills(tmp_path, undisturbed_arms):
     check_arms_survive(tmp_path / "store", undisturbed_arms)
 
@@ -233,7 +234,7 @@ def check_jobs(folder, spec, **orders):
     assert digests(folder / "1") == digests(folder / "2")
 
 
-@pytest.mark.parametrize("are_workers_forked", [True, False])
+@pytest.mark.parametrize("are_workers_forked", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_two_jobs_give_the_bytes_of_one(are_workers_forked, tmp_path, tiny):
     spec = tiny(arms=["ticket", "reinit", "random"], replicates=2)
     check_jobs(tmp_path, spec, are_workers_forked=are_workers_forked)

@@ -10,6 +10,8 @@ from foreign_search import Task, check_search, check_ticket, searched
 from lottery_ticket.models import ResNet18
 from lottery_ticket.tickets import ModelOrigin
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def task(photographs):
