@@ -45,3 +45,9 @@ def test_a_run_that_is_being_run_is_not_removed(store):
     claim.release()
     assert store.remove_run(run).num_cells == 1
     assert store.cell_names() == set()
+
+
+def test_looking_into_an_empty_folder_leaves_it_empty(tmp_path):
+    assert Store(tmp_path).cells() == {}
+    assert list(tmp_path.iterdir()) == []
+    Store(tmp_path).open_for_writing()

@@ -48,8 +48,8 @@ def synced_cells(paths: Paths, wanted: Iterable[str] | None = None) -> dict[str,
 
 
 def _open(paths: Paths) -> sqlite3.Connection:
-    # a read-only store is listed from memory
-    is_writable = paths.root.exists() and os.access(paths.root, os.W_OK)
+    # looking leaves no file where no store is yet; a read-only one is listed from memory
+    is_writable = paths.format.exists() and os.access(paths.root, os.W_OK)
     database = sqlite3.connect(paths.index if is_writable else ":memory:", timeout=10)
     database.execute(_SCHEMA)
     return database
