@@ -156,3 +156,30 @@ def test_what_is_not_finite_stays_so(bad):
     assert np.isfinite(out[:, [0, 2]]).all()
     gradients = np.zeros((4, 3), np.float32)
     assert not np.isfinite(kernels.cross_entropy(out, np.array([0, 1, 2]), gradients))
+
+
+FLOATS = st.floats(width=32, allow_infinity=False)  # 0 · ∞ would be NaN
+
+
+@settings(deadline=None)
+@given(st.lists(FLOATS, min_size=1, max_size=40))
+def test_bfloat16_is_torchs(values):
+    """Rounding, ties to even, to infinity, subnormals; a NaN stays one."""
+    given_ = torch.tensor(values, dtype=torch.float32)
+    found, gradient = np.empty(len(values), np.uint16), np.zeros(len(values), np.float32)
+    kernels.sgd_update(
+        given_.clone().numpy(), gradient, np.ones(len(values), bool), np.empty(0, np.float32),
+        found, np.float32(0), np.float32(0), np.float32(0), False,
+    )  # fmt: skip
+    wanted, made = given_.bfloat16(), torch.from_numpy(found).view(torch.bfloat16)
+    assert torch.equal(made.isnan(), wanted.isnan())
+    assert torch.equal(made[~wanted.isnan()], wanted[~wanted.isnan()])
+    # and back: a step of 1 along a gradient of these bits
+    moved = np.zeros(len(values), np.float32)
+    kernels.sgd_update(
+        moved, found, np.ones(len(values), bool), np.empty(0, np.float32),
+        np.empty(0, np.uint16), np.float32(-1), np.float32(0), np.float32(0), False,
+    )  # fmt: skip
+    torch.testing.assert_close(
+        torch.from_numpy(moved), wanted.float(), rtol=0, atol=0, equal_nan=True
+    )

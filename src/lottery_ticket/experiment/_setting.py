@@ -7,6 +7,7 @@ from typing import Any
 from lottery_ticket.pruning import PIPELINES, Pipeline
 from lottery_ticket.spec import Spec, canonical
 from lottery_ticket.steps import Duration, steps_per_epoch
+from lottery_ticket.train import BF16_NUMERICS
 from lottery_ticket.train import NUMERICS as LOOP_NUMERICS
 
 __all__ = ["INIT_NUMERICS", "Inputs", "Setting"]
@@ -102,6 +103,8 @@ def _recipe(spec: Spec, inputs: Inputs) -> dict[str, Any]:
     numerics = {"loop": LOOP_NUMERICS, "init": INIT_NUMERICS}
     if spec.train.augment:
         numerics["augment"] = _AUGMENT_NUMERICS
+    if spec.train.precision == "bf16":
+        numerics["bf16"] = BF16_NUMERICS
     data = {"name": spec.data.name, **inputs.data_options, "digest": inputs.data_digest}
     model = {"name": spec.model.name, **inputs.model_options}
     for kind, options in (("data", data), ("model", model)):

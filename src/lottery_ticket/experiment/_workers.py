@@ -1,5 +1,7 @@
 """Where cells are executed: in this process, or in a pool of worker processes."""
 
+import functools
+import gc
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
@@ -39,7 +41,7 @@ class Workers:
             return future
         if self._pool is None:
             self._pool = _pool(self.jobs, self.context.threads)
-        return self._pool.submit(execute, cells, contents, self._placed())
+        return self._pool.submit(_execute, cells, contents, self._placed())
 
     def restart(self) -> None:
         """After a worker died: the next submit makes a new pool."""
@@ -65,3 +67,22 @@ def _pool(jobs: int, threads: int) -> Executor:
     return ProcessPoolExecutor(
         max_workers=jobs, timeout=60, initializer=ignore_interrupts, env=threads_env
     )
+
+
+def _execute(
+    cells: Sequence[Cell], contents: Sequence[Mapping[str, str]], context: Context
+) -> list[Outcome]:
+    outcomes = execute(cells, contents, context)
+    _settle()
+    return outcomes
+
+
+@functools.cache
+def _settle() -> None:
+    """Once in a worker: what has been imported and compiled by now stays.
+
+    loky collects garbage between cells, and walking through all of torch takes it longer than a
+    small cell.
+    """
+    gc.collect()
+    gc.freeze()

@@ -3,37 +3,46 @@
 import numpy as np
 
 from lottery_ticket.kernels._compile import compiled
+from lottery_ticket.kernels._half import rounded, widened
 
 __all__ = ["adam_update", "sgd_update"]
 
 
 @compiled
-def sgd_update(values, gradients, keep, momenta, lr, momentum, weight_decay, nesterov):
+def sgd_update(values, gradients, keep, momenta, halves, lr, momentum, weight_decay, nesterov):
     """`d = g + λ w; v ← μ v + d; w ← w − lr (d + μ v if nesterov else v)`, in place.
 
     Args:
-        values, gradients: `(n,)` float32.
+        values: `(n,)` float32.
+        gradients: `(n,)` float32, or bfloat16 as the uint16 of its bits.
         keep: `(n,)` bool; where false the gradient counts as zero. Masking here, and not in a pass
             of its own, costs next to nothing.
         momenta: `(n,)`; empty when μ is 0.
+        halves: `(n,)` uint16, what the new values are in bfloat16; empty where nobody asks.
         lr, momentum, weight_decay: float32 scalars.
         nesterov: bool.
     """
     zero = np.float32(0)
     if momenta.size == 0:
         for i in range(values.size):
-            d = (gradients[i] if keep[i] else zero) + weight_decay * values[i]
+            d = (widened(gradients[i]) if keep[i] else zero) + weight_decay * values[i]
             values[i] -= lr * d
+            if halves.size:
+                halves[i] = rounded(values[i])
     elif nesterov:
         for i in range(values.size):
-            d = (gradients[i] if keep[i] else zero) + weight_decay * values[i]
+            d = (widened(gradients[i]) if keep[i] else zero) + weight_decay * values[i]
             momenta[i] = momentum * momenta[i] + d
             values[i] -= lr * (d + momentum * momenta[i])
+            if halves.size:
+                halves[i] = rounded(values[i])
     else:
         for i in range(values.size):
-            d = (gradients[i] if keep[i] else zero) + weight_decay * values[i]
+            d = (widened(gradients[i]) if keep[i] else zero) + weight_decay * values[i]
             momenta[i] = momentum * momenta[i] + d
             values[i] -= lr * momenta[i]
+            if halves.size:
+                halves[i] = rounded(values[i])
 
 
 @compiled
@@ -43,6 +52,7 @@ def adam_update(
     keep,
     means,
     squares,
+    halves,
     beta1,
     beta2,
     rest1,
@@ -56,8 +66,8 @@ def adam_update(
     """`m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − step_size m / (√v / scale + ε)`.
 
     Args:
-        values, gradients, means, squares: `(n,)` float32; all but the gradients are updated.
-        keep: as in `sgd_update`.
+        values, means, squares: `(n,)` float32.
+        gradients, keep, halves: as in `sgd_update`.
         beta1, beta2, rest1, rest2: β₁, β₂, 1 − β₁ and 1 − β₂, each rounded to float32 by itself.
         step_size: `lr / (1 − β₁ᵗ)`.
         scale: `√(1 − β₂ᵗ)`.
@@ -67,8 +77,10 @@ def adam_update(
     """
     zero, one = np.float32(0), np.float32(1)
     for i in range(values.size):
-        g = (gradients[i] if keep[i] else zero) + weight_decay * values[i]
+        g = (widened(gradients[i]) if keep[i] else zero) + weight_decay * values[i]
         means[i] = beta1 * means[i] + rest1 * g
         squares[i] = beta2 * squares[i] + rest2 * g * g
         step = step_size * means[i] / (np.sqrt(squares[i]) / scale + eps)
         values[i] = values[i] * (one - decay) - step
+        if halves.size:
+            halves[i] = rounded(values[i])

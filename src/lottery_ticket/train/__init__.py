@@ -16,6 +16,7 @@ from lottery_ticket.train._evaluate import Evaluation as Evaluation
 from lottery_ticket.train._evaluate import evaluate as evaluate
 from lottery_ticket.train._history import History as History
 from lottery_ticket.train._history import early_stop as early_stop
+from lottery_ticket.train._loop import BF16_NUMERICS as BF16_NUMERICS
 from lottery_ticket.train._loop import NUMERICS as NUMERICS
 from lottery_ticket.train._loop import TrainState as TrainState
 from lottery_ticket.train._loop import train as train

@@ -17,7 +17,7 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._chain import ChainLayer
 from lottery_ticket.train._flat import FlatParameters
-from lottery_ticket.train._layers import Array, Layer, layer_of
+from lottery_ticket.train._layers import Array, HalfLayer, Layer, layer_of
 from lottery_ticket.train._layout import layouts_of
 from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._updates import update_of
@@ -37,7 +37,7 @@ class DirectStep:
         batches: the data.
         loss: (output, target) → mean loss.
         clip_norm: the largest norm of all gradients together, or None.
-        precision: of dense layers, `"fp32"` or `"bf16"`; those in CSR are in float32.
+        precision: of large dense layers, `"fp32"` or `"bf16"`; those in CSR are in float32.
         sparse: see `layouts_of`.
     """
 
@@ -71,6 +71,10 @@ class DirectStep:
             layer_of(layer, layout, self._flat, activation, precision)
             for layer, layout, activation in zip(chain, layouts, before, strict=False)
         ]
+        self._halves = [layer for layer in self._layers if isinstance(layer, HalfLayer)]
+        # what is clipped must be in one precision
+        in_half = [layer.half for layer in self._halves] if clip_norm is None else []
+        self._parts = self._flat.parts(in_half)
         self._loss, self._clip_norm = loss, clip_norm
         self._x, self._y = batches.split.x.flatten(1), batches.split.y
         if self._x.shape[1] != kept[0].shape[1]:
@@ -89,8 +93,8 @@ class DirectStep:
         self.description: Mapping[str, Any] = {
             "step": "direct",
             "layers": {
-                layer.weight: f"dense {precision}" if layout.pattern is None else "csr fp32"
-                for layer, layout in zip(chain, layouts, strict=True)
+                layer.weight: made.description
+                for layer, made in zip(chain, self._layers, strict=True)
             },
         }
 
@@ -102,13 +106,12 @@ class DirectStep:
         for depth in reversed(range(len(self._layers))):
             x, g = buffers.values[depth], buffers.gradients
             self._layers[depth].backward(x, g[depth], g[depth - 1] if depth else None)
-        gradients, keep = self._flat.gradients, self._flat.keep
         if self._clip_norm is not None:
-            # as torch.nn.utils.clip_grad_norm_ does, of what is kept
-            gradients.masked_fill_(~keep, 0.0)
-            norm = torch.linalg.vector_norm(gradients)
-            gradients.mul_((self._clip_norm / (norm + 1e-6)).clamp_(max=1.0))
-        self._update(self._flat.values, gradients, keep, lr)
+            self._clip(self._clip_norm)
+        self._update(self._parts, lr)
+        if self._clip_norm is not None:
+            for layer in self._halves:
+                layer.round_weight()
         return value
 
     @torch.no_grad()
@@ -125,6 +128,14 @@ class DirectStep:
         """Bring the model and its optimiser up to date."""
         self._flat.write_()
         self._flat.write_state_(self._update.state, self._optimizer)
+
+    def _clip(self, largest: float) -> None:
+        """As torch.nn.utils.clip_grad_norm_ does, of what is kept."""
+        for layer in self._halves:
+            layer.widen_gradient()
+        gradients = self._flat.gradients.masked_fill_(~self._flat.keep, 0.0)
+        norm = torch.linalg.vector_norm(gradients)
+        gradients.mul_((largest / (norm + 1e-6)).clamp_(max=1.0))
 
     def _buffers_of(self, batch_size: int) -> "_Buffers":
         if batch_size not in self._buffers:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
 from lottery_ticket.train._chain import ChainLayer
 from lottery_ticket.train._layout import Layout
 
-__all__ = ["FlatParameters", "Piece"]
+__all__ = ["FlatParameters", "Half", "Part", "Piece"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,40 @@ class Piece:
     start: int
     stop: int
     positions: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Half:
+    """A weight that is also kept in bfloat16, and its gradient in nothing else.
+
+    Args:
+        name: the parameter's.
+        weight, gradient: bfloat16, of its executed values.
+    """
+
+    name: str
+    weight: torch.Tensor
+    gradient: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of the vector as an optimiser sees it.
+
+    Args:
+        start, stop: its place in the vector.
+        values: float32.
+        gradients: float32, or bfloat16 as uint16.
+        keep: where its gradients count.
+        halves: its values in bfloat16, as uint16, which the optimiser writes too; or empty.
+    """
+
+    start: int
+    stop: int
+    values: np.ndarray
+    gradients: np.ndarray
+    keep: np.ndarray
+    halves: np.ndarray
 
 
 class FlatParameters:
@@ -66,6 +101,26 @@ class FlatParameters:
         start = self.pieces[name].start
         return self.values[start : start + count], self.gradients[start : start + count]
 
+    def parts(self, halves: Sequence[Half]) -> list[Part]:
+        """The whole vector, cut where weights are kept in bfloat16 too."""
+        parts, start = [], 0
+        for half in halves:
+            first = self.pieces[half.name].start
+            last = first + half.weight.numel()
+            parts += [self._part(start, first), self._part(first, last, half)]
+            start = last
+        parts.append(self._part(start, self._size))
+        return [part for part in parts if part.start < part.stop]
+
+    def _part(self, start: int, stop: int, half: Half | None = None) -> Part:
+        here = slice(start, stop)
+        gradients, halves = self.gradients[here].numpy(), np.empty(0, np.uint16)
+        if half is not None:
+            gradients, halves = _bits(half.gradient), _bits(half.weight)
+        return Part(
+            start, stop, self.values[here].numpy(), gradients, self.keep[here].numpy(), halves
+        )
+
     @torch.no_grad()
     def write_(self) -> None:
         """Put the values into the model's parameters."""
@@ -102,3 +157,7 @@ class FlatParameters:
     def _scatter(self, name: str, values: torch.Tensor, out: torch.Tensor) -> None:
         piece = self.pieces[name]
         out.detach().view(-1)[piece.positions] = values[piece.start : piece.stop]
+
+
+def _bits(values: torch.Tensor) -> np.ndarray:
+    return values.view(-1).view(torch.uint16).numpy()

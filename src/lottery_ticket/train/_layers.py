@@ -9,10 +9,14 @@ import torch
 
 from lottery_ticket import kernels
 from lottery_ticket.train._chain import ChainLayer
-from lottery_ticket.train._flat import FlatParameters
+from lottery_ticket.train._flat import FlatParameters, Half
 from lottery_ticket.train._layout import Layout, Pattern
 
-__all__ = ["Array", "Layer", "layer_of"]
+__all__ = ["HALF_FROM", "Array", "HalfLayer", "Layer", "layer_of"]
+
+HALF_FROM = 60_000
+"""Dense layers with fewer weights are executed in float32 under bf16 too: there, rounding takes
+longer than it saves (`benchmarks/bench_bf16.py`)."""
 
 _ACTIVATIONS = {None: kernels.IDENTITY, "relu": kernels.RELU, "tanh": kernels.TANH}
 
@@ -29,8 +33,13 @@ class Array:
 
 
 class Layer(Protocol):
-    """A layer in execution."""
+    """A layer in execution.
 
+    Attributes:
+        description: how, for the execution record.
+    """
+
+    description: str
     num_inputs: int
     num_outputs: int
 
@@ -62,7 +71,8 @@ def layer_of(
     """The layer as its layout says."""
     if layout.pattern is not None:
         return SparseLayer(layer, layout, flat, activation_before)
-    made = DenseLayer if precision == "fp32" else HalfLayer
+    is_half = precision == "bf16" and layout.num_executed >= HALF_FROM
+    made = HalfLayer if is_half else DenseLayer
     return made(layer, layout, flat, activation_before)
 
 
@@ -83,6 +93,8 @@ class _Layer:
 
 class DenseLayer(_Layer):
     """All weights between executed units, the pruned ones as zeros."""
+
+    description = "dense fp32"
 
     def __init__(
         self, layer: ChainLayer, layout: Layout, flat: FlatParameters, activation_before: str | None
@@ -122,20 +134,67 @@ class DenseLayer(_Layer):
 
 
 class HalfLayer(DenseLayer):
-    """The same with its products in bfloat16, as autocast has them."""
+    """The same with its products in bfloat16, as autocast has them.
+
+    Another pass over the weights would take as long as a product: the optimiser reads the gradient
+    as it is, in bfloat16, and writes the rounded weights while it has them at hand.
+    """
+
+    description = "dense bf16"
+
+    def __init__(
+        self, layer: ChainLayer, layout: Layout, flat: FlatParameters, activation_before: str | None
+    ) -> None:
+        super().__init__(layer, layout, flat, activation_before)
+        weight = self._weight.bfloat16()
+        self.half = Half(layer.weight, weight, torch.zeros_like(weight))
+        self._buffers: dict[int, _HalfBuffers] = {}
+
+    def widen_gradient(self) -> None:
+        """Put the weights' gradient where those of other layers are."""
+        self._weight_grad.copy_(self.half.gradient)
+
+    def round_weight(self) -> None:
+        """Bring the rounded weights up to date."""
+        self.half.weight.copy_(self._weight)
 
     def _multiply(self, x: torch.Tensor, out: torch.Tensor) -> None:
-        out.copy_(torch.mm(self._weight.bfloat16(), x.bfloat16())).add_(self._bias.unsqueeze(1))
+        buffers = self._buffers_of(x, out)
+        buffers.x.copy_(x)
+        torch.mm(self.half.weight, buffers.x, out=buffers.out)
+        torch.add(buffers.out, self._bias.unsqueeze(1), out=out)
 
     def _weight_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
-        self._weight_grad.copy_(torch.mm(g.bfloat16(), x.t().bfloat16()))
+        buffers = self._buffers_of(x, g)
+        buffers.g.copy_(g)
+        torch.mm(buffers.g, buffers.x.t(), out=self.half.gradient)
 
     def _input_gradient(self, g: torch.Tensor, out: torch.Tensor) -> None:
-        out.copy_(torch.mm(self._weight.t().bfloat16(), g.bfloat16()))
+        buffers = self._buffers_of(out, g)
+        out.copy_(torch.mm(self.half.weight.t(), buffers.g))
+
+    def _buffers_of(self, x: torch.Tensor, out: torch.Tensor) -> "_HalfBuffers":
+        batch_size = out.shape[1]
+        if batch_size not in self._buffers:
+            # what evaluation makes, training writes to later
+            with torch.inference_mode(False):
+                self._buffers[batch_size] = _HalfBuffers(x, out)
+        return self._buffers[batch_size]
+
+
+class _HalfBuffers:
+    """What a layer reads, makes and is told of a batch, rounded: backward reads `x` again."""
+
+    def __init__(self, x: torch.Tensor, out: torch.Tensor) -> None:
+        self.x = torch.empty_like(x, dtype=torch.bfloat16)
+        self.out = torch.empty_like(out, dtype=torch.bfloat16)
+        self.g = torch.empty_like(self.out)
 
 
 class SparseLayer(_Layer):
     """The kept weights between executed units."""
+
+    description = "csr fp32"
 
     def __init__(
         self, layer: ChainLayer, layout: Layout, flat: FlatParameters, activation_before: str | None

@@ -16,9 +16,10 @@ from lottery_ticket.train._history import History
 from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._step import Step
 
-__all__ = ["CHECK_STEPS", "NUMERICS", "TrainState", "train"]
+__all__ = ["BF16_NUMERICS", "CHECK_STEPS", "NUMERICS", "TrainState", "train"]
 
 NUMERICS = 2  # raised when the same inputs train to other bytes
+BF16_NUMERICS = 2  # the same, of trainings in bf16 alone
 
 CHECK_STEPS = 100  # a non-finite loss is noticed within so many steps
 

@@ -1,19 +1,46 @@
 """Optimisers by name, with the options each of them reads."""
 
+import inspect
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 from lottery_ticket.errors import UsageError, nearest
 
-__all__ = ["OPTIMIZERS", "make_optimizer"]
+__all__ = ["OPTIMIZERS", "make_optimizer", "torch_class"]
+
+
+class _Light(torch.optim.Optimizer):
+    """Does without torch's compiler.
+
+    torch imports it when the first optimiser is made, to tell it that these methods are not to be
+    compiled. That takes longer than a small training, in each process.
+    """
+
+    add_param_group: Any = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict: Any = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict: Any = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class SGD(_Light, torch.optim.SGD):
+    """torch's."""
+
+
+class Adam(_Light, torch.optim.Adam):
+    """torch's."""
+
+
+class AdamW(_Light, torch.optim.AdamW):
+    """torch's."""
+
 
 # name → (class, the options it reads beside lr)
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], frozenset[str]]] = {
-    "sgd": (torch.optim.SGD, frozenset({"momentum", "nesterov", "weight_decay"})),
-    "adam": (torch.optim.Adam, frozenset({"betas", "eps", "weight_decay"})),
-    "adamw": (torch.optim.AdamW, frozenset({"betas", "eps", "weight_decay"})),
+    "sgd": (SGD, frozenset({"momentum", "nesterov", "weight_decay"})),
+    "adam": (Adam, frozenset({"betas", "eps", "weight_decay"})),
+    "adamw": (AdamW, frozenset({"betas", "eps", "weight_decay"})),
 }
 
 
@@ -35,3 +62,10 @@ def make_optimizer(
     is_fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in listed)
     arguments = {"lr": lr, "fused": is_fused, **options}
     return made(listed, **arguments)
+
+
+def torch_class(optimizer: torch.optim.Optimizer) -> type[torch.optim.Optimizer]:
+    """The class whose rule an optimiser follows: torch's own one for ours, else its own."""
+    made = type(optimizer)
+    is_ours = any(made is known for known, _ in OPTIMIZERS.values())
+    return made.__bases__[-1] if is_ours else made

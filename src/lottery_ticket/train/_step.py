@@ -13,6 +13,7 @@ from lottery_ticket.masks import MaskedParameters
 from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._chain import ChainLayer, chain_of
 from lottery_ticket.train._losses import Loss
+from lottery_ticket.train._optimizers import torch_class
 
 __all__ = ["KERNELS", "AutogradStep", "Step", "check_kernels", "step_for"]
 
@@ -209,4 +210,4 @@ def _lay_out_state_(optimizer: torch.optim.Optimizer) -> None:
 def _has_known_update(optimizer: torch.optim.Optimizer) -> bool:
     (options, *others) = optimizer.param_groups
     is_plain = not any(options.get(name) for name in ("amsgrad", "maximize", "dampening"))
-    return type(optimizer) in _KNOWN_UPDATES and is_plain and not others
+    return torch_class(optimizer) in _KNOWN_UPDATES and is_plain and not others

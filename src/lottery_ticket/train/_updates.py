@@ -1,12 +1,14 @@
 """Optimisers over one flat vector, which do as torch's do with a fraction of the calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from lottery_ticket import kernels
+from lottery_ticket.train._flat import Part
+from lottery_ticket.train._optimizers import torch_class
 
 __all__ = ["Update", "update_of"]
 
@@ -20,10 +22,9 @@ class Update(Protocol):
 
     state: dict[str, torch.Tensor]
 
-    def __call__(
-        self, values: torch.Tensor, gradients: torch.Tensor, keep: torch.Tensor, lr: float
-    ) -> None:
-        """Update the values in place; gradients where `keep` is false count as zero."""
+    def __call__(self, parts: Sequence[Part], lr: float) -> None:
+        """Update the values of all parts in place; gradients where `keep` is false count as
+        zero."""
         ...
 
 
@@ -33,11 +34,11 @@ def update_of(optimizer: torch.optim.Optimizer, size: int) -> Update:
     Raises:
         TypeError: an optimiser whose rule is not known here.
     """
-    options = optimizer.param_groups[0]
-    if type(optimizer) is torch.optim.SGD:
+    options, rule = optimizer.param_groups[0], torch_class(optimizer)
+    if rule is torch.optim.SGD:
         return _SGD(options, size)
-    if type(optimizer) in (torch.optim.Adam, torch.optim.AdamW):
-        return _Adam(options, size, is_decoupled=type(optimizer) is torch.optim.AdamW)
+    if rule in (torch.optim.Adam, torch.optim.AdamW):
+        return _Adam(options, size, is_decoupled=rule is torch.optim.AdamW)
     raise TypeError(type(optimizer).__name__)
 
 
@@ -49,14 +50,13 @@ class _SGD:
         self.state = {"momentum_buffer": torch.zeros(size)} if options["momentum"] else {}
         self._none = torch.zeros(0)
 
-    def __call__(
-        self, values: torch.Tensor, gradients: torch.Tensor, keep: torch.Tensor, lr: float
-    ) -> None:
-        momenta = self.state.get("momentum_buffer", self._none)
-        kernels.sgd_update(
-            values.numpy(), gradients.numpy(), keep.numpy(), momenta.numpy(),
-            np.float32(lr), self._momentum, self._weight_decay, self._nesterov,
-        )  # fmt: skip
+    def __call__(self, parts: Sequence[Part], lr: float) -> None:
+        momenta = self.state.get("momentum_buffer", self._none).numpy()
+        for part in parts:
+            kernels.sgd_update(
+                part.values, part.gradients, part.keep, momenta[part.start : part.stop],
+                part.halves, np.float32(lr), self._momentum, self._weight_decay, self._nesterov,
+            )  # fmt: skip
 
 
 class _Adam:
@@ -70,18 +70,19 @@ class _Adam:
             "exp_avg_sq": torch.zeros(size),
         }
 
-    def __call__(
-        self, values: torch.Tensor, gradients: torch.Tensor, keep: torch.Tensor, lr: float
-    ) -> None:
+    def __call__(self, parts: Sequence[Part], lr: float) -> None:
         self.state["step"] += 1
         step = int(self.state["step"])
         beta1, beta2 = self._betas
         added = 0.0 if self._is_decoupled else self._weight_decay
         decay = lr * self._weight_decay if self._is_decoupled else 0.0
-        kernels.adam_update(
-            values.numpy(), gradients.numpy(), keep.numpy(),
-            self.state["exp_avg"].numpy(), self.state["exp_avg_sq"].numpy(),
-            np.float32(beta1), np.float32(beta2), np.float32(1 - beta1), np.float32(1 - beta2),
-            np.float32(lr / (1 - beta1**step)),
-            np.float32((1 - beta2**step) ** 0.5), self._eps, np.float32(added), np.float32(decay),
-        )  # fmt: skip
+        means, squares = (self.state[name].numpy() for name in ("exp_avg", "exp_avg_sq"))
+        for part in parts:
+            here = slice(part.start, part.stop)
+            kernels.adam_update(
+                part.values, part.gradients, part.keep, means[here], squares[here], part.halves,
+                np.float32(beta1), np.float32(beta2), np.float32(1 - beta1),
+                np.float32(1 - beta2), np.float32(lr / (1 - beta1**step)),
+                np.float32((1 - beta2**step) ** 0.5), self._eps, np.float32(added),
+                np.float32(decay),
+            )  # fmt: skip
