@@ -24,6 +24,7 @@ bench:
 	$(PYTHON) benchmarks/bench_attach.py
 	$(PYTHON) benchmarks/bench_epoch.py
 	$(PYTHON) benchmarks/bench_rules.py
+	$(PYTHON) benchmarks/bench_bf16.py
 	$(PYTHON) benchmarks/bench_nets.py
 	$(PYTHON) benchmarks/bench_batched.py
 	$(PYTHON) benchmarks/bench_select.py

@@ -35,7 +35,7 @@ def about(found: dict[str, Any], command: str) -> str:
     where, counts = found["machine"], {row["n"] for row in found["rows"]}
     return (
         f"`python benchmarks/{command}`: {where['cpu']}, {where['cores']} cores"
-        f"{'' if where['has_amx_bf16'] else ' without AMX'}, torch {where['torch']}, Python "
+        f" {'with' if where['has_amx_bf16'] else 'without'} AMX, torch {where['torch']}, Python "
         f"{where['python']}; medians of {'/'.join(map(str, sorted(counts)))}, measured in turns "
         "on a shared machine: ratios are of the same turn."
     )
@@ -138,27 +138,52 @@ def rules() -> str:
     )
 
 
+def halves() -> str:
+    """From how many weights bf16 pays in a linear layer."""
+    found = read("bench_bf16")
+    keys = ("batch 64", "batch 128")
+    return section(
+        "From how many weights bf16 pays",
+        "One dense linear layer, forward and both gradients, in bf16 against float32, in CPU time\n"
+        "of one thread: below 1 bf16 is quicker.",
+        table(
+            ["layer", "weights", *keys],
+            [
+                [f"{row['inputs']} → {row['outputs']}", f"{row['weights']:,}"]
+                + [row[key] for key in keys]
+                for row in found["rows"]
+            ],
+        ),
+        about(found, "bench_bf16.py"),
+    )
+
+
 def nets() -> str:
     """Nets with convolutions: compiled, in bf16."""
     found = read("bench_nets")
     lines = []
     for net in dict.fromkeys(row["net"] for row in found["rows"]):
         steps = {row["step"]: row for row in found["rows"] if row["net"] == net}
-        eager, compiled = steps["fp32"], steps["compiled"]
-        parts = [f"{100 * eager[kind]:.0f} %" for kind in ("convolutions", "linear")]
+        fp32, bf16 = steps["fp32"], steps["bf16"]
+        compiled = [steps[f"compiled, {precision}"] for precision in ("fp32", "bf16")]
         lines.append(
-            [net, 1000 * eager["median"], *parts, steps["bf16"]["ratio"], compiled["ratio"],
-             compiled["compile seconds"]]
+            [net, 1000 * fp32["median"], _products(fp32), _products(bf16), bf16["ratio"],
+             *(row["ratio"] for row in compiled), compiled[0]["compile seconds"]]
         )  # fmt: skip
-    heads = ["net", "step (ms)", "in convolutions", "in linear products", "bf16, ratio",
-             "compiled, ratio", "compiling (s)"]  # fmt: skip
+    heads = ["net", "step (ms)", "in products", "in products, bf16", "bf16, ratio",
+             "compiled, ratio", "compiled bf16, ratio", "compiling (s)"]  # fmt: skip
     return section(
         "Nets with convolutions",
-        "A step as a cell makes it, and the same step in bf16 and by `torch.compile`, in CPU time\n"
-        "of one thread: above 1 slower.",
+        "A step as a cell makes it, and the same step in bf16, by `torch.compile`, and both, in\n"
+        "CPU time of one thread: above 1 slower. *In products*: the share of a step that\n"
+        "convolutions and linear products take; the rest are passes over memory.",
         table(heads, lines),
         about(found, "bench_nets.py"),
     )
+
+
+def _products(row: dict[str, Any]) -> str:
+    return f"{100 * (row['convolutions'] + row['linear']):.0f} %"
 
 
 def scaling() -> str:
@@ -197,7 +222,7 @@ def main() -> None:
     """Write the page's measured part, or check it."""
     before = PAGE.read_text(encoding="utf-8")
     sections = (
-        sparsity, experiments, epochs, rules, nets, selection, scaling, batches,
+        sparsity, experiments, epochs, rules, halves, nets, selection, scaling, batches,
     )  # fmt: skip
     parts = "\n\n".join(make() for make in sections)
     pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
