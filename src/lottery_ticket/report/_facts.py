@@ -73,7 +73,8 @@ def _time(executions: Iterable[Mapping[str, Any]]) -> str:
     known = [e["train_seconds"] for e in executions if e.get("train_seconds") is not None]
     if not known:
         return ""
-    return f"{sum(known):,.0f} s of training, from {min(known):.2g} s to {max(known):.2g} s for one"
+    shortest, longest = (f"{s:.2g}" if s < 10 else f"{s:,.0f}" for s in (min(known), max(known)))
+    return f"{sum(known):,.0f} s of training, from {shortest} s to {longest} s for one"
 
 
 def _machine(execution: Mapping[str, Any]) -> str:
