@@ -192,6 +192,7 @@ class RunResult:
         format: str | Sequence[str] = "state_dict",
         out: str | Path,
         opset: int | None = None,
+        batch_size: int | None = None,
         **which: Any,
     ) -> "Exported":
         """Write a trained level as files that a service can run; see `lottery_ticket.export`.
@@ -201,6 +202,7 @@ class RunResult:
             format: a name in `lottery_ticket.export.FORMATS`, or several.
             out: a new folder; or, of a single format, a new file with its suffix.
             opset: of ONNX.
+            batch_size: for which the format `sparse` is measured; by default 256.
             which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
 
         Raises:
@@ -212,7 +214,7 @@ class RunResult:
         from lottery_ticket.export import export
 
         pruned = partial(self.pruned_model, level, **which)
-        return export(pruned, format=format, out=out, opset=opset)
+        return export(pruned, format=format, out=out, opset=opset, batch_size=batch_size)
 
     def bench_export(
         self,

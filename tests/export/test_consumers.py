@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from lottery_ticket.export import PrunedModel, export
+from lottery_ticket.models import build
+
 HERE = Path(__file__).parent
-FORMATS = ["state_dict", "packed", "pt2", "onnx", "int8", "int8-dynamic"]
+FORMATS = ["state_dict", "packed", "pt2", "onnx", "int8", "int8-dynamic",
+           "compact", "compact-onnx", "compact-int8"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -72,18 +76,32 @@ def run_python(code, folder):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("format", ["state_dict", "packed", "pt2"])
+@pytest.mark.parametrize("format", ["state_dict", "packed", "pt2", "compact"])
 def test_plain_torch(format, shipped):
     folder, wanted = shipped
     code = TORCH + snippets(folder)[format] + END
-    check_outputs(run_python(code, folder), wanted, 1e-6)
+    check_outputs(run_python(code, folder), wanted, 1e-5 if format == "compact" else 1e-6)
 
 
-@pytest.mark.parametrize("format", ["onnx", "int8", "int8-dynamic"])
+def test_plain_torch_of_a_two_four_model(tmp_path):
+    """Where there is no GPU it is a plain state_dict."""
+    torch.manual_seed(0)
+    model = build("LeNet300", 0, input_size=64, hidden=[12, 8]).eval()
+    for layer in (model.fc1, model.fc2, model.fc3):
+        layer.weight.data[:, 2::4] = layer.weight.data[:, 3::4] = 0
+    x = torch.rand(7, 64)
+    folder = export(PrunedModel.of(model, x), format="2:4", out=tmp_path / "out").path
+    inputs = {"shape": list(x.shape), "values": x.flatten().tolist()}
+    (folder / "inputs.json").write_text(json.dumps(inputs))
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)
+    check_outputs(run_python(TORCH + code + END, folder), model(x).detach(), 1e-6)
+
+
+@pytest.mark.parametrize("format", ["onnx", "int8", "int8-dynamic", "compact-onnx", "compact-int8"])
 def test_onnx_runtime_without_torch(format, shipped):
     folder, wanted = shipped
     printed = run_python(NUMPY + snippets(folder)[format] + END, folder)
-    check_outputs(printed, wanted, 1e-5 if format == "onnx" else 0.1)
+    check_outputs(printed, wanted, 0.1 if "int8" in format else 1e-5)
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +121,16 @@ def node_modules(tmp_path_factory):
     return folder / "node_modules"
 
 
-@pytest.mark.parametrize("file", ["model.onnx", "model.int8.onnx", "model.int8-dynamic.onnx"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "model.onnx",
+        "model.int8.onnx",
+        "model.int8-dynamic.onnx",
+        "model.compact.onnx",
+        "model.compact-int8.onnx",
+    ],
+)
 def test_node(file, shipped, node_modules):
     folder, wanted = shipped
     said = subprocess.run(
@@ -115,7 +142,7 @@ def test_node(file, shipped, node_modules):
         check=False,
     )
     assert said.returncode == 0, said.stderr
-    check_outputs(said.stdout, wanted, 1e-5 if file == "model.onnx" else 0.1)
+    check_outputs(said.stdout, wanted, 0.1 if "int8" in file else 1e-5)
 
 
 def test_other_outputs_are_caught(shipped):

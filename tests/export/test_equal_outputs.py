@@ -1,5 +1,6 @@
 """What is loaded from a file says what the masked dense model says (law 10)."""
 
+import copy
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -58,13 +59,23 @@ def test_onnx(pruned):
     check_equal(pruned, "onnx")
 
 
-@pytest.mark.parametrize("name", ["int8", "int8-dynamic"])
+@pytest.mark.parametrize("name", ["compact", "compact-onnx", "sparse"])
+@FEW
+@given(pruned=pruned_models())
+def test_smaller_nets(name, pruned):
+    check_equal(pruned, name)
+
+
+@pytest.mark.parametrize("name", ["int8", "int8-dynamic", "compact-int8"])
 def test_int8(name):
     check_equal(small(), name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pt2", "onnx", "int8", "int8-dynamic"])
+@pytest.mark.parametrize(
+    "name",
+    ["pt2", "onnx", "int8", "int8-dynamic", "compact", "compact-onnx", "compact-int8", "sparse"],
+)
 @settings(max_examples=40, **PLAIN)
 @given(pruned=pruned_models())
 def test_many_nets(name, pruned):
@@ -88,6 +99,23 @@ def unmasked(pruned, path):
     for name, kept in pruned.mask.items():
         state[name] = torch.where(kept, state[name], torch.full_like(state[name], 0.1))
     save_file(state, path)
+
+
+def loses_a_unit(pruned):
+    """What a compaction that takes a live unit for a dead one would make of it."""
+    model = copy.deepcopy(pruned.model)
+    name = next(iter(pruned.mask))
+    with torch.no_grad():
+        dict(model.named_parameters())[name][0] = 0
+    return replace(pruned, model=model)
+
+
+def test_a_wrong_compaction_is_caught(monkeypatch, tmp_path):
+    rows = dict(FORMATS) | {"compact": replace(FORMATS["compact"], prepare=loses_a_unit)}
+    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
+    with pytest.raises(LotteryError, match=r"format compact: at batch 1 its outputs differ"):
+        export(small(), format="compact", out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mutant", [half_a_weight, without_norms, unmasked])

@@ -36,7 +36,8 @@ def export(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            help="state_dict, packed, ticket, pt2, onnx, int8 or int8-dynamic. Repeatable.",
+            help="state_dict, packed, ticket, pt2, onnx, int8, int8-dynamic, compact, "
+            "compact-onnx, compact-int8, sparse or 2:4. Repeatable.",
             show_default="state_dict",
         ),
     ] = None,
@@ -45,6 +46,10 @@ def export(
     draw: Draw = 0,
     opset: Annotated[
         int | None, typer.Option(help="Of ONNX; by default 18.", show_default=False)
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="For which sparse is measured; by default 256.", show_default=False),
     ] = None,
     rederive: Rederive = False,
     store: StorePath = None,
@@ -65,6 +70,7 @@ def export(
         replicate=replicate,
         draw=draw,
         opset=opset,
+        batch_size=batch_size,
         rederive=rederive,
         data_dir=data_dir,
     )
@@ -79,6 +85,10 @@ def export(
              f"{file['max_difference']:.2g}", f"{file['tolerance']:.2g}"]
         )  # fmt: skip
     print_table(rows, title=written.card["title"], num_left=2)
+    notes = [file["facts"].get("note") for file in files]
+    for note in dict.fromkeys(filter(None, notes)):  # formats of one compacted net share theirs
+        said_of = [file["format"] for file, own in zip(files, notes, strict=True) if own == note]
+        console.print(f"- {', '.join(said_of)}: {note}", soft_wrap=True, markup=False)
     console.print(
         f"\nwritten to {written.path}; outputs compared with the masked dense model's on test "
         "inputs, at batch 1 and 64",

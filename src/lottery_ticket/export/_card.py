@@ -18,7 +18,7 @@ def card_of(pruned: PrunedModel, files: Sequence[Mapping[str, Any]]) -> dict[str
 
     Args:
         pruned: what was exported.
-        files: of each file `format`, `file`, `num_bytes`, `max_difference` and `tolerance`.
+        files: of each file `format`, `file`, `num_bytes`, `max_difference`, `tolerance`, `facts`.
     """
     facts, mask = dict(pruned.facts), pruned.mask
     model = facts.pop("model", {})
@@ -132,8 +132,11 @@ def _files(card: Mapping[str, Any]) -> str:
         "Largest difference: of outputs from the masked dense model's in PyTorch, batch 1 and 64.",
     ]
     for file in card["files"]:
+        facts = file["facts"]
         usage = FORMATS[file["format"]].usage.replace("FILE", file["file"])
+        usage = usage.replace("LAYERS", repr(facts.get("on_gpu")))
         parts.append(f"```python\n{usage}\n```")
+        parts += [f"`{file['file']}`: {facts['note']}."] if "note" in facts else []
     return "\n\n".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class ExportedFile:
         max_difference: largest absolute difference between its outputs and the masked dense
             model's, on real inputs at batch 1 and 64.
         tolerance: what that difference must not exceed.
+        facts: what there is to know of it besides, such as what `compact` removed; a `note` among
+            them says it in a sentence.
     """
 
     format: str
@@ -41,6 +43,7 @@ class ExportedFile:
     num_bytes: int
     max_difference: float
     tolerance: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def export(
         format: a name in `FORMATS`, or several.
         out: a new folder, for the files, `card.json` and `README.md`, laid out for the Hugging
             Face Hub; or a new file with the suffix of a single format, with its card beside it.
-        options: `opset`, for formats in ONNX.
+        options: `opset`, for formats in ONNX; `batch_size`, for which `sparse` is measured.
 
     Raises:
         UsageError: an unknown format or option, a missing extra, `out` is there already, or the
@@ -138,7 +141,8 @@ def write_checked(
     taken = {key: value for key, value in options.items() if key in row.options}
     row.write(prepared, path, **taken)
     difference, limit = _difference(name, lambda: row.load(path, prepared, None), row, pruned)
-    return ExportedFile(name, path.name, path.stat().st_size, difference, limit)
+    facts = row.facts(prepared, path)
+    return ExportedFile(name, path.name, path.stat().st_size, difference, limit, facts)
 
 
 def _difference(

@@ -1,8 +1,9 @@
 """What a format is: how a file is written, and how it is loaded and run again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,6 +35,9 @@ class Format:
         extra: which of this library's extras it needs.
         options: names of the options that `write` takes.
         prepare: what the model becomes before it is written, with equal outputs.
+        facts: (prepared, path) → what the card says of the file besides, plain JSON values; a
+            `note` among them is printed.
+        fits: whether it is one of the forms of a model when nobody asks for it by name.
     """
 
     about: str
@@ -45,3 +49,5 @@ class Format:
     extra: str | None = None
     options: frozenset[str] = frozenset()
     prepare: Callable[[PrunedModel], PrunedModel] = lambda pruned: pruned
+    facts: Callable[[PrunedModel, Path], Mapping[str, Any]] = lambda prepared, path: {}
+    fits: Callable[[PrunedModel], bool] = lambda pruned: True

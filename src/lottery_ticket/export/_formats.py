@@ -1,5 +1,6 @@
 """The table of formats."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from lottery_ticket.errors import UsageError, nearest
@@ -7,6 +8,17 @@ from lottery_ticket.export._format import Format
 from lottery_ticket.export._int8 import write_int8, write_int8_dynamic
 from lottery_ticket.export._onnx import load_onnx, write_onnx
 from lottery_ticket.export._program import load_pt2, write_pt2
+from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.export._smaller import (
+    checked_two_four,
+    compact_facts,
+    compacted,
+    is_two_four,
+    run_sparse,
+    sparse_facts,
+    two_four_facts,
+    write_sparse,
+)
 from lottery_ticket.export._state_dict import (
     load_packed,
     load_state_dict,
@@ -59,72 +71,104 @@ session = onnxruntime.InferenceSession("FILE")
 
 _INT8 = 0.1  # of seven bits in weights and eight in activations, layer after layer
 
+_SPARSE = """\
+from lottery_ticket.export import load_sparse
+
+model = load_sparse("FILE").model  # on the CPU, without gradients
+outputs = model(x)"""
+
+_TWO_FOUR = """\
+import torch
+from safetensors.torch import load_file
+
+model.load_state_dict(load_file("FILE"))  # a model of this architecture
+model.eval()
+if torch.cuda.is_available():  # the sparse units of a GPU, from compute capability 8.0
+    model.half().cuda()
+    for name in LAYERS:  # the card says which
+        layer = model.get_submodule(name)
+        compressed = torch.sparse.to_sparse_semi_structured(layer.weight.detach())
+        layer.weight = torch.nn.Parameter(compressed, requires_grad=False)
+    x = x.half().cuda()
+outputs = model(x)"""
+
+_INT8 = 0.1  # of seven bits in weights and eight in activations, layer after layer
+_OPSET = frozenset({"opset"})
+
+
+def _has_calibration(pruned: PrunedModel) -> bool:
+    return pruned.calibration is not None
+
+
+_PLAIN = {
+    "state_dict": Format(
+        "all weights in safetensors, exact zeros where pruned", "model.safetensors", 0.0,
+        write_state_dict, load_state_dict, _STATE_DICT,
+    ),
+    "packed": Format(
+        "the kept trained weights and where they are, in safetensors", "model.packed.safetensors",
+        0.0, write_packed, load_packed, _PACKED,
+    ),
+    "ticket": Format(
+        "the ticket: mask, initial weights or their seed, trained weights",
+        "model.ticket.safetensors", 0.0, write_ticket, load_ticket, _TICKET,
+        fits=lambda pruned: pruned.ticket is not None,
+    ),
+    "pt2": Format(
+        "a program of torch.export, for any batch size", "model.pt2", 1e-5,
+        write_pt2, load_pt2, _PT2,
+    ),
+    "onnx": Format(
+        "ONNX in float32, for any batch size", "model.onnx", 1e-4, write_onnx, load_onnx, _ONNX,
+        "onnx", _OPSET,
+    ),
+    "int8": Format(
+        "ONNX in int8, ranges seen on training examples (static)", "model.int8.onnx", _INT8,
+        write_int8, load_onnx, _ONNX, "onnx", _OPSET, fits=_has_calibration,
+    ),
+    "int8-dynamic": Format(
+        "ONNX with weights in int8, ranges found while it runs", "model.int8-dynamic.onnx", _INT8,
+        write_int8_dynamic, load_onnx, _ONNX, "onnx", _OPSET,
+    ),
+}  # fmt: skip
+
+
+def _compact(name: str, about: str, file_name: str) -> Format:
+    """A format of the model without what does nothing, whose sums are made in another order."""
+    row = _PLAIN[name]
+    return replace(
+        row, about=about, file_name=file_name, tolerance=max(row.tolerance, 1e-4),
+        prepare=compacted, facts=compact_facts,
+    )  # fmt: skip
+
+
 FORMATS = MappingProxyType(
     {
-        "state_dict": Format(
-            "all weights in safetensors, exact zeros where pruned",
-            "model.safetensors",
-            0.0,
-            write_state_dict,
-            load_state_dict,
-            _STATE_DICT,
+        **_PLAIN,
+        "compact": _compact(
+            "pt2", "a program of torch.export without dead units, channels and inputs",
+            "model.compact.pt2",
         ),
-        "packed": Format(
-            "the kept trained weights and where they are, in safetensors",
-            "model.packed.safetensors",
-            0.0,
-            write_packed,
-            load_packed,
-            _PACKED,
+        "compact-onnx": _compact(
+            "onnx", "ONNX in float32 without dead units, channels and inputs",
+            "model.compact.onnx",
         ),
-        "ticket": Format(
-            "the ticket: mask, initial weights or their seed, trained weights",
-            "model.ticket.safetensors",
-            0.0,
-            write_ticket,
-            load_ticket,
-            _TICKET,
+        "compact-int8": _compact(
+            "int8", "ONNX in int8 (static) without dead units, channels and inputs",
+            "model.compact-int8.onnx",
         ),
-        "pt2": Format(
-            "a program of torch.export, for any batch size",
-            "model.pt2",
-            1e-5,
-            write_pt2,
-            load_pt2,
-            _PT2,
+        "sparse": Format(
+            "linear layers on kept weights alone where that was measured to be faster",
+            "model.sparse.safetensors", 1e-4, write_sparse, run_sparse, _SPARSE,
+            options=frozenset({"batch_size"}), facts=sparse_facts,
         ),
-        "onnx": Format(
-            "ONNX in float32, for any batch size",
-            "model.onnx",
-            1e-4,
-            write_onnx,
-            load_onnx,
-            _ONNX,
-            "onnx",
-            frozenset({"opset"}),
-        ),
-        "int8": Format(
-            "ONNX in int8, ranges seen on training examples (static)",
-            "model.int8.onnx",
-            _INT8,
-            write_int8,
-            load_onnx,
-            _ONNX,
-            "onnx",
-            frozenset({"opset"}),
-        ),
-        "int8-dynamic": Format(
-            "ONNX with weights in int8, ranges found while it runs",
-            "model.int8-dynamic.onnx",
-            _INT8,
-            write_int8_dynamic,
-            load_onnx,
-            _ONNX,
-            "onnx",
-            frozenset({"opset"}),
+        "2:4": Format(
+            "all weights in safetensors, 2 of 4 zero in every pruned layer",
+            "model.2-4.safetensors", 0.0, write_state_dict, load_state_dict, _TWO_FOUR,
+            prepare=checked_two_four, facts=two_four_facts, fits=is_two_four,
         ),
     }
-)
+)  # fmt: skip
 """Format by name: what `lottery export --format` takes."""
 
 

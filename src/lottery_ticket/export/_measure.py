@@ -57,7 +57,8 @@ def measure(
         memory: whether peak memory is measured, which takes a fresh process for each form.
 
     Raises:
-        UsageError: an unknown form, a missing extra, or what `export` raises.
+        UsageError: an unknown form, a missing extra, or what `export` raises of a form that was
+            asked for; others that a model cannot have are skipped, and the notes say so.
         LotteryError: the outputs of a form differ from the model's.
 
     >>> measured = measure(PrunedModel.of(layer, x), forms=["packed"])  # doctest: +SKIP
@@ -73,7 +74,8 @@ def measure(
             try:
                 ready[name] = _made(name, row, model, Path(folder), threads)
             except Exception as error:
-                if name != DENSE["compiled"]:
+                is_asked_for = forms is not None and name in forms
+                if name == DENSE["eager"] or is_asked_for or not _may_be_skipped(name, error):
                     raise
                 skipped[name] = f"{type(error).__name__}: {error}".splitlines()[0]
         rows = _rows(ready, threads, seconds)
@@ -89,6 +91,11 @@ def measure(
         _about(pruned, threads, seconds),
         skipped,
     )
+
+
+def _may_be_skipped(name: str, error: Exception) -> bool:
+    """A model that cannot be followed lacks forms; the compiler may fail as it likes."""
+    return name == DENSE["compiled"] or isinstance(error, UsageError)
 
 
 @dataclass(frozen=True)
@@ -116,8 +123,7 @@ def _chosen(
 ) -> dict[str, tuple[Format, PrunedModel]]:
     """The dense rows first, then each form."""
     if names is None:
-        without = {"ticket": pruned.ticket, "int8": pruned.calibration}
-        names = [name for name in FORMATS if without.get(name, ...) is not None]
+        names = [name for name, row in FORMATS.items() if row.fits(pruned)]
     rows = {name: format_named(name) for name in names}
     check_extra("onnx", "measuring beside ONNX Runtime")
     dense = pruned if pruned.dense is None else _dense(pruned)

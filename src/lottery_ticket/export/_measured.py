@@ -12,6 +12,10 @@ __all__ = ["DENSE", "Measured"]
 DENSE = {"eager": "dense eager", "compiled": "dense compiled", "onnx": "dense onnx"}
 """The rows that the others are held against."""
 
+# what is made of a dense net one after the other, each executed by ONNX Runtime
+_STEP = ("file_bytes", "gzip_bytes", "latency_p50_ms", "throughput_256", "accuracy")
+_STACK = {"dense": DENSE["onnx"], "2:4": "onnx", "2:4 and int8": "int8"}
+
 # the times of one net measured twice differ by so much; a form is called slower beyond it
 _NOISE = 1.05
 
@@ -61,9 +65,18 @@ class Measured:
         }
 
     @property
+    def stack(self) -> list[dict[str, Any]]:
+        """Of a 2:4 model: dense, then 2:4, then in int8 too, each as ONNX Runtime executes it."""
+        forms = {row["form"]: row for row in self.rows}
+        if "2:4" not in forms:
+            return []
+        steps = {step: forms[form] for step, form in _STACK.items() if form in forms}
+        return [{"step": step} | {key: row[key] for key in _STEP} for step, row in steps.items()]
+
+    @property
     def notes(self) -> list[str]:
         """What to ship, and which forms are slower than the dense net."""
-        return [*self._advice(), *self._slower(), *self._skipped()]
+        return [*self._advice(), *self._steps(), *self._slower(), *self._skipped()]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -73,6 +86,7 @@ class Measured:
             "rows": [dict(row) for row in self.rows],
             "skipped": dict(self.skipped),
             "best": self.best,
+            "stack": self.stack,
             "notes": self.notes,
         }
 
@@ -88,6 +102,15 @@ class Measured:
             dense = [self._faster(row, base, column) for base in self.rows if base["is_dense"]]
             said.append(f"for {goal}: {name}, {_value(row, column)}; {', '.join(dense)}")
         return said
+
+    def _steps(self) -> list[str]:
+        """The stack in words."""
+        return [
+            f"step by step: {step['step']}: {step['file_bytes']:,} bytes ({step['gzip_bytes']:,} "
+            f"through gzip), {step['latency_p50_ms']:.3f} ms, {step['throughput_256']:,.0f} "
+            "examples/s" + ("" if step["accuracy"] is None else f", {100 * step['accuracy']:.2f} %")
+            for step in self.stack
+        ]
 
     def _slower(self) -> list[str]:
         """Forms that the fastest dense row beats by more than the noise of such times."""

@@ -18,7 +18,7 @@ from lottery_ticket.masks import (
 )
 from lottery_ticket.names import joined, named_modules
 
-__all__ = ["check_n_m", "to_semi_structured"]
+__all__ = ["check_n_m", "to_semi_structured", "unfit_for_gpu"]
 
 _DTYPES = (torch.float16, torch.bfloat16)
 _CAPABILITY = (8, 0)  # Ampere: the first with sparse tensor cores
@@ -103,6 +103,23 @@ def to_semi_structured(model: nn.Module, *, ignore: Iterable[Target] = ()) -> nn
         assert isinstance(layer, nn.Linear)
         layer.weight = _compressed(name, layer.weight.detach())
     return made
+
+
+def unfit_for_gpu(model: nn.Module, names: Iterable[str]) -> dict[str, str]:
+    """Which of a model's 2:4 weights `to_semi_structured` would not take in float16, and why."""
+    parameters = dict(model.named_parameters())
+    linear = {
+        joined(name, "weight")
+        for name, module in named_modules(model).items()
+        if type(module) is nn.Linear
+    }
+    reasons = {
+        name: _why_not_compressed(parameters[name].detach().half(), parameters[name].device.type)
+        if name in linear
+        else "PyTorch compresses the weights of linear layers alone"
+        for name in names
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _compressed(name: str, weight: torch.Tensor) -> nn.Parameter:

@@ -1,0 +1,172 @@
+"""`compact`, `sparse` and `2:4` as files: what is said of them, and when they are refused."""
+
+import json
+
+import pytest
+import torch
+from shipped_nets import small
+from torch import nn
+
+from lottery_ticket.errors import UsageError
+from lottery_ticket.export import Measured, PrunedModel, export, load_sparse, measure
+from lottery_ticket.models import build
+
+QUICK = {"compiled": False, "memory": False, "seconds": 0.01}
+
+
+def two_four(ignored=()):
+    """LeNet-300-100 of 64 inputs with two of four weights in every layer but the ignored ones."""
+    torch.manual_seed(0)
+    model = build("LeNet300", 0, input_size=64, hidden=[32, 16])
+    for name, layer in model.named_children():
+        if name not in ignored:
+            layer.weight.data[:, 2::4] = layer.weight.data[:, 3::4] = 0
+    x = torch.rand(9, 64)
+    return PrunedModel.of(model, x, calibration=x)
+
+
+def test_what_was_removed_stands_in_the_card(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    model[0].weight.data[1] = model[0].weight.data[:, 2] = 0
+    out = export(PrunedModel.of(model, torch.rand(5, 4)), format="compact", out=tmp_path / "out")
+    facts = json.loads((out.path / "card.json").read_text())["files"][0]["facts"]
+    assert facts["removed"] == {
+        "0": {"inputs": [4, 3], "outputs": [3, 2]}, "2": {"inputs": [3, 2], "outputs": [2, 2]},
+    }  # fmt: skip
+    assert facts["left_alone"] == {}
+    note = "0: inputs 4 → 3, outputs 3 → 2; 2: inputs 3 → 2, outputs 2 → 2"
+    assert facts["note"] == out.files[0].facts["note"] == note
+    assert note in (out.path / "README.md").read_text()
+
+
+def test_a_net_in_which_nothing_is_dead_is_said(tmp_path):
+    pruned = PrunedModel.of(nn.Sequential(nn.Linear(3, 2)), torch.rand(4, 3))
+    (file,) = export(pruned, format="compact", out=tmp_path / "out").files
+    assert file.facts["note"] == (
+        "no unit, channel or input of it does nothing: it is as large as before"
+    )
+
+
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_how_a_sparse_file_was_decided(batch_size, tmp_path):
+    out = export(small(), format="sparse", out=tmp_path / "out", batch_size=batch_size)
+    (file,) = out.files
+    found = load_sparse(out.path / "model.sparse.safetensors")
+    assert found.batch_size == file.facts["batch_size"] == (batch_size or 256)
+    assert file.facts["layers"] == dict(found.layers)
+    assert set(file.facts["seconds"]) == {"dense", "sparse", "chosen"}
+    is_any = "sparse" in found.layers.values()
+    assert file.facts["note"].startswith(f"measured here at batch {batch_size or 256}: ")
+    assert ("on kept weights alone" in file.facts["note"]) == is_any
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, True])
+def test_batch_sizes_that_are_none(batch_size, tmp_path):
+    with pytest.raises(UsageError, match="batch_size: wanted 1 or more, got"):
+        export(small(), format="sparse", out=tmp_path / "out", batch_size=batch_size)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_other_formats(tmp_path):
+    with pytest.raises(UsageError, match="batch_size: it has no effect on packed"):
+        export(small(), format="packed", out=tmp_path / "out", batch_size=8)
+
+
+def test_a_two_four_file(tmp_path):
+    (file,) = export(two_four(["fc3"]), format="2:4", out=tmp_path / "out").files
+    assert file.file == "model.2-4.safetensors"
+    assert file.facts["layers"] == ["fc1.weight", "fc2.weight"]
+    assert file.facts["dense_layers"] == ["fc3.weight"]
+    assert set(file.facts["on_gpu"]) | set(file.facts["not_on_gpu"]) <= {
+        "fc1", "fc2", "fc1.weight", "fc2.weight",
+    }  # fmt: skip
+
+
+def test_convolutions_are_no_matter_for_a_gpu(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(4, 2, 3), nn.Flatten(), nn.Linear(32, 32))
+    model[0].weight.data[:, :2] = 0
+    model[2].weight.data[:, ::2] = 0
+    (file,) = export(
+        PrunedModel.of(model, torch.rand(2, 4, 6, 6)), format="2:4", out=tmp_path / "out"
+    ).files
+    assert file.facts["layers"] == ["0.weight", "2.weight"]
+    assert file.facts["not_on_gpu"]["0.weight"].startswith("PyTorch compresses the weights of lin")
+
+
+def three_of_four(pruned):
+    pruned.model.fc2.weight.data[3, 6] = 1.0
+    return PrunedModel.of(pruned.model, pruned.inputs)
+
+
+def all_dense(pruned):
+    return PrunedModel.of(build("LeNet300", 0, input_size=64), pruned.inputs)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (three_of_four, "not 2:4: fc2.weight (16, 32): 1 of 128 groups keep more than 2"),
+        (all_dense, "check_n_m: there is no weight that could be 2:4"),
+    ],
+)
+def test_models_that_are_not_two_four(made, message, tmp_path):
+    with pytest.raises(UsageError) as raised:
+        export(made(two_four()), format="2:4", out=tmp_path / "out")
+    assert message in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Dynamic(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        y = self.layer(x)
+        return y if y.sum() > 0 else -y
+
+
+@pytest.mark.parametrize("format", ["compact", "compact-onnx", "sparse"])
+def test_control_flow_that_depends_on_values(format, tmp_path):
+    pruned = PrunedModel.of(Dynamic(), torch.rand(3, 4))
+    with pytest.raises(UsageError, match="Dynamic: its forward cannot be followed"):
+        export(pruned, format=format, out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_forms_that_a_model_cannot_have_are_skipped_and_said():
+    found = measure(PrunedModel.of(Dynamic(), torch.rand(3, 4)), **QUICK)
+    assert [row["form"] for row in found.rows] == ["dense eager", "state_dict", "packed"]
+    assert {"pt2", "onnx", "compact", "sparse", "dense onnx"} <= set(found.skipped)
+    assert any(note.startswith("compact was not measured: UsageError: Dyn") for note in found.notes)
+    with pytest.raises(UsageError, match="cannot be followed"):
+        measure(PrunedModel.of(Dynamic(), torch.rand(3, 4)), forms=["compact"], **QUICK)
+
+
+def test_a_compacted_net_is_counted_as_it_is():
+    found = measure(small(), forms=["state_dict", "compact"], **QUICK)
+    whole, smaller = (next(r for r in found.rows if r["form"] == form)
+                      for form in ("state_dict", "compact"))  # fmt: skip
+    assert smaller["num_parameters"] <= whole["num_parameters"]
+    assert smaller["flops"] <= whole["flops"]
+
+
+def test_the_stack_of_a_two_four_model():
+    found = measure(two_four(), forms=["onnx", "int8", "2:4"], **QUICK)
+    assert [step["step"] for step in found.stack] == ["dense", "2:4", "2:4 and int8"]
+    rows = {row["form"]: row for row in found.rows}
+    for step, form in zip(found.stack, ("dense onnx", "onnx", "int8"), strict=True):
+        assert step["file_bytes"] == rows[form]["file_bytes"]
+        assert step["latency_p50_ms"] == rows[form]["latency_p50_ms"]
+    said = [note for note in found.notes if note.startswith("step by step: ")]
+    assert said[0].startswith("step by step: dense: ")
+    assert len(said) == 3
+    assert Measured.from_dict(json.loads(json.dumps(found.to_dict()))).stack == found.stack
+    assert measure(small(), forms=["state_dict"], **QUICK).stack == []
+
+
+def test_two_four_is_measured_only_where_it_is_one():
+    assert "2:4" in [row["form"] for row in measure(two_four(), **QUICK).rows]
+    assert "2:4" not in [row["form"] for row in measure(small(), **QUICK).rows]
