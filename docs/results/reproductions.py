@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -31,6 +32,7 @@ from lottery_ticket.analysis import (  # noqa: E402
     sort_arms,
     verdict,
 )
+from lottery_ticket.plots import early_stop_figure  # noqa: E402
 
 PAGE = HERE.parent / "reproductions.md"
 WORDS = HERE / "reproductions.toml"
@@ -48,6 +50,7 @@ class Reproduction:
         published: arm → level → the published value, in the printed unit.
         levels: which levels are shown; all if empty.
         has_verdict: whether the arms allow one.
+        figure: what is drawn of it, beside the table: (table, title) → figure, and its caption.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Reproduction:
     published: Mapping[str, Mapping[int, float]]
     levels: tuple[int, ...] = ()
     has_verdict: bool = True
+    figure: tuple[Callable[[pd.DataFrame, str], Figure], str] | None = None
 
 
 def by_level(of: Reproduction, table: pd.DataFrame) -> Cells:
@@ -132,6 +136,11 @@ def early_stops(of: Reproduction, table: pd.DataFrame) -> Cells:
     return [header, *rows]
 
 
+def early_stop(table: pd.DataFrame, title: str) -> Figure:
+    """When each arm would have stopped."""
+    return early_stop_figure(learning_speed(table), table, title=title)
+
+
 def _times(row: Any, other: str) -> str:
     return f"{row[f'times_{other}_bound']} {row[f'times_{other}']:.2f} ×".strip()
 
@@ -153,7 +162,13 @@ REPRODUCTIONS = (
     Reproduction("lenet-mnist-late-resetting", by_level, {}, (0, 5, 10, 13, 15, 18, 20)),
     Reproduction("lenet-mnist-to-fashion", by_level, {}, (0, 5, 10, 13, 15, 18, 20)),
     Reproduction("sin-regression", by_level, {}),
-    Reproduction("paper-lenet-mnist", early_stops, {}, (3, 7, 9, 15, 20)),
+    Reproduction(
+        "paper-lenet-mnist",
+        early_stops,
+        {},
+        (3, 7, 9, 15, 20),
+        figure=(early_stop, "early-stop step against density"),
+    ),
 )
 
 
@@ -161,6 +176,8 @@ def section(of: Reproduction, words: Mapping[str, Any]) -> str:
     """What was published, ours beside it, what the verdict says, and whether they agree."""
     table = read_table(of.name)
     parts = [f"## {words['title']}", words["there"].strip(), markdown_table(*of.table(of, table))]
+    if of.figure:
+        parts.append(f"![{of.figure[1]}](results/{of.name}.png)")
     if of.has_verdict:
         parts.append(f"**Verdict.** {verdict(table).sentence}")
     parts += [f"**Agreement.** {words['agreement'].strip()}", how(of.name)]
@@ -199,7 +216,11 @@ def main() -> None:
     if "--collect" in sys.argv:
         collect(sys.argv[sys.argv.index("--collect") + 1])
         return
-    is_written(PAGE, page(), "docs/results/reproductions.py")
+    if is_written(PAGE, page(), "docs/results/reproductions.py"):
+        for of in REPRODUCTIONS:
+            if of.figure and (HERE / f"{of.name}.csv").exists():
+                drawn = of.figure[0](read_table(of.name), of.name)
+                drawn.savefig(HERE / f"{of.name}.png", dpi=200)
 
 
 if __name__ == "__main__":
