@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import itertools
 
 import numpy as np
@@ -80,11 +81,13 @@ def trained(
     precision="fp32",
     steps=9,
     on_step=None,
+    begin=lambda state: None,
 ):
     """A copy of the model, and its optimiser, after a training in one way of execution."""
     model = copy.deepcopy(model)
     mask.apply(model)
     state = TrainState(model, maker(optimizer)(model.parameters()))
+    begin(state)
     batches = Batches(split, 16, order_seed=0)
     step = step_for(
         model, state.optimizer, mask, batches,
@@ -421,6 +424,29 @@ def test_what_evaluation_touched_is_trained_on(few_digits):
         states.append(state)
     for state in states[1:]:
         check_as_autograd({}, states[0], state)
+
+
+@pytest.mark.skipif(
+    "decoupled_weight_decay" not in inspect.signature(torch.optim.Adam).parameters,
+    reason="an option of later versions of torch",
+)
+def test_adam_that_was_told_to_decouple(few_digits):
+    """torch's Adam has AdamW's rule as an option."""
+    model = net_of([64, 20, 10], nn.ReLU, True)
+    ended = []
+    for kernels in ("autograd", "direct"):
+        copied = copy.deepcopy(model)
+        optimizer = torch.optim.Adam(
+            copied.parameters(), lr=0.05, weight_decay=0.5, decoupled_weight_decay=True
+        )
+        batches = Batches(few_digits, 16, order_seed=0)
+        step = step_for(copied, optimizer, {}, batches, loss=F.cross_entropy, kernels=kernels)
+        for batch in list(batches.order(0))[:5]:
+            step(batch, 0.05)
+        step.write_()
+        ended.append([p.detach() for p in copied.parameters()])
+    for wanted, found in zip(*ended, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_data_of_another_width_is_refused(few_digits):

@@ -12,7 +12,9 @@ import sys
 import torch.nn.functional as F
 from lottery_ticket.data import load_dataset
 from lottery_ticket.models import build
-from lottery_ticket.train import Batches, TrainState, checkpoint_bytes, make_optimizer, step_for
+from lottery_ticket.train import (
+    Batches, TrainState, checkpoint_bytes, make_optimizer, restore_, step_for,
+)
 
 model = build("LeNet300", 0, input_size=64)
 optimizer = make_optimizer("adam", model.parameters(), lr=0.01)
@@ -21,7 +23,8 @@ step = step_for(model, optimizer, {}, batches, loss=F.cross_entropy)
 for batch in batches.order(0):
     step(batch, 0.01)
 step.write_()
-checkpoint_bytes(TrainState(model, optimizer))
+state = TrainState(model, optimizer)
+restore_(state, checkpoint_bytes(state))
 print("torch._dynamo" in sys.modules)
 """
 
@@ -38,7 +41,6 @@ def test_optimisers_are_torchs():
     layer = torch.nn.Linear(3, 2)
     for name, (made, _) in OPTIMIZERS.items():
         optimizer = make_optimizer(name, layer.parameters(), lr=0.1)
-        assert isinstance(optimizer, made)
         theirs = getattr(torch.optim, made.__name__)
         assert isinstance(optimizer, theirs)
         saved = theirs(layer.parameters(), lr=0.2).state_dict()

@@ -141,7 +141,7 @@ def _dense(pruned: PrunedModel) -> PrunedModel:
 
 
 def _made(name: str, row: Format, pruned: PrunedModel, folder: Path, threads: int) -> _Form:
-    path = folder / name.replace(" ", "-") / row.file_name
+    path = folder / re.sub(r"\W", "-", name) / row.file_name  # 2:4 names no folder on Windows
     path.parent.mkdir()
     with quiet():
         prepared = row.prepare(pruned)

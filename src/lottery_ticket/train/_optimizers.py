@@ -13,10 +13,11 @@ __all__ = ["OPTIMIZERS", "make_optimizer", "torch_class"]
 
 
 class _Light(torch.optim.Optimizer):
-    """Does without torch's compiler.
+    """Is made, saved and loaded without torch's compiler.
 
-    torch imports it when the first optimiser is made, to tell it that these methods are not to be
-    compiled. That takes longer than a small training, in each process.
+    torch imports it when the first of these methods is called, to tell it that they are not to be
+    compiled. That takes longer than a small training, in each process. (`step` and `zero_grad`
+    still do, but direct execution calls neither.)
     """
 
     add_param_group: Any = inspect.unwrap(torch.optim.Optimizer.add_param_group)
@@ -66,6 +67,11 @@ def make_optimizer(
 
 def torch_class(optimizer: torch.optim.Optimizer) -> type[torch.optim.Optimizer]:
     """The class whose rule an optimiser follows: torch's own one for ours, else its own."""
-    made = type(optimizer)
-    is_ours = any(made is known for known, _ in OPTIMIZERS.values())
-    return made.__bases__[-1] if is_ours else made
+    return _TORCHS.get(type(optimizer), type(optimizer))
+
+
+_TORCHS: dict[type, type[torch.optim.Optimizer]] = {
+    SGD: torch.optim.SGD,
+    Adam: torch.optim.Adam,
+    AdamW: torch.optim.AdamW,
+}

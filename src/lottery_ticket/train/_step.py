@@ -132,8 +132,8 @@ def step_for(
     sparse layers in CSR (`SPARSE_BELOW`); everything else by autograd.
 
     Args:
-        precision: `"fp32"`, or `"bf16"` for what autocast computes in bfloat16; layers in CSR are
-            executed in float32 all the same.
+        precision: `"fp32"`, or `"bf16"` for what autocast computes in bfloat16; layers in CSR
+            and small linear layers are executed in float32 all the same.
         kernels: `"auto"` for the rule; `"autograd"`, `"compiled"` (autograd through
             `torch.compile`), `"direct"` (layers by the rule), `"direct-dense"` or
             `"direct-sparse"` (all layers) to force it.

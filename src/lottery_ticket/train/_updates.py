@@ -38,8 +38,12 @@ def update_of(optimizer: torch.optim.Optimizer, size: int) -> Update:
     if rule is torch.optim.SGD:
         return _SGD(options, size)
     if rule in (torch.optim.Adam, torch.optim.AdamW):
-        return _Adam(options, size, is_decoupled=rule is torch.optim.AdamW)
+        return _Adam(options, size, is_decoupled=_is_decoupled(rule, options))
     raise TypeError(type(optimizer).__name__)
+
+
+def _is_decoupled(rule: type[torch.optim.Optimizer], options: Mapping[str, Any]) -> bool:
+    return rule is torch.optim.AdamW or bool(options.get("decoupled_weight_decay"))
 
 
 class _SGD:
