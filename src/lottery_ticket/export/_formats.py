@@ -1,6 +1,7 @@
 """The table of formats."""
 
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
 from lottery_ticket.errors import UsageError, nearest
@@ -136,9 +137,11 @@ _PLAIN = {
 def _compact(name: str, about: str, file_name: str) -> Format:
     """A format of the model without what does nothing, whose sums are made in another order."""
     row = _PLAIN[name]
+    # ONNX Runtime multiplies with zeros faster than it picks the inputs that are read
+    prepare = partial(compacted, gather_inputs=row.extra != "onnx")
     return replace(
         row, about=about, file_name=file_name, tolerance=max(row.tolerance, 1e-4),
-        prepare=compacted, facts=compact_facts,
+        prepare=prepare, facts=compact_facts,
     )  # fmt: skip
 
 
@@ -150,11 +153,11 @@ FORMATS = MappingProxyType(
             "model.compact.pt2",
         ),
         "compact-onnx": _compact(
-            "onnx", "ONNX in float32 without dead units, channels and inputs",
+            "onnx", "ONNX in float32 without dead units and channels",
             "model.compact.onnx",
         ),
         "compact-int8": _compact(
-            "int8", "ONNX in int8 (static) without dead units, channels and inputs",
+            "int8", "ONNX in int8 (static) without dead units and channels",
             "model.compact-int8.onnx",
         ),
         "sparse": Format(

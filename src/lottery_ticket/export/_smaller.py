@@ -27,13 +27,13 @@ __all__ = [
 ]
 
 
-def compacted(pruned: PrunedModel) -> PrunedModel:
+def compacted(pruned: PrunedModel, *, gather_inputs: bool = True) -> PrunedModel:
     """The model without what does nothing, what was removed among its facts.
 
     Raises:
         UsageError: its forward cannot be followed.
     """
-    found = compact(pruned.model, pruned.inputs)
+    found = compact(pruned.model, pruned.inputs, gather_inputs=gather_inputs)
     names = list(prunable_parameters(found.model))
     kept = PruningMask.from_state_dict(found.model.state_dict(), names)
     facts = {**pruned.facts, "compact": _said_of(found)}
