@@ -51,6 +51,7 @@ class Reproduction:
         levels: which levels are shown; all if empty.
         has_verdict: whether the arms allow one.
         figure: what is drawn of it, beside the table: (table, title) → figure, and its caption.
+        also: other committed tables that are part of the section.
     """
 
     name: str
@@ -59,6 +60,12 @@ class Reproduction:
     levels: tuple[int, ...] = ()
     has_verdict: bool = True
     figure: tuple[Callable[[pd.DataFrame, str], Figure], str] | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All committed tables of the section."""
+        return (self.name, *self.also)
 
 
 def by_level(of: Reproduction, table: pd.DataFrame) -> Cells:
@@ -141,6 +148,36 @@ def early_stop(table: pd.DataFrame, title: str) -> Figure:
     return early_stop_figure(learning_speed(table), table, title=title)
 
 
+def structures(of: Reproduction, table: pd.DataFrame) -> Cells:
+    """Half of the weights by several patterns: each ticket beside dense and its controls."""
+    controls = ("dense", "reinit", "shuffled")
+    arms = ("dense", "ticket", "reinit", "shuffled")
+    header = ["run", "kept", *(f"{arm} (%)" for arm in arms)]
+    header += [f"ticket − {control} (points)" for control in controls]
+    return [header, *(_structure(name, controls) for name in of.names)]
+
+
+def _structure(name: str, controls: tuple[str, ...]) -> list[str]:
+    table = read_table(name)
+    metric, judged = metric_of(table), verdict(table)
+    stats = level_statistics(table, metric.column).set_index(["arm", "level"])
+    places = [("ticket", 0), ("ticket", 1), ("reinit", 1), ("shuffled", 1)]
+    return [
+        name,
+        format_percent(size_by_level(table).density[1]),
+        *(_mean(stats.loc[place], metric) if place in stats.index else "" for place in places),
+        *(_interval(judged.contrast(1, control)) for control in controls),
+    ]
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    """A mean difference and its 95 % interval, in points."""
+    if not row:
+        return ""
+    mean, low, high = (f"{100 * row[key]:+.2f}" for key in ("difference", "low", "high"))
+    return f"{mean} [{low}, {high}]".replace("-", "−")
+
+
 def _times(row: Any, other: str) -> str:
     return f"{row[f'times_{other}_bound']} {row[f'times_{other}']:.2f} ×".strip()
 
@@ -169,6 +206,12 @@ REPRODUCTIONS = (
         (3, 7, 9, 15, 20),
         figure=(early_stop, "early-stop step against density"),
     ),
+    Reproduction(
+        "conv4-cifar10-2-4",
+        structures,
+        {},
+        also=("conv4-cifar10-half", "conv4-cifar10-channels"),
+    ),
 )
 
 
@@ -178,9 +221,12 @@ def section(of: Reproduction, words: Mapping[str, Any]) -> str:
     parts = [f"## {words['title']}", words["there"].strip(), markdown_table(*of.table(of, table))]
     if of.figure:
         parts.append(f"![{of.figure[1]}](results/{of.name}.png)")
-    if of.has_verdict:
+    if of.has_verdict and of.also:
+        said = [f"- `{name}`: {verdict(read_table(name)).sentence}" for name in of.names]
+        parts.append("\n".join(["**Verdicts.**\n", *said]))
+    elif of.has_verdict:
         parts.append(f"**Verdict.** {verdict(table).sentence}")
-    parts += [f"**Agreement.** {words['agreement'].strip()}", how(of.name)]
+    parts += [f"**Agreement.** {words['agreement'].strip()}", *(how(name) for name in of.names)]
     return "\n\n".join(parts)
 
 
@@ -198,7 +244,7 @@ def collect(store: str) -> None:
     from lottery_ticket.report import run_facts
     from lottery_ticket.store import Store
 
-    names = {of.name for of in REPRODUCTIONS}
+    names = {name for of in REPRODUCTIONS for name in of.names}
     for record in Store(store).runs():
         run = load_run(record.id, store=store)
         if record.spec["name"] not in names or len(run.rows) < len(record.rows):

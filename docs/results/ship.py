@@ -1,6 +1,7 @@
 """The measured part of docs/ship.md, made from the JSON files in `ship/` beside this one.
 
-lottery bench-export RUN --level 15 --json > docs/results/ship/lenet-3.5.json
+lottery run docs/results/ship/lenet5.yaml                              # or a preset
+lottery bench-export last --level 5 --json > docs/results/ship/lenet5.json
 python docs/results/ship.py            # write it
 python docs/results/ship.py --check    # exit 1 if the page says anything else
 """
@@ -18,10 +19,49 @@ START, END = "<!-- measured -->\n", "<!-- /measured -->"
 HEADER = ["form", "bytes", "gzip", "non-zeros", "FLOPs", "effective", "memory (MB)",
           "batch 1, p50 (ms)", "p99 (ms)", "batch 64 (/s)", "batch 256 (/s)", "accuracy (%)",
           "difference"]  # fmt: skip
+GOALS = {"size": ("file_bytes", "smaller"), "latency": ("latency_p50_ms", "faster"),
+         "throughput": ("throughput_256", "faster")}  # fmt: skip
+DENSE = ("dense eager", "dense onnx")
+SUMMARY = """\
+The best forms, and by how much they are smaller and faster than the net before pruning: in eager
+PyTorch, then in ONNX Runtime. Latency is of one example, throughput at batch 256, on one thread.
+"""
+
+
+def summary(found: list[dict[str, Any]]) -> str:
+    """A row per net: its best forms, each beside the dense net."""
+    header = ["net", "kept", "accuracy, dense → kept", *(f"best for {goal}" for goal in GOALS)]
+    return f"{SUMMARY}\n{markdown_table(header, *(_best(net) for net in found))}\n"
+
+
+def _best(found: dict[str, Any]) -> list[str]:
+    rows = {row["form"]: row for row in found["rows"]}
+    accuracies = (_accuracy(rows[form]) for form in ("dense eager", "state_dict"))
+    return [
+        _name(found),
+        f"{100 * found['about']['density']:.2f} %",
+        " → ".join(accuracies),
+        *(_beside_dense(rows, found["best"][goal], *GOALS[goal]) for goal in GOALS),
+    ]
+
+
+def _beside_dense(rows: dict[str, Any], form: str, column: str, what: str) -> str:
+    ratios = [rows[base][column] / rows[form][column] for base in DENSE]
+    if column == "throughput_256":
+        ratios = [1 / ratio for ratio in ratios]
+    if column == "file_bytes":  # the same weights, whatever executes them
+        return f"`{form}`: {ratios[0]:.1f} × {what}"
+    return f"`{form}`: {ratios[0]:.1f} × {what}, {ratios[1]:.1f} ×"
+
+
+def _name(found: dict[str, Any]) -> str:
+    """`lenet-mnist at level 15`: without the fingerprint."""
+    run = found["about"]["run"].rpartition("-")[0]
+    return f"{run}, level {found['about']['level']}"
 
 
 def section(found: dict[str, Any]) -> str:
-    """A heading, the table, what it says and where it was measured."""
+    """The whole table of a net, what it says and where it was measured, folded."""
     about = found["about"]
     versions = about["versions"]
     where = (
@@ -31,11 +71,16 @@ def section(found: dict[str, Any]) -> str:
     )
     notes = "\n".join(f"- {note}" for note in found["notes"])
     table = markdown_table(HEADER, *(_line(row) for row in found["rows"]))
-    return f"### {found['title']}\n\n{table}\n\n{notes}\n\n{where}\n"
+    head = f"<summary>{found['title']}</summary>"
+    return f"<details>\n{head}\n\n{table}\n\n{notes}\n\n{where}\n\n</details>\n"
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    return "–" if row["accuracy"] is None else f"{100 * row['accuracy']:.2f}"
 
 
 def _line(row: dict[str, Any]) -> list[str]:
-    memory, accuracy = row["peak_memory_bytes"], row["accuracy"]
+    memory = row["peak_memory_bytes"]
     return [
         row["form"],
         f"{row['file_bytes']:,}",
@@ -48,7 +93,7 @@ def _line(row: dict[str, Any]) -> list[str]:
         f"{row['latency_p99_ms']:.3f}",
         f"{row['throughput_64']:,.0f}",
         f"{row['throughput_256']:,.0f}",
-        "–" if accuracy is None else f"{100 * accuracy:.2f}",
+        _accuracy(row),
         f"{row['max_difference']:.2g}",
     ]
 
@@ -56,8 +101,8 @@ def _line(row: dict[str, Any]) -> list[str]:
 def rendered(text: str, folder: Path = HERE / "ship") -> str:
     """The page with its measured part made anew."""
     files = sorted(folder.glob("*.json"))
-    parts = [section(json.loads(path.read_text(encoding="utf-8"))) for path in files]
-    body = "\n".join(parts) or "Not measured yet.\n"
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    body = "\n".join([summary(found), *map(section, found)])
     pattern = re.escape(START) + ".*?" + re.escape(END)
     return re.sub(pattern, lambda _: f"{START}{body}{END}", text, flags=re.S)
 

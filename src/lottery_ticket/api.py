@@ -202,7 +202,7 @@ class RunResult:
             format: a name in `lottery_ticket.export.FORMATS`, or several.
             out: a new folder; or, of a single format, a new file with its suffix.
             opset: of ONNX.
-            batch_size: for which the format `sparse` is measured; by default 256.
+            batch_size: for which the format `sparse` is decided; by default 256.
             which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
 
         Raises:
@@ -225,6 +225,7 @@ class RunResult:
         seconds: float = 1.0,
         compiled: bool = True,
         memory: bool = True,
+        batch_size: int | None = None,
         **which: Any,
     ) -> "Measured":
         """Measure the forms of a trained level beside the dense net, on this machine.
@@ -236,6 +237,7 @@ class RunResult:
             seconds: how long each form is timed for each batch size.
             compiled: whether the dense net is tried with `torch.compile`.
             memory: whether peak memory is measured, in a fresh process for each form.
+            batch_size: for which the format `sparse` is decided; by default 256.
             which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
 
         Returns:
@@ -249,7 +251,13 @@ class RunResult:
 
         pruned = self.pruned_model(level, **which)
         return measure(
-            pruned, forms=forms, threads=threads, seconds=seconds, compiled=compiled, memory=memory
+            pruned,
+            forms=forms,
+            threads=threads,
+            seconds=seconds,
+            compiled=compiled,
+            memory=memory,
+            batch_size=batch_size,
         )
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":

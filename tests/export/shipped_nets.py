@@ -57,6 +57,22 @@ def pruned_models(draw: st.DrawFn, kinds=("dense", "conv")) -> PrunedModel:
         return PrunedModel.of(model, examples, mask=mask, calibration=torch.rand(20, 1, 6, 6))
 
 
+@st.composite
+def two_four_models(draw: st.DrawFn) -> PrunedModel:
+    """Nets of which any two of every four inputs are kept, or fewer, in every layer."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(draw(st.integers(0, 2**16)))
+        model = dense_net(4 * draw(st.integers(1, 3)), draw(st.integers(0, 2))).eval()
+        density = draw(st.floats(0, 1))
+        masks = {}
+        for name, kept in PruningMask(model).items():
+            ranks = torch.rand(len(kept), kept.shape[1] // 4, 4).argsort(-1).argsort(-1)
+            masks[name] = ((ranks < 2) & (torch.rand(ranks.shape) < density)).flatten(1)
+        mask = PruningMask.from_tensors(masks)
+        mask.apply(model)
+        return PrunedModel.of(model, torch.rand(draw(st.integers(1, 9)), 1, 6, 6), mask=mask)
+
+
 def small(seed: int = 0, width: int = 4) -> PrunedModel:
     """One of them, always the same."""
     with torch.random.fork_rng(devices=[]):

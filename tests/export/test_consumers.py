@@ -97,6 +97,30 @@ def test_plain_torch_of_a_two_four_model(tmp_path):
     check_outputs(run_python(TORCH + code + END, folder), model(x).detach(), 1e-6)
 
 
+CHAIN = """
+model = nn.Sequential(nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 10))
+for layer, name in zip(model[::2], ("fc1", "fc2", "fc3")):
+    layer.weight = nn.Parameter(state[name + ".weight"])
+    layer.bias = nn.Parameter(state[name + ".bias"])
+outputs = model(x.flatten(1)[:, state["fc1_inputs"].long()])
+"""
+
+
+def test_plain_torch_reads_the_weights_of_a_sparse_file(tmp_path):
+    """By the lines of docs/ship.md; what is computed with them the graph in the file says."""
+    torch.manual_seed(0)
+    model = build("LeNet300", 0, input_size=64, hidden=[12, 8]).eval()
+    for layer in (model.fc1, model.fc2, model.fc3):
+        layer.weight.data *= torch.rand_like(layer.weight) < 0.1
+    x = torch.rand(7, 64)
+    export(PrunedModel.of(model, x), format="sparse", out=tmp_path / "model.sparse.safetensors")
+    inputs = {"shape": list(x.shape), "values": x.flatten().tolist()}
+    (tmp_path / "inputs.json").write_text(json.dumps(inputs))
+    page = (HERE.parents[1] / "docs/ship.md").read_text(encoding="utf-8")
+    (code,) = [part for part in re.findall(r"```python\n(.*?)```", page, re.S) if "by_rows" in part]
+    check_outputs(run_python(TORCH + code + CHAIN + END, tmp_path), model(x).detach(), 1e-6)
+
+
 @pytest.mark.parametrize("format", ["onnx", "int8", "int8-dynamic", "compact-onnx", "compact-int8"])
 def test_onnx_runtime_without_torch(format, shipped):
     folder, wanted = shipped

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from safetensors.torch import load_file, save_file
-from shipped_nets import pruned_models, small
+from shipped_nets import pruned_models, small, two_four_models
 
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.export import FORMATS, PrunedModel, export
@@ -67,8 +67,16 @@ def test_smaller_nets(name, pruned):
 
 
 @pytest.mark.parametrize("name", ["int8", "int8-dynamic", "compact-int8"])
-def test_int8(name):
-    check_equal(small(), name)
+@settings(FEW, max_examples=2)
+@given(pruned=pruned_models())
+def test_int8(name, pruned):
+    check_equal(pruned, name)
+
+
+@settings(max_examples=25, **PLAIN)
+@given(pruned=two_four_models())
+def test_two_of_four(pruned):
+    check_equal(pruned, "2:4")
 
 
 @pytest.mark.slow

@@ -88,11 +88,11 @@ def check_advice(advise):
         f"for size: tiny, 100 bytes; {beside('small', 10, 10)}",
         f"for latency: quick, 0.250 ms; {beside('fast', 4, 2)}",
         f"for throughput: many, 250 examples/s; {beside('fast', 2.5, 0.83)}",
-        "tiny is slower than dense onnx at batch 1: 2.000 ms, 0.500 ms",
-        "many is slower than dense onnx at batch 1: 0.600 ms, 0.500 ms",
-        "quick is slower than dense onnx at batch 256: 200 examples/s, 300 examples/s",
-        "tiny is slower than dense onnx at batch 256: 100 examples/s, 300 examples/s",
-        "many is slower than dense onnx at batch 256: 250 examples/s, 300 examples/s",
+        "slower at batch 1 than dense onnx (0.500 ms): tiny (2.000 ms), many (0.600 ms)",
+        (
+            "slower at batch 256 than dense onnx (300 examples/s): quick (200 examples/s), "
+            "tiny (100 examples/s), many (250 examples/s)"
+        ),
         "dense compiled was not measured: no compiler",
     ]
 
@@ -170,9 +170,9 @@ def test_forms_are_timed_in_turns(count):
     assert all(0.001 <= t < 1 for found in times.values() for t in found)
 
 
-@pytest.mark.parametrize("how", [{"threads": 0}, {"seconds": 0.0}])
+@pytest.mark.parametrize("how", [{"threads": 0}, {"seconds": 0.0}, {"batch_size": 0}])
 def test_what_cannot_be_measured(how):
-    with pytest.raises(UsageError, match="must be more than 0"):
+    with pytest.raises(UsageError, match="wanted more than 0, got 0"):
         measure(small(), **how)
     with pytest.raises(UsageError, match="did you mean 'onnx'"):
         measure(small(), forms=["onyx"])

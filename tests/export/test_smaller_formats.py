@@ -1,6 +1,7 @@
 """`compact`, `sparse` and `2:4` as files: what is said of them, and when they are refused."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export import Measured, PrunedModel, export, load_sparse, measure
+from lottery_ticket.export._program import program_of
 from lottery_ticket.models import build
 
 QUICK = {"compiled": False, "memory": False, "seconds": 0.01}
@@ -131,9 +133,28 @@ class Dynamic(nn.Module):
 @pytest.mark.parametrize("format", ["compact", "compact-onnx", "sparse"])
 def test_control_flow_that_depends_on_values(format, tmp_path):
     pruned = PrunedModel.of(Dynamic(), torch.rand(3, 4))
-    with pytest.raises(UsageError, match="Dynamic: its forward cannot be followed"):
+    with pytest.raises(UsageError, match="Dynamic: its forward cannot be followed") as raised:
         export(pruned, format=format, out=tmp_path / "out")
+    check_names_the_line(str(raised.value))
     assert list(tmp_path.iterdir()) == []
+
+
+def check_names_the_line(message):
+    """In the user's code, not in torch's or ours."""
+    line = r"test_smaller_formats\.py, line \d+: return y if y\.sum\(\) > 0 else -y"
+    assert re.search(line, message)
+
+
+def test_a_program_of_it_names_the_line_too():
+    with pytest.raises(UsageError, match=r"torch\.export cannot follow it") as raised:
+        program_of(PrunedModel.of(Dynamic(), torch.rand(3, 4)))
+    check_names_the_line(str(raised.value))
+
+
+@pytest.mark.parametrize("message", ["it cannot be followed", "_trace.py, line 5: forward(x)"])
+def test_a_message_without_the_line_is_caught(message):
+    with pytest.raises(AssertionError):
+        check_names_the_line(message)
 
 
 def test_forms_that_a_model_cannot_have_are_skipped_and_said():

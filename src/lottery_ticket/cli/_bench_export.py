@@ -9,6 +9,7 @@ import typer
 
 from lottery_ticket.cli._options import (
     Arm,
+    BatchSize,
     DataDir,
     Draw,
     Imports,
@@ -54,6 +55,7 @@ def bench_export(
         Path | None,
         typer.Option(help="A folder for forms.json and the figure.", show_default=False),
     ] = None,
+    batch_size: BatchSize = None,
     rederive: Rederive = False,
     store: StorePath = None,
     data_dir: DataDir = None,
@@ -72,6 +74,7 @@ def bench_export(
         seconds=seconds,
         compiled=compiled,
         memory=memory,
+        batch_size=batch_size,
         arm=arm,
         replicate=replicate,
         draw=draw,

@@ -8,6 +8,7 @@ import typer
 
 from lottery_ticket.cli._options import (
     Arm,
+    BatchSize,
     DataDir,
     Draw,
     Imports,
@@ -47,10 +48,7 @@ def export(
     opset: Annotated[
         int | None, typer.Option(help="Of ONNX; by default 18.", show_default=False)
     ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(help="For which sparse is measured; by default 256.", show_default=False),
-    ] = None,
+    batch_size: BatchSize = None,
     rederive: Rederive = False,
     store: StorePath = None,
     data_dir: DataDir = None,

@@ -7,6 +7,7 @@ import typer
 
 __all__ = [
     "Arm",
+    "BatchSize",
     "DataDir",
     "Device",
     "Draw",
@@ -43,6 +44,10 @@ Level = Annotated[int, typer.Option(help="The level; 0 is dense.", show_default=
 Arm = Annotated[str, typer.Option(help="Whose training of that level.")]
 Replicate = Annotated[int, typer.Option(help="Of which replicate.")]
 Draw = Annotated[int, typer.Option(help="Which of several draws of a control.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(help="For which sparse is decided; by default 256.", show_default=False),
+]
 Rederive = Annotated[
     bool,
     typer.Option("--rederive", help="Train it again, if its trained weights were not kept."),

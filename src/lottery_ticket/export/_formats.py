@@ -93,7 +93,6 @@ if torch.cuda.is_available():  # the sparse units of a GPU, from compute capabil
     x = x.half().cuda()
 outputs = model(x)"""
 
-_INT8 = 0.1  # of seven bits in weights and eight in activations, layer after layer
 _OPSET = frozenset({"opset"})
 
 

@@ -41,6 +41,7 @@ def measure(
     seconds: float = 1.0,
     compiled: bool = True,
     memory: bool = True,
+    batch_size: int | None = None,
 ) -> Measured:
     """Size, speed, memory and accuracy of each form, beside the dense net's.
 
@@ -55,6 +56,7 @@ def measure(
         seconds: how long each form is timed for each batch size.
         compiled: whether `torch.compile` is tried, which takes its time.
         memory: whether peak memory is measured, which takes a fresh process for each form.
+        batch_size: for which the format `sparse` is decided; by default 256.
 
     Raises:
         UsageError: an unknown form, a missing extra, or what `export` raises of a form that was
@@ -64,15 +66,17 @@ def measure(
     >>> measured = measure(PrunedModel.of(layer, x), forms=["packed"])  # doctest: +SKIP
     >>> measured.table[["form", "file_bytes", "latency_p50_ms"]]  # doctest: +SKIP
     """
-    if threads < 1 or seconds <= 0:
-        raise UsageError(f"threads: {threads}, seconds: {seconds}; both must be more than 0")
+    for name, value in {"threads": threads, "seconds": seconds, "batch_size": batch_size}.items():
+        if value is not None and value <= 0:
+            raise UsageError(f"{name}: wanted more than 0, got {value}")
+    options = {"batch_size": batch_size}
     chosen = _chosen(pruned, forms, compiled)
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder, on_threads(threads):
         ready: dict[str, _Form] = {}
         for name, (row, model) in chosen.items():
             try:
-                ready[name] = _made(name, row, model, Path(folder), threads)
+                ready[name] = _made(name, row, model, options, Path(folder), threads)
             except Exception as error:
                 is_asked_for = forms is not None and name in forms
                 if name == DENSE["eager"] or is_asked_for or not _may_be_skipped(name, error):
@@ -140,12 +144,19 @@ def _dense(pruned: PrunedModel) -> PrunedModel:
     return PrunedModel.of(pruned.dense, pruned.inputs, test=pruned.test)
 
 
-def _made(name: str, row: Format, pruned: PrunedModel, folder: Path, threads: int) -> _Form:
+def _made(
+    name: str,
+    row: Format,
+    pruned: PrunedModel,
+    options: Mapping[str, Any],
+    folder: Path,
+    threads: int,
+) -> _Form:
     path = folder / re.sub(r"\W", "-", name) / row.file_name  # 2:4 names no folder on Windows
     path.parent.mkdir()
     with quiet():
         prepared = row.prepare(pruned)
-        written = write_checked(name, row, pruned, prepared, path, {})
+        written = write_checked(name, row, pruned, prepared, path, options)
         run = row.load(path, prepared, threads)
         with torch.inference_mode():
             for batch in BATCHES:  # what is compiled is compiled here

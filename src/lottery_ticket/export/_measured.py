@@ -119,13 +119,14 @@ class Measured:
             is_more = column == "throughput_256"
             dense = [row for row in self.rows if row["is_dense"]]
             best = (max if is_more else min)(dense, key=lambda row: row[column])
+            slower = []
             for row in self.rows:
                 ratio = best[column] / row[column] if is_more else row[column] / best[column]
                 if ratio > _NOISE and not row["is_dense"]:
-                    said.append(
-                        f"{row['form']} is slower than {best['form']} {what}: "
-                        f"{_value(row, column)}, {_value(best, column)}"
-                    )
+                    slower.append(f"{row['form']} ({_value(row, column)})")
+            if slower:
+                base = f"{best['form']} ({_value(best, column)})"
+                said.append(f"slower {what} than {base}: {', '.join(slower)}")
         return said
 
     def _skipped(self) -> list[str]:

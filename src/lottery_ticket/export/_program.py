@@ -6,6 +6,7 @@ import torch
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export._format import Run
+from lottery_ticket.export._place import with_place
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.export._quiet import quiet
 
@@ -27,7 +28,7 @@ def program_of(pruned: PrunedModel) -> torch.export.ExportedProgram:
     except Exception as error:  # a user's own model may raise anything
         raise UsageError(
             "model: torch.export cannot follow it, since its forward depends on the values or on "
-            f"the number of its inputs, or calls what cannot be traced ({_first_line(error)})"
+            f"the number of its inputs, or calls what cannot be traced ({_reason(error)})"
         ) from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
@@ -46,6 +47,7 @@ def load_pt2(path: Path, pruned: PrunedModel, threads: int | None = None) -> Run
         return torch.export.load(path).module()
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    first = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return with_place(first, error)

@@ -9,6 +9,7 @@ from torch import fx, nn
 from torch.fx.node import map_arg
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.export._place import with_place
 
 __all__ = ["Example", "Trace", "execute", "inputs_of", "outputs_of", "trace"]
 
@@ -50,6 +51,7 @@ def trace(model: nn.Module, example: Example) -> Trace:
             break
         except Exception as error:  # the code of a model that cannot be followed may raise anything
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = with_place(reason, error)
             if tracer.failed is None:
                 raise UsageError(
                     f"{type(model).__name__}: its forward cannot be followed ({reason}); put what "
