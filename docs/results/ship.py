@@ -13,6 +13,9 @@ from typing import Any
 
 from pages import is_written, markdown_table
 
+from lottery_ticket.export import Measured
+from lottery_ticket.plots import forms_figure
+
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "ship.md"
 START, END = "<!-- measured -->\n", "<!-- /measured -->"
@@ -60,7 +63,7 @@ def _name(found: dict[str, Any]) -> str:
     return f"{run}, level {found['about']['level']}"
 
 
-def section(found: dict[str, Any]) -> str:
+def section(name: str, found: dict[str, Any]) -> str:
     """The whole table of a net, what it says and where it was measured, folded."""
     about = found["about"]
     versions = about["versions"]
@@ -69,10 +72,17 @@ def section(found: dict[str, Any]) -> str:
         f"Runtime {versions['onnxruntime']}; {about['seconds_each']:g} s for each form and batch "
         f"size, in turns; dense is {about['dense_is']}."
     )
-    notes = "\n".join(f"- {note}" for note in found["notes"])
+    notes = "\n".join(f"- {note}" for note in Measured.from_dict(found).notes)
     table = markdown_table(HEADER, *(_line(row) for row in found["rows"]))
-    head = f"<summary>{found['title']}</summary>"
-    return f"<details>\n{head}\n\n{table}\n\n{notes}\n\n{where}\n\n</details>\n"
+    parts = [
+        f"<details>\n<summary>{found['title']}</summary>",
+        table,
+        f"![accuracy against latency and size of each form](results/ship/{name}.png)",
+        notes,
+        where,
+        "</details>\n",
+    ]
+    return "\n\n".join(parts)
 
 
 def _accuracy(row: dict[str, Any]) -> str:
@@ -98,14 +108,22 @@ def _line(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def rendered(text: str, folder: Path = HERE / "ship") -> str:
+def rendered(text: str, found: dict[str, dict[str, Any]]) -> str:
     """The page with its measured part made anew."""
-    files = sorted(folder.glob("*.json"))
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    body = "\n".join([summary(found), *map(section, found)])
+    body = "\n".join([summary(list(found.values())), *(section(*net) for net in found.items())])
     pattern = re.escape(START) + ".*?" + re.escape(END)
     return re.sub(pattern, lambda _: f"{START}{body}{END}", text, flags=re.S)
 
 
+def main() -> None:
+    """Write the page and its figures, or check the page."""
+    files = sorted((HERE / "ship").glob("*.json"))
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    if is_written(PAGE, rendered(PAGE.read_text(encoding="utf-8"), found), "ship.py"):
+        for path in files:
+            figure = forms_figure(Measured.from_dict(found[path.stem]))
+            figure.savefig(path.with_suffix(".png"), dpi=100)
+
+
 if __name__ == "__main__":
-    is_written(PAGE, rendered(PAGE.read_text(encoding="utf-8")), "ship.py")
+    main()
