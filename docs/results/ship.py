@@ -19,7 +19,7 @@ from lottery_ticket.plots import forms_figure
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "ship.md"
 START, END = "<!-- measured -->\n", "<!-- /measured -->"
-HEADER = ["form", "bytes", "gzip", "non-zeros", "FLOPs", "effective", "memory (MB)",
+HEADER = ["form", "bytes", "gzip", "parameters", "non-zeros", "FLOPs", "effective", "memory (MB)",
           "batch 1, p50 (ms)", "p99 (ms)", "batch 64 (/s)", "batch 256 (/s)", "accuracy (%)",
           "difference"]  # fmt: skip
 GOALS = {"size": ("file_bytes", "smaller"), "latency": ("latency_p50_ms", "faster"),
@@ -95,6 +95,7 @@ def _line(row: dict[str, Any]) -> list[str]:
         row["form"],
         f"{row['file_bytes']:,}",
         f"{row['gzip_bytes']:,}",
+        f"{row['num_parameters']:,}",
         f"{row['num_nonzero']:,}",
         f"{row['flops']:,}",
         f"{row['effective_flops']:,}",

@@ -350,6 +350,69 @@ def test_a_module_that_cannot_be_followed_is_called_as_it_is():
         close(found.model(-x), net(-x))
 
 
+class Takes(nn.Module):
+    """Two layers, the first with a dead unit, by what its forward takes and does."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.norm = nn.BatchNorm1d(6, affine=False)
+
+    def forward(self, x, return_features=False, *, scale=2.0):
+        features = self.first(x).relu()
+        return features if return_features else self.third(features) * scale
+
+
+class TakesMany(Takes):
+    def forward(self, *xs, **more):
+        return self.third(self.first(xs[0] + xs[1]).relu())
+
+
+class NormsTwice(Takes):
+    def forward(self, x):
+        return self.third(self.norm(self.second(self.norm(self.first(x)).relu())).relu())
+
+
+class Reshapes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.third = nn.Conv2d(3, 6, 3), nn.Linear(6 * 16, 3)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        return self.third(torch.reshape(input=x, shape=(x.shape[0], -1)))
+
+
+class Joins(Takes):
+    def __init__(self):
+        super().__init__()
+        self.third = nn.Linear(12, 3)
+
+    def forward(self, x):
+        return self.third(torch.cat(tensors=[self.first(x), self.second(x)], dim=1))
+
+
+@pytest.mark.parametrize(
+    ("net", "inputs", "is_narrowed"),
+    [
+        (Takes(), (torch.randn(5, 6),), True),
+        (TakesMany(), (torch.randn(5, 6), torch.randn(5, 6)), True),
+        (Joins(), (torch.randn(5, 6),), True),
+        (Reshapes(), (torch.randn(5, 3, 6, 6),), True),
+        (NormsTwice(), (torch.randn(5, 6),), False),
+    ],
+)
+def test_other_ways_to_write_a_forward(net, inputs, is_narrowed):
+    net = zeroed_(net, 0, 1.0, None)
+    net.first.weight.data[1] = 0
+    found = compact(net, inputs)
+    with torch.no_grad():
+        close(found.model(*inputs), net(*inputs))
+    before, after = found.removed.get("first", Widths((6, 6), (6, 6))).outputs
+    assert (after < before) == is_narrowed
+    assert is_narrowed or found.left_alone["norm"] == "it is called more than once"
+
+
 def test_joined_channels_that_stay_are_named():
     net = zeroed_(nn.Sequential(nn.Conv2d(3, 2, 1), Around()), 0, 1.0, None)
     net[1].layer.weight.data[1] = 0

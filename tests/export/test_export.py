@@ -12,7 +12,7 @@ from shipped_nets import small
 from torch import nn
 
 from lottery_ticket.errors import LotteryError, UsageError
-from lottery_ticket.export import FORMATS, PrunedModel, export
+from lottery_ticket.export import FORMATS, PrunedModel, count_flops, export
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.tickets import ModelOrigin, Ticket
@@ -268,3 +268,11 @@ def test_each_format_is_in_the_table(name):
     assert "FILE" in row.usage
     others = [other.file_name for key, other in FORMATS.items() if key != name]
     assert row.file_name not in others
+
+
+def test_flops_of_tied_layers():
+    net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+    net[2].weight = net[0].weight
+    net[0].weight.data.flatten()[:4] = 0
+    pruned = PrunedModel.of(net, torch.rand(3, 8))
+    assert count_flops(net, torch.rand(1, 8), pruned.mask) == (256, 240)

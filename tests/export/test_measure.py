@@ -2,24 +2,26 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shipped_nets import pruned_models, small
+from shipped_nets import pruned_models
 from torch import nn
 
 from lottery_ticket.data import Split
 from lottery_ticket.errors import UsageError
-from lottery_ticket.export import Measured, PrunedModel, count_flops, measure
+from lottery_ticket.export import FORMATS, Measured, PrunedModel, count_flops, measure
 from lottery_ticket.export._timing import in_turns
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.plots import draw_forms, forms_figure
 
 QUICK = {"compiled": False, "memory": False}
+SHORT = {**QUICK, "seconds": 0.01}
 
 
 @pytest.fixture(scope="module")
@@ -170,12 +172,50 @@ def test_forms_are_timed_in_turns(count):
     assert all(0.001 <= t < 1 for found in times.values() for t in found)
 
 
-@pytest.mark.parametrize("how", [{"threads": 0}, {"seconds": 0.0}, {"batch_size": 0}])
-def test_what_cannot_be_measured(how):
-    with pytest.raises(UsageError, match="wanted more than 0, got 0"):
-        measure(small(), **how)
-    with pytest.raises(UsageError, match="did you mean 'onnx'"):
-        measure(small(), forms=["onyx"])
+@pytest.mark.parametrize(
+    "outputs", [nn.Linear(5, 1), nn.Sequential(nn.Linear(5, 1), nn.Flatten(0))]
+)
+def test_a_net_without_a_logit_for_each_class_has_no_accuracy(outputs):
+    torch.manual_seed(0)
+    x = torch.rand(6, 4)
+    test = Split(x, torch.tensor([0, 1, 0, 1, 0, 1]))
+    model = nn.Sequential(nn.Linear(4, 5), outputs)
+    found = measure(PrunedModel.of(model, x, test=test), forms="packed", **SHORT)
+    assert [row["accuracy"] for row in found.rows] == [None, None, None]
+
+
+def test_a_form_that_fails_is_skipped_and_said():
+    """Of float64 the quantiser takes nothing; what else there is is measured."""
+    x = torch.rand(6, 4).double()
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)).double()
+    found = measure(PrunedModel.of(model, x, calibration=x), **SHORT)
+    assert set(found.skipped) == {"int8", "int8-dynamic", "compact-int8"}
+    assert {"packed", "onnx", "compact", "sparse"} <= {row["form"] for row in found.rows}
+    with pytest.raises(UsageError, match="wanted float32"):
+        measure(PrunedModel.of(model, x, calibration=x), forms=["int8"], **SHORT)
+
+
+def check_executed(measure):
+    """FLOPs as executed: where weights are kept alone, those with kept ones."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(900, 900), nn.ReLU(), nn.Linear(900, 3))
+    model[0].weight.data *= torch.rand(900, 900) < 0.01
+    pruned = PrunedModel.of(model, torch.rand(9, 900))
+    rows = {row["form"]: row for row in measure(pruned, forms=["onnx", "sparse"], **SHORT).rows}
+    assert rows["onnx"]["flops"] == 2 * 900 * 903
+    assert rows["onnx"]["effective_flops"] == 2 * pruned.mask.num_kept
+    assert rows["sparse"]["flops"] < 0.1 * rows["onnx"]["flops"]
+
+
+def test_what_is_executed_is_counted():
+    check_executed(measure)
+
+
+def test_counting_what_is_not_executed_is_caught(monkeypatch):
+    rows = dict(FORMATS) | {"sparse": replace(FORMATS["sparse"], skips=lambda facts: ())}
+    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
+    with pytest.raises(AssertionError):
+        check_executed(measure)
 
 
 @pytest.mark.slow

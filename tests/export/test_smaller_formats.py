@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -24,7 +25,8 @@ def two_four(ignored=()):
         if name not in ignored:
             layer.weight.data[:, 2::4] = layer.weight.data[:, 3::4] = 0
     x = torch.rand(9, 64)
-    return PrunedModel.of(model, x, calibration=x)
+    dense = build("LeNet300", 0, input_size=64, hidden=[32, 16])
+    return PrunedModel.of(model, x, calibration=x, dense=dense)
 
 
 def test_what_was_removed_stands_in_the_card(tmp_path):
@@ -186,6 +188,13 @@ def test_the_stack_of_a_two_four_model():
     assert len(said) == 3
     assert Measured.from_dict(json.loads(json.dumps(found.to_dict()))).stack == found.stack
     assert measure(small(), forms=["state_dict"], **QUICK).stack == []
+
+
+def test_the_stack_has_no_dense_step_where_the_dense_net_is_not_known():
+    pruned = replace(two_four(), dense=None)
+    found = measure(pruned, forms=["onnx", "int8", "2:4"], **QUICK)
+    assert [step["step"] for step in found.stack] == ["2:4", "2:4 and int8"]
+    assert measure(pruned, forms=["2:4"], **QUICK).stack == []
 
 
 def test_two_four_is_measured_only_where_it_is_one():

@@ -334,3 +334,61 @@ def test_inputs_that_do_not_fit_are_refused():
 
 def test_layers_of_other_types_stay_dense():
     assert sparse(chain_net().double(), torch.ones(2, 12).double()).layers == {}
+
+
+class Graph(nn.Module):
+    """Layers that a chain must not mix up, by what `forward` does with them."""
+
+    def __init__(self, do):
+        super().__init__()
+        self.block = nn.ModuleDict({"fc": nn.Linear(6, 6)})
+        self.block_fc = nn.Linear(6, 6)
+        self.relu = nn.ReLU()
+        self.do = do
+
+    def forward(self, x):
+        return self.do(self, x)
+
+
+def called_twice(net, x):
+    return torch.cat([net.block_fc(x).relu(), net.block_fc(x + 1)], 1)
+
+
+def of_like_names(net, x):
+    return net.block_fc(net.block["fc"](x).sigmoid())
+
+
+def hooked(net, x):
+    return net.block_fc(net.relu(net.block["fc"](x)))
+
+
+@pytest.mark.parametrize("do", [called_twice, of_like_names, hooked])
+def test_layers_are_not_mixed_up(do):
+    net = zeroed_(Graph(do), 0, 0.4, None)
+    net.relu.register_forward_hook(lambda module, given, output: output * 2)
+    x = torch.randn(7, 6)
+    found = sparse(net, x, layers="all")
+    with torch.no_grad():
+        close(found.model(x), net(x))
+
+
+def saved_and_loaded(net, x, path):
+    sparse(net, x, layers="none" if x.dtype != torch.float32 else "all").save(path)
+    return load_sparse(path).model(x)
+
+
+def test_tied_weights_are_saved(tmp_path):
+    net = chain_net(widths=(6, 6, 6))
+    net[2].weight = net[0].weight
+    x = torch.randn(7, 6)
+    with torch.no_grad():
+        close(saved_and_loaded(net, x, tmp_path / "s.safetensors"), net(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_dtypes_are_saved_as_they_are(dtype, tmp_path):
+    net = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)).to(dtype).eval()
+    x = torch.randn(7, 6, dtype=dtype)
+    found = saved_and_loaded(net, x, tmp_path / "s.safetensors")
+    assert found.dtype == dtype
+    assert torch.equal(found, net(x))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bench_export"]
 
-_HEADER = ["form", "file", "gzip", "non-zeros", "FLOPs", "effective", "memory",
+_HEADER = ["form", "file", "gzip", "parameters", "non-zeros", "FLOPs", "effective", "memory",
            "p50 (ms)", "p99 (ms)", "64 (/s)", "256 (/s)", "accuracy", "difference"]  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def _line(row: Mapping[str, Any]) -> list[str]:
         row["form"],
         size_text(row["file_bytes"]),
         size_text(row["gzip_bytes"]),
+        f"{row['num_parameters']:,}",
         f"{row['num_nonzero']:,}",
         f"{row['flops']:,}",
         f"{row['effective_flops']:,}",

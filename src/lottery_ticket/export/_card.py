@@ -112,8 +112,8 @@ def _data(card: Mapping[str, Any]) -> str:
     lines = [f"## Data\n\n{data.get('name', 'unknown')}"]
     if norm := data.get("normalisation"):
         lines.append(
-            f"Inputs are float32, (stored / {norm['scale']:g} − mean) / std with mean "
-            f"{norm['mean']} and std {norm['std']}."
+            f"Inputs are float32, (stored / {norm.get('scale', 1):g} − mean) / std with mean "
+            f"{norm.get('mean', 0)} and std {norm.get('std', 1)}."
         )
     lines.append(f"Licence of the data: {data.get('licence') or 'not known'}.")
     return "\n\n".join(lines)

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from lottery_ticket.export._copies import eval_copy
 from lottery_ticket.export._difference import largest_difference
 from lottery_ticket.export._flow import Flow, flow_of
 from lottery_ticket.export._narrow import narrow_
@@ -80,7 +81,7 @@ def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -
     True
     """
     inputs = inputs_of(example)
-    dense = copy.deepcopy(model).eval()
+    dense = eval_copy(model)
     wanted = outputs_of(dense, inputs)
     followed = trace(copy.deepcopy(dense), example)
     flow = flow_of(followed)

@@ -125,6 +125,8 @@ class _Recorder(fx.Interpreter):
 def _replace_(module: fx.GraphModule, links: Sequence[Link]) -> None:
     graph, end = module.graph, links[-1].end
     name = "sparse_" + "_".join(link.name.replace(".", "_") for link in links)
+    while hasattr(module, name):  # of another call of the same layer, or `a.b` beside `a_b`
+        name += "_"
     module.add_submodule(name, SparseChain(links))
     with graph.inserting_before(end):
         new = graph.call_module(name, (links[0].source,))

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from lottery_ticket.errors import LotteryError
+from lottery_ticket.errors import LotteryError, UsageError
 
 __all__ = ["largest_difference"]
 
@@ -16,6 +16,7 @@ def largest_difference(wanted: Any, found: Any) -> float:
     """The largest absolute difference of outputs: tensors, or sequences or mappings of them.
 
     Raises:
+        UsageError: what is wanted is NaN.
         LotteryError: it is more than rounding explains.
     """
     if not isinstance(wanted, torch.Tensor):
@@ -23,6 +24,8 @@ def largest_difference(wanted: Any, found: Any) -> float:
         return max((largest_difference(one, other) for one, other in pairs), default=0.0)
     if not wanted.numel() or not wanted.is_floating_point():
         return 0.0
+    if wanted.isnan().any():
+        raise UsageError("the model's outputs for the example are NaN: are its weights?")
     difference = float((wanted.double() - found.double()).abs().max())
     allowed = _ROUNDINGS * torch.finfo(wanted.dtype).eps * max(1.0, float(wanted.abs().max()))
     if not difference <= allowed:

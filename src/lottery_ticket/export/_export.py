@@ -1,24 +1,28 @@
 """`export`: written aside, loaded again, compared, moved into place."""
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.errors import LotteryError, UsageError, nearest
 from lottery_ticket.export._card import card_of, readme_of
 from lottery_ticket.export._extras import check_extra
 from lottery_ticket.export._format import Format, Run
-from lottery_ticket.export._formats import format_named
+from lottery_ticket.export._formats import FORMATS, format_named
 from lottery_ticket.export._onnx import check_opset
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.files import folder_aside, sync_folder
 
 __all__ = ["Exported", "ExportedFile", "export", "write_checked"]
 
+_FILES = frozenset(
+    {".pt", ".pth", ".bin", *(Path(row.file_name).suffix for row in FORMATS.values())}
+)
 COMPARED_AT = (1, 64)
 """Batch sizes at which outputs are compared."""
 
@@ -92,18 +96,16 @@ def export(
     >>> export(pruned, format="packed", out="shipped").files[0].max_difference  # doctest: +SKIP
     0.0
     """
-    rows = _rows([format] if isinstance(format, str) else list(format), options)
+    if isinstance(pruned, torch.nn.Module):
+        raise UsageError("got a module, wanted PrunedModel.of(model, example)")
+    is_one = isinstance(format, str) or not isinstance(format, Iterable)
+    rows = _rows([format] if is_one else list(format), options)
     target = Path(out)
-    if target.exists():
-        raise UsageError(f"out: {target} is there already; remove it, or choose another")
-    as_file = len(rows) == 1 and all(
-        target.suffix == Path(row.file_name).suffix for row in rows.values()
-    )
-    if not isinstance(pruned, PrunedModel):
-        pruned = pruned()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with folder_aside(target) as aside:
+        as_file = _is_file(target, rows)
+        if not isinstance(pruned, PrunedModel):
+            pruned = pruned()
+        with _parents_of(target), folder_aside(target) as aside:
             files = []
             for name, row in rows.items():
                 path = aside / (target.name if as_file else row.file_name)
@@ -179,10 +181,51 @@ def _difference(
     return difference, limit
 
 
-def _rows(names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Format]:
+def _is_file(target: Path, rows: Mapping[str, Format]) -> bool:
+    """Whether the one file of a format is asked for, not a folder.
+
+    Raises:
+        UsageError: it is there already, or is named like a file of something else.
+    """
+    suffixes = {Path(row.file_name).suffix for row in rows.values()}
+    as_file = len(rows) == 1 and target.suffix in suffixes
+    if target.suffix in _FILES and not as_file:
+        wanted = f"a file of {', '.join(rows)} ends in {', '.join(sorted(suffixes))}"
+        if len(rows) > 1:
+            wanted = "several formats want a folder"
+        raise UsageError(f"out: {target} is named like a file, but {wanted}")
+    for path in (target, _card_beside(target)) if as_file else (target,):
+        if path.exists():
+            raise UsageError(f"out: {path} is there already; remove it, or choose another")
+    return as_file
+
+
+@contextlib.contextmanager
+def _parents_of(target: Path) -> Iterator[None]:
+    """The folders that lead to it; those that are new go again if nothing is written."""
+    missing = [folder for folder in target.parents if not folder.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):  # somebody else's files may be there by now
+                folder.rmdir()
+        raise
+
+
+def _card_beside(file: Path) -> Path:
+    return file.with_name(f"{file.name}.card.json")
+
+
+def _rows(names: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Format]:
     if not names:
         raise UsageError("format: got none, wanted at least one")
     rows = {name: format_named(name) for name in names}
+    known = sorted({option for row in FORMATS.values() for option in row.options})
+    for option in options:
+        if option not in known:
+            raise UsageError(f"export: unknown option {option!r}{nearest(option, known)}")
     for name, row in rows.items():
         if row.extra is not None:
             check_extra(row.extra, f"format {name}")
@@ -199,13 +242,14 @@ def _write_card(card: Mapping[str, Any], aside: Path, file: Path | None) -> None
     """Beside a single file its card alone; in a folder all that the Hub shows and reads."""
     text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if file is not None:
-        (aside / f"{file.name}.card.json").write_text(text, encoding="utf-8")
+        (aside / _card_beside(file).name).write_text(text, encoding="utf-8")
         return
     (aside / "card.json").write_text(text, encoding="utf-8")
     (aside / "README.md").write_text(readme_of(card), encoding="utf-8")
     architecture = card["model"]
     if architecture.get("name") is not None:  # what HubModel.from_pretrained builds
-        config = {"architecture": architecture["name"], "options": architecture["options"]}
+        options = architecture.get("options", {})
+        config = {"architecture": architecture["name"], "options": options}
         (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
@@ -214,7 +258,7 @@ def _move(aside: Path, target: Path, *, as_file: bool) -> None:
         sync_folder(aside)
         aside.rename(target)
     else:
-        card = target.with_name(f"{target.name}.card.json")
+        card = _card_beside(target)
         (aside / card.name).replace(card)
         (aside / target.name).replace(target)  # last: who sees it sees its card
     sync_folder(target.parent)

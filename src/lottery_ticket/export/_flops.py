@@ -36,12 +36,12 @@ def count_flops(
         model(inputs)
     total = counter.get_total_flops()
     by_module = {name: sum(found.values()) for name, found in counter.get_flop_counts().items()}
-    pruned = 0
+    pruned, named = 0, model.named_parameters(remove_duplicate=False)
+    kept_of = {id(value): mask[name] for name, value in named if name in mask}  # tied ones too
     for name, module in model.named_modules():
-        weight = f"{name}.weight" if name else "weight"
-        if isinstance(module, _COUNTED) and weight in mask:
+        if isinstance(module, _COUNTED) and id(module.weight) in kept_of:
             place = f"{type(model).__name__}.{name}" if name else type(model).__name__
-            kept = mask[weight]
+            kept = kept_of[id(module.weight)]
             # flops are a whole number for each weight
             pruned += by_module.get(place, 0) // kept.numel() * int((~kept).sum())
     return total, total - pruned

@@ -1,6 +1,6 @@
 """What a format is: how a file is written, and how it is loaded and run again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Format:
         prepare: what the model becomes before it is written, with equal outputs.
         facts: (prepared, path) → what the card says of the file besides, plain JSON values; a
             `note` among them is printed.
+        skips: those facts → names of the weights whose zeros are not multiplied with.
         fits: whether it is one of the forms of a model when nobody asks for it by name.
     """
 
@@ -50,4 +51,5 @@ class Format:
     options: frozenset[str] = frozenset()
     prepare: Callable[[PrunedModel], PrunedModel] = lambda pruned: pruned
     facts: Callable[[PrunedModel, Path], Mapping[str, Any]] = lambda prepared, path: {}
+    skips: Callable[[Mapping[str, Any]], Collection[str]] = lambda facts: ()
     fits: Callable[[PrunedModel], bool] = lambda pruned: True

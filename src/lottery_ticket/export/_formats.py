@@ -17,6 +17,7 @@ from lottery_ticket.export._smaller import (
     is_two_four,
     run_sparse,
     sparse_facts,
+    sparse_weights,
     two_four_facts,
     write_sparse,
 )
@@ -53,7 +54,7 @@ with safe_open("FILE", "pt") as file:
     shapes = json.loads(file.metadata()["packed"])
 for name, shape in shapes.items():
     gaps, kept = state.pop(name + ".gaps"), state.pop(name + ".kept")
-    state[name] = torch.zeros(shape)
+    state[name] = torch.zeros(shape, dtype=kept.dtype)
     state[name].view(-1)[gaps.long().cumsum(0)[gaps < 255]] = kept
 model.load_state_dict(state)  # a model of this architecture
 outputs = model.eval()(x)"""
@@ -162,7 +163,8 @@ FORMATS = MappingProxyType(
         "sparse": Format(
             "linear layers on kept weights alone where that was measured to be faster",
             "model.sparse.safetensors", 1e-4, write_sparse, run_sparse, _SPARSE,
-            options=frozenset({"batch_size"}), facts=sparse_facts,
+            options=frozenset({"batch_size"}), prepare=compacted, facts=sparse_facts,
+            skips=sparse_weights,
         ),
         "2:4": Format(
             "all weights in safetensors, 2 of 4 zero in every pruned layer",
@@ -176,6 +178,8 @@ FORMATS = MappingProxyType(
 
 def format_named(name: str) -> Format:
     """A format; raises `UsageError` with the nearest name for one that does not exist."""
+    if not isinstance(name, str):
+        raise UsageError(f"format: got {name!r}, wanted a name; valid: {', '.join(FORMATS)}")
     if name not in FORMATS:
         raise UsageError(f"format: unknown format {name!r}{nearest(name, FORMATS)}")
     return FORMATS[name]

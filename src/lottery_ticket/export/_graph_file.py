@@ -82,7 +82,9 @@ def write_graph(
             by_rows[name] = list(value.shape)
             tensors |= {f"{name}.{part}": kept for part, kept in parts.items()}
         else:
-            tensors[name] = (value.int() if _is_index(value) else value).contiguous()
+            whole = value.int() if _is_index(value) else value
+            # a copy: tied weights share their memory, which safetensors refuses
+            tensors[name] = whole.clone(memory_format=torch.contiguous_format)
     content = {
         "format": _FORMAT,
         "notes": dict(notes),
@@ -137,9 +139,10 @@ def _module(content: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> fx.
         nodes[described["name"]] = node = _node(graph, described, nodes)
         if node.op == "get_attr":
             value = tensors[str(node.target)]
-            parts[str(node.target)] = value.long() if value.dtype == torch.int32 else value
+            tensors[str(node.target)] = value.long() if value.dtype == torch.int32 else value
+            parts[str(node.target)] = tensors[str(node.target)]
     module = fx.GraphModule(parts, graph)
-    module.load_state_dict(tensors)
+    module.load_state_dict(tensors, assign=True)  # in their own dtypes
     module.graph.lint()
     return module.eval()
 

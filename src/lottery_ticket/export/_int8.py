@@ -10,6 +10,7 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.export._onnx import onnx_model
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.export._quiet import quiet
+from lottery_ticket.names import find_parameters
 
 __all__ = ["write_int8", "write_int8_dynamic"]
 
@@ -29,6 +30,7 @@ def write_int8(pruned: PrunedModel, path: Path, *, opset: int | None = None) -> 
         )
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+    _check_weights(pruned)
     reader = _reader(pruned.calibration)
     with quiet():
         quantize_static(
@@ -47,6 +49,7 @@ def write_int8_dynamic(pruned: PrunedModel, path: Path, *, opset: int | None = N
     """Dynamic: weights in int8, the ranges of activations found anew for each batch."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    _check_weights(pruned)
     with quiet():
         quantize_dynamic(
             onnx_model(pruned, opset),
@@ -55,6 +58,13 @@ def write_int8_dynamic(pruned: PrunedModel, path: Path, *, opset: int | None = N
             extra_options={"WeightSymmetric": True},
             **_WEIGHTS,
         )
+
+
+def _check_weights(pruned: PrunedModel) -> None:
+    """The quantiser leaves weights of other dtypes as they are, or fails."""
+    for name, weight in find_parameters(pruned.model, pruned.mask).items():
+        if weight.dtype != torch.float32:
+            raise UsageError(f"int8: {name} is {weight.dtype}, wanted float32; model.float()")
 
 
 def _reader(examples: torch.Tensor) -> Any:

@@ -2,11 +2,12 @@
 
 import contextlib
 import gzip
+import math
 import os
 import platform
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ import numpy as np
 import torch
 
 from lottery_ticket.data import Split
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.export._export import write_checked
 from lottery_ticket.export._extras import check_extra
 from lottery_ticket.export._flops import count_flops
 from lottery_ticket.export._format import Format, Run
 from lottery_ticket.export._formats import FORMATS, format_named
-from lottery_ticket.export._measured import DENSE, Measured
+from lottery_ticket.export._measured import DENSE, MASKED, Measured
 from lottery_ticket.export._memory import peak_memory
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.export._quiet import quiet
@@ -66,10 +67,11 @@ def measure(
     >>> measured = measure(PrunedModel.of(layer, x), forms=["packed"])  # doctest: +SKIP
     >>> measured.table[["form", "file_bytes", "latency_p50_ms"]]  # doctest: +SKIP
     """
-    for name, value in {"threads": threads, "seconds": seconds, "batch_size": batch_size}.items():
-        if value is not None and value <= 0:
-            raise UsageError(f"{name}: wanted more than 0, got {value}")
-    options = {"batch_size": batch_size}
+    if not isinstance(pruned, PrunedModel):
+        raise UsageError(f"got {type(pruned).__name__}, wanted PrunedModel.of(model, example)")
+    options = {} if batch_size is None else {"batch_size": batch_size}
+    _check_more_than_0(threads=threads, seconds=seconds, **options)
+    forms = [forms] if isinstance(forms, str) else forms
     chosen = _chosen(pruned, forms, compiled)
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder, on_threads(threads):
@@ -97,9 +99,16 @@ def measure(
     )
 
 
+def _check_more_than_0(**numbers: float) -> None:
+    for name, value in numbers.items():
+        is_number = isinstance(value, int) or (name == "seconds" and isinstance(value, float))
+        if not (is_number and 0 < value < math.inf):
+            raise UsageError(f"{name}: wanted a number more than 0, got {value!r}")
+
+
 def _may_be_skipped(name: str, error: Exception) -> bool:
     """A model that cannot be followed lacks forms; the compiler may fail as it likes."""
-    return name == DENSE["compiled"] or isinstance(error, UsageError)
+    return name == DENSE["compiled"] or isinstance(error, LotteryError)
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,7 @@ class _Form:
     path: Path
     run: Run
     max_difference: float
+    skips: Collection[str]
 
 
 def _load_compiled(path: Path, pruned: PrunedModel, threads: int | None = None) -> Run:
@@ -161,7 +171,8 @@ def _made(
         with torch.inference_mode():
             for batch in BATCHES:  # what is compiled is compiled here
                 run(pruned.trial(batch))
-    return _Form(row, prepared, pruned.test, path, run, written.max_difference)
+    skips = row.skips(written.facts)
+    return _Form(row, prepared, pruned.test, path, run, written.max_difference, skips)
 
 
 def _rows(forms: Mapping[str, _Form], threads: int, seconds: float) -> list[dict[str, Any]]:
@@ -185,7 +196,9 @@ def _rows(forms: Mapping[str, _Form], threads: int, seconds: float) -> list[dict
 def _size(form: _Form) -> dict[str, Any]:
     data = form.path.read_bytes()
     model, mask = form.pruned.model, form.pruned.mask
-    flops, effective = count_flops(model, form.pruned.trial(1), mask)
+    example = form.pruned.trial(1)
+    _, flops = count_flops(model, example, {name: mask[name] for name in form.skips})
+    _, effective = count_flops(model, example, mask)
     parameters = list(model.parameters())
     return {
         "file_bytes": len(data),
@@ -210,7 +223,7 @@ def _speed(times: Mapping[int, list[float]]) -> dict[str, Any]:
 
 
 def _accuracy(form: _Form) -> float | None:
-    """On the whole test set; None for a regression, or without one."""
+    """On the whole test set; None without one, or where there are no logits of classes."""
     test = form.test
     if test is None or test.y.is_floating_point():
         return None
@@ -219,7 +232,10 @@ def _accuracy(form: _Form) -> float | None:
         for x, y in zip(test.x.split(size), test.y.split(size), strict=True):
             # always batches of one size: another one would be compiled anew
             filled = x[torch.arange(size) % len(x)]
-            right += int((form.run(filled)[: len(y)].argmax(1) == y).sum())
+            outputs = form.run(filled)[: len(y)]
+            if outputs.ndim != 2 or outputs.shape[1] < 2:
+                return None  # no logit for each class
+            right += int((outputs.argmax(1) == y).sum())
     return right / len(test)
 
 
@@ -242,7 +258,7 @@ def _about(pruned: PrunedModel, threads: int, seconds: float) -> dict[str, Any]:
         "seconds_each": seconds,
         "batches": list(BATCHES),
         "versions": {**versions(), "onnxruntime": onnxruntime.__version__},
-        "dense_is": "the net before pruning" if pruned.dense is not None else "the masked net",
+        "dense_is": "the net before pruning" if pruned.dense is not None else MASKED,
         "density": pruned.mask.density,
         "num_test": None if pruned.test is None else len(pruned.test),
         "run": pruned.facts.get("run", {}).get("id"),

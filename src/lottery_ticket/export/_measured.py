@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DENSE", "Measured"]
+__all__ = ["DENSE", "MASKED", "Measured"]
 
 DENSE = {"eager": "dense eager", "compiled": "dense compiled", "onnx": "dense onnx"}
 """The rows that the others are held against."""
+
+MASKED = "the masked net"
+"""What the dense rows are of where nobody gave the net before pruning."""
 
 # what is made of a dense net one after the other, each executed by ONNX Runtime
 _STEP = ("file_bytes", "gzip_bytes", "latency_p50_ms", "throughput_256", "accuracy")
@@ -71,6 +74,10 @@ class Measured:
         if "2:4" not in forms:
             return []
         steps = {step: forms[form] for step, form in _STACK.items() if form in forms}
+        if self.about.get("dense_is") == MASKED:
+            del steps["dense"]
+        if len(steps) < 2:
+            return []
         return [{"step": step} | {key: row[key] for key in _STEP} for step, row in steps.items()]
 
     @property

@@ -93,7 +93,7 @@ def _between(sources: Sources, values: Values, value: torch.Tensor) -> Moving | 
 
 
 def _joined(node: fx.Node, sources: Sources, values: Values) -> Moving | None:
-    parts: Any = node.args[0]
+    parts: Any = node.args[0] if node.args else node.kwargs["tensors"]
     dim: Any = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
     value = values[node]
     if dim % value.ndim != 1 or len(parts) != len(sources):

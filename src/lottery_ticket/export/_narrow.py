@@ -163,7 +163,7 @@ def _narrow_pad_(node: fx.Node, operation: Moving, kept: torch.Tensor) -> None:
 
 
 def _flatten_instead_(node: fx.Node) -> None:
-    source = node.args[0]
+    source = node.args[0] if node.args else node.kwargs["input"]
     node.op, node.target = "call_function", torch.flatten
     node.args, node.kwargs = (source, 1), {}
 

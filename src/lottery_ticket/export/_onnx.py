@@ -22,6 +22,8 @@ def check_opset(opset: int | None) -> int:
     """The opset to write; raises `UsageError` for one that cannot be written."""
     if opset is None:
         return OLDEST_OPSET
+    if isinstance(opset, bool) or not isinstance(opset, int):
+        raise UsageError(f"opset: got {opset!r}, wanted a whole number")
     import onnx
 
     newest = onnx.defs.onnx_opset_version()

@@ -141,7 +141,8 @@ class _Reader:
         if module._forward_hooks or module._forward_pre_hooks:
             return "it has hooks (of torch.nn.utils.prune? then prune.remove first)"
         parameters = dict(module.named_parameters())
-        if parameters and self._num_uses[node.target] > 1:
+        holds = parameters or dict(module.named_buffers())
+        if holds and self._num_uses[node.target] > 1:
             return "it is called more than once"
         is_shared = any(self._num_holders[id(p)] > 1 for p in parameters.values())
         if is_shared or any(self._num_uses[f"{node.target}.{name}"] for name in parameters):

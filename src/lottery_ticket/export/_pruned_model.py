@@ -1,6 +1,7 @@
 """`PrunedModel`: what is exported."""
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +11,14 @@ from torch import nn
 
 from lottery_ticket.data import Split
 from lottery_ticket.errors import UsageError
+from lottery_ticket.export._copies import eval_copy
 from lottery_ticket.masks import PruningMask, prunable_parameters
 from lottery_ticket.names import canonical_name, named_modules
 from lottery_ticket.tickets import Ticket
 
 __all__ = ["PrunedModel", "state_of"]
+
+_CARDS_OWN = ("format", "pruning", "files", "versions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +80,6 @@ class PrunedModel:
         >>> PrunedModel.of(layer, torch.rand(4, 3)).mask.num_kept
         3
         """
-        if not isinstance(model, nn.Module):
-            raise UsageError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
         if not isinstance(example, torch.Tensor) or example.ndim == 0 or len(example) == 0:
             raise UsageError("example: wanted a tensor (N, …) of one or more inputs")
         copied = ready(model)
@@ -87,6 +89,11 @@ class PrunedModel:
             if not names:
                 raise UsageError("model: it has no linear or convolutional weights to prune")
             mask = PruningMask.from_state_dict(state, names)
+        if not isinstance(mask, PruningMask):
+            raise UsageError(
+                f"mask: got {type(mask).__name__}, wanted a PruningMask; of tensors by name makes "
+                "one PruningMask.from_tensors"
+            )
         mask = mask.to("cpu")
         mask.apply(copied)
         if any(not torch.equal(state[name], after) for name, after in state_of(copied).items()):
@@ -95,6 +102,13 @@ class PrunedModel:
             )
         inputs = example.detach().cpu()
         check_outputs(copied, inputs)
+        check_like("calibration", calibration, inputs)
+        if test is not None and not isinstance(test, Split):
+            raise UsageError(
+                f"test: got {type(test).__name__}, wanted a Split of inputs and targets"
+            )
+        check_like("test", None if test is None else test.x, inputs)
+        check_plain(facts)
         return cls(
             copied,
             mask,
@@ -153,7 +167,36 @@ def state_of(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def ready(model: nn.Module) -> nn.Module:
     """A copy without wrappers, on the CPU, in eval mode."""
-    return copy.deepcopy(named_modules(model)[""]).cpu().eval()
+    return eval_copy(named_modules(model)[""] if isinstance(model, nn.Module) else model).cpu()
+
+
+def check_like(what: str, given: Any, inputs: torch.Tensor) -> None:
+    """Raises `UsageError` unless more inputs, if there are any, are like the example."""
+    if given is None:
+        return
+    if not isinstance(given, torch.Tensor):
+        raise UsageError(f"{what}: got {type(given).__name__}, wanted a tensor (N, …)")
+    wanted = (inputs.dtype, inputs.shape[1:])
+    if (given.dtype, given.shape[1:]) != wanted or len(given) == 0:
+        raise UsageError(
+            f"{what}: got {given.dtype} {tuple(given.shape)}, wanted one or more inputs like the "
+            f"example's: {inputs.dtype} (N, {', '.join(map(str, inputs.shape[1:]))})"
+        )
+    if not given.isfinite().all():
+        raise UsageError(f"{what}: it has values that are not finite")
+
+
+def check_plain(facts: Mapping[str, Any] | None) -> None:
+    """Raises `UsageError` unless the card can hold the facts."""
+    try:
+        json.dumps(dict(facts or {}), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"facts: wanted plain JSON values ({error})") from error
+    for key, value in (facts or {}).items():
+        if key in _CARDS_OWN:
+            raise UsageError(f"facts: {key}: the card says that itself; choose another name")
+        if key in ("model", "data", "metrics", "run") and not isinstance(value, Mapping):
+            raise UsageError(f"facts: {key}: wanted a mapping, got {value!r}")
 
 
 def check_outputs(model: nn.Module, inputs: torch.Tensor) -> None:
@@ -172,5 +215,7 @@ def check_outputs(model: nn.Module, inputs: torch.Tensor) -> None:
             f"model: got {got} for {len(inputs)} inputs, wanted one tensor with a row for each; "
             "wrap it in a module that returns that"
         )
+    if not found.is_floating_point():
+        raise UsageError(f"model: got {found.dtype} outputs, wanted floating-point ones, as logits")
     if not found.isfinite().all():
         raise UsageError("model: its outputs are not finite, so that nothing can be compared")

@@ -22,6 +22,7 @@ __all__ = [
     "is_two_four",
     "run_sparse",
     "sparse_facts",
+    "sparse_weights",
     "two_four_facts",
     "write_sparse",
 ]
@@ -57,13 +58,12 @@ def _said_of(found: Compacted) -> dict[str, Any]:
 
 
 def write_sparse(pruned: PrunedModel, path: Path, *, batch_size: int | None = None) -> None:
-    """The compacted model with each linear layer executed as was measured to be faster.
+    """The model, compacted already, with each linear layer executed as was measured to be faster.
 
     Raises:
-        UsageError: its forward cannot be followed, or the file cannot name what it does.
+        UsageError: the file cannot name what the model does.
     """
-    smaller = compact(pruned.model, pruned.inputs).model
-    sparse(smaller, pruned.inputs, 256 if batch_size is None else batch_size).save(path)
+    sparse(pruned.model, pruned.inputs, 256 if batch_size is None else batch_size).save(path)
 
 
 def run_sparse(path: Path, pruned: PrunedModel, threads: int | None = None) -> Run:
@@ -82,6 +82,11 @@ def sparse_facts(prepared: PrunedModel, path: Path) -> Mapping[str, Any]:
         "seconds": dict(found.seconds),
         "note": f"measured here at batch {found.batch_size}: {what}",
     }
+
+
+def sparse_weights(facts: Mapping[str, Any]) -> list[str]:
+    """The weights that are executed where they are kept alone."""
+    return [f"{name}.weight" for name, way in facts["layers"].items() if way == "sparse"]
 
 
 def is_two_four(pruned: PrunedModel) -> bool:

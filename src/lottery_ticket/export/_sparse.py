@@ -1,6 +1,5 @@
 """A pruned net whose linear layers are executed on what is kept, where that is faster."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,9 @@ from pathlib import Path
 import torch
 from torch import fx, nn
 
-from lottery_ticket.errors import DataError, UsageError, nearest
+from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
 from lottery_ticket.export._chains import links_of
+from lottery_ticket.export._copies import eval_copy
 from lottery_ticket.export._decide import converted, measured
 from lottery_ticket.export._difference import largest_difference
 from lottery_ticket.export._graph_file import UNREADABLE, read_graph, write_graph
@@ -51,6 +51,7 @@ class Sparse:
 
         Raises:
             UsageError: the net has operations or modules that such a file cannot name.
+            LotteryError: the file cannot be written.
         """
         notes = {
             "layers": dict(self.layers),
@@ -58,7 +59,10 @@ class Sparse:
             "seconds": dict(self.seconds),
             "max_difference": self.max_difference,
         }
-        write_graph(Path(path), self.dense, self.example, notes)
+        try:
+            write_graph(Path(path), self.dense, self.example, notes)
+        except OSError as error:
+            raise LotteryError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def sparse(
@@ -96,7 +100,7 @@ def sparse(
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError(f"batch_size: wanted 1 or more, got {batch_size!r}")
     inputs = inputs_of(example)
-    followed = trace(copy.deepcopy(model).eval(), example)
+    followed = trace(eval_copy(model), example)
     wanted = outputs_of(followed.module, inputs)
     names = [link.name for link in links_of(followed)]
     forced = _forced(layers, names)

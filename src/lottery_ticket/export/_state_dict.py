@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.export._format import Run
 from lottery_ticket.export._pruned_model import PrunedModel, state_of
 from lottery_ticket.gaps import decode_gaps, encode_gaps
@@ -79,16 +79,24 @@ def read_packed(path: str | Path) -> dict[str, torch.Tensor]:
     Returns:
         Name → tensor, exactly 0.0 where pruned.
 
+    Raises:
+        DataError: the file is missing, damaged, or of something else.
+
     >>> read_packed("model.packed.safetensors")  # doctest: +SKIP
     """
-    with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        shapes = json.loads(file.metadata()["packed"])
-    for name, shape in shapes.items():
-        kept, code = state.pop(name + _KEPT), state.pop(name + _GAPS).numpy()
-        whole = torch.zeros(shape, dtype=kept.dtype)
-        whole.view(-1)[torch.from_numpy(decode_gaps(code, whole.numel()))] = kept
-        state[name] = whole
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            shapes = json.loads((file.metadata() or {})["packed"])
+        for name, shape in shapes.items():
+            kept, code = state.pop(name + _KEPT), state.pop(name + _GAPS).numpy()
+            whole = torch.zeros(shape, dtype=kept.dtype)
+            whole.view(-1)[torch.from_numpy(decode_gaps(code, whole.numel()))] = kept
+            state[name] = whole
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path}: not a readable file of the format packed ({error})") from error
     return state
 
 

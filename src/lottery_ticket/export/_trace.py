@@ -1,5 +1,6 @@
 """A model's graph, followed by running its own code on an example."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -152,12 +153,26 @@ class _Tracer(fx.Tracer):
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)
 
+    def create_args_for_root(
+        self, root_fn: Any, is_module: bool, concrete_args: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """The inputs alone: what else the forward takes has its default."""
+        forward = getattr(self.root, "forward", root_fn)
+        names = [
+            name
+            for name, parameter in inspect.signature(forward).parameters.items()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        names += [f"input_{number}" for number in range(len(names), len(self._inputs))]
+        given = [
+            self.create_proxy("placeholder", name, (), {}) for name in names[: len(self._inputs)]
+        ]
+        return root_fn, [self.root, *given]
+
     def create_node(self, kind: str, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(kind, *args, **kwargs)
         if kind == "placeholder":
-            if not self._inputs:
-                raise UsageError(f"the example has no value for the input {node.target!r}")
-            self.values[node] = self._inputs.pop(0)
+            self.values[node] = self._inputs[len(self.values)]
             return node
         read = [self.values[other] for other in node.all_input_nodes]
         versions = [_version(value) for value in read]
