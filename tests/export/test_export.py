@@ -276,3 +276,23 @@ def test_flops_of_tied_layers():
     net[0].weight.data.flatten()[:4] = 0
     pruned = PrunedModel.of(net, torch.rand(3, 8))
     assert count_flops(net, torch.rand(1, 8), pruned.mask) == (256, 240)
+
+
+class Counts(nn.Module):
+    """How many examples it was given at once, at most."""
+
+    most = 0
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x):
+        Counts.most = max(Counts.most, len(x))
+        return self.layer(x)
+
+
+def test_a_whole_test_set_as_the_example_is_not_run_at_once(tmp_path):
+    Counts.most = 0
+    export(PrunedModel.of(Counts(), torch.rand(5000, 3)), format="packed", out=tmp_path / "out")
+    assert 0 < Counts.most <= 256

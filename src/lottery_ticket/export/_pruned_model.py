@@ -18,6 +18,7 @@ from lottery_ticket.tickets import Ticket
 
 __all__ = ["PrunedModel", "state_of"]
 
+_EXAMPLES = 256
 _CARDS_OWN = ("format", "pruning", "files", "versions")
 
 
@@ -63,7 +64,7 @@ class PrunedModel:
         Args:
             model: takes one tensor `(N, …)` and returns one of N rows. `torch.compile`,
                 `DataParallel` or DDP around it are left out.
-            example: real inputs `(N, …)`, one or more: exports are compared on these.
+            example: real inputs `(N, …)`, one or more: exports are compared on the first 256.
             mask: by default what the zeros of the prunable weights show.
             calibration: training examples, for the format `int8`.
             test: examples and targets, to measure accuracy on.
@@ -100,7 +101,7 @@ class PrunedModel:
             raise UsageError(
                 "mask: the model has weights where it prunes; call mask.apply(model) first"
             )
-        inputs = example.detach().cpu()
+        inputs = example[:_EXAMPLES].detach().cpu()  # nets are traced and compared on all of them
         check_outputs(copied, inputs)
         check_like("calibration", calibration, inputs)
         if test is not None and not isinstance(test, Split):
