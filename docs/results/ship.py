@@ -116,10 +116,16 @@ def rendered(text: str, found: dict[str, dict[str, Any]]) -> str:
     return re.sub(pattern, lambda _: f"{START}{body}{END}", text, flags=re.S)
 
 
+def _order(found: dict[str, Any]) -> tuple[int, float]:
+    return found["rows"][0]["num_parameters"], -found["about"]["density"]
+
+
 def main() -> None:
     """Write the page and its figures, or check the page."""
     files = sorted((HERE / "ship").glob("*.json"))
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    # small nets first, of one net the densest
+    found = dict(sorted(read.items(), key=lambda net: _order(net[1])))
     if is_written(PAGE, rendered(PAGE.read_text(encoding="utf-8"), found), "ship.py"):
         for path in files:
             figure = forms_figure(Measured.from_dict(found[path.stem]))

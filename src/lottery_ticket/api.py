@@ -1,6 +1,6 @@
 """From Python what the command line does: `run` an experiment, look at one in the store."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -226,6 +226,7 @@ class RunResult:
         compiled: bool = True,
         memory: bool = True,
         batch_size: int | None = None,
+        on_step: Callable[[str], None] = lambda step: None,
         **which: Any,
     ) -> "Measured":
         """Measure the forms of a trained level beside the dense net, on this machine.
@@ -238,6 +239,7 @@ class RunResult:
             compiled: whether the dense net is tried with `torch.compile`.
             memory: whether peak memory is measured, in a fresh process for each form.
             batch_size: for which the format `sparse` is decided; by default 256.
+            on_step: is told what is done next, in a few words.
             which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
 
         Returns:
@@ -258,6 +260,7 @@ class RunResult:
             compiled=compiled,
             memory=memory,
             batch_size=batch_size,
+            on_step=on_step,
         )
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shipped_nets import pruned_models
+from shipped_nets import pruned_models, small
 from torch import nn
 
 from lottery_ticket.data import Split
@@ -193,6 +193,17 @@ def test_a_form_that_fails_is_skipped_and_said():
     assert {"packed", "onnx", "compact", "sparse"} <= {row["form"] for row in found.rows}
     with pytest.raises(UsageError, match="wanted float32"):
         measure(PrunedModel.of(model, x, calibration=x), forms=["int8"], **SHORT)
+
+
+def test_what_is_done_is_told():
+    steps = []
+    measure(small(), forms=["packed"], on_step=steps.append, **SHORT)
+    forms = ["dense eager", "dense onnx", "packed"]
+    assert steps == [
+        *(f"writing {form}" for form in forms),
+        *(f"timing 3 forms at batch {batch}" for batch in (1, 64, 256)),
+        *(f"accuracy of {form}" for form in forms),
+    ]
 
 
 def check_executed(measure):

@@ -20,7 +20,7 @@ from lottery_ticket.cli._options import (
     RunReference,
     StorePath,
 )
-from lottery_ticket.cli._print import console, print_json, print_table, size_text
+from lottery_ticket.cli._print import console, print_json, print_table, size_text, step_shown
 
 if TYPE_CHECKING:
     from lottery_ticket.export import Measured
@@ -67,20 +67,22 @@ def bench_export(
     from lottery_ticket.experiment import import_user_code
 
     import_user_code(imports or [])
-    measured = load_run(run, store=store).bench_export(
-        level,
-        forms=format,
-        threads=threads,
-        seconds=seconds,
-        compiled=compiled,
-        memory=memory,
-        batch_size=batch_size,
-        arm=arm,
-        replicate=replicate,
-        draw=draw,
-        rederive=rederive,
-        data_dir=data_dir,
-    )
+    with step_shown() as on_step:
+        measured = load_run(run, store=store).bench_export(
+            level,
+            forms=format,
+            threads=threads,
+            seconds=seconds,
+            compiled=compiled,
+            memory=memory,
+            batch_size=batch_size,
+            on_step=on_step,
+            arm=arm,
+            replicate=replicate,
+            draw=draw,
+            rederive=rederive,
+            data_dir=data_dir,
+        )
     paths = [] if out is None else _write(measured, out)
     if json:
         print_json(measured.to_dict())

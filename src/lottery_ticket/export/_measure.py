@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def measure(
     compiled: bool = True,
     memory: bool = True,
     batch_size: int | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
 ) -> Measured:
     """Size, speed, memory and accuracy of each form, beside the dense net's.
 
@@ -58,6 +59,7 @@ def measure(
         compiled: whether `torch.compile` is tried, which takes its time.
         memory: whether peak memory is measured, which takes a fresh process for each form.
         batch_size: for which the format `sparse` is decided; by default 256.
+        on_step: is told what is done next, in a few words: large nets take minutes.
 
     Raises:
         UsageError: an unknown form, a missing extra, or what `export` raises of a form that was
@@ -77,6 +79,7 @@ def measure(
     with tempfile.TemporaryDirectory() as folder, on_threads(threads):
         ready: dict[str, _Form] = {}
         for name, (row, model) in chosen.items():
+            on_step(f"writing {name}")
             try:
                 ready[name] = _made(name, row, model, options, Path(folder), threads)
             except Exception as error:
@@ -84,11 +87,12 @@ def measure(
                 if name == DENSE["eager"] or is_asked_for or not _may_be_skipped(name, error):
                     raise
                 skipped[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-        rows = _rows(ready, threads, seconds)
+        rows = _rows(ready, threads, seconds, on_step)
         if memory:
             for row in rows:
                 form = ready[row["form"]]
                 if form.row is not _COMPILED:  # it would be its compiler's
+                    on_step(f"memory of {row['form']}")
                     found = peak_memory(form.row, form.path, form.pruned, threads, BATCHES[-1])
                     row["peak_memory_bytes"] = found
     return Measured(
@@ -175,17 +179,25 @@ def _made(
     return _Form(row, prepared, pruned.test, path, run, written.max_difference, skips)
 
 
-def _rows(forms: Mapping[str, _Form], threads: int, seconds: float) -> list[dict[str, Any]]:
+def _rows(
+    forms: Mapping[str, _Form], threads: int, seconds: float, on_step: Callable[[str], None]
+) -> list[dict[str, Any]]:
     runs = {name: form.run for name, form in forms.items()}
     inputs = next(iter(forms.values())).pruned
-    times = {batch: in_turns(runs, inputs.trial(batch), seconds) for batch in BATCHES}
+    times, accuracies = {}, {}
+    for batch in BATCHES:
+        on_step(f"timing {len(forms)} forms at batch {batch}")
+        times[batch] = in_turns(runs, inputs.trial(batch), seconds)
+    for name, form in forms.items():
+        on_step(f"accuracy of {name}")
+        accuracies[name] = _accuracy(form)
     return [
         {
             "form": name,
             "is_dense": name in DENSE.values(),
             **_size(form),
             **_speed({batch: found[name] for batch, found in times.items()}),
-            "accuracy": _accuracy(form),
+            "accuracy": accuracies[name],
             "max_difference": form.max_difference,
             "peak_memory_bytes": None,
         }
