@@ -163,7 +163,7 @@ def test_flops_of_a_known_net():
 def test_forms_are_timed_in_turns(count):
     calls = []
     forms = {str(i): lambda x, i=i: calls.append(i) or time.sleep(0.001) for i in range(count)}
-    times = in_turns(forms, torch.rand(1), 0.01)
+    times = in_turns(forms, torch.rand(1), 0.05)
     timed = calls[3 * count :]
     turns = [i for i, before in zip(timed, [None, *timed], strict=False) if i != before]
     if count > 1:
@@ -193,6 +193,13 @@ def test_a_form_that_fails_is_skipped_and_said():
     assert {"packed", "onnx", "compact", "sparse"} <= {row["form"] for row in found.rows}
     with pytest.raises(UsageError, match="wanted float32"):
         measure(PrunedModel.of(model, x, calibration=x), forms=["int8"], **SHORT)
+
+
+def test_slow_forms_are_called_a_few_times():
+    forms = {"slow": lambda x: time.sleep(0.05), "quick": lambda x: time.sleep(0.001)}
+    times = in_turns(forms, torch.rand(1), 0.04)
+    assert len(times["slow"]) == 3
+    assert len(times["quick"]) >= 10
 
 
 def test_what_is_done_is_told():
