@@ -263,6 +263,14 @@ def test_peak_memory_grows_with_the_model():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells")
+def test_the_runtime_is_not_in_the_memory_of_a_form():
+    """Of a thin net all forms take about as little: torch.export and numba alone take 90 MB."""
+    for row in measure(small(), seconds=0.02, compiled=False).rows:
+        assert row["peak_memory_bytes"] < 30e6, row["form"]
+
+
+@pytest.mark.slow
 def test_without_a_compiler(tiny, monkeypatch):
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
     monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)

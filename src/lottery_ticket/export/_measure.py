@@ -8,6 +8,7 @@ import platform
 import re
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,10 @@ def measure(
                 form = ready[row["form"]]
                 if form.row is not _COMPILED:  # it would be its compiler's
                     on_step(f"memory of {row['form']}")
-                    found = peak_memory(form.row, form.path, form.pruned, threads, BATCHES[-1])
-                    row["peak_memory_bytes"] = found
+                    # a process that fails is no reason to lose what was measured
+                    with contextlib.suppress(LotteryError, BrokenExecutor):
+                        found = peak_memory(form.row, form.path, form.pruned, threads, BATCHES[-1])
+                        row["peak_memory_bytes"] = found
     return Measured(
         pruned.facts.get("title", type(pruned.model).__name__),
         tuple(rows),
