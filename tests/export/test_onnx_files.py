@@ -13,6 +13,7 @@ from shipped_nets import small
 
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.export import FORMATS, PrunedModel, export
+from lottery_ticket.export._int8 import _reader
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +143,13 @@ def test_the_extras_are_not_loaded_by_the_room():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "read"), [(20, 4, 20), (9000, 4, 8192), (600, 2**20, 512)]
+)
+def test_static_ranges_are_seen_on_many_examples(count, size, read):
+    """A value beyond them is cut off in int8."""
+    reader = _reader(torch.zeros(1, 1).expand(count, size))
+    batches = list(iter(reader.get_next, None))
+    assert sum(len(batch["input"]) for batch in batches) == read

@@ -14,7 +14,10 @@ from lottery_ticket.names import find_parameters
 
 __all__ = ["write_int8", "write_int8_dynamic"]
 
-_EXAMPLES, _TOGETHER = 512, 64
+# A value beyond the ranges that were seen is cut off, so that many examples are looked at: fewer of
+# large ones, at least the first number, at most the second, and about so many values in all.
+_FEWEST, _MOST, _VALUES = 512, 8192, 2**25
+_TOGETHER = 64
 
 # Symmetric, so that the zero of a pruned weight is the integer 0 and stays exactly zero. Seven bits
 # of eight: processors without VNNI saturate sums of more, and the file is for any.
@@ -71,7 +74,8 @@ def _reader(examples: torch.Tensor) -> Any:
     """Examples spread over the training set, in batches."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    chosen = examples[:: max(1, len(examples) // _EXAMPLES)][:_EXAMPLES]
+    count = min(_MOST, max(_FEWEST, _VALUES // examples[0].numel()))
+    chosen = examples[:: max(1, len(examples) // count)][:count]
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
