@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def test_flops_of_a_known_net():
 def test_forms_are_timed_in_turns(count):
     calls = []
     forms = {str(i): lambda x, i=i: calls.append(i) or time.sleep(0.001) for i in range(count)}
-    times = in_turns(forms, torch.rand(1), 0.05)
+    times = in_turns(forms, torch.rand(1), 0.2)
     timed = calls[3 * count :]
     turns = [i for i, before in zip(timed, [None, *timed], strict=False) if i != before]
     if count > 1:
@@ -196,7 +197,7 @@ def test_a_form_that_fails_is_skipped_and_said():
 
 
 def test_slow_forms_are_called_a_few_times():
-    forms = {"slow": lambda x: time.sleep(0.05), "quick": lambda x: time.sleep(0.001)}
+    forms = {"slow": lambda x: time.sleep(0.05), "quick": lambda x: None}
     times = in_turns(forms, torch.rand(1), 0.04)
     assert len(times["slow"]) == 3
     assert len(times["quick"]) >= 10
@@ -212,6 +213,29 @@ def test_what_is_done_is_told():
         *(f"timing 4 forms at batch {batch}" for batch in (1, 64, 256)),
         *(f"accuracy of {form}" for form in forms[:-1]),  # the last two have the same weights
     ]
+
+
+def test_the_batch_size_reaches_the_form_that_is_decided_for_it(monkeypatch):
+    sizes = []
+
+    def write(pruned, path, *, batch_size):
+        sizes.append(batch_size)
+        FORMATS["sparse"].write(pruned, path, batch_size=batch_size)
+
+    rows = dict(FORMATS) | {"sparse": replace(FORMATS["sparse"], write=write)}
+    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
+    measure(small(), forms=["sparse"], batch_size=32, **SHORT)
+    assert sizes == [32]
+
+
+def test_a_process_that_fails_loses_its_memory_alone(monkeypatch):
+    def fails(*_):
+        raise BrokenProcessPool("it was killed")
+
+    monkeypatch.setattr("lottery_ticket.export._measure.peak_memory", fails)
+    found = measure(small(), forms=["packed"], **{**SHORT, "memory": True})
+    assert [row["peak_memory_bytes"] for row in found.rows] == [None, None, None]
+    assert found.skipped["memory of packed"] == "BrokenProcessPool: it was killed"
 
 
 def check_executed(measure):

@@ -195,6 +195,8 @@ def test_the_stack_has_no_dense_step_where_the_dense_net_is_not_known():
     found = measure(pruned, forms=["onnx", "int8", "2:4"], **QUICK)
     assert [step["step"] for step in found.stack] == ["2:4", "2:4 and int8"]
     assert measure(pruned, forms=["2:4"], **QUICK).stack == []
+    without_onnx = replace(found, rows=[row for row in found.rows if row["form"] != "dense onnx"])
+    assert len(without_onnx.stack) == 2
 
 
 def test_two_four_is_measured_only_where_it_is_one():

@@ -94,7 +94,8 @@ def test_facts_that_say_little(tmp_path):
     norm = {"mean": [0.5], "std": [0.2]}
     facts = {"model": {"name": "Mine"}, "data": {"normalisation": norm}}
     folder = export(pruned(facts=facts), out=tmp_path / "out").path
-    assert "(stored / 1 − mean) / std with mean [0.5]" in (folder / "README.md").read_text()
+    said = (folder / "README.md").read_text()
+    assert "Inputs were normalised: {'mean': [0.5], 'std': [0.2]}." in said
 
 
 @pytest.mark.parametrize(
@@ -149,6 +150,7 @@ def test_the_card_of_another_file_stays(tmp_path):
         ({"seconds": math.nan}, "seconds: wanted a number more than 0, got nan"),
         ({"seconds": math.inf}, "seconds: wanted a number more than 0, got inf"),
         ({"batch_size": 0}, "batch_size: wanted a number more than 0, got 0"),
+        ({"forms": "onnx", "batch_size": 8}, "batch_size: it has an effect on sparse alone"),
         ({"forms": "onyx"}, "unknown format 'onyx'; did you mean 'onnx'"),
     ],
 )

@@ -110,11 +110,14 @@ def _data(card: Mapping[str, Any]) -> str:
     if not data:
         return ""
     lines = [f"## Data\n\n{data.get('name', 'unknown')}"]
-    if norm := data.get("normalisation"):
+    norm = data.get("normalisation")
+    if norm and {"scale", "mean", "std"} <= set(norm):
         lines.append(
-            f"Inputs are float32, (stored / {norm.get('scale', 1):g} − mean) / std with mean "
-            f"{norm.get('mean', 0)} and std {norm.get('std', 1)}."
+            f"Inputs are float32, (stored / {norm['scale']:g} − mean) / std with mean "
+            f"{norm['mean']} and std {norm['std']}."
         )
+    elif norm:  # somebody's own words
+        lines.append(f"Inputs were normalised: {norm}.")
     lines.append(f"Licence of the data: {data.get('licence') or 'not known'}.")
     return "\n\n".join(lines)
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.export._trace import Trace
+from lottery_ticket.export._trace import Trace, has_hooks
 
 __all__ = ["Link", "SparseChain", "chains_of", "links_of"]
 
@@ -80,11 +80,7 @@ def _link(node: fx.Node, trace: Trace) -> Link | None:
     layer = trace.module.get_submodule(str(node.target))
     if type(layer) is not nn.Linear or trace.values[node].ndim != 2 or node in trace.not_followed:
         return None
-    if (
-        _has_hooks(layer)
-        or layer.weight.dtype != torch.float32
-        or layer.weight.device.type != "cpu"
-    ):
+    if has_hooks(layer) or layer.weight.dtype != torch.float32 or layer.weight.device.type != "cpu":
         return None
     (source,), picked = node.all_input_nodes, None
     match source.args:
@@ -101,13 +97,9 @@ def _link(node: fx.Node, trace: Trace) -> Link | None:
 def _activation(node: fx.Node, trace: Trace) -> str | None:
     if node.op == "call_module":
         module = trace.module.get_submodule(str(node.target))
-        return None if _has_hooks(module) else _ACTIVATIONS.get(type(module))
+        return None if has_hooks(module) else _ACTIVATIONS.get(type(module))
     is_plain = len(node.args) == 1 and not set(node.kwargs) - {"inplace"}
     return _ACTIVATIONS.get(node.target) if is_plain else None
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 class SparseChain(nn.Module):

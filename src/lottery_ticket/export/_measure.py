@@ -76,6 +76,8 @@ def measure(
     _check_more_than_0(threads=threads, seconds=seconds, **options)
     forms = [forms] if isinstance(forms, str) else forms
     chosen = _chosen(pruned, forms, compiled)
+    if options and not any("batch_size" in row.options for row, _ in chosen.values()):
+        raise UsageError("batch_size: it has an effect on sparse alone, which is not measured")
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder, on_threads(threads):
         ready: dict[str, _Form] = {}
@@ -87,23 +89,28 @@ def measure(
                 is_asked_for = forms is not None and name in forms
                 if name == DENSE["eager"] or is_asked_for or not _may_be_skipped(name, error):
                     raise
-                skipped[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+                skipped[name] = _in_a_line(error)
         rows = _rows(ready, threads, seconds, on_step)
         if memory:
             for row in rows:
                 form = ready[row["form"]]
                 if form.row is not _COMPILED:  # it would be its compiler's
                     on_step(f"memory of {row['form']}")
-                    # a process that fails is no reason to lose what was measured
-                    with contextlib.suppress(LotteryError, BrokenExecutor):
+                    try:
                         found = peak_memory(form.row, form.path, form.pruned, threads, BATCHES[-1])
                         row["peak_memory_bytes"] = found
+                    except (LotteryError, BrokenExecutor) as error:  # the rest is not lost
+                        skipped[f"memory of {row['form']}"] = _in_a_line(error)
     return Measured(
         pruned.facts.get("title", type(pruned.model).__name__),
         tuple(rows),
         _about(pruned, threads, seconds),
         skipped,
     )
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _check_more_than_0(**numbers: float) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import fx, nn
 
 from lottery_ticket.export._moves import Moving, each_to_itself, flattened, moving
-from lottery_ticket.export._trace import Trace
+from lottery_ticket.export._trace import Trace, has_hooks
 from lottery_ticket.export._vocabulary import (
     BY_VALUE_MODULES,
     CONVOLUTIONS,
@@ -138,7 +138,7 @@ class _Reader:
 
     def _why_shared(self, node: fx.Node, module: nn.Module) -> str | None:
         """Why a module cannot be changed for this call alone."""
-        if module._forward_hooks or module._forward_pre_hooks:
+        if has_hooks(module):
             return "it has hooks (of torch.nn.utils.prune? then prune.remove first)"
         parameters = dict(module.named_parameters())
         holds = parameters or dict(module.named_buffers())

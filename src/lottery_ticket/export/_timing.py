@@ -11,7 +11,8 @@ from lottery_ticket.export._format import Run
 __all__ = ["in_turns", "on_threads"]
 
 _TURNS, _WARM_UP = 10, 3
-_PATIENCE = 3  # slow forms: so many calls, and so many times the seconds, are enough
+# of a form whose calls take long: so many of them, and so many times the seconds, are enough
+_FEWEST_CALLS, _PATIENCE = 3, 3
 
 
 def in_turns(
@@ -35,7 +36,8 @@ def in_turns(
                     break
         for _ in range(_TURNS):
             for name, run in forms.items():
-                if len(times[name]) >= _PATIENCE <= sum(times[name]) / seconds:
+                is_slow = sum(times[name]) >= _PATIENCE * seconds
+                if is_slow and len(times[name]) >= _FEWEST_CALLS:
                     continue
                 end = time.perf_counter() + seconds / _TURNS
                 while True:

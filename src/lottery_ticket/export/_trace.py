@@ -12,7 +12,7 @@ from torch.fx.node import map_arg
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export._place import with_place
 
-__all__ = ["Example", "Trace", "execute", "inputs_of", "outputs_of", "trace"]
+__all__ = ["Example", "Trace", "execute", "has_hooks", "inputs_of", "outputs_of", "trace"]
 
 Example = torch.Tensor | tuple[torch.Tensor, ...]
 
@@ -93,6 +93,11 @@ def outputs_of(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Any:
         raise UsageError(
             f"{type(model).__name__} does not run on the example of shape {shapes}: {error}"
         ) from error
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a call of it does more than its forward says."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def execute(node: fx.Node, module: nn.Module, value_of: Callable[[fx.Node], Any]) -> Any:
