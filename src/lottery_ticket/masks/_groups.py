@@ -98,7 +98,8 @@ def select_groups(
             for (name, matrix), dim in zip(
                 kept.items(), check_dims(mask, structure, input_dims).values(), strict=True
             )
-        }
+        },
+        mask.left_out,
     )
 
 
@@ -115,7 +116,8 @@ def shuffled_groups(
         {
             name: _restored(_permuted(matrix, structure, generator), mask[name], dims[name])
             for name, matrix in _matrices(mask, mask, structure, input_dims).items()
-        }
+        },
+        mask.left_out,
     )
 
 

@@ -1,16 +1,24 @@
 """Which parameters of a model are prunable: the weights of its layers, unless asked otherwise."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks._targets import Place, Target, is_prunable_kind, matched, places_in
+from lottery_ticket.masks._targets import (
+    Place,
+    Target,
+    is_prunable_kind,
+    matched,
+    places_in,
+    why_not_by_default,
+)
 from lottery_ticket.names import canonical_name, find_parameters, joined, named_modules
 
-__all__ = ["input_dims", "prunable_parameters", "prunable_sizes"]
+__all__ = ["Prunable", "input_dims", "prunable_in", "prunable_parameters", "prunable_sizes"]
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -59,6 +67,31 @@ def prunable_parameters(
 
     Source: the forms of `targets` and `ignore` are those of compressed-tensors.
     """
+    found = prunable_in(model, targets=targets, ignore=ignore, min_size=min_size)
+    return dict(found.parameters)
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """What of a model is prunable, and what is not.
+
+    Args:
+        parameters: the prunable ones by name, in model order.
+        left_out: every other parameter by name → why, the largest first.
+    """
+
+    parameters: Mapping[str, nn.Parameter]
+    left_out: Mapping[str, str]
+
+
+def prunable_in(
+    model: nn.Module,
+    *,
+    targets: Iterable[Target] | None = None,
+    ignore: Iterable[Target] = (),
+    min_size: int = 0,
+) -> Prunable:
+    """As `prunable_parameters`, with what is left out and why."""
     if isinstance(min_size, bool) or not isinstance(min_size, int) or min_size < 0:
         raise UsageError(f"min_size: got {min_size!r}, wanted a number of weights, 0 or more")
     places = places_in(model)
@@ -69,11 +102,18 @@ def prunable_parameters(
         _check(place)
     wanted = {id(place.value) for place in chosen}
     # named_parameters gives a tied parameter once, under its first name
-    return {
-        canonical_name(name, model): value
-        for name, value in model.named_parameters()
-        if id(value) in wanted and value.numel() >= min_size
-    }
+    named = {canonical_name(name, model): value for name, value in model.named_parameters()}
+    found = {n: v for n, v in named.items() if id(v) in wanted and v.numel() >= min_size}
+    left_out = {}
+    for name in sorted(set(named) - set(found), key=lambda name: (-_size(named[name]), name)):
+        value = named[name]
+        if id(value) in wanted:
+            left_out[name] = f"smaller than min_size {min_size}"
+        elif id(value) in ignored:
+            left_out[name] = "ignored"
+        else:
+            left_out[name] = why_not_by_default([p for p in places if p.value is value])
+    return Prunable(found, left_out)
 
 
 def prunable_sizes(
@@ -162,6 +202,10 @@ def _listed(targets: Iterable[Target], what: str) -> list[Target]:
 
 def _text(target: object) -> str:
     return target.__name__ if isinstance(target, type) else repr(target)
+
+
+def _size(value: nn.Parameter) -> int:
+    return 0 if isinstance(value, nn.parameter.UninitializedParameter) else value.numel()
 
 
 def _key(place: Place) -> object:

@@ -9,7 +9,16 @@ from torch import nn
 from lottery_ticket.errors import UsageError
 from lottery_ticket.names import joined, named_modules, near
 
-__all__ = ["Match", "Place", "Target", "is_prunable_kind", "matched", "places_in"]
+__all__ = [
+    "QUIET_REASONS",
+    "Match",
+    "Place",
+    "Target",
+    "is_prunable_kind",
+    "matched",
+    "places_in",
+    "why_not_by_default",
+]
 
 Target = str | type[nn.Module] | tuple[nn.Module, str]
 """A class, its name, a module's or parameter's name, `"re:…"`, or (module, `"weight"`)."""
@@ -68,6 +77,28 @@ def places_in(model: nn.Module) -> list[Place]:
 def is_prunable_kind(place: Place) -> bool:
     """Whether a parameter is pruned without being asked for."""
     return isinstance(place.module, _KINDS) and place.is_weight and not place.is_embedding
+
+
+QUIET_REASONS = ("bias", "norm", "vector")
+"""Why most models leave out parameters that hold next to nothing; nobody has to be told."""
+
+
+def why_not_by_default(places: list[Place]) -> str:
+    """Why a parameter is not pruned unasked, or not asked for; `places` are all those it has."""
+    place = places[0]
+    if place.is_embedding:
+        sharing = [p.name for p in places if not isinstance(p.module, _EMBEDDINGS)]
+        return f"embedding, shared with {', '.join(sharing)}" if sharing else "embedding"
+    if any(is_prunable_kind(place) for place in places):
+        return "not among the targets"
+    if "bias" in place.leaf:
+        return "bias"
+    if place.value is not None and place.value.ndim < 2:
+        return "norm" if "norm" in type(place.module).__name__.lower() else "vector"
+    kind = type(place.module).__name__
+    if _is_made_of(place):
+        return "a layer's weight is made from it (parametrization)"
+    return f"no weight of a layer that is known ({kind})"
 
 
 @dataclass(frozen=True)
@@ -190,3 +221,10 @@ def _is_weight_made(module: nn.Module, own: Mapping[str, nn.Parameter]) -> bool:
     if not isinstance(module, _KINDS) or not hasattr(module, "weight") or "weight" in own:
         return False
     return "weight_orig" not in own or not hasattr(module, "weight_mask")
+
+
+def _is_made_of(place: Place) -> bool:
+    """Whether a parameter is what a parametrisation, or the old weight_norm, makes weights from."""
+    if isinstance(place.module, nn.utils.parametrize.ParametrizationList):
+        return True
+    return _is_weight_made(place.module, dict(place.module.named_parameters(recurse=False)))
