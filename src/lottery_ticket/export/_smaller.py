@@ -109,6 +109,8 @@ def checked_two_four(pruned: PrunedModel) -> PrunedModel:
         UsageError: a layer that is pruned is not 2:4, or none is pruned.
     """
     weights = _sparse_weights(pruned)
+    if not weights:
+        raise UsageError("format 2:4: no weight of the layers that the mask speaks of is zero")
     check_n_m(weights, "2:4", input_dims=input_dims(pruned.model, weights))
     return pruned
 
