@@ -253,7 +253,7 @@ def on_a_gpu(found: dict[str, Any]) -> str:
 
 
 _GPU_PARTS = {
-    "selection": "Exact selection on the card (seconds), and how many times the CPU's speed that is:",
+    "selection": "Exact selection on the card, in seconds, and in times the CPU's speed:",
     "groups": "`quickstart` of four levels, its trainings one by one, and as batches of models:",
     "bf16": "A step of a net with convolutions, seconds of 20 in float32, and bf16 beside it:",
     "batched": "LeNet-300-100 at 20 % density, trainings as one batch:",
