@@ -5,9 +5,10 @@ under the old name, conversions that swap tensors. So none is held by identity. 
 any torch optimiser that trains the model, each is looked up where its name says; what is new there
 is taken up: its pruned weights are set to zero and its gradients masked, those it has too.
 
-The hooks on parameters hold a `HeldParameters`, so that it lives as long as they do. It holds no
-parameter, and the model weakly: torch does not show hooks of a tensor to the garbage collector, and
-a cycle through them would never be freed.
+What is held is a value of names: it holds no parameter, and the model weakly. It lives as long as
+the model does, whether or not anyone keeps the attachment. (It cannot hang on the parameters: they
+are replaced; and torch does not show hooks of a tensor to the garbage collector, so a cycle through
+them would never be freed.)
 """
 
 import threading
@@ -88,9 +89,12 @@ class HeldParameters:
         self.overwritten = []
         self.take_up(model, mask)
         _watch(self)
+        self._end = weakref.finalize(model, _forget, id(self))
+        self._end.atexit = False
 
     def release(self) -> None:
         """Take the hooks off."""
+        self._end.detach()
         _unwatch(self)
         self._take_hooks_off()
 
@@ -144,6 +148,9 @@ class HeldParameters:
         parameter = location.parameter
         is_trained = parameter.requires_grad
         parameter.requires_grad_(True)  # hooks want it; a frozen layer may be thawed later
+        if parameter._post_accumulate_grad_hooks is not None:
+            # those that torch.utils.swap_tensors left behind are linked again
+            parameter._post_accumulate_grad_hooks = parameter._post_accumulate_grad_hooks
         mask_gradient = _GradientMask(name, self, keep_bits(self.mask[name], parameter))
         hook = parameter.register_post_accumulate_grad_hook(mask_gradient)
         parameter.requires_grad_(is_trained)
@@ -248,28 +255,33 @@ def _where_it_went(model: nn.Module, name: str) -> str:
     return ""
 
 
-_watched: "weakref.WeakSet[HeldParameters]" = weakref.WeakSet()
-_lock = threading.RLock()  # of the set, which steps in other threads read
+_watched: dict[int, HeldParameters] = {}
+_lock = threading.RLock()  # of the two, which steps in other threads read
 _handles: list[RemovableHandle] = []
 
 
 def _watch(held: HeldParameters) -> None:
     with _lock:
-        _watched.add(held)
+        _watched[id(held)] = held
         if not _handles:
             _handles.append(register_optimizer_step_pre_hook(_before_any_step))
 
 
 def _unwatch(held: HeldParameters) -> None:
     with _lock:
-        _watched.discard(held)
+        _watched.pop(id(held), None)
         if not _watched:
             while _handles:
                 _handles.pop().remove()
 
 
+def _forget(key: int) -> None:
+    """Without a look at the hook: this may come while torch goes through its hooks."""
+    _watched.pop(key, None)
+
+
 def _before_any_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
     with _lock:
-        watched = list(_watched)
+        watched = list(_watched.values())
     for held in watched:
         held.before_step(optimizer)
