@@ -14,9 +14,9 @@ __all__ = [
     "canonical_name",
     "find_parameters",
     "joined",
-    "locate_parameters",
     "named_modules",
     "near",
+    "parameter_locations",
 ]
 
 _KEEP_IN_MODULE = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
@@ -86,30 +86,32 @@ def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Para
     >>> list(find_parameters(nn.DataParallel(nn.Linear(2, 1)), ["weight"]))
     ['weight']
     """
-    return {name: location.parameter for name, location in locate_parameters(model, names).items()}
-
-
-def locate_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, Location]:
-    """`find_parameters`, with the way that leads to each.
-
-    >>> locate_parameters(nn.Sequential(nn.Linear(2, 1)), ["0.weight"])["0.weight"].path
-    ('0',)
-    """
-    known = _locations(model)
-    found: dict[str, Location] = {}
+    known = parameter_locations(model)
+    found: dict[str, nn.Parameter] = {}
     name_of: dict[int, str] = {}
     for name in names:
         if name not in known:
             raise UsageError(
                 f"the model has no parameter {name!r}, which the mask names{near(name, known)}"
             )
-        other = name_of.setdefault(id(known[name].parameter), name)
+        found[name] = known[name].parameter
+        other = name_of.setdefault(id(found[name]), name)
         if other != name:
             raise UsageError(
                 f"{other!r} and {name!r} are one tied parameter of the model; a mask names it once"
             )
-        found[name] = known[name]
     return found
+
+
+def parameter_locations(model: nn.Module) -> dict[str, Location]:
+    """Every parameter under each of its names; canonical ones win, as a mask has those."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    plain, canonical = {}, {}
+    for path, name in _canonical_paths(modules).items():
+        for leaf, value in modules[path].named_parameters(recurse=False, remove_duplicate=False):
+            location = Location(tuple(path.split(".")) if path else (), leaf, value)
+            plain[joined(path, leaf)] = canonical[joined(name, leaf)] = location
+    return plain | canonical
 
 
 def joined(path: str, leaf: str) -> str:
@@ -121,17 +123,6 @@ def near(name: str, names: Iterable[str]) -> str:
     """`nearest`, without the list of all names when none is near: a large model has thousands."""
     hint = nearest(name, names)
     return hint if "did you mean" in hint else ""
-
-
-def _locations(model: nn.Module) -> dict[str, Location]:
-    """Every parameter under each of its names; canonical ones win, as a mask has those."""
-    modules = dict(model.named_modules(remove_duplicate=False))
-    plain, canonical = {}, {}
-    for path, name in _canonical_paths(modules).items():
-        for leaf, value in modules[path].named_parameters(recurse=False, remove_duplicate=False):
-            location = Location(tuple(path.split(".")) if path else (), leaf, value)
-            plain[joined(path, leaf)] = canonical[joined(name, leaf)] = location
-    return plain | canonical
 
 
 def _canonical_paths(modules: Mapping[str, nn.Module]) -> dict[str, str]:

@@ -84,7 +84,6 @@ def is_empty_for_a_while(model):
     for layer in (model[0], model[2]):
         shape = layer.weight.shape
         layer.weight = None
-        gc.collect()
         layer.weight = nn.Parameter(torch.randn(shape))
 
 
@@ -350,6 +349,39 @@ def test_what_cannot_be_followed_is_said(change, message, is_given):
     other.step()  # of another model
     attached.detach()
     made.step()
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.two(self.one(x))
+
+
+def test_a_tie_that_is_gone_is_said():
+    model = Tied()
+    mask = half_of(model)
+    assert list(mask) == ["one.weight"]
+    attached = mask.attach(model)
+    step_ = OPTIMIZERS["AdamW"](model.parameters()).step
+    step_()
+    assigns(model)  # which unties
+    for ask in (attached.revived, attached.zero_, OPTIMIZERS["AdamW"](model.parameters()).step):
+        with pytest.raises(UsageError, match=r"'one.weight' and 'two.weight' were one tied param"):
+            ask()
+    model.two.weight = model.one.weight
+    optimizer = OPTIMIZERS["AdamW"](model.parameters())
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(4, 6)).square().sum().backward()
+        optimizer.step()
+        check_zero(model, mask, optimizer)
+    model.two.weight = nn.Parameter(torch.randn(6, 6))
+    with pytest.raises(UsageError, match="were one tied parameter"):
+        attached.revived()
 
 
 def test_a_loop_that_cannot_be_seen_is_told_at_the_end():

@@ -20,6 +20,7 @@ from lottery_ticket.masks._held import (
     HeldParameters,
     is_zero_where_pruned,
     present_parameters,
+    ties_in,
 )
 
 __all__ = ["Attachment", "RewindPoint", "copied_to_cpu"]
@@ -87,6 +88,7 @@ class Attachment:
             raise UsageError(f"rewind_step {rewind_step} lies before start_step {start_step}")
         self._model = model
         self._mask = mask
+        self._ties = ties_in(model, mask)
         names = frozenset() if optimizer is None else self._names_trained_by(optimizer)
         self._rewind_step = rewind_step
         self.after_step = None
@@ -96,7 +98,7 @@ class Attachment:
         self._has_looked = False
         self._followed: list[_Followed] = []
         self._note_rewind_point(optimizer)
-        self._held: HeldParameters | None = HeldParameters(model, mask, self)
+        self._held: HeldParameters | None = HeldParameters(model, mask, self._ties, self)
         self._overwritten = self._held.overwritten
         if optimizer is not None:
             self._follow(optimizer, names)
@@ -186,13 +188,13 @@ class Attachment:
         if self._held is not None:
             self._held.take_up(self._model)
             return
-        for name, parameter in present_parameters(self._model, self._mask).items():
+        for name, parameter in self._parameters().items():
             parameter.masked_fill_(~self._mask[name].to(parameter.device), 0.0)
 
     def revived(self) -> list[str]:
         """The parameters in which some pruned weight is not exactly zero."""
-        found = present_parameters(self._model, self._mask)
-        return [n for n, p in found.items() if not is_zero_where_pruned(p, self._mask[n])]
+        found = self._parameters().items()
+        return [name for name, value in found if not is_zero_where_pruned(value, self._mask[name])]
 
     def meet_replaced(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse an optimiser that still has parameters which were replaced, or follow a new one.
@@ -241,10 +243,12 @@ class Attachment:
         except UsageError:  # what is gone, as after a conversion, is nothing to keep at zero
             return []
 
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        return present_parameters(self._model, self._mask, self._ties)
+
     def _names_held_by(self, optimizer: torch.optim.Optimizer) -> frozenset[str]:
         theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        found = present_parameters(self._model, self._mask)
-        return frozenset(name for name, parameter in found.items() if id(parameter) in theirs)
+        return frozenset(name for name, p in self._parameters().items() if id(p) in theirs)
 
     def _names_trained_by(self, optimizer: torch.optim.Optimizer) -> frozenset[str]:
         if not isinstance(optimizer, torch.optim.Optimizer):
@@ -300,7 +304,7 @@ class Attachment:
             )
 
     def _zero_state_(self, optimizer: torch.optim.Optimizer) -> None:
-        parameters = present_parameters(self._model, self._mask)
+        parameters = self._parameters()
         mask_optimizer_state_(optimizer, parameters, self._mask)
 
     def _note_rewind_point(self, optimizer: torch.optim.Optimizer | None) -> None:

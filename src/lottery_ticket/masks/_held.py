@@ -13,7 +13,7 @@ them would never be freed.)
 
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,9 +25,9 @@ from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._enforce import keep_bits, keep_only_, mask_optimizer_state_
-from lottery_ticket.names import Location, find_parameters, locate_parameters, named_modules
+from lottery_ticket.names import find_parameters, named_modules, parameter_locations
 
-__all__ = ["HeldParameters", "is_zero_where_pruned", "present_parameters", "trains_any"]
+__all__ = ["HeldParameters", "is_zero_where_pruned", "present_parameters", "ties_in"]
 
 
 class Owner(Protocol):
@@ -45,6 +45,7 @@ class _Mark:
     the hooks of a parameter behind, though Python still shows them.
     """
 
+    name: str
     path: tuple[str, ...]
     leaf: str
     address: int
@@ -70,6 +71,7 @@ class HeldParameters:
     Args:
         model: the model.
         mask: what is kept; a layer kept whole costs nothing.
+        ties: the other names that a parameter has, and must go on to have.
         owner: told when parameters were replaced; held weakly.
 
     Raises:
@@ -82,9 +84,16 @@ class HeldParameters:
     overwritten: list[str]
     """Parameters that were replaced by others with weights where the mask prunes."""
 
-    def __init__(self, model: nn.Module, mask: Mapping[str, torch.Tensor], owner: Owner) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        mask: Mapping[str, torch.Tensor],
+        ties: Mapping[str, Sequence[str]],
+        owner: Owner,
+    ) -> None:
         self._model, self._owner = weakref.ref(model), weakref.ref(owner)
-        self._marks: dict[str, _Mark] = {}
+        self._marks: list[_Mark] = []
+        self._ties = ties
         self._is_settled = True
         self.overwritten = []
         self.take_up(model, mask)
@@ -100,7 +109,7 @@ class HeldParameters:
 
     def is_current(self, model: nn.Module) -> bool:
         """Whether every pruned parameter is the one that was there at the last look."""
-        return all(mark.is_in(model) for mark in self._marks.values())
+        return all(mark.is_in(model) for mark in self._marks)
 
     @torch.no_grad()
     def take_up(self, model: nn.Module, mask: Mapping[str, torch.Tensor] | None = None) -> None:
@@ -111,23 +120,26 @@ class HeldParameters:
             mask: another one, from now on.
 
         Raises:
-            UsageError: a parameter is gone, has another shape, or is tied to another.
+            UsageError: a parameter is gone, has another shape, or is tied otherwise than before.
         """
         mask = self.mask if mask is None else mask
-        found = _located(model, mask)
-        replaced = {name for name, mark in self._marks.items() if not mark.is_in(model)}
+        found = present_parameters(model, mask, self._ties)
+        replaced = {mark.name for mark in self._marks if not mark.is_in(model)}
         self._is_settled = self._is_settled and not replaced
         self._take_hooks_off()
-        self._marks, self.mask = {}, {}
-        for name, location in found.items():
-            parameter = location.parameter
+        self.mask = {}
+        locations = parameter_locations(model)
+        for name, parameter in found.items():
             kept = self.mask[name] = mask[name].to(parameter.device)
             if bool(kept.all()):
                 continue  # costs nothing
             if name in replaced and not is_zero_where_pruned(parameter, kept):
                 self.overwritten.append(name)
             parameter.masked_fill_(~kept, 0.0)
-            self._marks[name] = self._marked(name, location)
+            hook = self._hooked(name, parameter)
+            for each in (name, *self._ties.get(name, ())):
+                if at := locations.get(each):
+                    self._marks.append(_Mark(name, at.path, at.leaf, parameter._cdata, hook))
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Look whether what a step is about to train is still what is held."""
@@ -135,17 +147,17 @@ class HeldParameters:
         if model is None or (self._is_settled and self.is_current(model)):
             return
         is_followed = owner is not None and owner.follows(optimizer)
-        if not is_followed and not trains_any(optimizer, model.parameters()):
+        if not is_followed and not _trains_any(optimizer, model.parameters()):
             return  # of another model
         if not self.is_current(model):
             self.take_up(model)
-        mask_optimizer_state_(optimizer, find_parameters(model, self.mask), self.mask)
+        found = present_parameters(model, self.mask, self._ties)
+        mask_optimizer_state_(optimizer, found, self.mask)
         if owner is not None:
             owner.meet_replaced(optimizer)
         self._is_settled = True
 
-    def _marked(self, name: str, location: Location) -> _Mark:
-        parameter = location.parameter
+    def _hooked(self, name: str, parameter: nn.Parameter) -> RemovableHandle:
         is_trained = parameter.requires_grad
         parameter.requires_grad_(True)  # hooks want it; a frozen layer may be thawed later
         if parameter._post_accumulate_grad_hooks is not None:
@@ -156,11 +168,11 @@ class HeldParameters:
         parameter.requires_grad_(is_trained)
         if parameter.grad is not None:
             mask_gradient(parameter)
-        return _Mark(location.path, location.leaf, parameter._cdata, hook)
+        return hook
 
     def _take_hooks_off(self) -> None:
-        for mark in self._marks.values():
-            mark.hook.remove()
+        while self._marks:
+            self._marks.pop().hook.remove()
 
 
 class _GradientMask:
@@ -194,15 +206,45 @@ class _GradientMask:
         return self._bits
 
 
+def ties_in(model: nn.Module, names: Iterable[str]) -> dict[str, list[str]]:
+    """The other names of each parameter that is tied."""
+    places: dict[int, dict[tuple[object, ...], str]] = {}  # of a parameter → the name of each
+    locations = parameter_locations(model)
+    for name, at in locations.items():
+        places.setdefault(id(at.parameter), {})[at.path, at.leaf] = name
+    ties = {}
+    for name, parameter in find_parameters(model, names).items():
+        here = locations[name].path, locations[name].leaf
+        ties[name] = [other for at, other in places[id(parameter)].items() if at != here]
+    return {name: others for name, others in ties.items() if others}
+
+
 def present_parameters(
-    model: nn.Module, mask: Mapping[str, torch.Tensor]
+    model: nn.Module, mask: Mapping[str, torch.Tensor], ties: Mapping[str, Sequence[str]]
 ) -> dict[str, nn.Parameter]:
     """The parameters that a mask was attached to, as they are now.
 
     Raises:
-        UsageError: one is gone, has another shape, or is tied to another.
+        UsageError: one is gone, has another shape, or is tied otherwise than it was.
     """
-    return {name: found.parameter for name, found in _located(model, mask).items()}
+    try:
+        found = find_parameters(model, mask)
+    except UsageError as error:
+        hidden = next((text for name in mask if (text := _where_it_went(model, name))), "")
+        raise UsageError(f"{error}{hidden}") from None
+    for name, parameter in found.items():
+        _check_shape(name, mask[name], parameter)
+    locations = parameter_locations(model) if ties else {}
+    for name, others in ties.items():
+        for other in others:
+            is_there = name in found and other in locations
+            if is_there and locations[other].parameter is not found[name]:
+                raise UsageError(
+                    f"{name!r} and {other!r} were one tied parameter when the mask was attached, "
+                    "and are two now: tie them again (load_state_dict(assign=True) unties), or "
+                    "attach a mask that names both"
+                )
+    return found
 
 
 def is_zero_where_pruned(parameter: torch.Tensor, kept: torch.Tensor) -> bool:
@@ -210,21 +252,10 @@ def is_zero_where_pruned(parameter: torch.Tensor, kept: torch.Tensor) -> bool:
     return not bool(parameter.detach()[~kept.to(parameter.device)].any())
 
 
-def trains_any(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> bool:
+def _trains_any(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> bool:
     """Whether the optimiser holds any of the parameters."""
     theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
     return any(id(p) in theirs for p in parameters)
-
-
-def _located(model: nn.Module, mask: Mapping[str, torch.Tensor]) -> dict[str, Location]:
-    try:
-        found = locate_parameters(model, mask)
-    except UsageError as error:
-        hidden = next((text for name in mask if (text := _where_it_went(model, name))), "")
-        raise UsageError(f"{error}{hidden}") from None
-    for name, location in found.items():
-        _check_shape(name, mask[name], location.parameter)
-    return found
 
 
 def _check_shape(name: str, kept: torch.Tensor, value: torch.Tensor) -> None:
