@@ -116,8 +116,8 @@ class Attachment:
     ) -> None:
         if kind is None:
             self.detach()
-        elif self._held is not None:
-            self._end()  # what went wrong is said already
+        else:
+            self.release()  # what went wrong is said already
 
     def __repr__(self) -> str:
         total = sum(kept.numel() for kept in self._mask.values())
@@ -161,16 +161,24 @@ class Attachment:
             UsageError: parameters were replaced, no step of an optimiser was seen since, and they
                 have weights where the mask prunes. The hooks are off nevertheless.
         """
-        if self._held is None:
-            return
-        is_current = self._held.is_current(self._model)
-        self._end()
+        is_current = self._held is None or self._held.is_current(self._model)
+        self.release()
         if not is_current and (lost := self._revived_if_there()):
             raise UsageError(
                 f"{lost[0]!r} was replaced while the mask was attached, and no optimizer step was "
                 "seen since; it is not zero where the mask prunes: call zero_() after replacing "
                 "parameters, or mask.apply(model) now"
             )
+
+    def release(self) -> None:
+        """`detach`, without a look at what becomes of it."""
+        if self._held is not None:
+            self._held.release()
+            self._held = None
+        while self._followed:
+            self._unfollow(self._followed[-1])
+        if self in self._siblings:
+            self._siblings.remove(self)
 
     def replace_mask(self, mask: Mapping[str, torch.Tensor]) -> None:
         """Go on with another mask of the same parameters, as when pruning during training."""
@@ -227,15 +235,6 @@ class Attachment:
         if self._held is None:
             raise UsageError(f"{method}: the mask was detached; attach it, or another, again")
         return self._held
-
-    def _end(self) -> None:
-        assert self._held is not None
-        self._held.release()
-        self._held = None
-        while self._followed:
-            self._unfollow(self._followed[-1])
-        if self in self._siblings:
-            self._siblings.remove(self)
 
     def _revived_if_there(self) -> list[str]:
         try:
