@@ -459,7 +459,7 @@ def test_a_mask_that_was_never_detached_keeps_nothing_alive(is_given):
     hooks = len(torch_optimizer._global_optimizer_pre_hooks)
     model = net()
     optimizer = OPTIMIZERS["AdamW"](model.parameters())
-    mask = half_of(model)
+    mask = PruningMask.from_tensors({**half_of(model), "0.bias": torch.ones(12, dtype=torch.bool)})
     mask.attach(model, optimizer if is_given else None)
     step(model, optimizer)
     del mask
@@ -534,6 +534,23 @@ def test_gradual_pruning_goes_on_with_the_new_optimizer():
             check_zero(model, pruner.mask, optimizer)
     assert pruner.num_steps == 8
     assert pruner.mask.num_kept == 33
+
+
+def test_a_dense_model_is_held_too():
+    """Nothing is pruned yet; its steps count, and θ_k is its own."""
+    model = net()
+    optimizer = OPTIMIZERS["momentum"](model.parameters())
+    attached = PruningMask(model).attach(model, optimizer, rewind_step=4)
+    for number in range(4):
+        if number == 2:
+            assigns(model)
+            with pytest.raises(UsageError, match="SGD still trains '0.weight'"):
+                step(model, optimizer)
+            optimizer = OPTIMIZERS["momentum"](model.parameters())
+        step(model, optimizer)
+    assert attached.num_steps == 4
+    for name, value in model.state_dict().items():
+        assert torch.equal(attached.rewind_point.weights[name], value)
 
 
 def test_masks_of_two_models_in_one_process():

@@ -300,11 +300,14 @@ class LotteryTicketFinder:
             trained: keep the trained weights too.
 
         Raises:
-            UsageError: nothing was found yet.
+            UsageError: nothing was found yet, or the results up to the ticket are invalid.
 
         >>> finder.ticket().save("mine.ticket.safetensors")  # doctest: +SKIP
         """
         search, method = self._found()
+        chain = [r.problems for r in search.chain[: search.best_level + 1]]
+        if any(chain):
+            raise UsageError(f"ticket: the results are invalid: {self.results.problems[0]}")
         made_by = search.settings["origin"]
         rewound = search.rewind_point if method.pipeline.weights_from == "rewind" else None
         if made_by is not None and rewound is None:

@@ -5,10 +5,10 @@ under the old name, conversions that swap tensors. So none is held by identity. 
 any torch optimiser that trains the model, each is looked up where its name says; what is new there
 is taken up: its pruned weights are set to zero and its gradients masked, those it has too.
 
-What is held is a value of names: it holds no parameter, and the model weakly. It lives as long as
-the model does, whether or not anyone keeps the attachment. (It cannot hang on the parameters: they
-are replaced; and torch does not show hooks of a tensor to the garbage collector, so a cycle through
-them would never be freed.)
+What is held is a value of names: no parameter that has a hook, and the model weakly. It lives as
+long as the model does, whether or not anyone keeps the attachment. (It cannot hang on the
+parameters: they are replaced; and torch does not show hooks of a tensor to the garbage collector,
+so that a cycle through them would never be freed.)
 """
 
 import threading
@@ -39,17 +39,23 @@ class Owner(Protocol):
 
 @dataclass(frozen=True)
 class _Mark:
-    """By which a parameter is known again: its tensor, and the hook that is on it.
+    """Where a parameter is looked for, and by what it is known again.
 
-    A tensor's address alone may be that of one freed before, and `torch.utils.swap_tensors` leaves
-    the hooks of a parameter behind, though Python still shows them.
+    Args:
+        name: as the mask has it.
+        path, leaf: where it is, from the model on.
+        address: of its tensor. `torch.utils.swap_tensors` leaves the hooks of a parameter behind,
+            though Python still shows them.
+        hook: the one on it, since an address may be that of a tensor freed before.
+        whole: in place of a hook, the parameter itself, where nothing of it is pruned.
     """
 
     name: str
     path: tuple[str, ...]
     leaf: str
     address: int
-    hook: RemovableHandle
+    hook: RemovableHandle | None
+    whole: nn.Parameter | None
 
     def is_in(self, model: nn.Module) -> bool:
         module: nn.Module | None = model
@@ -58,6 +64,8 @@ class _Mark:
             if module is None:
                 return False
         parameter = module._parameters.get(self.leaf)
+        if self.hook is None:
+            return parameter is self.whole
         return (
             parameter is not None
             and parameter._cdata == self.address
@@ -108,7 +116,7 @@ class HeldParameters:
         self._take_hooks_off()
 
     def is_current(self, model: nn.Module) -> bool:
-        """Whether every pruned parameter is the one that was there at the last look."""
+        """Whether every parameter is the one that was there at the last look."""
         return all(mark.is_in(model) for mark in self._marks)
 
     @torch.no_grad()
@@ -131,15 +139,17 @@ class HeldParameters:
         locations = parameter_locations(model)
         for name, parameter in found.items():
             kept = self.mask[name] = mask[name].to(parameter.device)
-            if bool(kept.all()):
-                continue  # costs nothing
-            if name in replaced and not is_zero_where_pruned(parameter, kept):
-                self.overwritten.append(name)
-            parameter.masked_fill_(~kept, 0.0)
-            hook = self._hooked(name, parameter)
-            for each in (name, *self._ties.get(name, ())):
-                if at := locations.get(each):
-                    self._marks.append(_Mark(name, at.path, at.leaf, parameter._cdata, hook))
+            hook = None
+            if not bool(kept.all()):  # else it costs nothing
+                if name in replaced and not is_zero_where_pruned(parameter, kept):
+                    self.overwritten.append(name)
+                parameter.masked_fill_(~kept, 0.0)
+                hook = self._hooked(name, parameter)
+            whole = parameter if hook is None else None
+            places = [locations.get(each) for each in (name, *self._ties.get(name, ()))]
+            self._marks += [
+                _Mark(name, at.path, at.leaf, parameter._cdata, hook, whole) for at in places if at
+            ]
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Look whether what a step is about to train is still what is held."""
@@ -172,7 +182,8 @@ class HeldParameters:
 
     def _take_hooks_off(self) -> None:
         while self._marks:
-            self._marks.pop().hook.remove()
+            if hook := self._marks.pop().hook:
+                hook.remove()
 
 
 class _GradientMask:
