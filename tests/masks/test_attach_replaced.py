@@ -544,7 +544,7 @@ def test_a_dense_model_is_held_too():
     for number in range(4):
         if number == 2:
             assigns(model)
-            with pytest.raises(UsageError, match="SGD still trains '0.weight'"):
+            with pytest.raises(UsageError, match=r"SGD still trains '0.weight'"):
                 step(model, optimizer)
             optimizer = OPTIMIZERS["momentum"](model.parameters())
         step(model, optimizer)

@@ -176,11 +176,12 @@ class LotteryTicketFinder:
 
         Returns:
             The model with the trained ticket, its mask, and the results. With `model=` given it is
-            that model. A `train_fn` that wrote pruned weights makes the results invalid
-            (`results.problems`); nothing is repaired.
+            that model. A `train_fn` that wrote pruned weights, or trained something else than the
+            model it was given, makes the results invalid (`results.problems`); nothing is repaired.
 
         Raises:
-            UsageError: something does not fit; said before anything trains where that can be.
+            UsageError: something does not fit; said before anything trains where that can be. Or
+                `train_fn` left a model that cannot be rewound: with other names, shapes or ties.
             DataError: the folder in `resume` is damaged or cannot be written.
         """
         method = Method.checked(

@@ -84,6 +84,11 @@ class Attachment:
         start_step: int = 0,
         siblings: list["Attachment"] | None = None,
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise UsageError(f"attach: got a {type(model).__name__}, wanted a torch.nn.Module")
+        for name, steps in (("rewind_step", rewind_step or 0), ("start_step", start_step)):
+            if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+                raise UsageError(f"{name}: got {steps!r}, wanted a number of steps, 0 or more")
         if rewind_step is not None and rewind_step < start_step:
             raise UsageError(f"rewind_step {rewind_step} lies before start_step {start_step}")
         self._model = model
