@@ -1,4 +1,4 @@
-"""Blocks and channels: groups of weights that are kept or pruned together."""
+"""Blocks and channels: groups of weights that are kept or pruned together, counted as groups."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,14 @@ from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._select import check_scores, select_units
 from lottery_ticket.masks._structure import Structure
 
-__all__ = ["check_dims", "num_groups", "select_groups", "shuffled_groups"]
+__all__ = [
+    "as_matrices",
+    "as_shaped",
+    "check_dims",
+    "num_groups",
+    "select_groups",
+    "shuffled_groups",
+]
 
 
 def num_groups(
@@ -50,6 +57,9 @@ def select_groups(
     input_dims: Mapping[str, int] | None = None,
 ) -> PruningMask:
     """The `budget` highest-scoring blocks or channels among those of which `mask` keeps some.
+
+    It counts groups, whatever their size. `select_at` and `prune` count so with blocks alone:
+    channels are of many sizes, and there `select_channels` counts weights.
 
     A group's score is the mean over its weights, those that are pruned already counting 0 (with
     magnitudes: its L1 norm / its size). The mean makes the smaller blocks at the edges comparable.
@@ -94,7 +104,7 @@ def select_groups(
     chosen = select_units(means, groups, budget, min_layer_density, f"{structure.kind}s")
     return PruningMask.from_tensors(
         {
-            name: _restored(_expanded(chosen[name], matrix, structure) & matrix, mask[name], dim)
+            name: as_shaped(_expanded(chosen[name], matrix, structure) & matrix, mask[name], dim)
             for (name, matrix), dim in zip(
                 kept.items(), check_dims(mask, structure, input_dims).values(), strict=True
             )
@@ -114,7 +124,7 @@ def shuffled_groups(
     dims = check_dims(mask, structure, input_dims)
     return PruningMask.from_tensors(
         {
-            name: _restored(_permuted(matrix, structure, generator), mask[name], dims[name])
+            name: as_shaped(_permuted(matrix, structure, generator), mask[name], dims[name])
             for name, matrix in _matrices(mask, mask, structure, input_dims).items()
         },
         mask.left_out,
@@ -157,15 +167,26 @@ def _matrices(
     structure: Structure,
     input_dims: Mapping[str, int] | None,
 ) -> dict[str, torch.Tensor]:
-    """Each tensor seen as a matrix (outputs, inputs · kernel)."""
-    dims = check_dims(mask, structure, input_dims)
+    return as_matrices(tensors, check_dims(mask, structure, input_dims))
+
+
+def as_matrices(
+    tensors: Mapping[str, torch.Tensor], dims: Mapping[str, int]
+) -> dict[str, torch.Tensor]:
+    """Each tensor seen as a matrix (outputs, inputs · kernel).
+
+    Args:
+        tensors: by name, of two or more dimensions.
+        dims: which of them counts the inputs, 0 or 1.
+    """
     return {
         name: (value if dims[name] == 1 else value.transpose(0, 1)).flatten(1)
         for name, value in tensors.items()
     }
 
 
-def _restored(matrix: torch.Tensor, like: torch.Tensor, input_dim: int) -> torch.Tensor:
+def as_shaped(matrix: torch.Tensor, like: torch.Tensor, input_dim: int) -> torch.Tensor:
+    """What `as_matrices` made a matrix of, in its shape again."""
     if input_dim == 1:
         return matrix.reshape(like.shape)
     return matrix.reshape(like.transpose(0, 1).shape).transpose(0, 1).contiguous()

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
-from lottery_ticket.masks import PruningMask
+from lottery_ticket.masks import PruningMask, Structure
+from lottery_ticket.pruning._channel_layers import channel_layers
 from lottery_ticket.pruning._pruners import prune
 from lottery_ticket.pruning._schedule import Polynomial
 
@@ -22,7 +23,7 @@ class GradualPruner:
         optimizer: over its parameters; its steps are counted.
         schedule: from `polynomial(…)`.
         mask: what is kept at the start; None for all prunable weights.
-        criterion, scope, structure, min_layer_density: as in `prune`.
+        criterion, scope, structure, min_layer_density, example: as in `prune`.
 
     >>> from lottery_ticket.pruning import polynomial
     >>> model = nn.Linear(10, 2)
@@ -52,6 +53,7 @@ class GradualPruner:
         scope: str = "global",
         structure: str = "unstructured",
         min_layer_density: float = 0.0,
+        example: Any = None,
     ) -> None:
         self._model = model
         self._optimizer = optimizer
@@ -63,6 +65,9 @@ class GradualPruner:
             "min_layer_density": min_layer_density,
         }
         self.mask = PruningMask(model) if mask is None else mask
+        if Structure.parse(structure).kind == "channel":  # the layers that are cut stay the same
+            layers = channel_layers(model, self.mask, example)
+            self.mask = layers.joined(layers.cut, self.mask)
         self._attached = self.mask.attach(model, optimizer)
         # registered after the mask's own hook, so that it sees the step counted
         self._hook = optimizer.register_step_post_hook(self._after_step)
