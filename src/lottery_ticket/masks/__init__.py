@@ -9,6 +9,7 @@ from lottery_ticket.masks._budget import budget_at_densities as budget_at_densit
 from lottery_ticket.masks._budget import budget_at_rates as budget_at_rates
 from lottery_ticket.masks._budget import exact as exact
 from lottery_ticket.masks._budget import num_pruned as num_pruned
+from lottery_ticket.masks._budget import rate_per_layer as rate_per_layer
 from lottery_ticket.masks._channels import Asked as Asked
 from lottery_ticket.masks._channels import MissedDensityWarning as MissedDensityWarning
 from lottery_ticket.masks._channels import is_cut_by_channels as is_cut_by_channels

@@ -11,7 +11,7 @@ from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks._budget import SCOPES, Budget, exact
 from lottery_ticket.masks._density import budget as budget_at
 from lottery_ticket.masks._density import check_fraction, least_kept
-from lottery_ticket.masks._groups import as_matrices, as_shaped, check_dims
+from lottery_ticket.masks._groups import as_matrix, as_shaped, check_dims
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._select import check_scores
 from lottery_ticket.masks._structure import Structure
@@ -95,7 +95,7 @@ def select_channels(
     made = {}
     for name, dim in check_dims(mask, _CHANNEL, input_dims).items():
         rows = chosen[name].to(mask[name].device)
-        whole = rows.view(-1, 1) & as_matrices({name: mask[name]}, {name: dim})[name]
+        whole = rows.view(-1, 1) & as_matrix(mask[name], dim)
         made[name] = as_shaped(whole, mask[name], dim)
     return PruningMask.from_tensors(made, mask.left_out)
 
@@ -142,7 +142,7 @@ def is_cut_by_channels(kept: torch.Tensor, input_dim: int = 1) -> bool:
     """
     if kept.ndim < 2 or bool(kept.all()):
         return False
-    matrix = as_matrices({"": kept}, {"": input_dim})[""]
+    matrix = as_matrix(kept, input_dim)
     return torch.equal(matrix.any(1), matrix.all(1))
 
 
@@ -171,13 +171,13 @@ def _layers(
     input_dims: Mapping[str, int] | None,
     scores: Mapping[str, torch.Tensor] | None = None,
 ) -> dict[str, _Layer]:
-    dims = check_dims(mask, _CHANNEL, input_dims)
     layers = {}
-    for name, matrix in as_matrices(mask, dims).items():
+    for name, dim in check_dims(mask, _CHANNEL, input_dims).items():
+        matrix = as_matrix(mask[name], dim)
         sizes = matrix.sum(1)
         means = torch.zeros(len(sizes), dtype=torch.float64)
         if scores is not None:
-            scored = as_matrices({name: scores[name].detach()}, dims)[name]
+            scored = as_matrix(scores[name].detach(), dim)
             sums = torch.where(matrix, scored, 0).double().sum(1)
             means = (sums / sizes.clamp(min=1)).cpu() + 0.0  # one zero, not two
         if means.isnan().any():

@@ -20,7 +20,7 @@ from lottery_ticket.masks._interop import (
     plain_masks,
     to_pruned_,
 )
-from lottery_ticket.masks._prunable import prunable_in
+from lottery_ticket.masks._prunable import check_any, prunable_in
 from lottery_ticket.masks._targets import QUIET_REASONS, Target
 from lottery_ticket.names import find_parameters
 
@@ -38,7 +38,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
         min_size: parameters with fewer weights are not.
 
     Raises:
-        UsageError: as `prunable_parameters`; the model is in the form of torch.nn.utils.prune.
+        UsageError: as `prunable_parameters`; nothing is prunable; the model is in the form of
+            torch.nn.utils.prune.
 
     >>> mask = PruningMask(nn.Linear(4, 2))
     >>> mask.density, mask.num_kept, mask["weight"].shape
@@ -95,7 +96,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
                 "the model is in the form of torch.nn.utils.prune (weight_orig, weight_mask); use "
                 "PruningMask.from_torch_prune(model), or call torch.nn.utils.prune.remove first"
             )
-        found = prunable_in(model, targets=targets, ignore=ignore, min_size=min_size)
+        found = check_any(prunable_in(model, targets=targets, ignore=ignore, min_size=min_size))
         self._masks = {
             name: torch.ones(value.shape, dtype=torch.bool, device=value.device)
             for name, value in found.parameters.items()

@@ -1,6 +1,6 @@
 """Pruning a model that is there: one call, one new mask."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from lottery_ticket.masks import (
     exact,
     input_dims,
     is_nm,
+    num_groups,
     num_pruned,
     warn_if_missed,
     warn_on_collapse,
@@ -97,9 +98,10 @@ def prune(
     if Structure.parse(structure).kind == "channel":
         found = example_of_given(model, given) if example is None else example
         layers = channel_layers(model, whole, found, is_guess=example is None)
-        mask, keep = layers.cut, _keep_channels(layers, scope, **asked)
+        mask, dims = layers.cut, input_dims(model, layers.cut)
+        keep = _keep_channels(layers, dims, scope, **asked)
     else:
-        keep = _keep(mask, scope, structure, **asked)
+        dims, keep = input_dims(model, mask), _keep(mask, scope, structure, **asked)
     made = next_mask(
         criterion,
         mask,
@@ -107,7 +109,7 @@ def prune(
         scope=scope,
         structure=structure,
         min_layer_density=min_layer_density,
-        input_dims=input_dims(model, mask),
+        input_dims=dims,
         model=model,
         generator=generator(seed, "mask"),
         **given,
@@ -116,7 +118,7 @@ def prune(
     if layers is None:
         return made
     wanted = Asked(keep, scope, min_layer_density)
-    warn_if_missed(mask, made, wanted, input_dims=input_dims(model, mask))
+    warn_if_missed(mask, made, wanted, input_dims=dims)
     return layers.joined(made, whole)
 
 
@@ -142,14 +144,17 @@ def _keep(mask: PruningMask, scope: str, structure: str, **asked: float | None) 
     return Budget(total) if scope == "global" else total / mask.num_prunable
 
 
-def _keep_channels(layers: ChannelLayers, scope: str, **asked: float | None) -> Budget | float:
+def _keep_channels(
+    layers: ChannelLayers, dims: Mapping[str, int], scope: str, **asked: float | None
+) -> Budget | float:
     """What to keep of the layers that are cut; what is held counts among all and stays."""
     cut, held = layers.cut, layers.held
     density, amount = density_of(1.0, **asked), asked["amount"]  # select knows what is left
     if scope == "layerwise":
         if amount is None:
             return density
-        counts = {name: _left_of_channels(kept, amount) for name, kept in cut.items()}
+        num_channels = num_groups(cut, "channel", input_dims=dims)
+        counts = {n: _left_of_channels(cut[n], num_channels[n], amount) for n in cut}
         return Budget(sum(counts.values()), tuple(counts.items()))
     if amount is None and not held:
         return density
@@ -160,9 +165,9 @@ def _keep_channels(layers: ChannelLayers, scope: str, **asked: float | None) -> 
     return Budget(max(0, total - held.num_kept))
 
 
-def _left_of_channels(kept: torch.Tensor, amount: float) -> int:
-    """The weights of a layer after an `amount` of its channels went, where all are of one size."""
-    num_kept, num_channels = int(kept.sum()), kept.shape[0]
+def _left_of_channels(kept: torch.Tensor, num_channels: int, amount: float) -> int:
+    """The weights of a layer after an `amount` of its channels went, where those left are whole."""
+    num_kept = int(kept.sum())
     size = kept.numel() // max(num_channels, 1)
     unit = size if size and num_kept % size == 0 else 1
     return num_kept - num_pruned(num_kept // unit, amount) * unit
