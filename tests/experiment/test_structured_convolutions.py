@@ -1,5 +1,6 @@
 """The scope channel in the engine, and n:m of convolutions."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import Inputs
 from lottery_ticket.experiment._budgets import level_budgets
 from lottery_ticket.experiment._layers import pruned_layers
-from lottery_ticket.masks import PruningMask, is_nm
+from lottery_ticket.masks import MissedDensityWarning, PruningMask, is_nm
 from lottery_ticket.pruning import next_mask
 from lottery_ticket.spec import PruneSpec, spec_from_mapping
 
@@ -67,14 +68,24 @@ def test_channels_are_those_of_convolutions():
     assert list(pruned_layers(PruneSpec(densities=(0.5,)), conv_net())) == [*LAYERS, "3.weight"]
 
 
-def test_a_layer_without_channels_is_refused():
+def test_each_layer_keeps_a_channel_and_more_than_asked_is_said():
     prune = PruneSpec(scope="channel", densities=(0.5, 0.05))
-    with pytest.raises(UsageError) as refused:
-        level_budgets(prune, inputs_of(LAYERS, input_dims=TRANSPOSED))
-    assert str(refused.value) == (
-        "prune: level 2 would keep no channel of '0.weight', which has 6; use fewer levels or "
-        "higher densities"
+    message = (
+        "prune: level 2: asked to keep 19 of 378 weights (density 0.05), kept 51 (0.1349): each "
+        "layer keeps at least one channel"
     )
+    with pytest.warns(MissedDensityWarning, match=re.escape(message)):
+        budgets = level_budgets(prune, inputs_of(LAYERS, input_dims=TRANSPOSED))
+    assert dict(budgets[2].per_layer or ()) == {"0.weight": 27, "1.weight": 24}
+
+
+def test_a_level_that_prunes_nothing_is_refused():
+    prune = PruneSpec(scope="channel", densities=(0.1, 0.05))
+    with (
+        pytest.warns(MissedDensityWarning),
+        pytest.raises(UsageError, match="level 2 would prune nothing"),
+    ):
+        level_budgets(prune, inputs_of(LAYERS, input_dims=TRANSPOSED))
 
 
 def test_channels_of_a_transposed_convolution_are_selected_whole():

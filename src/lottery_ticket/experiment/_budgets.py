@@ -1,20 +1,20 @@
 """How many weights each level of an experiment keeps: counts that are known before it runs."""
 
-import warnings
 from fractions import Fraction
 from itertools import pairwise
-from math import floor, prod
+from math import prod
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment._setting import Inputs
 from lottery_ticket.masks import (
     Budget,
-    MissedDensityWarning,
     budget_at_densities,
     budget_at_rates,
+    channels_at,
     exact,
     rate_per_layer,
     unfit_for_nm,
+    warn_missed,
 )
 from lottery_ticket.spec import PruneSpec
 
@@ -69,9 +69,10 @@ def _of_every_m(prune: PruneSpec, inputs: Inputs) -> list[Budget]:
 
 
 def _of_channels(prune: PruneSpec, inputs: Inputs) -> list[Budget]:
-    """Whole output channels of each layer: of its weights the nearest to the level's density.
+    """Whole output channels of each layer: those nearest to the level's density of its weights.
 
-    As the library's scope layerwise has it: the smaller of two that are as near, and at least one.
+    Warns:
+        MissedDensityWarning: a layer keeps its last channel, and so more than is asked for.
     """
     channels = {
         name: shape[1 - inputs.input_dims.get(name, 1)] for name, shape in inputs.layers.items()
@@ -80,31 +81,20 @@ def _of_channels(prune: PruneSpec, inputs: Inputs) -> list[Budget]:
     densities = _densities(prune, inputs)
     budgets = [_per_layer(inputs.sizes)]
     for level in range(prune.num_levels):
-        counts = {
-            name: max(1, n - floor((1 - densities[name][level]) * n + Fraction(1, 2)))
-            for name, n in channels.items()
-        }
+        counts = {n: channels_at(num, densities[n][level]) for n, num in channels.items()}
         budgets.append(_per_layer({name: n * weights[name] for name, n in counts.items()}))
-        size = sum(inputs.sizes.values())
-        asked = sum(densities[name][level] * n for name, n in inputs.sizes.items())
-        is_lifted = any(densities[name][level] * n < Fraction(1, 2) for name, n in channels.items())
-        beyond = budgets[-1].total - asked
-        if is_lifted and beyond > Fraction(min(weights.values()), 2):
-            warnings.warn(
-                f"prune: scope 'channel': level {level + 1} was to keep {round(asked):,} of "
-                f"{size:,} weights (density {float(asked / size):.4g}) and keeps "
-                f"{budgets[-1].total:,} ({budgets[-1].total / size:.4g}): each layer keeps at "
-                "least one channel",
-                MissedDensityWarning,
-                stacklevel=2,
-            )
+        asked = {name: densities[name][level] * size for name, size in inputs.sizes.items()}
+        is_lifted = any(n == 1 and asked[name] < weights[name] for name, n in counts.items())
+        target, kept = sum(asked.values(), Fraction(0)), budgets[-1].total
+        if is_lifted and kept - target > Fraction(min(weights.values()), 2):
+            warn_missed(f"prune: level {level + 1}", target, kept, budgets[0].total)
     return budgets
 
 
 def _densities(prune: PruneSpec, inputs: Inputs) -> dict[str, list[Fraction]]:
     """Of each layer what is to be kept at levels 1, 2, …"""
     if prune.densities:
-        return dict.fromkeys(inputs.sizes, [exact(density) for density in prune.densities])
+        return {name: [exact(density) for density in prune.densities] for name in inputs.sizes}
     assert prune.rate is not None
     rates = rate_per_layer(inputs.sizes, "layerwise", prune.rate, prune.rates)
     levels = range(1, prune.num_levels + 1)

@@ -58,7 +58,8 @@ def inspect_inputs(
     sizes = prunable_sizes(model)
     if not sizes:
         raise UsageError(f"model {spec.model.name!r} has no linear or convolutional weights")
-    layers = {name: tuple(p.shape) for name, p in pruned_layers(spec.prune, model).items()}
+    pruned = pruned_layers(spec.prune, model, data.train.x[:2])
+    layers = {name: tuple(value.shape) for name, value in pruned.items()}
     sources = {
         kind: digest
         for kind, entry in (

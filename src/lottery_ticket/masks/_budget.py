@@ -7,7 +7,15 @@ from math import floor
 
 from lottery_ticket.errors import UsageError, nearest
 
-__all__ = ["SCOPES", "Budget", "budget_at_densities", "budget_at_rates", "exact", "num_pruned", "rate_per_layer"]
+__all__ = [
+    "SCOPES",
+    "Budget",
+    "budget_at_densities",
+    "budget_at_rates",
+    "exact",
+    "num_pruned",
+    "rate_per_layer",
+]
 
 SCOPES = ("global", "layerwise")
 """The scopes of an experiment; the library has `"erk"` too."""

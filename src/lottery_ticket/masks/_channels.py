@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 
 import torch
 
@@ -19,9 +20,11 @@ from lottery_ticket.masks._structure import Structure
 __all__ = [
     "Asked",
     "MissedDensityWarning",
+    "channels_at",
     "is_cut_by_channels",
     "select_channels",
     "warn_if_missed",
+    "warn_missed",
 ]
 
 _CHANNEL = Structure("channel")
@@ -122,16 +125,34 @@ def warn_if_missed(
     target, size = sum(target for _, target in pools), made.num_prunable
     half = Fraction(min(layer.smallest for layer in now.values()), 2)
     if is_stopped and made.num_kept - target > half:
-        floor = "one channel"
+        least_of_layer = "one channel"
         if asked.min_layer_density:
-            floor = f"{floor}, and min_layer_density {asked.min_layer_density:g} of its channels"
-        warnings.warn(
-            f"structure 'channel': asked to keep {round(target):,} of {size:,} weights (density "
-            f"{float(target / size):.4g}), kept {made.num_kept:,} ({made.density:.4g}): each layer "
-            f"keeps at least {floor}",
-            MissedDensityWarning,
-            stacklevel=3,
-        )
+            least_of_layer += f", and min_layer_density {asked.min_layer_density:g} of its channels"
+        warn_missed("structure 'channel'", target, made.num_kept, size, least_of_layer)
+
+
+def warn_missed(
+    where: str, asked: Fraction, num_kept: int, size: int, least: str = "one channel"
+) -> None:
+    """Warn with `MissedDensityWarning`: what was asked for, what is kept, and why."""
+    warnings.warn(
+        f"{where}: asked to keep {round(asked):,} of {size:,} weights (density "
+        f"{float(asked / size):.4g}), kept {num_kept:,} ({num_kept / size:.4g}): each layer keeps "
+        f"at least {least}",
+        MissedDensityWarning,
+        stacklevel=4,
+    )
+
+
+def channels_at(num_channels: int, density: Fraction) -> int:
+    """How many of a layer's channels, all of one size, are nearest to a density of its weights.
+
+    The smaller of two that are as near, and at least one.
+
+    >>> channels_at(9, Fraction(1, 2)), channels_at(6, Fraction(1, 20))
+    (4, 1)
+    """
+    return max(1, num_channels - floor((1 - density) * num_channels + Fraction(1, 2)))
 
 
 def is_cut_by_channels(kept: torch.Tensor, input_dim: int = 1) -> bool:

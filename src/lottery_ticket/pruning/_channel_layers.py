@@ -80,13 +80,13 @@ def channel_layers(
     (['0.weight'], "taken for the model's output,")
     """
     parameters = find_parameters(model, mask)
-    owners, dims = _owners(model), input_dims(model, mask)
-    outputs = _outputs(model, example, is_guess)
+    owners, dims = _owners(model, mask), input_dims(model, mask)
+    outputs = _outputs(model, mask, example, is_guess)
     cut: dict[str, torch.Tensor] = {}
     held: dict[str, torch.Tensor] = {}
     reasons: dict[str, str] = {}
     for name, kept in mask.items():
-        owner, key = owners[id(parameters[name])], id(parameters[name])
+        owner, key = owners[name], id(parameters[name])
         is_wanted = name in mask.named or isinstance(owner, _ConvNd)
         is_wanted = is_wanted or is_cut_by_channels(kept, dims[name])
         if mask.named.get(name) or (is_wanted and key not in outputs):
@@ -96,7 +96,8 @@ def channel_layers(
         else:
             held[name] = kept
     if not cut:
-        raise UsageError(_nothing_to_cut(mask, reasons, [owners[id(p)] for p in parameters.values()]))
+        outputs = {name: why for name, why in reasons.items() if id(parameters[name]) in outputs}
+        raise UsageError(_nothing_to_cut(mask, list(outputs), list(owners.values())))
     largest_first = sorted(reasons, key=lambda name: -mask[name].numel())
     made = PruningMask.from_tensors(
         cut, {name: reasons[name] for name in largest_first} | dict(mask.left_out)
@@ -119,7 +120,9 @@ def example_of_given(model: nn.Module, given: Mapping[str, Any]) -> Example | No
     return None if input_shape is None else Example((torch.zeros(2, *input_shape),))
 
 
-def _outputs(model: nn.Module, example: object | None, is_guess: bool) -> dict[int, str]:
+def _outputs(
+    model: nn.Module, mask: PruningMask, example: object | None, is_guess: bool
+) -> dict[int, str]:
     """The ids of the parameters of the model's output → why they are taken for it."""
     if example is not None:
         try:
@@ -135,6 +138,8 @@ def _outputs(model: nn.Module, example: object | None, is_guess: bool) -> dict[i
             last = {"linear layer": module}  # a convolution before it is not the output
         elif isinstance(module, _ConvNd):
             last["convolution"] = module
+    if not last:
+        last = {"layer": list(_owners(model, mask).values())[-1]}
     return {
         id(parameter): _BY_RULE.format(kind=kind)
         for kind, module in last.items()
@@ -142,16 +147,17 @@ def _outputs(model: nn.Module, example: object | None, is_guess: bool) -> dict[i
     }
 
 
-def _owners(model: nn.Module) -> dict[int, nn.Module]:
-    """Parameter → the layer that it belongs to, also where the weight is made from it."""
+def _owners(model: nn.Module, mask: PruningMask) -> dict[str, nn.Module]:
+    """Name → the layer that it belongs to, also where the layer's weight is made from it."""
     modules = named_modules(model)
     owners: dict[int, nn.Module] = {}
     for path, module in modules.items():
+        owner = module
         if isinstance(module, nn.utils.parametrize.ParametrizationList):
-            module = modules[f".{path}".rpartition(".parametrizations.")[0].removeprefix(".")]
-        for parameter in modules[path].parameters(recurse=False):
-            owners.setdefault(id(parameter), module)
-    return owners
+            owner = modules[f".{path}".rpartition(".parametrizations.")[0].removeprefix(".")]
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), owner)
+    return {name: owners[id(value)] for name, value in find_parameters(model, mask).items()}
 
 
 def _is_linear(module: nn.Module) -> bool:
@@ -162,19 +168,18 @@ def _kind(module: nn.Module) -> str:
     return "linear" if _is_linear(module) else type(module).__name__
 
 
-def _nothing_to_cut(mask: PruningMask, reasons: dict[str, str], owners: list[nn.Module]) -> str:
-    others = dict.fromkeys(type(m).__name__ for m in owners if not isinstance(m, _ConvNd))
-    outputs = [name for name, reason in reasons.items() if "output" in reason]
-    if not mask:
-        return "structure 'channel': the mask names no layer"
-    if others and not mask.named and len(outputs) < len(mask):
+def _nothing_to_cut(mask: PruningMask, outputs: list[str], owners: list[nn.Module]) -> str:
+    if outputs and (mask.named or len(outputs) == len(mask)):
         return (
-            "structure 'channel' cuts convolutions, and the mask names none; to cut the units of "
-            f"other layers name them: PruningMask(model, targets={list(others)}), or targets= of "
-            "LotteryTicketFinder; the model's output stays"
+            f"structure 'channel': what the mask names is the model's output, {', '.join(outputs)}"
+            f"; to cut it, name it by its own name: PruningMask(model, targets={outputs}), or "
+            "targets= of LotteryTicketFinder"
         )
+    kinds = [
+        "Linear" if isinstance(module, nn.Linear) else type(module).__name__ for module in owners
+    ]
     return (
-        f"structure 'channel': what the mask names is the model's output, {', '.join(outputs[:3])}; "
-        f"to cut that, name it by its own name: PruningMask(model, targets={outputs[:3]}), or "
-        "targets= of LotteryTicketFinder"
+        "structure 'channel' cuts convolutions, and the mask names none; to cut the units of other "
+        f"layers name them: PruningMask(model, targets={list(dict.fromkeys(kinds))}), or targets= "
+        "of LotteryTicketFinder; the model's output stays"
     )
