@@ -14,7 +14,7 @@ from lottery_ticket.criteria._given import Given
 from lottery_ticket.criteria._prepared import prepared
 from lottery_ticket.criteria._registry import CRITERIA
 from lottery_ticket.criteria._unchanged import unchanged_random_state
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import UsageError, known_keywords
 
 __all__ = ["CriterionLike", "as_criterion", "score"]
 
@@ -24,6 +24,7 @@ CriterionLike = str | Criterion | ScoreFunction
 Tensors = Mapping[str, torch.Tensor]
 
 
+@known_keywords("score")
 def score(
     criterion: CriterionLike,
     *,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
-from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.errors import UsageError, known_keywords, nearest
 from lottery_ticket.finder._controls import CONTROLS, control_mask
 from lottery_ticket.finder._method import Method, chosen_schedule
 from lottery_ticket.finder._model import ModelSource, chosen_device
@@ -39,6 +39,12 @@ from lottery_ticket.seeds import derive
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
 __all__ = ["LotteryTicketFinder"]
+
+
+_FINDER_TAKES_IT = {
+    name: f"the finder does: LotteryTicketFinder({name}=…)"
+    for name in ("targets", "ignore", "min_size", "seed", "mode", "device", "model_fn")
+}
 
 
 class LotteryTicketFinder:
@@ -86,6 +92,7 @@ class LotteryTicketFinder:
     mask: PruningMask
     """The mask of the ticket found last."""
 
+    @known_keywords("LotteryTicketFinder")
     def __init__(
         self,
         model_class: Callable[..., nn.Module] | None = None,
@@ -105,11 +112,12 @@ class LotteryTicketFinder:
         self._device = chosen_device(device)
         self._seed = seed
         self._mode = mode
-        self._prunable = {"targets": targets, "ignore": tuple(ignore), "min_size": min_size}
+        self._prunable = {"targets": targets, "ignore": ignore, "min_size": min_size}
         self._search: Search | None = None
         self._method: Method | None = None
         self._model: nn.Module | None = None
 
+    @known_keywords("find_winning_ticket", elsewhere=_FINDER_TAKES_IT)
     def find_winning_ticket(
         self,
         model: nn.Module | None = None,
@@ -178,8 +186,6 @@ class LotteryTicketFinder:
         train_fn, eval_fn = checked_callables(train_fn, eval_fn)
         model, origin = self._model_and_origin(model)
         dense = PruningMask(model, **self._prunable)
-        if not dense:
-            raise UsageError("the model has no prunable parameters; name some with targets=")
         chosen = PIPELINES[pipeline] if isinstance(pipeline, str) else pipeline
         method = Method.checked(
             criterion,
@@ -229,6 +235,7 @@ class LotteryTicketFinder:
         self.mask = search.masks[search.best_level].to(_device_of(model))
         return model, self.mask, self.results
 
+    @known_keywords("verify")
     def verify(
         self,
         train_fn: TrainFn,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.prune import is_pruned
 
-from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.errors import DataError, UsageError, known_keywords
 from lottery_ticket.files import write_file
 from lottery_ticket.masks._attach import Attachment
 from lottery_ticket.masks._files import packed_bytes, unpacked_masks
@@ -83,6 +83,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
         names = ("_masks", "left_out", "named", "whole")
         return {name: getattr(self, name) for name in names}
 
+    @known_keywords("PruningMask")
     def __init__(
         self,
         model: nn.Module,
@@ -302,6 +303,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
             parameter.masked_fill_(~self[name].to(parameter.device), 0.0)
         return model
 
+    @known_keywords("attach")
     def attach(
         self,
         model: nn.Module,

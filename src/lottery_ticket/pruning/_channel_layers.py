@@ -169,17 +169,15 @@ def _kind(module: nn.Module) -> str:
 
 
 def _nothing_to_cut(mask: PruningMask, outputs: list[str], owners: list[nn.Module]) -> str:
+    where = "(of prune, PruningMask or LotteryTicketFinder)"
     if outputs and (mask.named or len(outputs) == len(mask)):
         return (
-            f"structure 'channel': what the mask names is the model's output, {', '.join(outputs)}"
-            f"; to cut it, name it by its own name: PruningMask(model, targets={outputs}), or "
-            "targets= of LotteryTicketFinder"
+            f"structure 'channel': all that could be cut is the model's output, "
+            f"{', '.join(outputs)}; name it by its own name if you want that: targets={outputs} "
+            f"{where}"
         )
-    kinds = [
-        "Linear" if isinstance(module, nn.Linear) else type(module).__name__ for module in owners
-    ]
+    kinds = ["Linear" if isinstance(layer, nn.Linear) else type(layer).__name__ for layer in owners]
     return (
-        "structure 'channel' cuts convolutions, and the mask names none; to cut the units of other "
-        f"layers name them: PruningMask(model, targets={list(dict.fromkeys(kinds))}), or targets= "
-        "of LotteryTicketFinder; the model's output stays"
+        "structure 'channel' cuts convolutions, and there are none to prune; name other layers to "
+        f"cut their units: targets={list(dict.fromkeys(kinds))} {where}; the model's output stays"
     )

@@ -1,18 +1,19 @@
 """Pruning a model that is there: one call, one new mask."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.masks import (
     Asked,
     Budget,
     PruningMask,
     Structure,
+    Target,
     exact,
     input_dims,
     is_nm,
@@ -30,9 +31,18 @@ from lottery_ticket.pruning._channel_layers import (
 from lottery_ticket.pruning._level import next_mask
 from lottery_ticket.seeds import generator
 
-__all__ = ["MagnitudePruner", "Structured24Pruner", "prune"]
+__all__ = ["MASK_SAYS_IT", "MagnitudePruner", "Structured24Pruner", "prune"]
+
+_GIVEN = ("weights", "initial", "batches", "loss", "batch_loss", "input_shape")
+"""What a criterion may need and the model does not have."""
+
+MASK_SAYS_IT = {
+    name: f"a mask says it: mask=PruningMask(model, {name}=…)"
+    for name in ("targets", "ignore", "min_size")
+}
 
 
+@known_keywords("prune", also=_GIVEN, elsewhere={"generator": "give seed=, a number"})
 def prune(
     model: nn.Module,
     mask: PruningMask | None = None,
@@ -44,6 +54,9 @@ def prune(
     scope: str = "global",
     structure: str = "unstructured",
     min_layer_density: float = 0.0,
+    targets: Iterable[Target] | None = None,
+    ignore: Iterable[Target] = (),
+    min_size: int = 0,
     seed: int = 0,
     example: Any = None,
     **given: Any,
@@ -62,6 +75,8 @@ def prune(
         structure: `"unstructured"`, `"2:4"` (any n:m), `"block:4x4"`, `"channel"`.
         min_layer_density: no layer falls below this density. With channels each keeps at least
             one.
+        targets, ignore, min_size: what is prunable, as in `PruningMask`; where a mask is given, it
+            says that.
         seed: for criteria that draw.
         example: what the model is called with (a batch of inputs, a tuple of them, a dict of them
             by name), to see which layer is its output; only structure `"channel"` looks at it.
@@ -69,18 +84,19 @@ def prune(
         given: what else the criterion needs: `initial`, `batches`, `loss`, `batch_loss`,
             `input_shape`.
 
-    Structure `"channel"` cuts convolutions. Linear layers, and others, stay whole unless `mask` was
-    made with `targets=` that ask for them; the model's output unless they do so by its own name.
-    What stays is in neither count: `left_out` of the mask returned says why. Without an example
-    the last linear layer in model order is taken for the output, and the last convolution if it
-    comes later.
+    Structure `"channel"` cuts convolutions. Linear layers, and others, stay whole unless `targets`
+    (here, or of `mask`) asks for them; the model's output unless `targets` has its own name. What
+    stays is in neither count: `left_out` of the mask returned says why. Without an example the
+    last linear layer in model order is taken for the output, and the last convolution if it comes
+    later.
 
     Returns:
         A new mask, nested in `mask`.
 
     Raises:
         UsageError: the amount is no fraction or denser than now; a criterion lacks what it needs;
-            structure `"channel"` finds nothing to cut.
+            nothing is prunable; there is no such argument; structure `"channel"` finds nothing to
+            cut.
 
     Warns:
         LayerCollapseWarning: a layer keeps no weight.
@@ -90,7 +106,7 @@ def prune(
     >>> mask.num_kept, prune(nn.Linear(10, 2), mask, amount=0.2).num_kept
     (5, 4)
     """
-    whole = PruningMask(model) if mask is None else mask
+    whole = _mask_at_first(model, mask, targets=targets, ignore=ignore, min_size=min_size)
     asked = {"sparsity": sparsity, "density": density, "amount": amount}
     if isinstance(given.get("batches"), Iterator):
         given["batches"] = list(given["batches"])  # more than one looks at them
@@ -120,6 +136,36 @@ def prune(
     wanted = Asked(keep, scope, min_layer_density)
     warn_if_missed(mask, made, wanted, input_dims=dims)
     return layers.joined(made, whole)
+
+
+def _mask_at_first(
+    model: nn.Module,
+    mask: PruningMask | None,
+    *,
+    targets: Iterable[Target] | None,
+    ignore: Iterable[Target],
+    min_size: int,
+) -> PruningMask:
+    """What is kept before pruning.
+
+    Raises:
+        UsageError: nothing is prunable; a mask is given beside what it says itself.
+    """
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
+    if mask is None:
+        return PruningMask(model, targets=targets, ignore=ignore, min_size=min_size)
+    if not isinstance(mask, PruningMask):
+        hint = "of tensors by name makes one PruningMask.from_tensors"
+        hint = "an amount has a name: sparsity=0.9" if isinstance(mask, float | int) else hint
+        raise UsageError(f"mask: got {type(mask).__name__}, wanted a PruningMask; {hint}")
+    given = {"targets": targets is not None, "ignore": ignore != (), "min_size": min_size != 0}
+    for name in (name for name, is_given in given.items() if is_given):
+        raise UsageError(
+            f"prune: mask and {name} both say what is prunable; make the mask with it: "
+            f"PruningMask(model, {name}=…)"
+        )
+    return mask
 
 
 def _keep(mask: PruningMask, scope: str, structure: str, **asked: float | None) -> Budget | float:
@@ -186,9 +232,11 @@ class MagnitudePruner:
     Source: Han et al. 2015.
     """
 
+    @known_keywords("MagnitudePruner", elsewhere=MASK_SAYS_IT)
     def __init__(self, global_pruning: bool = True) -> None:
         self.global_pruning = global_pruning
 
+    @known_keywords("MagnitudePruner.prune", elsewhere=MASK_SAYS_IT)
     def prune(
         self, model: nn.Module, mask: PruningMask | None = None, target_sparsity: float = 0.5
     ) -> PruningMask:
@@ -215,6 +263,7 @@ class Structured24Pruner:
     Source: Mishra et al. 2021.
     """
 
+    @known_keywords("Structured24Pruner.prune_model", elsewhere=MASK_SAYS_IT)
     def prune_model(self, model: nn.Module, mask: PruningMask | None = None) -> PruningMask:
         """Zero the other weights of a model in place; returns the mask.
 
