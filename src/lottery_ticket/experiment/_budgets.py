@@ -84,7 +84,7 @@ def _of_channels(prune: PruneSpec, inputs: Inputs) -> list[Budget]:
         counts = {n: channels_at(num, densities[n][level]) for n, num in channels.items()}
         budgets.append(_per_layer({name: n * weights[name] for name, n in counts.items()}))
         asked = {name: densities[name][level] * size for name, size in inputs.sizes.items()}
-        is_lifted = any(n == 1 and asked[name] < weights[name] for name, n in counts.items())
+        is_lifted = any(n == 1 and 2 * asked[name] <= weights[name] for name, n in counts.items())
         target, kept = sum(asked.values(), Fraction(0)), budgets[-1].total
         if is_lifted and kept - target > Fraction(min(weights.values()), 2):
             warn_missed(f"prune: level {level + 1}", target, kept, budgets[0].total)

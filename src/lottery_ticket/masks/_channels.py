@@ -110,16 +110,18 @@ def warn_if_missed(
     *,
     input_dims: Mapping[str, int] | None = None,
 ) -> None:
-    """Warn with `MissedDensityWarning` where layers that cannot be cut further keep too much.
+    """Warn with `MissedDensityWarning` if layers that cannot be cut further keep too much.
 
-    That is, where more than half of the smallest channel is kept beyond what was asked for.
+    That is, if more than half of the smallest channel is kept beyond what was asked for.
     """
     was, now = _layers(before, input_dims), _layers(made, input_dims)
     pools = _pools(before, asked)
     least = {name: asked.least(len(layer.sizes)) for name, layer in was.items()}
     is_stopped = any(
-        sum(now[name].num_kept for name in names) > target
-        and all(now[name].num_channels <= least[name] for name in names)
+        # one channel less would have been nearer
+        sum(now[n].num_kept for n in names) - target
+        >= Fraction(min(now[n].smallest for n in names), 2)
+        and all(now[n].num_channels <= least[n] for n in names)
         for names, target in pools
     )
     target, size = sum(target for _, target in pools), made.num_prunable
