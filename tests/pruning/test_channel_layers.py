@@ -11,7 +11,15 @@ from torch import nn
 
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks import Asked, MissedDensityWarning, PruningMask, select_channels
+from lottery_ticket.masks import (
+    Asked,
+    Budget,
+    MissedDensityWarning,
+    PruningMask,
+    num_groups,
+    select_channels,
+    select_groups,
+)
 from lottery_ticket.models import LeNet5
 from lottery_ticket.pruning import GradualPruner, channel_layers, polynomial, prune
 from lottery_ticket.pruning._outputs import Example, output_parameters
@@ -186,12 +194,10 @@ def test_without_an_example_the_last_layers_are_taken_for_it(net):
         )
 
 
-@pytest.mark.parametrize("scope", ["global", "layerwise", "erk"])
-@pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.75])
-def test_a_residual_net_reaches_what_is_asked(scope, sparsity):
+def check_residual_net(prune_fn, scope, sparsity):
     """With squeeze-excitation: 93.8 % were pruned where 50 % had been asked for, 68 % for 25 %."""
     model = residual_net()
-    mask = prune(model, sparsity=sparsity, structure="channel", scope=scope, example=X)
+    mask = prune_fn(model, sparsity=sparsity, structure="channel", scope=scope, example=X)
     largest = max(kept[0].numel() for kept in mask.values())
     num_layers = 1 if scope == "global" else len(mask)
     off = largest * num_layers / 2 / mask.num_prunable
@@ -202,6 +208,35 @@ def test_a_residual_net_reaches_what_is_asked(scope, sparsity):
     assert mask["6.weight"].shape == (10, 64)
     assert mask.left_out["6.weight"] == "the model's output, as its graph says"
     assert "left out: 6.weight (the model's output, as its graph says)" in repr(mask)
+
+
+@pytest.mark.parametrize("scope", ["global", "layerwise", "erk"])
+@pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.75])
+def test_a_residual_net_reaches_what_is_asked(scope, sparsity):
+    check_residual_net(prune, scope, sparsity)
+
+
+def cuts_the_output(model, **how):
+    return prune(model, targets=["Conv2d", "6"], **how)
+
+
+def counts_channels(model, *, sparsity, **how):
+    """So many channels of all, by sums: as it was."""
+    layers = channel_layers(model, PruningMask(model), how["example"]).cut
+    total = sum(num_groups(layers, "channel").values())
+    sums = {
+        name: model.get_parameter(name).detach().abs().flatten(1).sum(1).view(-1, 1, 1, 1)
+        for name in layers
+    }
+    scores = {name: sums[name].expand(kept.shape) for name, kept in layers.items()}
+    keep = Budget(total - round(total * sparsity))
+    return select_groups(scores, layers, keep, "channel").told_by(layers)
+
+
+@pytest.mark.parametrize("mutant", [cuts_the_output, counts_channels])
+def test_other_cuts_are_caught(mutant):
+    with pytest.raises(AssertionError):
+        check_residual_net(mutant, "global", 0.5)
 
 
 def test_large_layers_are_neither_favoured_nor_punished():
