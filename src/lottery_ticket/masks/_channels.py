@@ -124,7 +124,7 @@ def warn_if_missed(
         and all(now[n].num_channels <= least[n] for n in names)
         for names, target in pools
     )
-    target, size = sum(target for _, target in pools), made.num_prunable
+    target, size = sum((target for _, target in pools), Fraction(0)), made.num_prunable
     half = Fraction(min(layer.smallest for layer in now.values()), 2)
     if is_stopped and made.num_kept - target > half:
         least_of_layer = "one channel"

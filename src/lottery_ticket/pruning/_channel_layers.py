@@ -95,13 +95,12 @@ def channel_layers(
             reasons[name] = outputs.get(key) or _UNNAMED.format(kind=_kind(owner))
         else:
             held[name] = kept
+    found = {name: reasons[name] for name in reasons if id(parameters[name]) in outputs}
     if not cut:
-        outputs = {name: why for name, why in reasons.items() if id(parameters[name]) in outputs}
-        raise UsageError(_nothing_to_cut(mask, list(outputs), list(owners.values())))
+        raise UsageError(_nothing_to_cut(mask, list(found), list(owners.values())))
     largest_first = sorted(reasons, key=lambda name: -mask[name].numel())
-    made = PruningMask.from_tensors(
-        cut, {name: reasons[name] for name in largest_first} | dict(mask.left_out)
-    )
+    reasons = found | {name: reasons[name] for name in largest_first}
+    made = PruningMask.from_tensors(cut, reasons | dict(mask.left_out))
     # the next level cuts the same layers, whatever it is told of the output
     made.named = dict(mask.named) | dict.fromkeys(cut, True)
     made.whole = dict(mask.whole) | {name: tuple(mask[name].shape) for name in reasons}
