@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks import PruningMask, prunable_parameters
+from lottery_ticket.masks import PruningMask, check_any, prunable_in
 from lottery_ticket.pruning import channel_layers
 from lottery_ticket.spec import PruneSpec
 
@@ -26,13 +26,13 @@ def pruned_layers(
         UsageError: `ignore` matches nothing, or none is left.
     """
     try:
-        chosen = prunable_parameters(model, ignore=prune.ignore)
+        found = prunable_in(model, ignore=prune.ignore, in_spec=True)
     except UsageError as error:
-        raise UsageError(f"prune.{error}" if prune.ignore else str(error)) from None
+        is_of_ignore = str(error).startswith("ignore: ")
+        raise UsageError(f"prune.{error}" if is_of_ignore else str(error)) from None
+    chosen = dict(check_any(found, in_spec=True).parameters)
     if prune.scope == "channel":
         return _convolutions(model, chosen, example)
-    if not chosen:
-        raise UsageError(f"prune: scope {prune.scope!r} finds no layer to prune in this model")
     return chosen
 
 

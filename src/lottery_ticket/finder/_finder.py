@@ -1,6 +1,5 @@
 """`LotteryTicketFinder`: iterative pruning of anyone's model with anyone's training loop."""
 
-import copy
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +32,8 @@ from lottery_ticket.finder._training import (
     state_on_cpu,
     train_watched,
 )
-from lottery_ticket.masks import Budget, PruningMask, warn_on_collapse
+from lottery_ticket.masks import Budget, PruningMask, copied_model, warn_on_collapse
+from lottery_ticket.names import lazy_names
 from lottery_ticket.pruning import PIPELINES, Pipeline, Schedule
 from lottery_ticket.seeds import derive
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
@@ -375,6 +375,7 @@ class LotteryTicketFinder:
                 origin = {"model": name, "options": options, "seed": seed}
         elif not isinstance(model, nn.Module):
             raise UsageError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
+        _check_has_shapes(model)
         return (model if self._device is None else model.to(self._device)), origin
 
     def _train_level(
@@ -438,7 +439,7 @@ class LotteryTicketFinder:
     def _model_for_control(self) -> nn.Module:
         """A model to train, so that the one with the ticket stays as it is."""
         if self._model is not None:
-            return copy.deepcopy(self._model)
+            return copied_model(self._model)
         model = self._source.build(0)
         return model if self._device is None else model.to(self._device)
 
@@ -462,6 +463,14 @@ class LotteryTicketFinder:
             scope="global" if arm == "random" else method.scope,
             device=next(iter(mask.values())).device.type,
             problems=training.problems + metric_problems(metric),
+        )
+
+
+def _check_has_shapes(model: nn.Module) -> None:
+    if lazy := lazy_names(model):
+        raise UsageError(
+            f"the model's {lazy[0]!r} has no shape yet (a lazy layer); run the model once on an "
+            "example before it is returned by model_fn, or passed as model="
         )
 
 

@@ -250,12 +250,9 @@ def _best(
     # stable: on a tie the lower index comes first
     ranked = means.argsort(descending=True, stable=True)
     ranked = ranked[sizes[ranked] > 0]
-    layer_of = torch.repeat_interleave(
-        torch.arange(len(pool)), torch.tensor([len(layer.sizes) for layer in pool.values()])
-    )
-    is_free = torch.ones(len(ranked), dtype=torch.bool)
-    for number, name in enumerate(pool):
-        is_free[(layer_of[ranked] == number).nonzero().flatten()[: least[name]]] = False
+    counts = torch.tensor([len(layer.sizes) for layer in pool.values()])
+    layer_of = torch.arange(len(pool)).repeat_interleave(counts)[ranked]
+    is_free = _place_in_layer(layer_of, len(pool)) >= torch.tensor(list(least.values()))[layer_of]
     cuttable = ranked[is_free].flip(0)
     kept, largest = int(sizes.sum()), max(sizes.tolist(), default=0)
     if target < 0 or target - kept > Fraction(largest, 2):
@@ -263,8 +260,18 @@ def _best(
         raise UsageError(f"{where}: asked to keep {round(target):,} weights of {kept:,} left")
     chosen = sizes > 0
     chosen[cuttable[: _num_to_cut(kept, sizes[cuttable].tolist(), target)]] = False
-    parts = chosen.split([len(layer.sizes) for layer in pool.values()])
+    parts = chosen.split(counts.tolist())
     return dict(zip(pool, parts, strict=True))
+
+
+def _place_in_layer(layer_of: torch.Tensor, num_layers: int) -> torch.Tensor:
+    """How many of its own layer come before each."""
+    by_layer = layer_of.argsort(stable=True)
+    counts = layer_of.bincount(minlength=num_layers)
+    starts = (counts.cumsum(0) - counts)[layer_of[by_layer]]
+    place = torch.empty_like(layer_of)
+    place[by_layer] = torch.arange(len(layer_of)) - starts
+    return place
 
 
 def _num_to_cut(kept: int, sizes: Sequence[int], target: Fraction) -> int:

@@ -16,7 +16,7 @@ from lottery_ticket.masks._targets import (
     is_prunable_kind,
     matched,
     places_in,
-    why_not_by_default,
+    why_not,
 )
 from lottery_ticket.names import canonical_name, find_parameters, named_modules
 
@@ -110,12 +110,15 @@ def prunable_in(
     ignore: Iterable[Target] = (),
     min_size: int = 0,
     in_spec: bool = False,
+    without_unfit: bool = False,
 ) -> Prunable:
     """As `prunable_parameters`, with what is left out and why.
 
     Args:
         model, targets, ignore, min_size: as there.
         in_spec: `ignore` is from a spec, so that errors advise what can be written there.
+        without_unfit: leave out what cannot be pruned, in place of an error. For those who look at
+            a model that is pruned already, or count weights.
 
     Raises:
         UsageError: as there.
@@ -127,6 +130,10 @@ def prunable_in(
     chosen = _selected(model, places, targets)
     ignored = _ignored(model, places, ignore)
     chosen = [place for place in chosen if _key(place) not in ignored]
+    unfit = {}
+    if without_unfit:
+        unfit = {_key(place): reason for place in chosen if (reason := _why_unfit(place))}
+        chosen = [place for place in chosen if _key(place) not in unfit]
     for place in chosen:
         _check(place, in_spec)
     wanted = {id(place.value) for place in chosen}
@@ -140,11 +147,25 @@ def prunable_in(
             left_out[name] = f"smaller than min_size {min_size}"
         elif id(value) in ignored:
             left_out[name] = "ignored"
+        elif id(value) in unfit:
+            left_out[name] = unfit[id(value)].removeprefix("is ")
         else:
-            left_out[name] = why_not_by_default([p for p in places if p.value is value])
+            left_out[name] = why_not([place for place in places if place.value is value])
     own = {id(p.value) for p in chosen if any(_is_own_name(t, p) for t in targets or ())}
     asked = {} if targets is None else {name: id(value) in own for name, value in found.items()}
     return Prunable(found, left_out, asked)
+
+
+def layer_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """All weights of layers that could be pruned, whatever an experiment leaves out.
+
+    What is prunable by default, without what cannot be pruned. To count and to look at; what *is*
+    pruned, a mask says.
+
+    >>> list(layer_weights(nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))))
+    []
+    """
+    return dict(prunable_in(model, without_unfit=True).parameters)
 
 
 def check_any(found: Prunable, *, in_spec: bool = False) -> Prunable:
@@ -276,23 +297,30 @@ def _key(place: Place) -> object:
 
 
 def _check(place: Place, in_spec: bool) -> None:
-    value, name = place.value, place.name
-    ignore = f"prune.ignore: [{name!r}]" if in_spec else f"ignore=[{name!r}]"
+    reason = _why_unfit(place)
+    if reason is None:
+        return
+    name = place.name
+    hint = f"leave it out with {f'prune.ignore: [{name!r}]' if in_spec else f'ignore=[{name!r}]'}"
+    if place.value is None:
+        more = "" if in_spec else " (and name one of those in targets= to prune that)"
+        hint += f"{more}, or remove the parametrisation"
+    elif is_lazy(place.value):
+        hint = f"run the model once, or {hint}"
+    raise UsageError(f"{name!r} {reason}; {hint}")
+
+
+def _why_unfit(place: Place) -> str | None:
+    """Why a weight cannot be pruned, if so."""
+    value = place.value
     if value is None:
-        made = f"{name!r} is no parameter but made from {list(place.originals)}"
-        named = "" if in_spec else "name one of those in targets= and "
-        raise UsageError(
-            f"{made}; {named}leave the layer out with {ignore}, or remove the parametrisation"
-        )
+        return f"is no parameter but made from {list(place.originals)}"
     if is_lazy(value):
-        raise UsageError(f"{name!r} has no shape yet; run the model once, or {_leave_out(ignore)}")
+        return "has no shape yet"
     if value.dtype not in _DTYPES or is_traceable_wrapper_subclass(value):
         kind = "" if type(value) is nn.Parameter else f" in a {type(value).__name__}"
-        raise UsageError(
-            f"{name!r} is {value.dtype}{kind}; only plain float16, bfloat16, float32 and float64 "
-            f"weights can be pruned: {_leave_out(ignore)}"
+        return (
+            f"is {value.dtype}{kind}; only plain float16, bfloat16, float32 and float64 weights "
+            "can be pruned"
         )
-
-
-def _leave_out(ignore: str) -> str:
-    return f"leave it out with {ignore}"
+    return None

@@ -24,7 +24,7 @@ __all__ = [
     "is_prunable_kind",
     "matched",
     "places_in",
-    "why_not_by_default",
+    "why_not",
 ]
 
 Target = str | type[nn.Module] | tuple[nn.Module, str]
@@ -85,7 +85,7 @@ QUIET_REASONS = ("bias", "norm", "vector")
 """Why most models leave out parameters that hold next to nothing; nobody has to be told."""
 
 
-def why_not_by_default(places: list[Place]) -> str:
+def why_not(places: list[Place]) -> str:
     """Why a parameter is not pruned unasked, or not asked for; `places` are all those it has."""
     place = places[0]
     if place.is_embedding:
@@ -98,11 +98,11 @@ def why_not_by_default(places: list[Place]) -> str:
     value = place.value
     if value is None or is_lazy(value):
         return "no shape yet"
-    if value.ndim < 2:
-        return "norm" if "norm" in type(place.module).__name__.lower() else "vector"
-    kind = type(place.module).__name__
     if _is_made_of(place):
         return "original of a parametrization"
+    kind = type(place.module).__name__
+    if value.ndim < 2:
+        return "norm" if "norm" in kind.lower() else "vector"
     return f"no weight of a layer that is known ({kind})"
 
 

@@ -160,7 +160,8 @@ def _owners(model: nn.Module, mask: PruningMask) -> dict[str, nn.Module]:
 
 
 def _is_linear(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+    classes = {kind.__name__ for kind in type(module).__mro__}
+    return isinstance(module, nn.Linear) or "Conv1D" in classes
 
 
 def _kind(module: nn.Module) -> str:

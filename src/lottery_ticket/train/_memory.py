@@ -1,11 +1,10 @@
 """How much memory a training takes, counted from one step on a few examples."""
 
-import copy
-
 import torch
 from torch import nn
 
 from lottery_ticket.data import Split
+from lottery_ticket.masks import copied_model
 from lottery_ticket.train._evaluate import EVALUATED_TOGETHER
 from lottery_ticket.train._losses import Loss
 
@@ -32,7 +31,7 @@ def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) 
     >>> training_bytes(nn.Linear(4, 3), LOSSES["cross_entropy"], split, 4) > 5 * 4 * 15
     True
     """
-    model = copy.deepcopy(model).train()
+    model = copied_model(model).train()
     own = {value.untyped_storage().data_ptr() for value in model.state_dict().values()}
     kept: dict[int, int] = {}
 
@@ -60,7 +59,7 @@ def draws_random_numbers(model: nn.Module, x: torch.Tensor) -> bool:
     >>> draws_random_numbers(nn.Linear(3, 1), torch.ones(2, 3))
     False
     """
-    model = copy.deepcopy(model).train()
+    model = copied_model(model).train()
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
         model(x[:_EXAMPLES])
