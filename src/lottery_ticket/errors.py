@@ -3,7 +3,15 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DataError", "LotteryError", "StoreError", "TrainingError", "UsageError", "nearest"]
+__all__ = [
+    "DamagedError",
+    "DataError",
+    "LotteryError",
+    "StoreError",
+    "TrainingError",
+    "UsageError",
+    "nearest",
+]
 
 
 class LotteryError(Exception):
@@ -24,6 +32,10 @@ class DataError(LotteryError):
 
 class StoreError(LotteryError):
     """The store cannot be read or written, or one of its files is damaged."""
+
+
+class DamagedError(StoreError):
+    """A file of the store was read, and is not as it was written: it can be made anew."""
 
 
 class TrainingError(LotteryError):

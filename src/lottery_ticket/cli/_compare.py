@@ -9,6 +9,7 @@ import typer
 from lottery_ticket.cli._options import Json, Margin, StorePath
 from lottery_ticket.cli._print import console, print_json, print_table
 from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.files import check_replaceable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,8 @@ def compare(
     """Put the verdicts of several runs into one table: criteria, pipelines, architectures."""
     if out is not None and out.suffix not in _SUFFIXES:
         raise UsageError(f"--out: got {str(out)!r}, wanted a file that ends in {_SUFFIXES}")
+    if out is not None:
+        check_replaceable(out)
     from lottery_ticket.analysis import compare as compared
     from lottery_ticket.api import load_run
 

@@ -23,12 +23,14 @@ def run_plan(
 
     Ctrl-C checkpoints what is in progress and returns; calling again continues.
 
+    While it lasts, the run cannot be removed.
+
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or a finished cell not be read.
     """
     store.open_for_writing()
-    store.save_run(_run_record(plan))
-    with new_stop_file() as stop_file:
+    with store.in_use(plan.id), new_stop_file() as stop_file:
+        run = store.save_run(_run_record(plan))
         context = replace(
             context, stop_file=stop_file, registered=registered_elsewhere(context.imports)
         )
@@ -39,9 +41,10 @@ def run_plan(
             except BaseException:
                 stop_file.touch()  # the workers checkpoint and come home
                 raise
-    store.save_run(_run_record(plan))  # in case it was removed meanwhile
-    store.cells()  # bring the index up to date
-    return outcome
+        if not store.has_run(run.id):  # somebody removed it by hand
+            store.save_run(run)
+        store.cells(plan.cells)  # bring the index up to date
+    return replace(outcome, record=run)
 
 
 def finished_cells(plan: Plan, store: Store) -> set[str]:
