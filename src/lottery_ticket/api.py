@@ -514,13 +514,21 @@ def _completed(prepared: Prepared, progress: bool) -> RunResult:
     return result
 
 
-def load_run(reference: str = "last", *, store: str | Path | None = None) -> RunResult:
+def load_run(reference: str = "last", *, store: str | Path | Store | None = None) -> RunResult:
     """A run that is in the store, by id, unique prefix or `"last"`.
+
+    Args:
+        reference: which run.
+        store: the folder, or what was opened there; None for `$LOTTERY_STORE`.
 
     Raises:
         UsageError: there is none, or more than one.
     """
-    opened = Store(default_store_path() if store is None else store)
+    opened = (
+        store
+        if isinstance(store, Store)
+        else Store(default_store_path() if store is None else store)
+    )
     return RunResult(opened, opened.run(reference))
 
 

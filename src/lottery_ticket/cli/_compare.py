@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lottery_ticket.cli._options import Json, Margin, StorePath
+from lottery_ticket.cli._options import Json, Margin, StorePath, open_store
 from lottery_ticket.cli._print import console, print_json, print_table
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.files import check_replaceable
@@ -44,7 +44,8 @@ def compare(
     from lottery_ticket.analysis import compare as compared
     from lottery_ticket.api import load_run
 
-    verdicts = [load_run(run, store=store).verdict(margin) for run in runs]
+    opened = open_store(store)
+    verdicts = [load_run(run, store=opened).verdict(margin) for run in runs]
     table = compared(verdicts)
     if out is not None:
         _draw(verdicts, out)

@@ -6,7 +6,7 @@ import typer
 
 from lottery_ticket.cli._options import Json, StorePath, open_store
 from lottery_ticket.cli._print import console, print_error, print_json
-from lottery_ticket.errors import StoreError
+from lottery_ticket.errors import DamagedError, StoreError
 from lottery_ticket.store import Store
 
 __all__ = ["verify"]
@@ -19,8 +19,14 @@ class _Findings:
     num_cells: int = 0
     num_runs: int | None = None
     damaged: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     num_unsealed: int = 0
     strangers: list[str] = field(default_factory=list)
+
+    def take(self, error: StoreError) -> None:
+        """Note a file that is damaged, or that cannot be read."""
+        kind = self.damaged if isinstance(error, DamagedError) else self.unreadable
+        kind.append(str(error))
 
 
 def verify(store: StorePath = None, json: Json = False) -> None:
@@ -33,7 +39,7 @@ def verify(store: StorePath = None, json: Json = False) -> None:
         print_json(vars(found))
     else:
         _print(opened, found)
-    if found.damaged:
+    if found.damaged or found.unreadable:
         raise typer.Exit(1)
 
 
@@ -41,7 +47,7 @@ def _read_cells(store: Store, found: _Findings) -> None:
     try:
         names = sorted(store.cell_names())
     except StoreError as error:
-        found.damaged.append(str(error))
+        found.take(error)
         return
     found.num_cells = len(names)
     for name in names:
@@ -51,29 +57,31 @@ def _read_cells(store: Store, found: _Findings) -> None:
                 found.num_unsealed += not cell.execution.is_sealed
                 found.strangers += map(str, store.strangers(cell))
         except StoreError as error:
-            found.damaged.append(str(error))
+            found.take(error)
 
 
 def _read_runs(store: Store, found: _Findings) -> None:
     try:
         run_ids = store.run_ids()
     except StoreError as error:
-        found.damaged.append(str(error))
+        found.take(error)
         return
-    num_damaged = len(found.damaged)
+    num_whole = 0
     for run_id in run_ids:
         try:
             store.read_run(run_id)
+            num_whole += 1
         except StoreError as error:
-            found.damaged.append(str(error))
-    if len(found.damaged) == num_damaged:
-        found.num_runs = len(run_ids)
+            found.take(error)
+    if num_whole == len(run_ids):
+        found.num_runs = num_whole
 
 
 def _print(store: Store, found: _Findings) -> None:
-    for message in found.damaged:
+    for message in (*found.damaged, *found.unreadable):
         print_error(message)
-    state = f"{len(found.damaged)} damaged" if found.damaged else "all as written"
+    counts = {"damaged": len(found.damaged), "unreadable": len(found.unreadable)}
+    state = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "all as written"
     console.print(f"{store.root}: {found.num_cells} cells, {state}", soft_wrap=True)
     if found.damaged:
         console.print("`lottery run` makes damaged cells anew, and what hung on other bytes")

@@ -19,6 +19,7 @@ from lottery_ticket.files import aside_of
 from lottery_ticket.store._execution import Execution
 from lottery_ticket.store._files import read_file
 from lottery_ticket.store._paths import EXECUTION, RECORD, Paths
+from lottery_ticket.store._reads import Reads, stamp_of
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._values import CELL_NAME
 
@@ -46,13 +47,15 @@ class IndexedCell:
     execution: dict[str, Any]
 
 
-def synced_cells(paths: Paths, wanted: Iterable[str] | None = None) -> dict[str, IndexedCell]:
+def synced_cells(
+    paths: Paths, wanted: Iterable[str] | None, reads: Reads
+) -> dict[str, IndexedCell]:
     """All finished cells (or those `wanted`), from the index where it is up to date.
 
     Raises:
         OSError, StoreError: a cell cannot be read. A damaged one is left out.
     """
-    known = _known(paths.index)
+    known = reads.known(paths.index, _known)
     names = set(paths.cell_names() if wanted is None else filter(CELL_NAME.fits, wanted))
     stamps = {name: stamp for name in names if (stamp := _stamp(paths, name)) is not None}
     fresh = {
@@ -75,14 +78,13 @@ def synced_cells(paths: Paths, wanted: Iterable[str] | None = None) -> dict[str,
 def _stamp(paths: Paths, name: str) -> str | None:
     """Something that changes when a cell, or a record in it, is written anew; None without one."""
     folder = paths.cell(name)
-    parts = []
-    for path in (folder, folder / RECORD, folder / EXECUTION):
-        try:
-            status = path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None  # not finished, removed meanwhile, or damaged
-        parts += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-    return ".".join(map(str, parts))
+    stamps = [stamp_of(path) for path in (folder, folder / RECORD, folder / EXECUTION)]
+    if None in stamps:  # not finished, removed meanwhile, or damaged
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            folder.lstat()
+            (folder / RECORD).lstat()  # one that may not be looked at is not missing
+        return None
+    return ".".join(str(number) for stamp in stamps if stamp for number in stamp)
 
 
 def _read(paths: Paths, name: str, stamp: str) -> Row | None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,14 @@ from lottery_ticket.store._format import check_format, missing_runs, write_forma
 from lottery_ticket.store._in_use import run_in_use
 from lottery_ticket.store._index import IndexedCell, synced_cells
 from lottery_ticket.store._paths import EXECUTION, RECORD, Paths
+from lottery_ticket.store._reads import Reads
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._tidying import Freed, collect_garbage, remove_run
 
 __all__ = ["Finished", "Store"]
+
+_Read = Callable[[Path, Callable[[Path], Any]], Any]  # `Reads.known` or `Reads.fresh`
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Store:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
         self._paths = Paths(self.root)
+        self._reads = Reads()
         with reading(self.root):
             if self.root.exists() and not self.root.is_dir():
                 raise StoreError(f"{self.root}: not a folder; choose another with --store")
@@ -84,13 +88,17 @@ class Store:
             DamagedError: the record is not as it was written.
             StoreError: it cannot be read.
         """
+        return self._record(name, self._reads.known)
+
+    def _record(self, name: str, read: _Read) -> CellRecord | None:
         folder = self._paths.real_cell(name)
         with reading(folder):
             if not os.path.lexists(folder):
                 return None
-        record = CellRecord.from_bytes(read_file(folder / RECORD), folder / RECORD)
+        path = folder / RECORD
+        record = read(path, lambda path: CellRecord.from_bytes(read_file(path), path))
         if record.name != name:
-            raise DamagedError(f"{folder / RECORD}: damaged: it is the record of {record.name}")
+            raise DamagedError(f"{path}: damaged: it is the record of {record.name}")
         return record
 
     def read(self, record: CellRecord, file_name: str) -> bytes:
@@ -100,11 +108,14 @@ class Store:
             DamagedError: they are not as written, or there is no such file.
             StoreError: they cannot be read.
         """
+        return self._file(record, file_name, self._reads.known)
+
+    def _file(self, record: CellRecord, file_name: str, read: _Read) -> bytes:
         path = self._paths.real_cell(record.name) / file_name
         expected = record.files.get(file_name)
         if expected is None:
             raise DamagedError(f"{path}: its record knows of no such file")
-        data = read_file(path, expected["bytes"])
+        data = read(path, lambda path: read_file(path, expected["bytes"]))
         if sha256(data) != expected["sha256"]:
             raise DamagedError(
                 f"{path}: damaged: {len(data):,} bytes that differ from "
@@ -114,11 +125,11 @@ class Store:
 
     def execution(self, name: str) -> dict[str, Any]:
         """How a finished cell ran; raises `StoreError` as `get`."""
-        return dict(self._execution(name).values)
+        return dict(self._execution(name, self._reads.known).values)
 
-    def _execution(self, name: str) -> Execution:
+    def _execution(self, name: str, read: _Read) -> Execution:
         path = self._paths.real_cell(name) / EXECUTION
-        return Execution.from_bytes(read_file(path), name, path)
+        return read(path, lambda path: Execution.from_bytes(read_file(path), name, path))
 
     def check(self, name: str) -> CellRecord | None:
         """`get`, having read every file of the cell; raises `DamagedError` on any damage."""
@@ -135,7 +146,7 @@ class Store:
         found = self.finished(name)
         if found is not None:
             for file_name in sorted(found.kept):
-                self.read(found.record, file_name)
+                self._file(found.record, file_name, self._reads.fresh)
         return found
 
     def finished(self, name: str) -> Finished | None:
@@ -144,10 +155,10 @@ class Store:
         Raises:
             DamagedError, StoreError: as `checked`, of its two records.
         """
-        record = self.get(name)
+        record = self._record(name, self._reads.fresh)
         if record is None:
             return None
-        return Finished(record, self._execution(name))
+        return Finished(record, self._execution(name, self._reads.fresh))
 
     def strangers(self, found: Finished) -> list[Path]:
         """What lies in a cell's folder, and no cell has written there."""
@@ -205,7 +216,7 @@ class Store:
     def cells(self, wanted: Iterable[str] | None = None) -> dict[str, IndexedCell]:
         """All finished cells (or those `wanted`), as the index knows them."""
         with reading(self.root):
-            return synced_cells(self._paths, wanted)
+            return synced_cells(self._paths, wanted, self._reads)
 
     def cell_names(self) -> set[str]:
         """The names of all finished cells, damaged or not."""
