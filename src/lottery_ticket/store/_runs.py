@@ -38,6 +38,7 @@ _RUN = {
     "model": TEXT,
     "margin": optional(Kind("0 or more", lambda value: NUMBER.fits(value) and value >= 0)),
 }
+_LIST = Kind("a list", lambda value: isinstance(value, list))
 _SHAPE = Kind(
     "a shape", lambda value: isinstance(value, list) and all(COUNT.fits(n) and n for n in value)
 )
@@ -145,6 +146,8 @@ class RunRecord:
         """Read a run's file; raises `DamagedError` that names it if it is damaged."""
         try:
             values = unsealed_json(data)
+            for name in ("rows", "layers", "others"):
+                check(name, values.get(name, []), _LIST)
             values["rows"] = tuple(RunRow(*row) for row in values["rows"])
             values["layers"] = dict(values["layers"])
             values["others"] = tuple(values.get("others", ()))
