@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lottery_ticket.cli import app
-from lottery_ticket.store import CellRecord, RunRecord, RunRow, Store, table_rows
+from lottery_ticket.store import CellRecord, Execution, RunRecord, RunRow, Store, table_rows
 
 NUM_RUNS = 10
 SPEC = {
@@ -25,8 +25,8 @@ SPEC = {
     "prune": {"criterion": "magnitude", "scope": "global", "rate": 0.2, "levels": 20},
     "arms": [{"name": "ticket", "draws": 1}],
 }
-EXECUTION = (
-    b'{"cpu": "AVX2", "device": "cpu", "precision": "fp32", "threads": 1, "train_seconds": 9.5}'
+EXECUTION = Execution(
+    {"cpu": "AVX2", "device": "cpu", "precision": "fp32", "threads": 1, "train_seconds": 9.5}
 )
 
 
@@ -50,7 +50,7 @@ def fill(root: Path, num_cells: int) -> None:
         results = {"test_accuracy": 0.9, "test_loss": 0.3, "num_steps": 380, "history": history}
         record = CellRecord.of(name, {"kind": "train", "seeds": {"init": number}}, {}, {}, results)
         (folder / "record.json").write_bytes(record.to_bytes())
-        (folder / "execution.json").write_bytes(EXECUTION)
+        (folder / "execution.json").write_bytes(EXECUTION.to_bytes(name))
     share = num_cells // NUM_RUNS
     for run in range(NUM_RUNS):
         rows = tuple(

@@ -130,9 +130,14 @@ class RunResult:
 
         Returns:
             The files written.
+
+        Raises:
+            UsageError: `out` is no folder, or something that is no file stands in a figure's place.
         """
+        from lottery_ticket.files import check_folder
         from lottery_ticket.plots import draw_all, draw_sweep
 
+        check_folder(Path(out))
         (verdict, _), tables, title = self._judged(), self.tables, self.record.title
         paths = draw_all(tables, Path(out), title=title, verdict=verdict, formats=formats)
         has_accuracy = any(row["test_accuracy"] is not None for row in self.rows)
@@ -333,7 +338,8 @@ class Prepared:
             outcome = run_plan(
                 self.plan, self.store, self.context, jobs=self.jobs, observer=watching
             )
-        return RunResult(self.store, self.store.run(outcome.run_id), outcome)
+        assert outcome.record is not None
+        return RunResult(self.store, outcome.record, outcome)
 
 
 def prepare(
@@ -508,13 +514,21 @@ def _completed(prepared: Prepared, progress: bool) -> RunResult:
     return result
 
 
-def load_run(reference: str = "last", *, store: str | Path | None = None) -> RunResult:
+def load_run(reference: str = "last", *, store: str | Path | Store | None = None) -> RunResult:
     """A run that is in the store, by id, unique prefix or `"last"`.
+
+    Args:
+        reference: which run.
+        store: the folder, or what was opened there; None for `$LOTTERY_STORE`.
 
     Raises:
         UsageError: there is none, or more than one.
     """
-    opened = Store(default_store_path() if store is None else store)
+    opened = (
+        store
+        if isinstance(store, Store)
+        else Store(default_store_path() if store is None else store)
+    )
     return RunResult(opened, opened.run(reference))
 
 
@@ -537,12 +551,13 @@ def report(
         The page.
 
     Raises:
-        UsageError: no training of a run is finished, or there is no such format.
+        UsageError: no training of a run is finished, there is no such format, or what is at `out`
+            is no file.
         StoreError: something in a store is damaged.
 
     >>> page = report([load_run("quickstart")], "report.html")  # doctest: +SKIP
     """
-    from lottery_ticket.files import write_file
+    from lottery_ticket.files import check_replaceable, make_folder, write_file
     from lottery_ticket.report import ReportRun, content_of, html_page, markdown_page, run_facts
 
     pages = {"html": html_page, "markdown": markdown_page}
@@ -550,6 +565,8 @@ def report(
         raise UsageError(f"format: unknown format {format!r}{nearest(format, pages)}")
     if not runs:
         raise UsageError("runs: got none, wanted at least one")
+    if out is not None:
+        check_replaceable(Path(out))
     contents = []
     for result in runs:
         tables = result.tables
@@ -562,6 +579,6 @@ def report(
         )
     page = pages[format](contents)
     if out is not None:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(out).parent)
         write_file(Path(out), page.encode())
     return page

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import ParamSpec, TypeVar
 
 __all__ = [
+    "DamagedError",
     "DataError",
     "LotteryError",
     "StoreError",
@@ -38,6 +39,10 @@ class DataError(LotteryError):
 
 class StoreError(LotteryError):
     """The store cannot be read or written, or one of its files is damaged."""
+
+
+class DamagedError(StoreError):
+    """A file of the store was read, and is not as it was written: it can be made anew."""
 
 
 class TrainingError(LotteryError):

@@ -2,16 +2,43 @@
 
 import contextlib
 import os
+import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["folder_aside", "sync_folder", "write_file", "write_synced"]
+from lottery_ticket.errors import UsageError
+
+__all__ = [
+    "aside_of",
+    "check_folder",
+    "check_replaceable",
+    "folder_aside",
+    "make_folder",
+    "sync_folder",
+    "write_file",
+    "write_synced",
+]
+
+_KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write aside, fsync, move into place."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write aside, fsync, move into place.
+
+    Raises:
+        UsageError: something is there that is not to be replaced, see `check_replaceable`.
+    """
+    check_replaceable(path)
+    aside = aside_of(path)
     try:
         write_synced(aside, data)
         aside.replace(path)
@@ -19,6 +46,54 @@ def write_file(path: Path, data: bytes) -> None:
         aside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def check_replaceable(path: Path) -> None:
+    """See that writing a file there replaces nothing, or another file.
+
+    Raises:
+        UsageError: a device, a pipe, a socket, a folder or a link is there: moved into its place,
+            the file would take its name from it, and what a link leads to is not ours to write.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return  # nothing is there; whether it can be written is said when it is
+    except ValueError as error:
+        raise UsageError(f"{str(path)!r}: no name of a file ({error})") from None
+    kind = _KINDS.get(stat.S_IFMT(mode))
+    if kind is not None:
+        raise UsageError(f"{path}: {kind} is there, which is not replaced; name another file")
+
+
+def check_folder(path: Path) -> None:
+    """See that a path is that of a folder, or free; raises `UsageError` if it is not."""
+    try:
+        is_taken = os.path.lexists(path) and not path.is_dir()
+    except ValueError as error:
+        raise UsageError(f"{str(path)!r}: no name of a folder ({error})") from None
+    if is_taken:
+        raise UsageError(f"{path}: not a folder; name another one")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder to write into, and those that lead to it, unless it is there.
+
+    Raises:
+        UsageError: something else is there.
+        OSError: it cannot be made.
+    """
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{error.filename}: not a folder; name another one") from None
+
+
+def aside_of(path: Path) -> Path:
+    """A new name beside `path`, which no other process or thread has."""
+    # cut short: a name that is as long as names may be has room for this one, too
+    return path.with_name(f".{path.name[:40]}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -32,8 +107,7 @@ def write_synced(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def folder_aside(target: Path) -> Iterator[Path]:
     """A new folder beside `target`, to fill and to move from; what is left of it is removed."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    aside = aside_of(target)
     aside.mkdir(parents=True)
     try:
         yield aside

@@ -164,8 +164,8 @@ def test_plot(ready, tmp_path):
     assert "'gif' is not one of" in said.err
     (tmp_path / "file").write_text("x")
     said = ready("plot", "last", "--out", tmp_path / "file")
-    assert said.code == 1
-    assert "cannot write figures" in said.err
+    assert said.code == 2
+    assert "file: not a folder; name another one" in said.err
 
 
 def test_report(ready, tmp_path):
@@ -184,8 +184,8 @@ def test_report(ready, tmp_path):
 def test_a_report_that_cannot_be(ready, tmp_path):
     (tmp_path / "file").write_text("x")
     said = ready("report", "--out", tmp_path / "file" / "page.html")
-    assert (said.code, said.out) == (1, "")
-    assert "cannot be written" in said.err
+    assert (said.code, said.out) == (2, "")
+    assert "file: not a folder; name another one" in said.err
     said = ready("report", "--margin", "0")
     assert said.code == 2
     for name in Store(tmp_path / "store").cell_names():

@@ -26,7 +26,8 @@ def test_verify_finds_damage_and_run_repairs_it(ready, store):
     assert said.code == 0
     assert "8 cells, all as written" in said.out
     assert json.loads(ready("verify", "--json").out) == {
-        "num_cells": 8, "num_runs": 1, "damaged": [],
+        "num_cells": 8, "num_runs": 1, "damaged": [], "unreadable": [],
+        "num_unsealed": 0, "strangers": [],
     }  # fmt: skip
     before = digests(store)
 

@@ -234,7 +234,7 @@ class _Moments:
         write_synced, on_step = _files.write_synced, _watch.Watch.__call__
 
         def write(path: Path, data: bytes) -> None:
-            name = path.name.strip(".").removesuffix(f".{os.getpid()}")  # written aside
+            name = path.name.strip(".").partition(f".{os.getpid()}-")[0]  # written aside
             path.write_bytes(data[: len(data) // 2])
             self._now(f"half {name}")
             write_synced(path, data)

@@ -192,7 +192,7 @@ def test_what_is_no_store_is_refused(tmp_path):
     file.write_text("x")
     with pytest.raises(StoreError, match="file: not a folder; choose another with --store"):
         Store(file)
-    with pytest.raises(StoreError, match=r"format\.json: cannot be read"):
+    with pytest.raises(StoreError, match=r"below: cannot be read"):
         Store(file / "below")
 
 

@@ -11,7 +11,7 @@ from small_cells import WEIGHTS, cell_folder, commit, name_of, record_of, run_of
 
 from lottery_ticket.cli import main
 from lottery_ticket.errors import StoreError
-from lottery_ticket.store import Store, table_rows
+from lottery_ticket.store import Store, _tidying, table_rows
 
 MiB = 1 << 20
 
@@ -113,7 +113,7 @@ def wants_a_claim(store, name, dry_run):
 
 
 def test_a_removal_that_needs_space_is_caught(small_disk, monkeypatch):
-    monkeypatch.setattr(Store, "_idle", wants_a_claim)
+    monkeypatch.setattr(_tidying, "_idle", wants_a_claim)
     with pytest.raises(AssertionError):
         check_removes_from_a_full_disk(small_disk, monkeypatch)
 

@@ -1,11 +1,14 @@
 """The index is a cache: wrong or gone, it is made anew."""
 
+import random
 import sqlite3
+import sys
+from pathlib import Path
 
 import pytest
-from small_cells import cell_folder, commit, name_of
+from small_cells import WEIGHTS, cell_folder, commit, name_of, record_of
 
-from lottery_ticket.store import Store
+from lottery_ticket.store import Store, _index
 
 
 @pytest.fixture
@@ -106,9 +109,66 @@ def test_a_damaged_cell_is_not_listed(filled):
     assert set(accuracies(filled)) == {name_of(0), name_of(3), name_of(4)}
 
 
+def check_is_used(store):
+    """A listing opens the index and no record: otherwise the index would only cost time."""
+    opened = []
+    sys.addaudithook(
+        lambda event, arguments: event == "open" and opened.append(Path(str(arguments[0])).name)
+    )
+    assert accuracies(store) == ALL
+    assert opened.count("index.sqlite") == 1
+    assert not {"record.json", "execution.json"} & set(opened)
+
+
 def test_the_index_is_used(filled):
-    """Its rows are what is listed: otherwise it would only cost time."""
-    with sqlite3.connect(filled.root / "index.sqlite") as database:
-        database.execute("UPDATE cells SET summary = json_set(summary, '$.test_accuracy', 0.77)")
-    database.close()
-    assert set(accuracies(filled).values()) == {0.77}
+    check_is_used(filled)
+
+
+def test_an_index_that_is_not_used_is_caught(filled, monkeypatch):
+    monkeypatch.setattr(_index, "_known", lambda index: {})
+    with pytest.raises(AssertionError):
+        check_is_used(filled)
+
+
+def check_flips(store, step=1):
+    """No bit of the file changes what is listed."""
+    index = store.root / "index.sqlite"
+    written = index.read_bytes()
+    rng = random.Random(0)
+    for number in rng.sample(range(8 * len(written)), 200):
+        damaged = bytearray(written)
+        damaged[number // 8] ^= 1 << number % 8
+        index.write_bytes(damaged)
+        assert accuracies(store) == ALL, number
+
+
+def test_no_flipped_bit_is_listed(filled):
+    check_flips(filled)
+
+
+def test_an_index_without_a_checksum_is_caught(filled, monkeypatch):
+    # 0.4 is shown as 0.5
+    written = (filled.root / "index.sqlite").read_bytes()
+    at = 8 * written.index(b'"test_accuracy": 0.4') + 8 * 19
+    monkeypatch.setattr(random.Random, "sample", lambda rng, numbers, count: [at])
+    monkeypatch.setattr(_index, "_is_sealed", lambda payload, seal: True)
+    with pytest.raises(AssertionError, match=str(at)):
+        check_flips(filled)
+
+
+def test_a_record_that_is_written_over_in_place_is_read_anew(filled):
+    path = cell_folder(filled, name_of(1)) / "record.json"
+    better = record_of(name_of(1), {WEIGHTS: b"\x00\x01\x02"}, test_accuracy=0.9)
+    path.write_bytes(better.to_bytes())
+    assert accuracies(filled) == {**ALL, name_of(1): 0.9}
+    path.write_bytes(better.to_bytes().replace(b"0.9", b"0.8"))
+    assert accuracies(filled) == {n: v for n, v in ALL.items() if n != name_of(1)}
+
+
+def test_nothing_beside_the_index_is_opened(filled):
+    """A journal left by a stranger would be rolled back, and what it names be deleted."""
+    beside = [filled.root / f"index.sqlite{end}" for end in ("-journal", "-wal", "-shm")]
+    for path in beside:
+        path.write_bytes(b"a stranger's")
+    assert accuracies(filled) == ALL
+    assert all(path.read_bytes() == b"a stranger's" for path in beside)

@@ -3,7 +3,7 @@
 import pytest
 from small_cells import SPEC, name_of, record_of
 
-from lottery_ticket.store import RunRecord, RunRow, Store, table_rows
+from lottery_ticket.store import Execution, RunRecord, RunRow, Store, table_rows
 
 NUM_CELLS = 10_000
 NUM_RUNS = 10
@@ -20,7 +20,8 @@ def many(tmp_path_factory) -> Store:
         folder.mkdir(parents=True)
         record = record_of(name, {}, test_accuracy=number / NUM_CELLS)
         (folder / "record.json").write_bytes(record.to_bytes())
-        (folder / "execution.json").write_text('{"device": "cpu", "threads": 1}\n')
+        how = Execution({"device": "cpu", "threads": 1})
+        (folder / "execution.json").write_bytes(how.to_bytes(name))
     for number in range(NUM_RUNS):
         store.save_run(run_at(number))
     return store

@@ -78,11 +78,12 @@ def test_the_bytes_of_a_run(store):
     # off: runs of an earlier version are the same bytes
     assert not {"others", "model", "margin"} & values.keys()
     layers = {"z.weight": [1, 2], "a.weight": [3]}
-    ordered = RunRecord(**{**vars(run), "layers": layers, "others": ("x", "y"), "margin": 0.5})
+    more = {"layers": layers, "others": (name_of(2), name_of(3)), "margin": 0.5}
+    ordered = RunRecord(**{**vars(run), **more})
     again = RunRecord.from_bytes(ordered.to_bytes(), "here")
     assert again == ordered
     assert list(again.layers) == ["z.weight", "a.weight"]
-    assert again.cells() == {name_of(1), "x", "y"}
+    assert again.cells() == {name_of(number) for number in (1, 2, 3)}
 
 
 def test_removing_a_run_leaves_what_others_need(three):
@@ -105,7 +106,8 @@ def test_removing_a_run_leaves_what_others_need(three):
 
 def test_garbage_is_what_no_run_needs(three):
     busy = three.claim(name_of(4))
-    checkpoint = three.claim(name_of(3))  # a cell of a run, being made anew
+    three.save_run(run_of([2, 3, 6], "other-22222222"))
+    checkpoint = three.claim(name_of(6))  # a cell of a run, in the making
     (checkpoint.folder / "checkpoint").write_bytes(b"half")
     checkpoint.release()
     leftover = three.claim(name_of(77))
@@ -119,7 +121,7 @@ def test_garbage_is_what_no_run_needs(three):
     assert freed.num_cells == 1
     assert freed.num_bytes > 1500
     assert three.cell_names() == {name_of(number) for number in (0, 1, 2, 3, 4)}
-    assert (three.work_folder(name_of(3)) / "checkpoint").read_bytes() == b"half"
+    assert (three.work_folder(name_of(6)) / "checkpoint").read_bytes() == b"half"
     assert not three.work_folder(name_of(77)).exists()
     busy.release()
     assert three.collect_garbage().num_cells == 1

@@ -21,12 +21,14 @@ from lottery_ticket.cli._options import (
     StorePath,
 )
 from lottery_ticket.cli._print import console, print_json, print_table, size_text, step_shown
+from lottery_ticket.files import check_folder, check_replaceable, make_folder, write_file
 
 if TYPE_CHECKING:
     from lottery_ticket.export import Measured
 
 __all__ = ["bench_export"]
 
+_FORMS = "forms.json"
 _HEADER = ["form", "file", "gzip", "parameters", "non-zeros", "FLOPs", "effective", "memory",
            "p50 (ms)", "p99 (ms)", "64 (/s)", "256 (/s)", "accuracy", "difference"]  # fmt: skip
 
@@ -66,6 +68,9 @@ def bench_export(
     from lottery_ticket.api import load_run
     from lottery_ticket.experiment import import_user_code
 
+    if out is not None:
+        check_folder(out)  # before it measures for minutes
+        check_replaceable(out / _FORMS)
     import_user_code(imports or [])
     with step_shown() as on_step:
         measured = load_run(run, store=store).bench_export(
@@ -102,12 +107,11 @@ def bench_export(
 
 def _write(measured: "Measured", out: Path) -> list[Path]:
     from lottery_ticket.errors import LotteryError
-    from lottery_ticket.files import write_file
     from lottery_ticket.plots import draw_forms
 
-    path = out / "forms.json"
+    path = out / _FORMS
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         write_file(path, (json_module.dumps(measured.to_dict(), indent=1) + "\n").encode())
         return [path, *draw_forms(measured, out)]
     except OSError as error:

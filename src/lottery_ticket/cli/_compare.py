@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lottery_ticket.cli._options import Json, Margin, StorePath
+from lottery_ticket.cli._options import Json, Margin, StorePath, open_store
 from lottery_ticket.cli._print import console, print_json, print_table
 from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.files import check_replaceable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,10 +39,13 @@ def compare(
     """Put the verdicts of several runs into one table: criteria, pipelines, architectures."""
     if out is not None and out.suffix not in _SUFFIXES:
         raise UsageError(f"--out: got {str(out)!r}, wanted a file that ends in {_SUFFIXES}")
+    if out is not None:
+        check_replaceable(out)
     from lottery_ticket.analysis import compare as compared
     from lottery_ticket.api import load_run
 
-    verdicts = [load_run(run, store=store).verdict(margin) for run in runs]
+    opened = open_store(store)
+    verdicts = [load_run(run, store=opened).verdict(margin) for run in runs]
     table = compared(verdicts)
     if out is not None:
         _draw(verdicts, out)

@@ -4,12 +4,14 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from lottery_ticket.cli._options import DataDir, Json, StorePath, open_store
 from lottery_ticket.cli._print import console, print_json, print_table
 from lottery_ticket.errors import StoreError
-from lottery_ticket.store import Store
+from lottery_ticket.store import Store, default_store_path, repair
 
 __all__ = ["doctor"]
 
@@ -27,8 +29,22 @@ _PACKAGES = (
 )
 
 
-def doctor(store: StorePath = None, data_dir: DataDir = None, json: Json = False) -> None:
+def doctor(
+    store: StorePath = None,
+    data_dir: DataDir = None,
+    to_repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Write anew what is damaged or missing of the store beside its results.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
     """Say what is installed and found here, what is missing, and how to get it."""
+    if to_repair:
+        _repair(default_store_path() if store is None else store, json=json)
+        return
     findings = {
         "python": f"{platform.python_version()} on {platform.platform()}",
         "packages": {name: _version(name) for name in _PACKAGES},
@@ -49,6 +65,15 @@ def doctor(store: StorePath = None, data_dir: DataDir = None, json: Json = False
     missing = [name for name, version in findings["packages"].items() if version is None]
     said = "nothing is missing" if not missing else f"{', '.join(missing)}: missing"
     console.print(f"\n{said} that `lottery run quickstart` needs")
+
+
+def _repair(root: Path, *, json: bool) -> None:
+    done = repair(root)
+    if json:
+        print_json({"store": str(root), "done": done})
+        return
+    for line in done or [f"{root}: nothing to repair; `lottery verify` reads the results"]:
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def _version(package: str) -> str | None:

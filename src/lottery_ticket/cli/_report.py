@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lottery_ticket.cli._options import Margin, StorePath
+from lottery_ticket.cli._options import Margin, StorePath, open_store
 from lottery_ticket.cli._print import size_text
 
 __all__ = ["report"]
@@ -44,7 +44,8 @@ def report(
     from lottery_ticket.api import report as written
     from lottery_ticket.errors import LotteryError
 
-    results = [load_run(run, store=store) for run in runs or ["last"]]
+    opened = open_store(store)
+    results = [load_run(run, store=opened) for run in runs or ["last"]]
     path = Path("report.html") if out is None and format is Format.html else out
     try:
         page = written(results, path, format=str(format), margin=margin)

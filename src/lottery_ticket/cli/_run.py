@@ -67,13 +67,15 @@ def run(
 
 def run_prepared(prepared: "Prepared", *, quiet: bool) -> None:
     """Run what was prepared, and say how it went; the exit code says so too."""
-    result = prepared.run(progress=not quiet)
-    outcome = result.outcome
-    assert outcome is not None
-    if quiet:
-        print(result.id)
-    else:
-        _report(prepared, result, outcome)
+    prepared.store.open_for_writing()
+    with prepared.store.in_use(prepared.plan.id):  # until its results are shown
+        result = prepared.run(progress=not quiet)
+        outcome = result.outcome
+        assert outcome is not None
+        if quiet:
+            print(result.id)
+        else:
+            _report(prepared, result, outcome)
     _exit(outcome)
 
 

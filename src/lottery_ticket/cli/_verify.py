@@ -1,37 +1,95 @@
 """`lottery verify`."""
 
+from dataclasses import dataclass, field
+
 import typer
 
 from lottery_ticket.cli._options import Json, StorePath, open_store
 from lottery_ticket.cli._print import console, print_error, print_json
-from lottery_ticket.errors import StoreError
+from lottery_ticket.errors import DamagedError, StoreError
+from lottery_ticket.store import Store
 
 __all__ = ["verify"]
+
+
+@dataclass
+class _Findings:
+    """What was found in a store."""
+
+    num_cells: int = 0
+    num_runs: int | None = None
+    damaged: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    num_unsealed: int = 0
+    strangers: list[str] = field(default_factory=list)
+
+    def take(self, error: StoreError) -> None:
+        """Note a file that is damaged, or that cannot be read."""
+        kind = self.damaged if isinstance(error, DamagedError) else self.unreadable
+        kind.append(str(error))
 
 
 def verify(store: StorePath = None, json: Json = False) -> None:
     """Read every file in the store and compare it with its checksum; exit 1 if one differs."""
     opened = open_store(store)
-    names = sorted(opened.cell_names())
-    damaged = []
+    found = _Findings()
+    _read_cells(opened, found)
+    _read_runs(opened, found)
+    if json:
+        print_json(vars(found))
+    else:
+        _print(opened, found)
+    if found.damaged or found.unreadable:
+        raise typer.Exit(1)
+
+
+def _read_cells(store: Store, found: _Findings) -> None:
+    try:
+        names = sorted(store.cell_names())
+    except StoreError as error:
+        found.take(error)
+        return
+    found.num_cells = len(names)
     for name in names:
         try:
-            opened.check(name)
+            cell = store.checked(name)
+            if cell is not None:
+                found.num_unsealed += not cell.execution.is_sealed
+                found.strangers += map(str, store.strangers(cell))
         except StoreError as error:
-            damaged.append(str(error))
+            found.take(error)
+
+
+def _read_runs(store: Store, found: _Findings) -> None:
     try:
-        num_runs = len(opened.runs())
+        run_ids = store.run_ids()
     except StoreError as error:
-        damaged.append(str(error))
-        num_runs = None
-    if json:
-        print_json({"num_cells": len(names), "num_runs": num_runs, "damaged": damaged})
-    else:
-        for message in damaged:
-            print_error(message)
-        state = f"{len(damaged)} damaged" if damaged else "all as written"
-        console.print(f"{opened.root}: {len(names)} cells, {state}")
-        if damaged:
-            console.print("`lottery run` makes damaged cells anew, and what hung on other bytes")
-    if damaged:
-        raise typer.Exit(1)
+        found.take(error)
+        return
+    num_whole = 0
+    for run_id in run_ids:
+        try:
+            store.read_run(run_id)
+            num_whole += 1
+        except StoreError as error:
+            found.take(error)
+    if num_whole == len(run_ids):
+        found.num_runs = num_whole
+
+
+def _print(store: Store, found: _Findings) -> None:
+    for message in (*found.damaged, *found.unreadable):
+        print_error(message)
+    counts = {"damaged": len(found.damaged), "unreadable": len(found.unreadable)}
+    state = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "all as written"
+    console.print(f"{store.root}: {found.num_cells} cells, {state}", soft_wrap=True)
+    if found.damaged:
+        console.print("`lottery run` makes damaged cells anew, and what hung on other bytes")
+    for path in found.strangers:
+        console.print(f"not the store's, and not checked: {path}", soft_wrap=True, markup=False)
+    if found.num_unsealed:
+        console.print(
+            f"how it ran has no checksum in {found.num_unsealed} cells of an earlier version: "
+            "`lottery doctor --repair` gives them one, of what they say now",
+            soft_wrap=True,
+        )

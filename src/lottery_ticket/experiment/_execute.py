@@ -7,7 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._device import configured
 from lottery_ticket.experiment._mask_cell import make_mask
 from lottery_ticket.experiment._stop import Stopped
-from lottery_ticket.experiment._train_cell import Made, make_together, make_training
+from lottery_ticket.experiment._train_cell import Made, Note, make_together, make_training
 from lottery_ticket.experiment._user_code import adopt, import_user_code
 from lottery_ticket.store import CellRecord, Claim, Store, store_errors
 
@@ -37,17 +37,19 @@ class Outcome:
             `"stopped"` (checkpointed on request), `"failed"`.
         content: the content hash of a finished cell.
         message: why it failed.
+        notes: what to know of how it was made.
     """
 
     cell: str
     status: str
     content: str | None = None
     message: str | None = None
+    notes: tuple[str, ...] = ()
 
 
-def is_current(record: CellRecord, contents: Mapping[str, str]) -> bool:
-    """Whether a finished cell was made from the parents as they are now (role → content)."""
-    return dict(record.parents) == dict(contents)
+def is_current(parents: Mapping[str, str], contents: Mapping[str, str]) -> bool:
+    """Whether the parents that a cell was made from are those of now (role → content)."""
+    return dict(parents) == dict(contents)
 
 
 def execute(
@@ -73,7 +75,10 @@ def execute(
         else:
             work.append(taken)
     if work:
-        outcomes |= {outcome.cell: outcome for outcome in _worked(work, context, store)}
+        notes: list[str] = []
+        made = _worked(work, context, store, notes.append)
+        made[0] = replace(made[0], notes=tuple(notes))
+        outcomes |= {outcome.cell: outcome for outcome in made}
     return [outcomes[cell.name] for cell in cells]
 
 
@@ -93,7 +98,7 @@ def _take(cell: Cell, contents: Mapping[str, str], store: Store) -> "_Work | Out
         return Outcome(cell.name, "busy")
     try:
         found = store.get(cell.name)
-        if found is not None and is_current(found, contents):
+        if found is not None and is_current(found.parents, contents):
             claim.clear()
             return Outcome(cell.name, "found", found.content)
         if found is not None:
@@ -104,7 +109,7 @@ def _take(cell: Cell, contents: Mapping[str, str], store: Store) -> "_Work | Out
     return _Work(cell, contents, claim)
 
 
-def _worked(work: Sequence[_Work], context: Context, store: Store) -> list[Outcome]:
+def _worked(work: Sequence[_Work], context: Context, store: Store, note: Note) -> list[Outcome]:
     """Make the cells, and commit or give back each."""
     open_work = list(work)
     outcomes: list[Outcome] = []
@@ -118,8 +123,9 @@ def _worked(work: Sequence[_Work], context: Context, store: Store) -> list[Outco
         import_user_code(context.imports)
         adopt(context.registered)
         with configured(context.device, context.threads), store_errors(store.root):
+            made = _make(work, context, store, note)
             # each is committed before the next is asked for
-            for one, (result, seconds) in zip(work, _make(work, context, store), strict=True):
+            for one, (result, seconds) in zip(work, made, strict=True):
                 if isinstance(result, LotteryError):
                     one.claim.release()
                     outcomes.append(Outcome(one.cell.name, "failed", message=str(result)))
@@ -142,14 +148,14 @@ def _worked(work: Sequence[_Work], context: Context, store: Store) -> list[Outco
 
 
 def _make(
-    work: Sequence[_Work], context: Context, store: Store
+    work: Sequence[_Work], context: Context, store: Store, note: Note
 ) -> Iterator[tuple[Made | LotteryError, float]]:
     """What became of each, with its seconds: together where that is possible, else one by one."""
     started = time.monotonic()
     if len(work) > 1:
         try:
             cells, folders = [one.cell for one in work], [one.claim.folder for one in work]
-            made = make_together(cells, context, store, folders)
+            made = make_together(cells, context, store, folders, note)
         except RuntimeError as error:
             if not _cannot_be_batched(error):
                 raise
@@ -159,9 +165,10 @@ def _make(
             return
     for one in work:
         started = time.monotonic()
-        make = make_training if one.cell.is_training else make_mask
+        how = (one.cell, context, store, one.claim.folder)
+        result: Made | LotteryError
         try:
-            result: Made | LotteryError = make(one.cell, context, store, one.claim.folder)
+            result = make_training(*how, note) if one.cell.is_training else make_mask(*how)
         except LotteryError as error:
             result = error
         yield result, time.monotonic() - started
@@ -208,5 +215,7 @@ def _device_name(device: str) -> str:
 
 
 def _leave_traceback(folder: Path) -> None:
+    path = folder / "traceback.txt"
     with contextlib.suppress(OSError):
-        (folder / "traceback.txt").write_text(traceback.format_exc())
+        path.unlink(missing_ok=True)  # it might be a link that leads elsewhere
+        path.write_text(traceback.format_exc())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lottery_ticket.experiment._cell import Cell
 from lottery_ticket.experiment._execute import Outcome
 from lottery_ticket.experiment._plan import Plan
-from lottery_ticket.store import Store
+from lottery_ticket.store import RunRecord, Store
 
 __all__ = ["Observer", "RunOutcome"]
 
@@ -39,6 +39,7 @@ class RunOutcome:
         num_blocked: cells that could not be made since something before them failed.
         is_stopped: whether it was interrupted; the same call continues.
         seconds: wall-clock time.
+        record: the run as it is in the store.
     """
 
     run_id: str
@@ -48,6 +49,7 @@ class RunOutcome:
     num_blocked: int
     is_stopped: bool
     seconds: float
+    record: RunRecord | None = None
 
     @property
     def is_complete(self) -> bool:

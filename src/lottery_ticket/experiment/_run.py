@@ -1,5 +1,6 @@
 """Running a plan: whatever of it is not finished, and the record of the run."""
 
+import contextlib
 import time
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from lottery_ticket.experiment._scheduler import Scheduler
 from lottery_ticket.experiment._user_code import registered_elsewhere
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
-from lottery_ticket.store import RunRecord, Store
+from lottery_ticket.store import RunRecord, Store, store_errors
 
 __all__ = ["finished_cells", "run_plan"]
 
@@ -23,12 +24,14 @@ def run_plan(
 
     Ctrl-C checkpoints what is in progress and returns; calling again continues.
 
+    While it lasts, the run cannot be removed.
+
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or a finished cell not be read.
     """
     store.open_for_writing()
-    store.save_run(_run_record(plan))
-    with new_stop_file() as stop_file:
+    with store_errors(store.root), store.in_use(plan.id), new_stop_file() as stop_file:
+        run = store.save_run(_run_record(plan))
         context = replace(
             context, stop_file=stop_file, registered=registered_elsewhere(context.imports)
         )
@@ -37,11 +40,13 @@ def run_plan(
             try:
                 outcome = scheduler.run()
             except BaseException:
-                stop_file.touch()  # the workers checkpoint and come home
+                with contextlib.suppress(OSError):
+                    stop_file.touch()  # the workers checkpoint and come home
                 raise
-    store.save_run(_run_record(plan))  # in case it was removed meanwhile
-    store.cells()  # bring the index up to date
-    return outcome
+        if not store.has_run(run.id):  # somebody removed it by hand
+            store.save_run(run)
+        store.cells(plan.cells)  # bring the index up to date
+    return replace(outcome, record=run)
 
 
 def finished_cells(plan: Plan, store: Store) -> set[str]:

@@ -1,23 +1,38 @@
 """Which cell is next: those whose parents are finished, until all are or something stops them."""
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 
-from lottery_ticket.errors import StoreError
+from lottery_ticket.errors import DamagedError
 from lottery_ticket.experiment._cell import Cell
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._execute import Outcome, is_current
 from lottery_ticket.experiment._observer import Observer, RunOutcome
 from lottery_ticket.experiment._plan import Plan
 from lottery_ticket.experiment._workers import Workers
-from lottery_ticket.store import Store
+from lottery_ticket.store import Finished, Store
 
 __all__ = ["Scheduler"]
 
 _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 0.5  # how often to look whether another process has finished a cell
 _MAX_CRASHES = 2  # a cell whose worker died so often while it ran alone has failed
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What there is to know of a finished cell once its files have been read."""
+
+    parents: Mapping[str, str]
+    content: str
+    kept: frozenset[str]
+
+    @classmethod
+    def of(cls, found: Finished) -> "_Known":
+        return cls(found.record.parents, found.record.content, found.kept)
 
 
 class Scheduler:
@@ -41,7 +56,9 @@ class Scheduler:
         self.crashes: dict[str, int] = {}
         self.suspects: set[str] = set()  # ran when a worker died; each is tried again alone
         self.num_made = 0
-        self.damaged = self._damaged()
+        self.damaged: set[str] = set()
+        self.known = self._checked()  # what was finished at the start
+        self.has_work = store.work_names()
 
     def run(self) -> RunOutcome:
         """Make whatever is not finished."""
@@ -67,16 +84,40 @@ class Scheduler:
     def _stopping(self) -> bool:
         return self.context.stop_file is not None and self.context.stop_file.exists()
 
-    def _damaged(self) -> set[str]:
-        """Read every file of every finished cell, and name what is not as it was written."""
-        damaged = set()
+    def _checked(self) -> dict[str, _Known]:
+        """Read every file of every finished cell, once; those that are damaged are named.
+
+        Raises:
+            StoreError: a file cannot be read, which says nothing of what it holds.
+        """
+        known = {}
         for name in self.plan.cells:
             try:
-                self.store.check(name)
-            except StoreError as error:
-                self.observer.note(f"{error}; it will be made anew")
-                damaged.add(name)
-        return damaged
+                found = self.store.checked(name)
+            except DamagedError as error:
+                self._note_damage(name, error)
+            else:
+                if found is not None:
+                    known[name] = _Known.of(found)
+        return known
+
+    def _note_damage(self, name: str, error: DamagedError) -> None:
+        self.observer.note(f"{error}; it will be made anew")
+        self.damaged.add(name)
+
+    def _look(self, name: str) -> _Known | None:
+        """A cell if it is finished: as it was at the start, else as it is now."""
+        if name in self.damaged:
+            return None
+        known = self.known.pop(name, None)
+        if known is not None:
+            return known
+        try:
+            found = self.store.finished(name)
+        except DamagedError as error:
+            self._note_damage(name, error)
+            return None
+        return None if found is None else _Known.of(found)
 
     def _take_finished(self) -> None:
         for name, cell in list(self.waiting.items()):  # parents come first
@@ -85,21 +126,17 @@ class Scheduler:
 
     def _take_if_finished(self, name: str, cell: Cell) -> bool:
         """Whether the cell is finished; one that is damaged or stale is discarded instead."""
-        try:
-            record = None if name in self.damaged else self.store.get(name)
-        except StoreError as error:
-            self.observer.note(f"{error}; it will be made anew")
-            self.damaged.add(name)
-            record = None
-        if record is not None and is_current(record, self._contents_of(cell)):
-            kept = set(record.files) - set(self._not_kept(name))
-            if cell.feeds <= kept:
-                self.contents[name] = record.content
-                del self.waiting[name]
-                return True
-        elif record is not None:
+        found = self._look(name)
+        is_same = found is not None and is_current(found.parents, self._contents_of(cell))
+        if found is not None and is_same and cell.feeds <= found.kept:
+            self.contents[name] = found.content
+            del self.waiting[name]
+            if name in self.has_work:  # its process was killed before it had cleared up
+                self.store.free_work(name)
+            return True
+        if found is not None and not is_same:
             self.observer.note(f"{_place(cell)}: what it was made from has changed; made anew")
-        if record is not None or name in self.damaged:
+        if found is not None or name in self.damaged:
             self._discard(name)
         return False
 
@@ -115,11 +152,8 @@ class Scheduler:
     def _is_whole(self, name: str) -> bool:
         try:
             return self.store.check(name) is not None
-        except StoreError:
+        except DamagedError:
             return False
-
-    def _not_kept(self, name: str) -> list[str]:
-        return self.store.execution(name).get("not_kept", [])
 
     def _parents_are_finished(self, cell: Cell) -> bool:
         return all(parent in self.contents for parent in cell.parents.values())
@@ -198,6 +232,8 @@ class Scheduler:
 
     def _take(self, cell: Cell, outcome: Outcome) -> None:
         self.suspects.discard(cell.name)
+        for note in outcome.notes:
+            self.observer.note(note)
         if outcome.status in ("made", "found"):
             assert outcome.content is not None
             self.contents[cell.name] = outcome.content

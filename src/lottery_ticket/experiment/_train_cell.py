@@ -27,11 +27,12 @@ from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, layer
 from lottery_ticket.pruning import rewind_, rewind_optimizer_
 from lottery_ticket.spec import TrainSpec
 from lottery_ticket.steps import Duration
-from lottery_ticket.store import Store
+from lottery_ticket.store import Store, set_aside
 from lottery_ticket.train import (
     LOSSES,
     BatchedStep,
     Batches,
+    CheckpointError,
     TrainState,
     early_stop,
     evaluate,
@@ -44,22 +45,29 @@ from lottery_ticket.train import (
     train_together,
 )
 
-__all__ = ["Made", "make_together", "make_training", "optimizer_of"]
+__all__ = ["Made", "Note", "make_together", "make_training", "optimizer_of"]
 
+Note = Callable[[str], None]
 Made = tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]  # files, results, execution
 
 
-def make_training(cell: Cell, context: Context, store: Store, folder: Path) -> Made:
+def make_training(
+    cell: Cell,
+    context: Context,
+    store: Store,
+    folder: Path,
+    note: Note = lambda message: None,
+) -> Made:
     """The files and results of a training cell, and how it was executed.
 
-    Continues from its checkpoint if there is one.
+    Continues from its checkpoint if there is one. `note` is told what there is to say.
 
     Raises:
         TrainingError: a loss that is not finite, or pruned weights that came back.
         Stopped: the run was asked to stop; a checkpoint was written.
     """
     with _own_random_state(context.device):
-        training = _begin(cell, context, store, folder)
+        training = _begin(cell, context, store, folder, note)
         recipe, state = training.recipe, training.state
         execution = step_for(
             state.model, state.optimizer, training.mask, training.batches,
@@ -78,7 +86,11 @@ def make_training(cell: Cell, context: Context, store: Store, folder: Path) -> M
 
 
 def make_together(
-    cells: Sequence[Cell], context: Context, store: Store, folders: Sequence[Path]
+    cells: Sequence[Cell],
+    context: Context,
+    store: Store,
+    folders: Sequence[Path],
+    note: Note = lambda message: None,
 ) -> list[Made | TrainingError]:
     """The same for several cells of one recipe, model and data set, trained as one batch.
 
@@ -92,7 +104,7 @@ def make_together(
     made: dict[int, Made | TrainingError] = {}
     with _own_random_state(context.device):
         trainings = [
-            _begin(cell, context, store, folder)
+            _begin(cell, context, store, folder, note)
             for cell, folder in zip(cells, folders, strict=True)
         ]
         at_step: dict[int, list[int]] = defaultdict(list)  # checkpoints may differ
@@ -195,8 +207,19 @@ class _Training:
         return files, results, {"kernels": dict(description), "precision": self.precision}
 
 
-def _begin(cell: Cell, context: Context, store: Store, folder: Path) -> _Training:
-    """The training as it is at its start, or at its checkpoint."""
+def _begin(cell: Cell, context: Context, store: Store, folder: Path, note: Note) -> _Training:
+    """The training as it is at its start, or at its checkpoint; one that cannot be continued is
+    set aside."""
+    try:
+        return _begun(cell, context, store, folder)
+    except CheckpointError as error:
+        path = folder / "checkpoint"
+        kept = set_aside(path)
+        note(f"{path}: cannot be continued ({error}); its cell begins anew, and it is kept: {kept}")
+    return _begun(cell, context, store, folder)
+
+
+def _begun(cell: Cell, context: Context, store: Store, folder: Path) -> _Training:
     recipe = TrainSpec.model_validate(cell.inputs["train"])
     assert cell.data is not None
     data = load_data(cell.data, context.data_dir, context.device)
@@ -213,6 +236,10 @@ def _begin(cell: Cell, context: Context, store: Store, folder: Path) -> _Trainin
     batches = Batches(data.train, recipe.batch_size, *order)
     journal = Journal(cell, state, folder, batches.steps_per_epoch)
     journal.resume_()
+    if state.step > cell.first_step:
+        weights = {name: value.cpu() for name, value in model.state_dict().items()}
+        if not has_only_zeros_where_pruned(weights, mask or {}):
+            raise CheckpointError("its weights are of another mask")
     return _Training(cell, recipe, data, mask or {}, state, batches, journal, initial_hash)
 
 

@@ -2,23 +2,27 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lottery_ticket.errors import DamagedError
 from lottery_ticket.experiment._cell import Cell
 from lottery_ticket.experiment._progress import Progress, write_progress
 from lottery_ticket.experiment._stop import Stopped, StopSign
 from lottery_ticket.files import write_file
-from lottery_ticket.train import TrainState, checkpoint_bytes, restore_
+from lottery_ticket.store import read_file
+from lottery_ticket.train import CheckpointError, TrainState, checkpoint_bytes, restore_
 
 __all__ = ["Journal", "Watch"]
 
 _CHECKPOINT_SECONDS = 15.0
 _CHECKPOINT_SHARE = 0.02  # of the time, at most
 _PROGRESS_SECONDS = 0.5
+_MAX_CHECKPOINT_BYTES = 1 << 40
 
 
 @dataclass
@@ -38,16 +42,33 @@ class Journal:
     steps_per_epoch: int
 
     def resume_(self) -> None:
-        """Continue from the checkpoint if there is a whole one."""
+        """Continue from the checkpoint if there is a whole one.
+
+        Raises:
+            CheckpointError: there is, but not of this training as it is made here.
+        """
+        path = self.folder / "checkpoint"
         try:
-            data = (self.folder / "checkpoint").read_bytes()
-        except FileNotFoundError:
+            data = read_file(path, _MAX_CHECKPOINT_BYTES)
+        except DamagedError:
+            if os.path.lexists(path):
+                raise CheckpointError("not a file") from None
             data = b""
         digest, payload = data[:32], data[32:]
         if payload and hashlib.sha256(payload).digest() == digest:
             restore_(self.state, payload)
+            if not self.cell.first_step <= self.state.step <= self.cell.last_step:
+                raise CheckpointError(f"it is at step {self.state.step}")
+            if self.state.step == self.cell.last_step and not self._is_measured():
+                raise CheckpointError("it is at its end, and did not measure it")
         history = "".join(json.dumps(record) + "\n" for record in self.state.history)
-        (self.folder / "history.jsonl").write_text(history)
+        file = self.folder / "history.jsonl"
+        file.unlink(missing_ok=True)  # it might be a link that leads elsewhere
+        file.write_text(history)
+
+    def _is_measured(self) -> bool:
+        last = self.state.history[-1] if self.state.history else {}
+        return last.get("step") == self.state.step and {"test_loss", "test_accuracy"} <= last.keys()
 
     def add(self, record: dict[str, Any]) -> None:
         """Append to the history file at once."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -195,7 +196,7 @@ def _is_file(target: Path, rows: Mapping[str, Format]) -> bool:
             wanted = "several formats want a folder"
         raise UsageError(f"out: {target} is named like a file, but {wanted}")
     for path in (target, _card_beside(target)) if as_file else (target,):
-        if path.exists():
+        if os.path.lexists(path):  # also a link that leads nowhere
             raise UsageError(f"out: {path} is there already; remove it, or choose another")
     return as_file
 

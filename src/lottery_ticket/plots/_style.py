@@ -1,5 +1,6 @@
 """What every figure shares: the look of an arm, an empty figure, a caption, saving."""
 
+import io
 import math
 import textwrap
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lottery_ticket.analysis import sort_arms
+from lottery_ticket.files import make_folder, write_file
 
 __all__ = [
     "ARM_STYLE",
@@ -143,8 +145,14 @@ def num_replicates(counts: Iterable[int]) -> str:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure in the format of its suffix and return its path; the folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a figure in the format of its suffix and return its path; the folder is made.
+
+    Raises:
+        UsageError: a link, a device or a folder is there.
+    """
+    make_folder(path.parent)
     metadata = {"Date": None} if path.suffix == ".svg" else None
-    figure.savefig(path, dpi=DPI, metadata=metadata)
+    image = io.BytesIO()
+    figure.savefig(image, format=path.suffix[1:] or None, dpi=DPI, metadata=metadata)
+    write_file(path, image.getvalue())
     return path

@@ -19,6 +19,7 @@ from lottery_ticket.analysis import (
     summary_text,
 )
 from lottery_ticket.errors import UsageError
+from lottery_ticket.files import write_file
 from lottery_ticket.plots._arms import draw_arms, fit_y, hidden_note
 from lottery_ticket.plots._style import (
     GREY,
@@ -69,7 +70,7 @@ def draw_sweep(
     results = out / "experiment_results.json"
     rows = levels.astype(object).where(levels.notna(), None).to_dict("records")
     values = [{key: _plain(value) for key, value in row.items()} for row in rows]
-    results.write_text(json.dumps({"run": title, "levels": values}, indent=1), encoding="utf-8")
+    write_file(results, json.dumps({"run": title, "levels": values}, indent=1).encode())
     return [*paths, results]
 
 

@@ -4,8 +4,12 @@ Loads neither torch nor the specs, so that listing is quick.
 """
 
 from lottery_ticket.store._claims import Claim as Claim
+from lottery_ticket.store._claims import set_aside as set_aside
+from lottery_ticket.store._execution import Execution as Execution
+from lottery_ticket.store._files import read_file as read_file
 from lottery_ticket.store._files import sha256 as sha256
 from lottery_ticket.store._files import store_errors as store_errors
+from lottery_ticket.store._format import repair as repair
 from lottery_ticket.store._index import IndexedCell as IndexedCell
 from lottery_ticket.store._paths import default_store_path as default_store_path
 from lottery_ticket.store._record import CellRecord as CellRecord
@@ -17,5 +21,6 @@ from lottery_ticket.store._rows import layer_rows as layer_rows
 from lottery_ticket.store._rows import table_rows as table_rows
 from lottery_ticket.store._runs import RunRecord as RunRecord
 from lottery_ticket.store._runs import RunRow as RunRow
-from lottery_ticket.store._store import Freed as Freed
+from lottery_ticket.store._store import Finished as Finished
 from lottery_ticket.store._store import Store as Store
+from lottery_ticket.store._tidying import Freed as Freed

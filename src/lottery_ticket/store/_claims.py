@@ -2,12 +2,16 @@
 once, however it died."""
 
 import os
+import secrets
 import shutil
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["Claim"]
+from lottery_ticket.errors import StoreError
+from lottery_ticket.store._files import is_link
+
+__all__ = ["Claim", "set_aside"]
 
 _MAX_TRIES = 100
 
@@ -26,7 +30,15 @@ class Claim:
 
     @classmethod
     def take(cls, folder: Path) -> "Claim | None":
-        """Claim the folder, or None if another process holds it."""
+        """Claim the folder, or None if another process holds it.
+
+        Raises:
+            StoreError: the folder, or its lock, is a link: what it leads to is not ours.
+            OSError: it cannot be made.
+        """
+        for path in (folder, folder / "claim.lock"):
+            if is_link(path):
+                raise StoreError(f"{path}: a link, which a store does not follow; remove it")
         lock = FileLock(folder / "claim.lock", is_singleton=False)
         for tries_left in reversed(range(_MAX_TRIES)):
             try:
@@ -53,3 +65,12 @@ class Claim:
         self._lock.release()
         if os.name == "nt":  # Windows keeps locked files; elsewhere a new claim may be here by now
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def set_aside(checkpoint: Path) -> Path:
+    """Move a checkpoint that cannot be continued out of its work folder, and return where it is.
+
+    It stays there when its cell is finished, until garbage is collected.
+    """
+    folder = checkpoint.parent
+    return checkpoint.rename(folder.with_name(f"unread-{folder.name}-{secrets.token_hex(4)}"))

@@ -1,26 +1,40 @@
 """An SQLite cache of the records, so that 10,000 cells are quick to list. It can be deleted at any
-time: the folders are the truth, and what they say is read anew where it changed."""
+time: the folders are the truth, and what they say is read anew where it changed.
+
+The database is read and written as a whole, with its checksum behind it: what is shown from it was
+read from records that were right. SQLite itself never opens the file, nor journals beside it.
+"""
 
 import contextlib
+import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lottery_ticket.errors import StoreError
+from lottery_ticket.errors import DamagedError, LotteryError
+from lottery_ticket.files import aside_of
+from lottery_ticket.store._execution import Execution
+from lottery_ticket.store._files import read_file
 from lottery_ticket.store._paths import EXECUTION, RECORD, Paths
+from lottery_ticket.store._reads import Reads, stamp_of
 from lottery_ticket.store._record import CellRecord
+from lottery_ticket.store._values import CELL_NAME
 
 __all__ = ["IndexedCell", "synced_cells"]
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS cells (
+CREATE TABLE cells (
     name TEXT PRIMARY KEY, stamp TEXT NOT NULL, content TEXT NOT NULL,
     summary TEXT NOT NULL, execution TEXT NOT NULL
 ) WITHOUT ROWID
 """
+_SEAL_BYTES = hashlib.sha256().digest_size
+_MAX_BYTES = 1 << 28
+
+Row = tuple[str, str, str, str, str]  # name, stamp, content, summary, execution
 
 
 @dataclass(frozen=True)
@@ -33,67 +47,97 @@ class IndexedCell:
     execution: dict[str, Any]
 
 
-def synced_cells(paths: Paths, wanted: Iterable[str] | None = None) -> dict[str, IndexedCell]:
-    """All finished cells (or those `wanted`), from the index where it is up to date."""
-    stamps = _stamps(paths)
-    try:
-        with contextlib.closing(_open(paths)) as database:
-            return _sync(database, paths, stamps, wanted)
-    except (sqlite3.DatabaseError, ValueError):  # damaged: it is only a cache
-        with contextlib.suppress(OSError):
-            paths.index.unlink(missing_ok=True)
-        with contextlib.closing(sqlite3.connect(":memory:")) as database:
-            database.execute(_SCHEMA)
-            return _sync(database, paths, stamps, wanted)
-
-
-def _open(paths: Paths) -> sqlite3.Connection:
-    # looking leaves no file where no store is yet; a read-only one is listed from memory
-    is_writable = paths.format.exists() and os.access(paths.root, os.W_OK)
-    database = sqlite3.connect(paths.index if is_writable else ":memory:", timeout=10)
-    database.execute(_SCHEMA)
-    return database
-
-
-def _stamps(paths: Paths) -> dict[str, str]:
-    """name → something that changes when the cell is made anew."""
-    stamps = {}
-    for entry in paths.cell_folders():
-        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-            status = entry.stat()
-            stamps[entry.name] = f"{status.st_ino}.{status.st_mtime_ns}"
-    return stamps
-
-
-def _sync(
-    database: sqlite3.Connection,
-    paths: Paths,
-    stamps: dict[str, str],
-    wanted: Iterable[str] | None,
+def synced_cells(
+    paths: Paths, wanted: Iterable[str] | None, reads: Reads
 ) -> dict[str, IndexedCell]:
-    known = dict(database.execute("SELECT name, stamp FROM cells"))
-    fresh = [row for n, s in stamps.items() if known.get(n) != s and (row := _read(paths, n, s))]
-    gone = [(name,) for name in known if name not in stamps]
-    if fresh or gone:
-        with database:
-            database.executemany("DELETE FROM cells WHERE name = ?", gone)
-            database.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?)", fresh)
-    chosen = None if wanted is None else set(wanted)
-    query = database.execute("SELECT name, content, summary, execution FROM cells")
+    """All finished cells (or those `wanted`), from the index where it is up to date.
+
+    Raises:
+        OSError, StoreError: a cell cannot be read. A damaged one is left out.
+    """
+    known = reads.known(paths.index, _known)
+    names = set(paths.cell_names() if wanted is None else filter(CELL_NAME.fits, wanted))
+    stamps = {name: stamp for name in names if (stamp := _stamp(paths, name)) is not None}
+    fresh = {
+        name: row
+        for name, stamp in stamps.items()
+        if (name not in known or known[name][1] != stamp)
+        and (row := _read(paths, name, stamp)) is not None
+    }
+    is_gone = (known.keys() if wanted is None else names) - stamps.keys()
+    rows = {name: row for name, row in (known | fresh).items() if name not in is_gone}
+    if rows != known:
+        _write(paths.index, rows.values())
     return {
-        name: IndexedCell(name, content, json.loads(summary), json.loads(execution))
-        for name, content, summary, execution in query
-        if chosen is None or name in chosen
+        name: _cell(rows[name])
+        for name, stamp in stamps.items()
+        if name in rows and rows[name][1] == stamp
     }
 
 
-def _read(paths: Paths, name: str, stamp: str) -> tuple[str, ...] | None:
+def _stamp(paths: Paths, name: str) -> str | None:
+    """Something that changes when a cell, or a record in it, is written anew; None without one."""
     folder = paths.cell(name)
+    stamps = [stamp_of(path) for path in (folder, folder / RECORD, folder / EXECUTION)]
+    if None in stamps:  # not finished, removed meanwhile, or damaged
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            folder.lstat()
+            (folder / RECORD).lstat()  # one that may not be looked at is not missing
+        return None
+    return ".".join(str(number) for stamp in stamps if stamp for number in stamp)
+
+
+def _read(paths: Paths, name: str, stamp: str) -> Row | None:
     try:
-        record = CellRecord.from_bytes((folder / RECORD).read_bytes(), folder / RECORD)
-        execution = (folder / EXECUTION).read_text()
-        json.loads(execution)
-    except (OSError, ValueError, StoreError):
-        return None  # damaged: `verify` and `run` say so; it is not listed as finished
+        folder = paths.real_cell(name)
+        record = CellRecord.from_bytes(read_file(folder / RECORD), folder / RECORD)
+        path = folder / EXECUTION
+        execution = Execution.from_bytes(read_file(path), name, path)
+    except DamagedError:
+        return None  # `verify` and `run` say so; it is not listed as finished
+    if record.name != name:
+        return None
     summary = {k: v for k, v in record.results.items() if not isinstance(v, list | dict)}
-    return name, stamp, record.content, json.dumps(summary), execution
+    return name, stamp, record.content, json.dumps(summary), json.dumps(execution.values)
+
+
+def _cell(row: Row) -> IndexedCell:
+    name, _, content, summary, execution = row
+    return IndexedCell(name, content, json.loads(summary), json.loads(execution))
+
+
+# the file
+
+
+def _known(index: Path) -> dict[str, Row]:
+    """The rows of the index; none where it is missing, damaged or of another version."""
+    try:
+        data = read_file(index, _MAX_BYTES)
+        payload, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
+        if not _is_sealed(payload, seal):
+            return {}
+        with contextlib.closing(sqlite3.connect(":memory:")) as database:
+            database.deserialize(payload)
+            return {row[0]: row for row in database.execute("SELECT * FROM cells")}
+    except (LotteryError, sqlite3.Error):
+        return {}
+
+
+def _is_sealed(payload: bytes, seal: bytes) -> bool:
+    return hashlib.sha256(payload).digest() == seal
+
+
+def _write(index: Path, rows: Iterable[Row]) -> None:
+    """Replace the index; not synced, and left where it cannot be: nothing depends on it."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.execute(_SCHEMA)
+        with database:
+            database.executemany("INSERT INTO cells VALUES (?, ?, ?, ?, ?)", rows)
+        payload = database.serialize()
+    aside = aside_of(index)
+    try:
+        aside.write_bytes(payload + hashlib.sha256(payload).digest())
+        aside.replace(index)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink()

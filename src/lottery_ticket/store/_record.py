@@ -4,10 +4,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lottery_ticket.errors import StoreError
+from lottery_ticket.errors import DamagedError
 from lottery_ticket.store._files import json_bytes, sealed_json, sha256, unsealed_json
+from lottery_ticket.store._values import (
+    CELL_NAME,
+    COUNT,
+    FILE_NAME,
+    MAPPING,
+    NUMBER,
+    Kind,
+    check,
+    check_each,
+    check_known,
+    mapping_of,
+    optional,
+)
 
 __all__ = ["CellRecord"]
+
+
+_HISTORY = Kind(
+    "a list of what was measured, by name",
+    lambda history: (
+        isinstance(history, list)
+        and all(
+            isinstance(record, dict)
+            and all(value is None or NUMBER.fits(value) for value in record.values())
+            for record in history
+        )
+    ),
+)
+_FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+
+# what is shown and computed with; a cell may have other results
+_RESULTS = {
+    **dict.fromkeys(("num_steps", "num_test", "num_kept", "num_prunable", "start_step"), COUNT),
+    **dict.fromkeys(("test_loss", "val_loss"), optional(NUMBER)),
+    **dict.fromkeys(("test_accuracy", "val_accuracy"), optional(NUMBER)),
+    "early_stop_step": optional(COUNT),
+    "is_still_falling": optional(_FLAG),
+    "test_accuracy_at_early_stop": optional(NUMBER),
+    "history": _HISTORY,
+    "layers": mapping_of(COUNT),
+    "initial_sha256": CELL_NAME,
+}
+_FILE = {"sha256": CELL_NAME, "bytes": COUNT}
 
 
 @dataclass(frozen=True)
@@ -54,11 +95,27 @@ class CellRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: object) -> "CellRecord":
-        """Read record.json; raises `StoreError` that names the file if a bit of it differs."""
+        """Read record.json; raises `DamagedError` that names the file if a bit of it differs."""
         try:
-            return cls(**unsealed_json(data))
+            record = cls(**unsealed_json(data))
+            record._check()
         except (ValueError, TypeError) as error:
-            raise StoreError(f"{where}: damaged: {error}") from None
+            raise DamagedError(f"{where}: damaged: {error}") from None
+        return record
+
+    def _check(self) -> None:
+        """See that names are names and values are what they are used as."""
+        check("name", self.name, CELL_NAME)
+        for field in ("inputs", "parents", "files", "results"):
+            check(field, getattr(self, field), MAPPING)
+        check_each("parents", self.parents, CELL_NAME)
+        check_known("results", self.results, _RESULTS)
+        for name, described in self.files.items():
+            check("files", name, FILE_NAME)
+            check(f"files[{name!r}]", described, MAPPING)
+            if described.keys() != _FILE.keys():
+                raise ValueError(f"files[{name!r}]: got {sorted(described)}, wanted {list(_FILE)}")
+            check_known(f"files[{name!r}]", described, _FILE)
 
     def _values(self) -> dict[str, Any]:
         return {

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.arms import ARMS, Arm
+from lottery_ticket.errors import DamagedError
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord, RunRow
 from lottery_ticket.store._store import Store
@@ -110,7 +111,9 @@ def layer_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
     for row, record in _finished(store, run, "mask"):
         if record is None and row.num_kept != run.num_prunable:
             continue  # a narrower net has other layers
-        kept = sizes if record is None else record.results["layers"]
+        kept = sizes if record is None else _result(record, "layers")
+        if record is not None and not sizes.keys() <= kept.keys():
+            raise DamagedError(f"cell {record.name}: its mask is of other layers than the run's")
         for name, size in sizes.items():
             counts = {"num_kept": kept[name], "num_prunable": size}
             rows.append({**_place(row), "layer": name, "density": kept[name] / size, **counts})
@@ -123,7 +126,7 @@ def history_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
         {**_place(row), **record_of_step}
         for row, record in _finished(store, run, "cell")
         if record is not None
-        for record_of_step in record.results["history"]
+        for record_of_step in _result(record, "history")
     ]
 
 
@@ -134,7 +137,7 @@ def correct_rows(store: Store, run: RunRecord) -> Iterator[dict[str, Any]]:
     """
     for row, record in _finished(store, run, "cell"):
         if record is not None and _CORRECT in record.files:
-            bits, num_test = store.read(record, _CORRECT), record.results["num_test"]
+            bits, num_test = store.read(record, _CORRECT), _result(record, "num_test")
             yield {**_place(row), "correct": _unpacked(bits, num_test)}
 
 
@@ -155,6 +158,13 @@ def _finished(
         name = getattr(row, role)
         if row.cell in finished and (name is None or name in finished):
             yield row, None if name is None else store.get(name)
+
+
+def _result(record: CellRecord, name: str) -> Any:
+    """A result that every cell of its kind has; raises `DamagedError` if this one has not."""
+    if name not in record.results:
+        raise DamagedError(f"cell {record.name}: damaged: its record holds no {name}")
+    return record.results[name]
 
 
 def _place(row: RunRow) -> dict[str, Any]:

@@ -4,10 +4,68 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lottery_ticket.errors import StoreError
+from lottery_ticket.errors import DamagedError
 from lottery_ticket.store._files import sealed_json, unsealed_json
+from lottery_ticket.store._values import (
+    CELL_NAME,
+    COUNT,
+    MAPPING,
+    NUMBER,
+    RUN_ID,
+    TEXT,
+    Kind,
+    check,
+    check_each,
+    check_known,
+    optional,
+)
 
 __all__ = ["RunRecord", "RunRow"]
+
+
+_LAST_TIME = 253_402_300_800  # the year 10000, which no calendar here has
+
+_ROW = {
+    "arm": TEXT,
+    **dict.fromkeys(("level", "replicate", "draw", "num_kept"), COUNT),
+    "cell": CELL_NAME,
+    "mask": optional(CELL_NAME),
+}
+_RUN = {
+    "id": RUN_ID,
+    "created": Kind("a time", lambda value: NUMBER.fits(value) and 0 <= value < _LAST_TIME),
+    "num_prunable": Kind("a count above 0", lambda value: COUNT.fits(value) and value > 0),
+    "model": TEXT,
+    "margin": optional(Kind("0 or more", lambda value: NUMBER.fits(value) and value >= 0)),
+}
+_LIST = Kind("a list", lambda value: isinstance(value, list))
+_SHAPE = Kind(
+    "a shape", lambda value: isinstance(value, list) and all(COUNT.fits(n) and n for n in value)
+)
+_NAMED = Kind(
+    "a mapping with a name",
+    lambda value: isinstance(value, dict) and TEXT.fits(value.get("name")),
+)
+# what is read of a spec without reading it as one
+_SPEC = {
+    "name": RUN_ID,
+    "data": _NAMED,
+    "model": _NAMED,
+    "prune": Kind(
+        "a mapping with criterion and scope",
+        lambda value: (
+            isinstance(value, dict)
+            and TEXT.fits(value.get("criterion"))
+            and TEXT.fits(value.get("scope"))
+        ),
+    ),
+    "arms": Kind(
+        "a list of arms",
+        lambda value: isinstance(value, list) and all(map(_NAMED.fits, value)),
+    ),
+}
+_SPEC_OPTIONS = {"train": MAPPING, "source": MAPPING, "replicates": COUNT, "seed": COUNT}
+_MAX_DEPTH = 10
 
 
 @dataclass(frozen=True)
@@ -85,15 +143,58 @@ class RunRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: object) -> "RunRecord":
-        """Read a run's file; raises `StoreError` that names it if it is damaged."""
+        """Read a run's file; raises `DamagedError` that names it if it is damaged."""
         try:
             values = unsealed_json(data)
+            for name in ("rows", "layers", "others"):
+                check(name, values.get(name, []), _LIST)
             values["rows"] = tuple(RunRow(*row) for row in values["rows"])
             values["layers"] = dict(values["layers"])
             values["others"] = tuple(values.get("others", ()))
-            return cls(**values)
+            record = cls(**values)
+            record._check()
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StoreError(
-                f"{where}: damaged run record ({error}); run its spec again to write it anew "
-                "(finished cells are kept)"
+            raise DamagedError(
+                f"{where}: damaged run record ({error}); run its spec again to write it anew, or "
+                "remove this file (finished cells are kept)"
             ) from None
+        return record
+
+    def _check(self) -> None:
+        """See that names are names and values are what they are used as."""
+        for field, kind in _RUN.items():
+            check(field, getattr(self, field), kind)
+        for number, row in enumerate(self.rows):
+            for field, kind in _ROW.items():
+                check(f"rows[{number}].{field}", getattr(row, field), kind)
+        for name in self.others:
+            check("others", name, CELL_NAME)
+        for name in self.layers:
+            check("layers", name, TEXT)
+        check_each("layers", self.layers, _SHAPE)
+        check("spec", self.spec, MAPPING)
+        for key, kind in _SPEC.items():
+            check(f"spec.{key}", self.spec.get(key), kind)
+        check_known("spec", self.spec, _SPEC_OPTIONS)
+        _check_plain("spec", self.spec)
+
+
+def _check_plain(where: str, value: object, depth: int = 0) -> None:
+    """See that a spec holds texts and numbers that can be shown, and is not nested without end."""
+    if isinstance(value, dict) and depth < _MAX_DEPTH:
+        for key, inner in value.items():
+            check(where, key, TEXT)
+            _check_plain(f"{where}.{key}", inner, depth + 1)
+    elif isinstance(value, list) and depth < _MAX_DEPTH:
+        for inner in value:
+            _check_plain(where, inner, depth + 1)
+    else:
+        check(where, value, _LEAF)
+
+
+_LEAF = Kind(
+    "a text or a number",
+    lambda value: (
+        value is None or isinstance(value, bool) or NUMBER.fits(value) or TEXT.fits(value)
+    ),
+)

@@ -1,14 +1,29 @@
 """A training's whole state as one safetensors file; nothing in it is ever executed."""
 
+import itertools
 import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from lottery_ticket.errors import TrainingError
 from lottery_ticket.train._loop import TrainState
 
-__all__ = ["checkpoint_bytes", "optimizer_state", "optimizer_tensors", "restore_"]
+__all__ = [
+    "CheckpointError",
+    "checkpoint_bytes",
+    "optimizer_state",
+    "optimizer_tensors",
+    "restore_",
+]
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint cannot be continued: of another version, say, or of another training."""
 
 
 def checkpoint_bytes(state: TrainState) -> bytes:
@@ -33,11 +48,31 @@ def checkpoint_bytes(state: TrainState) -> bytes:
 
 
 def restore_(state: TrainState, data: bytes) -> None:
-    """Put a checkpoint into a freshly made `state`, in place."""
+    """Put a checkpoint into a freshly made `state`, in place.
+
+    Raises:
+        CheckpointError: it is none of this training; `state` may have been changed in part.
+    """
+    try:
+        _restore_(state, data)
+    except torch.OutOfMemoryError:
+        raise  # says nothing of the checkpoint
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{type(error).__name__}: {reason}") from error
+    except (SafetensorError, RecursionError) as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _restore_(state: TrainState, data: bytes) -> None:
     tensors = load(data)
     meta = _metadata(data)
-    state.model.load_state_dict(_below("model.", tensors))
+    _check(meta)
+    weights = _below("model.", tensors)
+    _check_weights(weights, state.model.state_dict())
     memory = optimizer_state(_below("optimizer.", tensors))
+    _check_memory(memory, list(state.model.parameters()))
+    state.model.load_state_dict(weights)
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": memory})
     torch.set_rng_state(tensors["rng.cpu"])
     if "rng.cuda" in tensors:
@@ -45,6 +80,41 @@ def restore_(state: TrainState, data: bytes) -> None:
     state.step = meta["step"]
     state.history = meta["history"]
     state.loss_sum, state.loss_count = meta["loss_sum"], meta["loss_count"]
+
+
+def _check(meta: Mapping[str, Any]) -> None:
+    """See that what is no tensor is what a training goes on with."""
+    step, history, count = meta["step"], meta["history"], meta["loss_count"]
+    if type(step) is not int or type(count) is not int or not 0 <= count <= step:
+        raise ValueError(f"it is at step {step!r}, with {count!r} losses")
+    if not isinstance(meta["loss_sum"], float) or not math.isfinite(meta["loss_sum"]):
+        raise ValueError(f"its losses add up to {meta['loss_sum']!r}")
+    steps = [record["step"] for record in history]
+    if any(a >= b for a, b in itertools.pairwise([0, *steps, step + 1])):
+        raise ValueError(f"its history is of the steps {steps}")
+    for value in (value for record in history for value in record.values()):
+        if value is not None and type(value) not in (int, float):
+            raise ValueError(f"it measured {value!r}")
+
+
+def _check_weights(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> None:
+    """See that they are of the same model; torch would convert what is of another type."""
+    for name in found.keys() | own.keys():
+        if name not in found or name not in own:
+            raise ValueError(f"{name!r} is not in both the checkpoint and the model")
+        for of in (torch.Tensor.size, lambda tensor: tensor.dtype):
+            if of(found[name]) != of(own[name]):
+                raise ValueError(f"{name!r} is {of(found[name])}, the model's is {of(own[name])}")
+
+
+def _check_memory(
+    memory: Mapping[int, Mapping[str, torch.Tensor]], parameters: list[torch.nn.Parameter]
+) -> None:
+    """See that an optimiser can go on with it: a tensor like its parameter, or a number."""
+    for index, entries in memory.items():
+        for name, value in entries.items():
+            if value.numel() != 1 and value.shape != parameters[index].shape:
+                raise ValueError(f"the optimiser's {name} has shape {tuple(value.shape)}")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
