@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
 
 from lottery_ticket.errors import UsageError, nearest
@@ -14,6 +15,7 @@ __all__ = [
     "canonical_name",
     "find_parameters",
     "joined",
+    "lazy_names",
     "named_modules",
     "near",
     "parameter_locations",
@@ -101,6 +103,16 @@ def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Para
                 f"{other!r} and {name!r} are one tied parameter of the model; a mask names it once"
             )
     return found
+
+
+def lazy_names(model: nn.Module) -> list[str]:
+    """The parameters and buffers of lazy layers, which have no shape before the model has run.
+
+    >>> lazy_names(nn.LazyLinear(2))
+    ['weight', 'bias']
+    """
+    held = [*model.named_parameters(), *model.named_buffers()]
+    return [canonical_name(name, model) for name, value in held if is_lazy(value)]
 
 
 def parameter_locations(model: nn.Module) -> dict[str, Location]:

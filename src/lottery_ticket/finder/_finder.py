@@ -1,7 +1,6 @@
 """`LotteryTicketFinder`: iterative pruning of anyone's model with anyone's training loop."""
 
 import contextlib
-import copy
 import dataclasses
 import json
 import math
@@ -13,7 +12,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
-from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.errors import UsageError, known_keywords, nearest
 from lottery_ticket.finder._arguments import (
     as_folder,
     checked_functions,
@@ -42,12 +41,19 @@ from lottery_ticket.finder._training import (
     state_on_cpu,
     train_watched,
 )
-from lottery_ticket.masks import Budget, PruningMask, warn_on_collapse
+from lottery_ticket.masks import Budget, PruningMask, copied_model, warn_on_collapse
+from lottery_ticket.names import lazy_names
 from lottery_ticket.pruning import Pipeline, Schedule
 from lottery_ticket.seeds import derive
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
 __all__ = ["LotteryTicketFinder"]
+
+
+_FINDER_TAKES_IT = {
+    name: f"the finder does: LotteryTicketFinder({name}=…)"
+    for name in ("targets", "ignore", "min_size", "seed", "mode", "device", "model_fn")
+}
 
 
 class LotteryTicketFinder:
@@ -95,6 +101,7 @@ class LotteryTicketFinder:
     mask: PruningMask
     """The mask of the ticket found last."""
 
+    @known_keywords("LotteryTicketFinder")
     def __init__(
         self,
         model_class: Callable[..., nn.Module] | None = None,
@@ -116,11 +123,12 @@ class LotteryTicketFinder:
         self._device = chosen_device(device)
         self._seed = whole_number("seed", seed)
         self._mode = mode
-        self._prunable = {"targets": targets, "ignore": tuple(ignore), "min_size": min_size}
+        self._prunable = {"targets": targets, "ignore": ignore, "min_size": min_size}
         self._search: Search | None = None
         self._method: Method | None = None
         self._model: nn.Module | None = None
 
+    @known_keywords("find_winning_ticket", elsewhere=_FINDER_TAKES_IT)
     def find_winning_ticket(
         self,
         model: nn.Module | None = None,
@@ -201,8 +209,6 @@ class LotteryTicketFinder:
         folder = None if resume is None else as_folder("resume", resume)
         model, origin = self._model_and_origin(model)
         dense = PruningMask(model, **self._prunable)
-        if not dense:
-            raise UsageError("the model has no prunable parameters; name some with targets=")
         levels = chosen_schedule(schedule, target_sparsity, pruning_rounds, method.pipeline)
         shapes = {name: tuple(kept.shape) for name, kept in dense.items()}
         budgets = levels.budgets(shapes, scope=scope, min_layer_density=min_layer_density)
@@ -237,6 +243,7 @@ class LotteryTicketFinder:
         self.mask = search.masks[search.best_level].to(_device_of(model))
         return model, self.mask, self.results
 
+    @known_keywords("verify")
     def verify(
         self,
         train_fn: TrainFn,
@@ -411,6 +418,7 @@ class LotteryTicketFinder:
                 origin = {"model": name, "options": options, "seed": seed}
         elif not isinstance(model, nn.Module):
             raise UsageError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
+        _check_has_shapes(model)
         return (model if self._device is None else model.to(self._device)), origin
 
     def _train_level(
@@ -482,7 +490,7 @@ class LotteryTicketFinder:
     def _model_for_control(self) -> nn.Module:
         """A model to train, so that the one with the ticket stays as it is."""
         if self._model is not None:
-            return copy.deepcopy(self._model)
+            return copied_model(self._model)
         model = self._source.build(0)
         return model if self._device is None else model.to(self._device)
 
@@ -513,6 +521,14 @@ class LotteryTicketFinder:
             scope="global" if arm == "random" else method.scope,
             device=device.type,
             problems=training.problems,
+        )
+
+
+def _check_has_shapes(model: nn.Module) -> None:
+    if lazy := lazy_names(model):
+        raise UsageError(
+            f"the model's {lazy[0]!r} has no shape yet (a lazy layer); run the model once on an "
+            "example before it is returned by model_fn, or passed as model="
         )
 
 
