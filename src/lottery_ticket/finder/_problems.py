@@ -62,7 +62,8 @@ def training_problems(
         returned: what `train_fn` returned.
     """
     found = _pruned_weights(attached)
-    if all(_is_same(before[name], after[name]) for name, _ in model.named_parameters()):
+    names = [name for name, _ in model.named_parameters() if name in after]
+    if all(_is_same(before[name], after[name]) for name in names):
         found.append("train_fn changed no parameter of the model it was given")
     if isinstance(returned, nn.Module) and not _share_parameters(returned, model):
         found.append(

@@ -86,11 +86,7 @@ class Attachment:
     ) -> None:
         if not isinstance(model, nn.Module):
             raise UsageError(f"attach: got a {type(model).__name__}, wanted a torch.nn.Module")
-        for name, steps in (("rewind_step", rewind_step or 0), ("start_step", start_step)):
-            if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-                raise UsageError(f"{name}: got {steps!r}, wanted a number of steps, 0 or more")
-        if rewind_step is not None and rewind_step < start_step:
-            raise UsageError(f"rewind_step {rewind_step} lies before start_step {start_step}")
+        _check_steps(rewind_step, start_step)
         self._model = model
         self._mask = mask
         self._ties = ties_in(model, mask)
@@ -317,6 +313,14 @@ class Attachment:
             self.rewind_point = RewindPoint(
                 self.num_steps, copied_to_cpu(self._model.state_dict()), copied_to_cpu(state)
             )
+
+
+def _check_steps(rewind_step: int | None, start_step: int) -> None:
+    for name, steps in (("rewind_step", rewind_step or 0), ("start_step", start_step)):
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+            raise UsageError(f"{name}: got {steps!r}, wanted a number of steps, 0 or more")
+    if rewind_step is not None and rewind_step < start_step:
+        raise UsageError(f"rewind_step {rewind_step} lies before start_step {start_step}")
 
 
 def copied_to_cpu(value: Any) -> Any:
