@@ -21,7 +21,8 @@ class GradualPruner:
 
     Args:
         model: the model being trained.
-        optimizer: over its parameters; its steps are counted.
+        optimizer: over its parameters; its steps are counted, and those of one that takes its
+            place because parameters were replaced.
         schedule: from `polynomial(…)`.
         mask: what is kept at the start; None for all prunable weights.
         criterion, scope, structure, min_layer_density, example: as in `prune`.
@@ -58,7 +59,6 @@ class GradualPruner:
         example: Any = None,
     ) -> None:
         self._model = model
-        self._optimizer = optimizer
         self._schedule = schedule
         self._how: dict[str, Any] = {
             "criterion": criterion,
@@ -71,8 +71,7 @@ class GradualPruner:
             layers = channel_layers(model, self.mask, example)
             self.mask = layers.joined(layers.cut, self.mask)
         self._attached = self.mask.attach(model, optimizer)
-        # registered after the mask's own hook, so that it sees the step counted
-        self._hook = optimizer.register_step_post_hook(self._after_step)
+        self._attached.after_step = self._prune_if_due
         self._prune_if_due()
 
     def __enter__(self) -> "GradualPruner":
@@ -93,11 +92,7 @@ class GradualPruner:
 
     def detach(self) -> None:
         """Stop pruning; what is pruned stays zero until something trains it."""
-        self._hook.remove()
         self._attached.detach()
-
-    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self._prune_if_due()
 
     def _prune_if_due(self) -> None:
         step = self.num_steps
