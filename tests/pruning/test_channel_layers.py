@@ -22,7 +22,7 @@ from lottery_ticket.masks import (
 )
 from lottery_ticket.models import LeNet5
 from lottery_ticket.pruning import GradualPruner, channel_layers, polynomial, prune
-from lottery_ticket.pruning._outputs import Example, output_parameters
+from lottery_ticket.pruning._outputs import Example, inputs_seen, output_parameters
 
 X = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -460,6 +460,27 @@ def test_gradual_pruning_of_channels():
     assert pruner.mask.sparsity == pytest.approx(0.6, abs=0.01)
     assert "6.weight" not in pruner.mask
     assert bool(model[6].weight.all())
+
+
+def test_looking_at_what_a_model_is_called_with_leaves_no_trace():
+    """An evaluation in training mode that draws: averages and random numbers stay."""
+    model = residual_net().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+
+    def evaluate():
+        model(X + torch.randn(1))
+        model(X[:1])
+        model.eval()
+
+    example = inputs_seen(model, evaluate)
+    assert example is not None
+    assert [value.shape for value in example.args] == [(2, 3, 8, 8)]
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+    assert model.training
+    assert not model._forward_pre_hooks
+    assert inputs_seen(model, lambda: None) is None
 
 
 def test_as_the_selection_alone():

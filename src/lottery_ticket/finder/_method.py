@@ -128,7 +128,7 @@ class Method:
         if not self.has_channels:
             return dense
         given = {"batches": self.batches, "batch_loss": self.batch_loss}
-        example = example_of_given(model, given) or inputs_seen(model, evaluate)[0]
+        example = example_of_given(model, given) or inputs_seen(model, evaluate)
         return channel_layers(model, dense, example, is_guess=True).cut
 
     def check_structure(

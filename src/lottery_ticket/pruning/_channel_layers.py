@@ -113,7 +113,7 @@ def example_of_given(model: nn.Module, given: Mapping[str, Any]) -> Example | No
     batch = None if batches is None else next(iter(batches), None)
     if batch is not None and (batch_loss := given.get("batch_loss")) is not None:
         with torch.no_grad():
-            return inputs_seen(model, lambda: batch_loss(model, batch))[0]
+            return inputs_seen(model, lambda: batch_loss(model, batch))
     if isinstance(batch, tuple | list) and batch and isinstance(batch[0], torch.Tensor):
         return Example((batch[0],))
     return None if input_shape is None else Example((torch.zeros(2, *input_shape),))

@@ -51,8 +51,13 @@ def example_of(value: object) -> Example:
     )
 
 
-def inputs_seen(model: nn.Module, run: Callable[[], object]) -> tuple[Example | None, object]:
-    """What `model` is called with first while `run` runs, and what `run` returns."""
+def inputs_seen(model: nn.Module, run: Callable[[], object]) -> Example | None:
+    """What `model` is called with first while `run` runs; model and random state stay as they are.
+
+    Args:
+        model: the model that `run` calls.
+        run: evaluates it, say.
+    """
     seen: list[Example] = []
 
     def see(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -61,10 +66,11 @@ def inputs_seen(model: nn.Module, run: Callable[[], object]) -> tuple[Example | 
 
     hook = model.register_forward_pre_hook(see, with_kwargs=True)
     try:
-        result = run()
+        with unchanged_random_state(_devices(model)), unchanged(model):
+            run()
     finally:
         hook.remove()
-    return (seen[0] if seen else None), result
+    return seen[0] if seen else None
 
 
 def output_parameters(model: nn.Module, example: Example) -> set[int]:
@@ -83,12 +89,11 @@ def output_parameters(model: nn.Module, example: Example) -> set[int]:
         UsageError: the model does not run on the example, or its outputs have no gradient.
     """
     root = named_modules(model)[""]  # what a compiled or parallel model wraps
-    first = next(root.parameters(), None)
-    device = torch.device("cpu") if first is None else first.device
+    device = next(iter(_devices(root)), torch.device("cpu"))
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(unchanged_random_state([device]))
+        stack.enter_context(unchanged_random_state(_devices(root)))
         stack.enter_context(unchanged(root))
         for parameter in root.parameters():
             if parameter.is_floating_point() or parameter.is_complex():
@@ -113,6 +118,10 @@ def output_parameters(model: nn.Module, example: Example) -> set[int]:
             "forward return tensors with gradients?"
         )
     return found
+
+
+def _devices(model: nn.Module) -> list[torch.device]:
+    return list(dict.fromkeys(parameter.device for parameter in model.parameters()))
 
 
 class _Graph:
