@@ -277,7 +277,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
         """Hold this mask in any training loop, from now until `detach()` or the end of a `with`.
 
         Pruned weights and their optimiser state are set to zero now and stay exactly zero:
-        gradients are masked as they are made, so that clipping and logging see the truth.
+        gradients are masked as they are made, so that clipping and logging see the truth. The mask
+        is of names: parameters that are replaced are held too, see `Attachment`.
 
         Args:
             model: the model; wrapped by `torch.compile` or DDP it works too.
@@ -290,7 +291,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
         Raises:
             UsageError: mask, model and optimiser do not belong together; at the first step, an
-                optimiser that moves weights whose gradient and state are zero.
+                optimiser that moves weights whose gradient and state are zero; at any, parameters
+                that are gone or have another shape, or an optimiser that still has old ones.
 
         >>> model = nn.Linear(2, 1)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -313,7 +315,11 @@ class PruningMask(Mapping[str, torch.Tensor]):
         )
 
     def detach(self) -> None:
-        """End everything `attach` began; pruned weights stay zero until something trains them."""
+        """End everything `attach` began; pruned weights stay zero until something trains them.
+
+        Raises:
+            UsageError: as `Attachment.detach`.
+        """
         while self._attachments:
             self._attachments[-1].detach()
 
