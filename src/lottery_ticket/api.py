@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery_ticket.errors import LotteryError, UsageError, nearest
+from lottery_ticket.errors import LotteryError, UsageError, known_keywords, nearest
 from lottery_ticket.store import (
     RunRecord,
     Store,
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from lottery_ticket.spec import Spec
 
 __all__ = ["Prepared", "RunResult", "load_run", "prepare", "prepare_tickets", "report", "run"]
+
+_WHICH = ("arm", "replicate", "draw", "data_dir", "rederive")
+_HOW = ("data_dir", "device", "jobs", "threads", "kernels", "group", "keep", "imports", "progress")
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ class RunResult:
         sentence = reason if verdict is None else verdict.sentence
         return replace(found, facts={**found.facts, "verdict": sentence})
 
+    @known_keywords("export", also=_WHICH)
     def export(
         self,
         level: int,
@@ -221,6 +225,7 @@ class RunResult:
         pruned = partial(self.pruned_model, level, **which)
         return export(pruned, format=format, out=out, opset=opset, batch_size=batch_size)
 
+    @known_keywords("bench_export", also=_WHICH)
     def bench_export(
         self,
         level: int,
@@ -274,6 +279,7 @@ class RunResult:
             return self.verdict(margin), ""
         return None, "no ticket is finished below the dense network, so there is nothing to judge"
 
+    @known_keywords("transfer", also=_HOW)
     def transfer(
         self, *, data: str | None = None, overrides: Sequence[str] = (), **how: Any
     ) -> "RunResult":
@@ -295,6 +301,7 @@ class RunResult:
         spec = transfer_spec(self.record.spec, data=data, overrides=overrides)
         return _run_tickets(self, spec, **how)
 
+    @known_keywords("retrain", also=_HOW)
     def retrain(self, level: int, *, overrides: Sequence[str], **how: Any) -> "RunResult":
         """Train this run's ticket of one level again by another recipe, beside dense and reinit.
 
@@ -411,6 +418,7 @@ def prepare(
     return Prepared(plan(spec, inputs), opened, context, jobs)
 
 
+@known_keywords("run")
 def run(
     spec: "Spec | Mapping[str, Any] | str | Path",
     *,

@@ -127,6 +127,36 @@ def test_mistakes_are_said_before_training(arguments, message):
         LotteryTicketFinder(model_fn=net).find_winning_ticket(**options)
 
 
+def test_lazy_layers_have_no_shape():
+    def lazy():
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 2))
+
+    for options in ({}, {"ignore": ["1"]}):  # a rewind wants shapes, whatever is pruned
+        with pytest.raises(
+            UsageError, match=r"'1\.weight' has no shape yet .*; run the model once"
+        ):
+            LotteryTicketFinder(model_fn=lazy, **options).find_winning_ticket(
+                train_fn=never, eval_fn=never
+            )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"targt_sparsity": 0.5},
+            "find_winning_ticket: unknown argument 'targt_sparsity'; did you",
+        ),
+        ({"ignore": ["1"]}, r"takes no ignore=; the finder does: LotteryTicketFinder\(ignore=…\)"),
+    ],
+)
+def test_arguments_that_the_search_does_not_take(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        LotteryTicketFinder(model_fn=net).find_winning_ticket(never, never, **arguments)
+    with pytest.raises(UsageError, match="LotteryTicketFinder: unknown argument 'ignor'; did you"):
+        LotteryTicketFinder(model_fn=net, ignor=["1"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -52,6 +52,7 @@ def check_continues(find, folder, stop_at, **arguments):
     _, again, again_mask, again_results = find(loop, folder, **arguments)
     assert len(loop.calls) == 5 - stop_at, "a finished level was trained again"
     assert again_mask == mask
+    assert again_mask.left_out == mask.left_out != {}
     assert same(model.state_dict(), again.state_dict())
     strip = ["run", "train_seconds"]
     assert again_results.table.drop(columns=strip).equals(results.table.drop(columns=strip))

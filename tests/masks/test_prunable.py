@@ -3,7 +3,13 @@ import torch
 from torch import nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks import PruningMask, input_dims, prunable_parameters, prunable_sizes
+from lottery_ticket.masks import (
+    PruningMask,
+    input_dims,
+    layer_weights,
+    prunable_parameters,
+    prunable_sizes,
+)
 
 
 class Everything(nn.Module):
@@ -407,12 +413,124 @@ def test_models_in_the_form_of_torch_prune():
     assert list(prunable_parameters(model)) == ["1.weight"]
 
 
+def test_recurrent_and_attention_weights_that_are_made():
+    for module, leaf in (
+        (nn.LSTM(3, 4), "weight_hh_l0"),
+        (nn.MultiheadAttention(4, 2), "in_proj_weight"),
+    ):
+        made = nn.utils.parametrizations.weight_norm(module, leaf)
+        originals = [f"parametrizations.{leaf}.original{index}" for index in (0, 1)]
+        with pytest.raises(
+            UsageError, match=rf"'{leaf}' is no parameter but made from .*original0"
+        ):
+            PruningMask(made)
+        mask = PruningMask(made, ignore=[leaf])
+        assert mask
+        assert {mask.left_out[name] for name in originals} == {"original of a parametrization"}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.parametrize(
+    ("old", "originals"),
+    [
+        (nn.utils.weight_norm, ["0.weight_g", "0.weight_v"]),
+        (nn.utils.spectral_norm, ["0.weight_orig"]),
+    ],
+)
+def test_the_older_forms(old, originals):
+    model = nn.Sequential(old(nn.Linear(3, 2)), nn.Linear(2, 1))
+    with pytest.raises(UsageError) as caught:
+        PruningMask(model)
+    assert f"'0.weight' is no parameter but made from {originals}" in str(caught.value)
+    assert list(PruningMask(model, ignore=["0.weight"])) == ["1.weight"]
+    named = PruningMask(model, targets=["1", originals[-1]], ignore=["0.weight"])
+    assert list(named) == [originals[-1], "1.weight"]
+    lstm = old(nn.LSTM(3, 4), "weight_hh_l0")  # its scale and direction are no weights
+    assert list(PruningMask(lstm, ignore=["weight_hh_l0"])) == ["weight_ih_l0"]
+
+
+def test_what_could_be_pruned():
+    model = nn.Sequential(
+        nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), nn.LazyLinear(2), nn.Linear(2, 1)
+    )
+    assert list(layer_weights(model)) == ["2.weight"]
+
+
 class Conv1D(nn.Module):
     """As in transformers: a linear layer with a weight (in, out)."""
 
-    def __init__(self):
+    def __init__(self, num_outputs=2, bias=True):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(3, 2))
+        self.bias = nn.Parameter(torch.ones(num_outputs)) if bias else None
+
+
+class Derived(Conv1D):
+    """A user's own kind of it."""
+
+
+def test_linear_layers_of_gpt2():
+    model = nn.Sequential(Conv1D(), Derived(), Conv1D(bias=False), Conv1D(num_outputs=3))
+    found = ["0.weight", "1.weight", "2.weight"]  # the last has its outputs first: another layer
+    assert list(PruningMask(model)) == found
+    assert input_dims(model, [*found, "3.weight"]) == {**dict.fromkeys(found, 0), "3.weight": 1}
+
+
+class Parameters(nn.Module):
+    """Has parameters of given shapes, and says of itself what it is told to."""
+
+    def __init__(self, shapes, **attributes):
+        super().__init__()
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.ones(shape)))
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+
+class OwnExperts(Parameters):
+    """Experts by the name of the class."""
+
+
+GATED = {"gate_up_proj": (3, 12, 8), "down_proj": (3, 8, 6)}  # (experts, out, in)
+TURNED = {"gate_up_proj": (3, 8, 12), "down_proj": (3, 6, 8)}  # (experts, in, out)
+SQUARE = {"gate_up_proj": (3, 8, 8), "down_proj": (3, 8, 8)}
+BIASES = {"gate_up_proj_bias": (3, 12), "down_proj_bias": (3, 8)}
+
+
+@pytest.mark.parametrize(
+    ("module", "dims"),
+    [
+        (Parameters(GATED), (2, 2)),
+        (Parameters(TURNED), (-2, -2)),
+        (Parameters({**TURNED, **BIASES}), (-2, -2)),
+        (Parameters({**GATED, **BIASES}), (2, 2)),
+        (Parameters(SQUARE), (2, 2)),
+        (Parameters(SQUARE, is_transposed=True), (-2, -2)),
+        (Parameters(TURNED, is_transposed=False), (2, 2)),
+        (Parameters({"up_proj": (3, 6, 8), "down_proj": (3, 8, 6)}), (2, 2)),
+        (Parameters({"up_proj": (3, 8, 6), "up_proj_bias": (3, 6)}), (-2,)),
+        (OwnExperts({"w1": (3, 6, 8), "weight": (3, 6, 8)}), (2, 2)),
+    ],
+)
+def test_experts_of_three_dimensions(module, dims):
+    names = [name for name in dict(module.named_parameters()) if not name.endswith("bias")]
+    assert list(PruningMask(module)) == names
+    assert input_dims(module, names) == dict(zip(names, dims, strict=True))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Parameters({"gate_up_proj": (12, 8)}),
+        Parameters({"w1": (3, 6, 8), "position": (1, 6, 8)}),  # a name that says nothing
+        OwnExperts({"bias": (3, 1, 8), "position": (1, 6, 8)}),
+    ],
+)
+def test_what_is_no_expert(module):
+    names = list(dict(module.named_parameters()))
+    mask = PruningMask(nn.ModuleList([module, nn.Linear(2, 2)]))
+    assert list(mask) == ["1.weight"]
+    assert set(mask.left_out) == {f"0.{name}" for name in names} | {"1.bias"}
 
 
 def test_input_dims():

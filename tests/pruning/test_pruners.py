@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from lottery_ticket import MagnitudePruner, PruningMask, Structured24Pruner, UsageError, prune
-from lottery_ticket.criteria import Criterion
+from lottery_ticket.criteria import Criterion, score
 from lottery_ticket.masks import LayerCollapseWarning
 from lottery_ticket.pruning import GradualPruner, next_mask, polynomial
 
@@ -200,3 +200,91 @@ def test_an_iterator_of_batches_serves_every_round():
     batches = iter([(torch.randn(2, 4, 8, 8), torch.tensor([0, 1]))] * 3)
     next_mask(Criterion(gradient, rounds=4), mask, 0.5, model=net(), batches=batches)
     assert seen == [3, 3, 3, 3]
+
+
+def two_layers():
+    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+def test_prune_takes_what_says_what_is_prunable():
+    model = two_layers()
+    for said in ({"ignore": ["2"]}, {"targets": ["0"]}, {"min_size": 50}):
+        found = prune(model, sparsity=0.5, **said)
+        assert found == prune(model, PruningMask(model, **said), sparsity=0.5)
+        assert (list(found), found.num_kept) == (["0.weight"], 48)
+        (name,) = said
+        with pytest.raises(UsageError, match=rf"mask and {name} both say what is prunable"):
+            prune(model, PruningMask(model), sparsity=0.5, **said)
+    nothing_said = {"targets": None, "ignore": (), "min_size": 0}
+    assert len(prune(model, PruningMask(model), sparsity=0.5, **nothing_said)) == 2
+
+
+def optimizer_of(model):
+    return torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda net: prune(net, spasity=0.5),
+            "prune: unknown argument 'spasity'; did you mean 'sparsity'?",
+        ),
+        (
+            lambda net: prune(net, sparsity=0.5, input_shapes=(6,)),
+            "prune: unknown argument 'input_shapes'; did you mean 'input_shape'?",
+        ),
+        (
+            lambda net: prune(net, sparsity=0.5, generator=torch.Generator()),
+            "prune: it takes no generator=; give seed=, a number",
+        ),
+        (lambda net: prune(net, sparsity=0.5, keep=1), "prune: unknown argument 'keep'; valid: am"),
+        (lambda net: prune(net, 0.5), "mask: got float, wanted a PruningMask; an amount has a nam"),
+        (
+            lambda net: prune(net, {}, sparsity=0.5),
+            "mask: got dict, wanted a PruningMask; of tensors by name makes one PruningMask.from_",
+        ),
+        (lambda net: prune("net", sparsity=0.5), "model: got str, wanted a torch.nn.Module"),
+        (
+            lambda net: next_mask("magnitude", PruningMask(net), 0.5, modell=net),
+            "next_mask: unknown argument 'modell'; did you mean 'model'?",
+        ),
+        (
+            lambda net: score("magnitude", weigths={}),
+            "score: unknown argument 'weigths'; did you mean 'weights'?",
+        ),
+        (
+            lambda net: MagnitudePruner().prune(net, target_sparcity=0.5),
+            "MagnitudePruner.prune: unknown argument 'target_sparcity'; did you mean 'target_sp",
+        ),
+        (
+            lambda net: MagnitudePruner().prune(net, ignore=["2"]),
+            "MagnitudePruner.prune: it takes no ignore=; a mask says it: mask=PruningMask(model, i",
+        ),
+        (lambda net: MagnitudePruner(globl=True), "MagnitudePruner: unknown argument 'globl'"),
+        (
+            lambda net: GradualPruner(
+                net, optimizer_of(net), polynomial(0.5, end_step=4), min_size=3
+            ),
+            "GradualPruner: it takes no min_size=; a mask says it: mask=PruningMask(model, min_s",
+        ),
+        (
+            lambda net: PruningMask(net, ignored=["2"]),
+            "PruningMask: unknown argument 'ignored'; did",
+        ),
+        (
+            lambda net: PruningMask(net).attach(net, optimiser=optimizer_of(net)),
+            "attach: unknown argument 'optimiser'; did you mean 'optimizer'?",
+        ),
+    ],
+)
+def test_a_wrong_argument_is_named(call, message):
+    with pytest.raises(UsageError) as refused:
+        call(two_layers())
+    assert str(refused.value).startswith(message)
+
+
+def test_a_mask_where_it_is_said_to_belong():
+    model = two_layers()
+    mask = PruningMask(model, ignore=["2"])
+    assert MagnitudePruner().prune(model, mask=mask).num_kept == 48

@@ -71,8 +71,9 @@ def _built(name: str) -> "nn.Module | None":
 
 def _counts(model: "nn.Module | None") -> dict[str, int | None]:
     from lottery_ticket.masks import layer_weights
+    from lottery_ticket.names import lazy_names
 
-    if model is None:
+    if model is None or lazy_names(model):
         return {"num_parameters": None, "num_prunable": None}
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     num_prunable = sum(weight.numel() for weight in layer_weights(model).values())

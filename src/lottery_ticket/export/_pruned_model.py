@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.data import Split
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.export._copies import eval_copy
 from lottery_ticket.masks import PruningMask, check_any, copied_model, prunable_in
 from lottery_ticket.names import canonical_name, named_modules
@@ -19,6 +19,7 @@ __all__ = ["PrunedModel", "state_of"]
 
 _EXAMPLES = 256
 _CARDS_OWN = ("format", "pruning", "files", "versions")
+_MORE = ("mask", "calibration", "test", "dense", "facts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class PrunedModel:
     ticket: Ticket | None = None
 
     @classmethod
+    @known_keywords("PrunedModel.of")
     def of(
         cls,
         model: nn.Module,
@@ -118,6 +120,7 @@ class PrunedModel:
         )
 
     @classmethod
+    @known_keywords("PrunedModel.of_ticket", also=_MORE)
     def of_ticket(
         cls, ticket: Ticket, example: torch.Tensor, *, model: nn.Module | None = None, **more: Any
     ) -> "PrunedModel":

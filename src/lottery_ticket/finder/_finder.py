@@ -245,7 +245,8 @@ class LotteryTicketFinder:
             if verbose:
                 print(self.results.line(search.rows[-1]), flush=True)
         restore_(model, search.best)
-        self.mask = search.masks[search.best_level].to(_device_of(model))
+        found = search.masks[search.best_level].to(_device_of(model))
+        self.mask = PruningMask.from_tensors(found, dense.left_out)  # no file holds that
         return model, self.mask, self.results
 
     @known_keywords("verify")

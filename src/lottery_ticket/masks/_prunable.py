@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._kinds import input_dim
 from lottery_ticket.masks._targets import (
+    QUIET_REASONS,
     Place,
     Target,
     is_prunable_kind,
@@ -181,15 +182,19 @@ def check_any(found: Prunable, *, in_spec: bool = False) -> Prunable:
         raise UsageError("nothing to prune: the model has no parameters")
     listed = [f"{name} ({why})" for name, why in list(reasons.items())[:_MAX_LISTED]]
     more = f" and {len(reasons) - len(listed)} more" if len(reasons) > len(listed) else ""
-    asked_out = [name for name, why in reasons.items() if why.startswith(("ignored", "smaller"))]
-    name = next((name for name in reasons if name not in asked_out), None)
-    if in_spec:
-        hint = "leave less out with prune.ignore" if asked_out else _BUILT_OF_LAYERS
-    elif name is None:
-        hint = "leave less out with ignore= or min_size="
-    else:
-        hint = f"name what to prune, such as targets=[{name!r}]"
+    hint = _what_to_do(reasons, in_spec)
     raise UsageError(f"nothing to prune: the model has {', '.join(listed)}{more}; {hint}")
+
+
+def _what_to_do(left_out: Mapping[str, str], in_spec: bool) -> str:
+    asked_out = [name for name, why in left_out.items() if why.startswith(("ignored", "smaller"))]
+    if in_spec:
+        return "leave less out with prune.ignore" if asked_out else _BUILT_OF_LAYERS
+    others = [name for name in left_out if name not in asked_out]
+    large = [name for name in others if left_out[name] not in QUIET_REASONS]
+    if asked_out and not large:
+        return "leave less out with ignore= or min_size="
+    return f"name what to prune, such as targets=[{(large or others)[0]!r}]"
 
 
 def prunable_sizes(
