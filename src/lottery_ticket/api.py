@@ -212,9 +212,11 @@ class RunResult:
         >>> load_run().export(15, format="onnx", out="ticket.onnx")  # doctest: +SKIP
         """
         from lottery_ticket.export import export
+        from lottery_ticket.process import neutral_settings
 
         pruned = partial(self.pruned_model, level, **which)
-        return export(pruned, format=format, out=out, opset=opset, batch_size=batch_size)
+        with neutral_settings():
+            return export(pruned, format=format, out=out, opset=opset, batch_size=batch_size)
 
     def bench_export(
         self,
@@ -250,18 +252,20 @@ class RunResult:
             LotteryError: as `lottery_ticket.export.measure`.
         """
         from lottery_ticket.export import measure
+        from lottery_ticket.process import neutral_settings
 
         pruned = self.pruned_model(level, **which)
-        return measure(
-            pruned,
-            forms=forms,
-            threads=threads,
-            seconds=seconds,
-            compiled=compiled,
-            memory=memory,
-            batch_size=batch_size,
-            on_step=on_step,
-        )
+        with neutral_settings():
+            return measure(
+                pruned,
+                forms=forms,
+                threads=threads,
+                seconds=seconds,
+                compiled=compiled,
+                memory=memory,
+                batch_size=batch_size,
+                on_step=on_step,
+            )
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
         """The verdict, or why there is none yet."""
@@ -327,7 +331,10 @@ class Prepared:
             progress: as in `run`.
         """
         from lottery_ticket.experiment import run_plan
-        from lottery_ticket.progress import observer
+        from lottery_ticket.process import random_state_kept
+
+        with random_state_kept():  # rich draws a random number when it is imported
+            from lottery_ticket.progress import observer
 
         with observer(is_quiet=not progress) as watching:
             outcome = run_plan(
@@ -365,6 +372,7 @@ def prepare(
         plan,
         resolve_device,
     )
+    from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
 
     for name, value in (("jobs", jobs), ("threads", threads), ("group", group)):
@@ -378,20 +386,22 @@ def prepare(
     if keep not in KEEP:
         raise UsageError(f"keep: unknown choice {keep!r}{nearest(keep, KEEP)}")
     opened = Store(default_store_path() if store is None else store)
-    import_user_code(imports)
-    if isinstance(spec, str | Path):
-        spec = load_spec(spec, overrides)
-    elif overrides:
-        raise UsageError("overrides go with a preset or file; change the spec itself instead")
-    elif not isinstance(spec, Spec):
-        spec = spec_from_mapping(spec)
     device = resolve_device(device)
     cores = num_devices("cpu")
     jobs = num_devices(device) if jobs is None else jobs
     data_folder = None if data_dir is None else Path(data_dir).absolute()
-    inputs = inspect_inputs(spec, data_folder, kernels=kernels, device=device)
-    if group is None:
-        group = group_size(spec, data_folder, device) if kernels == "auto" else 1
+    with neutral_settings():
+        import_user_code(imports)
+        if isinstance(spec, str | Path):
+            spec = load_spec(spec, overrides)
+        elif overrides:
+            raise UsageError("overrides go with a preset or file; change the spec itself instead")
+        elif not isinstance(spec, Spec):
+            spec = spec_from_mapping(spec)
+        inputs = inspect_inputs(spec, data_folder, kernels=kernels, device=device)
+        if group is None:
+            group = group_size(spec, data_folder, device) if kernels == "auto" else 1
+        planned = plan(spec, inputs)
     context = Context(
         store=opened.root.absolute(),
         data_dir=data_folder,
@@ -402,7 +412,7 @@ def prepare(
         keep=keep,
         imports=tuple(imports),
     )
-    return Prepared(plan(spec, inputs), opened, context, jobs)
+    return Prepared(planned, opened, context, jobs)
 
 
 def run(

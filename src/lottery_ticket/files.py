@@ -1,21 +1,30 @@
 """Writing so that a file is either whole or not there, even after a power cut."""
 
 import contextlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["folder_aside", "sync_folder", "write_file", "write_synced"]
+__all__ = ["beside", "folder_aside", "sync_folder", "write_file", "write_synced"]
+
+_calls = itertools.count()
+_KEPT_CHARACTERS = 40  # of a name that may itself be as long as the file system takes
+
+
+def beside(path: Path) -> Path:
+    """A hidden name beside `path` that no other process, thread or call is given."""
+    return path.with_name(f".{path.name[:_KEPT_CHARACTERS]}.{os.getpid()}-{next(_calls)}")
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write aside, fsync, move into place."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = beside(path)
     try:
         write_synced(aside, data)
         aside.replace(path)
-    except OSError:
+    except BaseException:
         aside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
@@ -32,8 +41,8 @@ def write_synced(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def folder_aside(target: Path) -> Iterator[Path]:
     """A new folder beside `target`, to fill and to move from; what is left of it is removed."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    aside = beside(target)
+    shutil.rmtree(aside, ignore_errors=True)  # of a process of this number that was killed
     aside.mkdir(parents=True)
     try:
         yield aside

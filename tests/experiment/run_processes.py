@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import os
 import random
+import re
 import signal
 import sys
 from collections import Counter
@@ -234,7 +235,7 @@ class _Moments:
         write_synced, on_step = _files.write_synced, _watch.Watch.__call__
 
         def write(path: Path, data: bytes) -> None:
-            name = path.name.strip(".").removesuffix(f".{os.getpid()}")  # written aside
+            name = re.sub(r"\.\d+-\d+$", "", path.name.strip("."))  # written aside
             path.write_bytes(data[: len(data) // 2])
             self._now(f"half {name}")
             write_synced(path, data)

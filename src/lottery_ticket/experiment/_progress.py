@@ -2,9 +2,10 @@
 
 import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from lottery_ticket.files import beside
 
 __all__ = ["Progress", "read_progress", "write_progress"]
 
@@ -24,10 +25,13 @@ class Progress:
 
 def write_progress(folder: Path, progress: Progress) -> None:
     """Replace the progress file; not synced, since nothing depends on it."""
-    aside = folder / f".{_FILE}.{os.getpid()}"
-    with contextlib.suppress(OSError):  # a full disk is noticed by what matters
+    aside = beside(folder / _FILE)
+    try:
         aside.write_text(json.dumps(asdict(progress)))
         aside.replace(folder / _FILE)
+    except OSError:  # a full disk is noticed by what matters
+        with contextlib.suppress(OSError):
+            aside.unlink()
 
 
 def read_progress(folder: Path) -> Progress | None:

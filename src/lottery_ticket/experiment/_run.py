@@ -8,6 +8,7 @@ from lottery_ticket.experiment._interrupts import interrupts, new_stop_file
 from lottery_ticket.experiment._observer import Observer, RunOutcome
 from lottery_ticket.experiment._plan import Plan
 from lottery_ticket.experiment._scheduler import Scheduler
+from lottery_ticket.experiment._stop import ask_to_stop
 from lottery_ticket.experiment._user_code import registered_elsewhere
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
@@ -28,7 +29,7 @@ def run_plan(
     """
     store.open_for_writing()
     store.save_run(_run_record(plan))
-    with new_stop_file() as stop_file:
+    with new_stop_file(store) as stop_file:
         context = replace(
             context, stop_file=stop_file, registered=registered_elsewhere(context.imports)
         )
@@ -37,7 +38,7 @@ def run_plan(
             try:
                 outcome = scheduler.run()
             except BaseException:
-                stop_file.touch()  # the workers checkpoint and come home
+                ask_to_stop(stop_file)  # the workers checkpoint and come home
                 raise
     store.save_run(_run_record(plan))  # in case it was removed meanwhile
     store.cells()  # bring the index up to date

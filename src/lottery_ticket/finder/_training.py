@@ -1,10 +1,9 @@
 """One training by the user's `train_fn`: watched, never repaired."""
 
-import contextlib
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Attachment, PruningMask, RewindPoint, copied_to_cpu
+from lottery_ticket.process import random_state_kept, seeded
 from lottery_ticket.pruning import rewind_optimizer_
 
 __all__ = [
@@ -21,10 +21,10 @@ __all__ = [
     "Start",
     "TrainFn",
     "Training",
+    "all_devices",
     "checked_callables",
     "evaluated",
     "metric_problems",
-    "seeded",
     "state_on_cpu",
     "train_watched",
 ]
@@ -89,7 +89,7 @@ def train_watched(
     optimizers = _Optimizers(model, mask, attached, start.optimizer_state)
     started = time.monotonic()
     try:
-        with seeded(start.seed), optimizers:
+        with seeded(start.seed, all_devices()), optimizers:
             train_fn(model, mask, **extra)
         seconds = time.monotonic() - started
         problems = _problems(model, attached, before)
@@ -101,13 +101,9 @@ def train_watched(
     )
 
 
-@contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """A block under torch's global random state of `seed`; the caller's comes back after it."""
-    # all of them named: fork_rng warns where there are several and none is
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
+def all_devices() -> list[str]:
+    """Every device whose random state `train_fn` may use."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
 def state_on_cpu(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -154,7 +150,8 @@ def evaluated(eval_fn: EvalFn, model: nn.Module) -> float:
     Raises:
         UsageError: it is none.
     """
-    value = eval_fn(model)
+    with random_state_kept(all_devices()):
+        value = eval_fn(model)
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):

@@ -6,6 +6,7 @@ STORE/cells/ab/ab12…/record.json     a finished cell: its inputs, results and 
                      execution.json  where and how it ran, times included; not part of its name
                      *.safetensors … its files
 STORE/work/ab12…/                    a cell in progress: claim, checkpoint, history so far
+STORE/work/.stop-12ab                a run was asked to stop
 STORE/runs/NAME-1234abcd.json        a run: its spec, and which cell is which row
 STORE/index.sqlite                   a cache of the records; may be deleted at any time
 ```
@@ -62,6 +63,10 @@ class Paths:
     def work(self, name: str) -> Path:
         """The folder of a cell in progress."""
         return self.all_work / name
+
+    def stop(self, token: str) -> Path:
+        """What asks the workers of a run to stop."""
+        return self.all_work / f".stop-{token}"
 
     def run(self, run_id: str) -> Path:
         """The record of a run."""

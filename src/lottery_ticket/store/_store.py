@@ -178,6 +178,10 @@ class Store:
         """Where a cell in progress keeps its checkpoint, history and progress."""
         return self._paths.work(name)
 
+    def stop_file(self, token: str) -> Path:
+        """What asks those who work for one call of a run to stop, once it exists."""
+        return self._paths.stop(token)
+
     def cells(self, wanted: Iterable[str] | None = None) -> dict[str, IndexedCell]:
         """All finished cells (or those `wanted`), as the index knows them."""
         with store_errors(self.root):

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.data import Split
+from lottery_ticket.process import random_state_kept
 from lottery_ticket.train._evaluate import EVALUATED_TOGETHER
 from lottery_ticket.train._losses import Loss
 
@@ -44,7 +45,7 @@ def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) 
 
     x, y = split.x[:_EXAMPLES].clone(), split.y[:_EXAMPLES].clone()
     hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda value: value)
-    with torch.random.fork_rng(devices=[]), hooks:
+    with random_state_kept(), hooks:
         value = loss(model(x), y)  # alive here, so that no two storages lie at one place
     per_example = (sum(kept.values()) + x.nbytes) // len(x)
     del value
@@ -61,7 +62,7 @@ def draws_random_numbers(model: nn.Module, x: torch.Tensor) -> bool:
     False
     """
     model = copy.deepcopy(model).train()
-    with torch.random.fork_rng(devices=[]):
+    with random_state_kept():
         before = torch.get_rng_state()
         model(x[:_EXAMPLES])
         return not torch.equal(before, torch.get_rng_state())
