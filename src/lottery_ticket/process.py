@@ -11,7 +11,7 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,9 @@ def alone() -> Iterator[None]:
         turn.release()
     else:
         name = threading.current_thread().name
-        text = "%s waits for what another thread trains: one at a time has the process's random state"
+        text = (
+            "%s waits for what another thread trains: one at a time has the process's random state"
+        )
         logging.getLogger("lottery_ticket").warning(text, name)
     with turn:
         yield
@@ -148,12 +150,13 @@ def neutral_settings(*, is_deterministic: bool = False) -> Iterator[None]:
     """A block in which torch computes as in a fresh process, whatever the caller has set.
 
     Default dtype and device, gradients, autocast, the precision of float32 products, the kernels
-    that may be chosen: a run's bytes depend on its spec, not on these.
+    that may be chosen: a run's bytes depend on its spec, not on these. The global generators on the
+    CPU are as before after it.
 
     Args:
         is_deterministic: whether algorithms that may give other bytes each time are errors.
     """
-    with alone(), ExitStack() as undo:
+    with random_state_kept(), ExitStack() as undo:
         _set(undo, torch.get_default_dtype, torch.set_default_dtype, torch.float32)
         _set(undo, _determinism, _set_determinism, (is_deterministic, False))
         for backend, name, value in (
@@ -198,15 +201,9 @@ def _use_whole_floats(undo: ExitStack) -> None:
     lowered = [owner for owner in _precision_owners() if _is_lowered(owner)]
     for owner in reversed(lowered):  # put back from the general to the particular
         undo.callback(setattr, owner, "fp32_precision", owner.fp32_precision)
-    try:
-        _set(
-            undo,
-            torch.get_float32_matmul_precision,
-            torch.set_float32_matmul_precision,
-            "highest",
-        )
-    except RuntimeError:  # it was set backend by backend, for which this has no word
-        pass
+    get, set_ = torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+    with suppress(RuntimeError):  # it was set backend by backend, for which this has no word
+        _set(undo, get, set_, "highest")
     for owner in lowered:
         if _is_lowered(owner):
             owner.fp32_precision = "ieee"
