@@ -552,7 +552,7 @@ def report(
 
     >>> page = report([load_run("quickstart")], "report.html")  # doctest: +SKIP
     """
-    from lottery_ticket.files import write_file
+    from lottery_ticket.files import write_file, writing
     from lottery_ticket.report import ReportRun, content_of, html_page, markdown_page, run_facts
 
     pages = {"html": html_page, "markdown": markdown_page}
@@ -572,6 +572,7 @@ def report(
         )
     page = pages[format](contents)
     if out is not None:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        write_file(Path(out), page.encode())
+        with writing(out) as path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, page.encode())
     return page

@@ -10,7 +10,7 @@ from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import SCOPES, Structure
-from lottery_ticket.spec._base import Record, one_of
+from lottery_ticket.spec._base import Float, Record, one_of
 
 __all__ = ["PruneSpec"]
 
@@ -58,7 +58,7 @@ def _scope(value: object) -> object:
     return str(structure)
 
 
-Fraction = Annotated[float, BeforeValidator(_fraction)]
+Fraction = Annotated[Float, BeforeValidator(_fraction)]
 
 
 class PruneSpec(Record):

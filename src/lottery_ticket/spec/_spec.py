@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.errors import UsageError
-from lottery_ticket.spec._base import DurationText, Record, one_of
+from lottery_ticket.spec._base import DurationText, Float, Record, one_of
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.spec._prune import PruneSpec
 from lottery_ticket.spec._records import DataSpec, ModelSpec, TrainSpec
@@ -70,7 +70,7 @@ class Spec(Record):
     seed: int = Field(0, ge=0, lt=2**63)
     source: SourceSpec | None = None
     # how the results are read, not how they are made: it renames nothing
-    margin: Annotated[float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
+    margin: Annotated[Float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import StoreError, UsageError, nearest
-from lottery_ticket.files import write_file
+from lottery_ticket.files import usable_path, write_file
 from lottery_ticket.store._claims import Claim
 from lottery_ticket.store._files import (
     json_bytes,
@@ -48,7 +48,7 @@ class Store:
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+        self.root = usable_path(root, "store")
         self._paths = Paths(self.root)
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"{self.root}: not a folder; choose another with --store")
