@@ -131,13 +131,15 @@ class RunResult:
         Returns:
             The files written.
         """
+        from lottery_ticket.files import usable_path
         from lottery_ticket.plots import draw_all, draw_sweep
 
+        out = usable_path(out, "out")
         (verdict, _), tables, title = self._judged(), self.tables, self.record.title
-        paths = draw_all(tables, Path(out), title=title, verdict=verdict, formats=formats)
+        paths = draw_all(tables, out, title=title, verdict=verdict, formats=formats)
         has_accuracy = any(row["test_accuracy"] is not None for row in self.rows)
         if self.record.spec["prune"].get("once") and has_accuracy:
-            paths += draw_sweep(tables.table, Path(out), title=title, formats=formats)
+            paths += draw_sweep(tables.table, out, title=title, formats=formats)
         return paths
 
     def report(
@@ -552,12 +554,14 @@ def report(
 
     >>> page = report([load_run("quickstart")], "report.html")  # doctest: +SKIP
     """
-    from lottery_ticket.files import write_file, writing
+    from lottery_ticket.files import usable_path, write_file, writing
     from lottery_ticket.report import ReportRun, content_of, html_page, markdown_page, run_facts
 
     pages = {"html": html_page, "markdown": markdown_page}
     if format not in pages:
         raise UsageError(f"format: unknown format {format!r}{nearest(format, pages)}")
+    if out is not None:
+        out = usable_path(out, "out")
     if not runs:
         raise UsageError("runs: got none, wanted at least one")
     contents = []

@@ -38,8 +38,8 @@ class Duration:
         """Read `"20ep"` or `"500it"`; anything else raises `UsageError`."""
         match = re.fullmatch(r"([0-9]+)(ep|it)", text) if isinstance(text, str) else None
         if match is None:
-            number = text.strip() if isinstance(text, str) and text.strip().isdecimal() else ""
-            epochs, iterations = (number or "20")[:20], (number or "500")[:20]
+            number = re.fullmatch(r"\s*([0-9]{1,12})\s*[a-z]*\s*", str(text), re.I)
+            epochs, iterations = (number[1], number[1]) if number else ("20", "500")
             shown = repr(text) if len(repr(text)) <= 60 else f"{repr(text)[:60]}…"
             raise UsageError(
                 f"{shown} is not a duration; write epochs as '{epochs}ep' or iterations as "

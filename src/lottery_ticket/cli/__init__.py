@@ -22,7 +22,12 @@ from lottery_ticket.cli._report import report
 from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
-from lottery_ticket.cli._streams import flushed_output, open_closed_streams, refusal
+from lottery_ticket.cli._streams import (
+    check_current_folder,
+    flushed_output,
+    open_closed_streams,
+    refusal,
+)
 from lottery_ticket.cli._table import table
 from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
@@ -95,6 +100,7 @@ def main() -> None:
 def _called() -> int:
     """The exit code of the command."""
     try:
+        check_current_folder()
         app(prog_name="lottery")  # however it was started
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)

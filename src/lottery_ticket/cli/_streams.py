@@ -4,8 +4,11 @@ import contextlib
 import errno
 import os
 import sys
+from pathlib import Path
 
-__all__ = ["flushed_output", "open_closed_streams", "refusal"]
+from lottery_ticket.errors import LotteryError
+
+__all__ = ["check_current_folder", "flushed_output", "open_closed_streams", "refusal"]
 
 _OF_STREAMS = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
@@ -20,11 +23,22 @@ def open_closed_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, how)  # gets the lowest number that is free
+            # gets the lowest number that is free; workers want it, too
+            os.set_inheritable(os.open(os.devnull, how), True)
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  # of this process
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def check_current_folder() -> None:
+    """Raises `LotteryError` if it was removed: libraries that torch loads end the process then."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise LotteryError(
+            f"the current folder cannot be found ({error.strerror}); change to one that is there"
+        ) from None
 
 
 def flushed_output() -> OSError | None:
@@ -49,9 +63,5 @@ def refusal(error: OSError) -> str:
     """What the operating system refused, as a sentence."""
     if _is_of_output(error):
         return f"standard output: cannot be written ({error.strerror})"
-    try:
-        os.getcwd()  # noqa: PTH109  # pathlib would say no more
-    except OSError:
-        return "the current folder is gone; change to one that is there"
     text = error.strerror or str(error)
     return text if error.filename is None else f"{error.filename}: {text}"

@@ -9,7 +9,7 @@ from lottery_ticket.steps import Duration
 
 __all__ = ["DurationText", "Float", "Record", "flushes", "one_of", "shown"]
 
-_SHOWN_CHARACTERS = 80
+_SHOWN_CHARACTERS = 100
 # the normal numbers of float32, in which trainings compute; what is below becomes 0
 _SMALLEST, _LARGEST = 2.0**-126, 3.4028234663852886e38
 
@@ -34,7 +34,7 @@ def one_of(kind: str, names: Any) -> Any:
 def shown(value: object) -> str:
     """A value in an error, cut where it is long.
 
-    >>> shown("x" * 100)[-4:]
+    >>> shown("x" * 200)[-4:]
     "xx…'"
     """
     try:
@@ -67,7 +67,8 @@ Float = Annotated[float, AfterValidator(_in_float32)]
 
 def _duration(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        whole = shown(int(value)) if isinstance(value, int) or value.is_integer() else "20"
+        is_short = 0 <= value < 1e12 and value == int(value)
+        whole = str(int(value)) if is_short else "20"
         raise ValueError(
             f"got {shown(value)}, wanted a unit: {whole}ep (epochs) or {whole}it (iterations)"
         )

@@ -116,6 +116,7 @@ _LIMITS = {
     "greater_than": "wanted more than {gt}",
     "greater_than_equal": "wanted at least {ge}",
     "less_than": "wanted less than {lt}",
+    "less_than_equal": "wanted at most {le}",
     "finite_number": "wanted a finite number",
     "string_pattern_mismatch": "wanted letters, digits, '.', '_' and '-', the first a letter or "
     "digit",

@@ -39,7 +39,7 @@ def _precision(value: object) -> object:
     return None if value in ("fp32", "auto") else value
 
 
-Beta = Annotated[Float, Field(ge=0, lt=1)]
+Beta = Annotated[Float, Field(ge=0.0, lt=1.0)]
 
 
 class _Open(Record):
@@ -132,7 +132,7 @@ class TrainSpec(Record):
     betas: Annotated[tuple[Beta, Beta], Field(strict=False)] | None = None
     weight_decay: Float = Field(0.0, ge=0)
     clip_norm: Annotated[Float, Field(gt=0)] | None = None
-    batch_size: int = Field(gt=0)
+    batch_size: int = Field(gt=0, le=2**31)
     duration: DurationText
     loss: Annotated[str, one_of("loss", LOSSES)] = "cross_entropy"
     schedule: Annotated[str, one_of("schedule", SCHEDULES)] = "constant"
