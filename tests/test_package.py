@@ -32,6 +32,15 @@ def test_the_store_is_listed_without_torch():
     assert not loaded & {"torch", "pandas", "matplotlib", "sklearn", "scipy", "pydantic"}
 
 
+def test_presets_are_listed_and_verdicts_given_without_torch():
+    assert not loaded_by("from lottery_ticket.spec import preset_data") & {"torch", "numpy"}
+    loaded = loaded_by("import lottery_ticket.analysis, lottery_ticket.api")
+    assert "pandas" in loaded
+    assert not loaded & {"torch", "matplotlib", "sklearn", "pydantic"}
+    script = "import lottery_ticket.analysis; from sys import modules; assert 'scipy.stats' not in"
+    loaded_by(f"{script} modules")
+
+
 def test_what_is_loaded_is_seen():
     assert "torch" in loaded_by("import lottery_ticket; lottery_ticket.PruningMask")
 

@@ -19,7 +19,9 @@ def test_durations(text, steps):
      "1e3it", "1_000it", "٣ep", 5, None, b"5it"],
 )  # fmt: skip
 def test_anything_else_is_refused(text):
-    with pytest.raises(UsageError, match="is not a duration; write epochs as '20ep' or") as caught:
+    with pytest.raises(
+        UsageError, match=r"is not a duration; write epochs as '(20|5)ep' or"
+    ) as caught:
         Duration.parse(text)
     assert repr(text) in str(caught.value)
 
@@ -37,3 +39,16 @@ def test_text_round_trip(count, unit):
 )
 def test_the_smaller_last_batch_counts(num, batch, steps):
     assert steps_per_epoch(num, batch) == steps
+
+
+@pytest.mark.parametrize("text", ["10", " 10 ", "10 ep", "10 epochs", "10it ", "10IT"])
+def test_a_length_without_its_unit_is_told_both(text):
+    with pytest.raises(UsageError, match="write epochs as '10ep' or iterations as '10it'"):
+        Duration.parse(text)
+
+
+@pytest.mark.parametrize("text", ["9" * 13 + "it", "9" * 5000 + "ep"])
+def test_a_length_that_nobody_trains_is_refused(text):
+    with pytest.raises(UsageError, match="longer than any training"):
+        Duration.parse(text)
+    assert Duration.parse("0" * 50 + "9it").count == 9

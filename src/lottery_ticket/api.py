@@ -137,15 +137,16 @@ class RunResult:
         Raises:
             UsageError: `out` is no folder, or something that is no file stands in a figure's place.
         """
-        from lottery_ticket.files import check_folder
+        from lottery_ticket.files import check_folder, usable_path
         from lottery_ticket.plots import draw_all, draw_sweep
 
-        check_folder(Path(out))
+        out = usable_path(out, "out")
+        check_folder(out)
         (verdict, _), tables, title = self._judged(), self.tables, self.record.title
-        paths = draw_all(tables, Path(out), title=title, verdict=verdict, formats=formats)
+        paths = draw_all(tables, out, title=title, verdict=verdict, formats=formats)
         has_accuracy = any(row["test_accuracy"] is not None for row in self.rows)
         if self.record.spec["prune"].get("once") and has_accuracy:
-            paths += draw_sweep(tables.table, Path(out), title=title, formats=formats)
+            paths += draw_sweep(tables.table, out, title=title, formats=formats)
         return paths
 
     def report(
@@ -221,9 +222,11 @@ class RunResult:
         >>> load_run().export(15, format="onnx", out="ticket.onnx")  # doctest: +SKIP
         """
         from lottery_ticket.export import export
+        from lottery_ticket.process import neutral_settings
 
         pruned = partial(self.pruned_model, level, **which)
-        return export(pruned, format=format, out=out, opset=opset, batch_size=batch_size)
+        with neutral_settings():
+            return export(pruned, format=format, out=out, opset=opset, batch_size=batch_size)
 
     @known_keywords("bench_export", also=_WHICH)
     def bench_export(
@@ -260,18 +263,20 @@ class RunResult:
             LotteryError: as `lottery_ticket.export.measure`.
         """
         from lottery_ticket.export import measure
+        from lottery_ticket.process import neutral_settings
 
         pruned = self.pruned_model(level, **which)
-        return measure(
-            pruned,
-            forms=forms,
-            threads=threads,
-            seconds=seconds,
-            compiled=compiled,
-            memory=memory,
-            batch_size=batch_size,
-            on_step=on_step,
-        )
+        with neutral_settings():
+            return measure(
+                pruned,
+                forms=forms,
+                threads=threads,
+                seconds=seconds,
+                compiled=compiled,
+                memory=memory,
+                batch_size=batch_size,
+                on_step=on_step,
+            )
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
         """The verdict, or why there is none yet."""
@@ -339,7 +344,10 @@ class Prepared:
             progress: as in `run`.
         """
         from lottery_ticket.experiment import run_plan
-        from lottery_ticket.progress import observer
+        from lottery_ticket.process import random_state_kept
+
+        with random_state_kept():  # rich draws a random number when it is imported
+            from lottery_ticket.progress import observer
 
         with observer(is_quiet=not progress) as watching:
             outcome = run_plan(
@@ -378,6 +386,7 @@ def prepare(
         plan,
         resolve_device,
     )
+    from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
 
     for name, value in (("jobs", jobs), ("threads", threads), ("group", group)):
@@ -391,20 +400,22 @@ def prepare(
     if keep not in KEEP:
         raise UsageError(f"keep: unknown choice {keep!r}{nearest(keep, KEEP)}")
     opened = Store(default_store_path() if store is None else store)
-    import_user_code(imports)
-    if isinstance(spec, str | Path):
-        spec = load_spec(spec, overrides)
-    elif overrides:
-        raise UsageError("overrides go with a preset or file; change the spec itself instead")
-    elif not isinstance(spec, Spec):
-        spec = spec_from_mapping(spec)
     device = resolve_device(device)
     cores = num_devices("cpu")
     jobs = num_devices(device) if jobs is None else jobs
     data_folder = None if data_dir is None else Path(data_dir).absolute()
-    inputs = inspect_inputs(spec, data_folder, kernels=kernels, device=device)
-    if group is None:
-        group = group_size(spec, data_folder, device) if kernels == "auto" else 1
+    with neutral_settings():
+        import_user_code(imports)
+        if isinstance(spec, str | Path):
+            spec = load_spec(spec, overrides)
+        elif overrides:
+            raise UsageError("overrides go with a preset or file; change the spec itself instead")
+        elif not isinstance(spec, Spec):
+            spec = spec_from_mapping(spec)
+        inputs = inspect_inputs(spec, data_folder, kernels=kernels, device=device)
+        if group is None:
+            group = group_size(spec, data_folder, device) if kernels == "auto" else 1
+        planned = plan(spec, inputs)
     context = Context(
         store=opened.root.absolute(),
         data_dir=data_folder,
@@ -415,7 +426,7 @@ def prepare(
         keep=keep,
         imports=tuple(imports),
     )
-    return Prepared(plan(spec, inputs), opened, context, jobs)
+    return Prepared(planned, opened, context, jobs)
 
 
 @known_keywords("run")
@@ -565,12 +576,20 @@ def report(
 
     >>> page = report([load_run("quickstart")], "report.html")  # doctest: +SKIP
     """
-    from lottery_ticket.files import check_replaceable, make_folder, write_file
+    from lottery_ticket.files import (
+        check_replaceable,
+        make_folder,
+        usable_path,
+        write_file,
+        writing,
+    )
     from lottery_ticket.report import ReportRun, content_of, html_page, markdown_page, run_facts
 
     pages = {"html": html_page, "markdown": markdown_page}
     if format not in pages:
         raise UsageError(f"format: unknown format {format!r}{nearest(format, pages)}")
+    if out is not None:
+        out = usable_path(out, "out")
     if not runs:
         raise UsageError("runs: got none, wanted at least one")
     if out is not None:
@@ -587,6 +606,7 @@ def report(
         )
     page = pages[format](contents)
     if out is not None:
-        make_folder(Path(out).parent)
-        write_file(Path(out), page.encode())
+        with writing(out) as path:
+            make_folder(path.parent)
+            write_file(path, page.encode())
     return page

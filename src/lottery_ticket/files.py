@@ -1,6 +1,7 @@
 """Writing so that a file is either whole or not there, even after a power cut."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -8,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import LotteryError, UsageError
 
 __all__ = [
     "aside_of",
@@ -17,8 +18,10 @@ __all__ = [
     "folder_aside",
     "make_folder",
     "sync_folder",
+    "usable_path",
     "write_file",
     "write_synced",
+    "writing",
 ]
 
 _KINDS = {
@@ -29,6 +32,49 @@ _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
 }
+_NO_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ)
+
+
+def usable_path(path: str | Path, what: str) -> Path:
+    """The path, with `~` filled in.
+
+    Args:
+        path: of something that need not be there.
+        what: what it is, for the error.
+
+    Raises:
+        UsageError: nothing can have this path.
+
+    >>> usable_path("runs", "store").name
+    'runs'
+    """
+    try:
+        full = Path(path).expanduser()
+        full.lstat()
+    except (OSError, ValueError, RuntimeError) as error:
+        is_impossible = not isinstance(error, OSError) or error.errno in _NO_NAMES
+        if is_impossible:
+            text, reason = str(path), getattr(error, "strerror", None) or error
+            shown = repr(text if len(text) <= 80 else f"{text[:60]}…{text[-10:]}")
+            raise UsageError(
+                f"{what}: got {shown}, which nothing can be called ({reason}); choose another name"
+            ) from None
+    return Path(path).expanduser()
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """A block that writes what is at `path`.
+
+    Raises:
+        UsageError: nothing can have this path.
+        LotteryError: it cannot be written.
+    """
+    path = usable_path(path, "out")
+    try:
+        yield path
+    except OSError as error:
+        raise LotteryError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -42,7 +88,7 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         write_synced(aside, data)
         aside.replace(path)
-    except OSError:
+    except BaseException:
         aside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

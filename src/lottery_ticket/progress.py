@@ -1,11 +1,11 @@
 """Showing how a run goes: bars on a terminal, a line now and then in a log."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import TracebackType
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +15,7 @@ from rich.text import Text
 from lottery_ticket.experiment import Cell, Observer, Outcome, Plan, read_progress
 from lottery_ticket.experiment import Progress as CellProgress
 from lottery_ticket.store import Store
+from lottery_ticket.streams import StandardError
 
 __all__ = ["BarObserver", "LogObserver", "SilentObserver", "observer", "time_text"]
 
@@ -29,12 +30,12 @@ def observer(*, is_quiet: bool = False) -> "SilentObserver":
     """
     if is_quiet:
         return SilentObserver()
-    console = Console(stderr=True)
+    console = _console()
     # in a notebook, rich draws bars with ipywidgets
     can_draw = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
     if can_draw:
         return BarObserver(console)
-    return LogObserver(lambda line: print(line, file=sys.stderr, flush=True))
+    return LogObserver(lambda line: print(line, file=StandardError(), flush=True))
 
 
 def time_text(seconds: float) -> str:
@@ -54,7 +55,7 @@ class SilentObserver(Observer):
     """Shows notes alone, on standard error."""
 
     def note(self, message: str) -> None:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(escape(message))
+        _console(highlight=False, soft_wrap=True).print(escape(message))
 
     def __enter__(self) -> "SilentObserver":
         return self
@@ -222,6 +223,10 @@ class LogObserver(_Watching):
             if cell is not None:
                 parts.append(f"{_title(cell)}: {_detail_text(at)}")
         self._write("; ".join(parts))
+
+
+def _console(**options: Any) -> Console:
+    return Console(file=cast("TextIO", StandardError()), **options)
 
 
 class _Detail(ProgressColumn):

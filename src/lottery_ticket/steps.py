@@ -8,6 +8,9 @@ from lottery_ticket.errors import UsageError
 __all__ = ["Duration", "steps_per_epoch"]
 
 
+_MAX_DIGITS = 12
+
+
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
     """Steps in one pass over the data; the last, smaller batch counts.
 
@@ -35,9 +38,15 @@ class Duration:
         """Read `"20ep"` or `"500it"`; anything else raises `UsageError`."""
         match = re.fullmatch(r"([0-9]+)(ep|it)", text) if isinstance(text, str) else None
         if match is None:
+            number = re.fullmatch(r"\s*([0-9]{1,12})\s*[a-z]*\s*", str(text), re.I)
+            epochs, iterations = (number[1], number[1]) if number else ("20", "500")
+            shown = repr(text) if len(repr(text)) <= 60 else f"{repr(text)[:60]}…"
             raise UsageError(
-                f"{text!r} is not a duration; write epochs as '20ep' or iterations as '500it'"
+                f"{shown} is not a duration; write epochs as '{epochs}ep' or iterations as "
+                f"'{iterations}it'"
             )
+        if len(match[1].lstrip("0")) > _MAX_DIGITS:
+            raise UsageError(f"{text[:20]}… is longer than any training; write less")
         return cls(int(match[1]), match[2])
 
     def steps(self, steps_per_epoch: int) -> int:

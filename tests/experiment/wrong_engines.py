@@ -8,7 +8,14 @@ from dataclasses import replace
 import torch
 
 from lottery_ticket import files
-from lottery_ticket.experiment import _execute, _scheduler, _stop, _watch, _workers
+from lottery_ticket.experiment import (
+    _execute,
+    _scheduler,
+    _stop,
+    _train_cell,
+    _watch,
+    _workers,
+)
 from lottery_ticket.seeds import generator
 from lottery_ticket.store import Claim, Store
 from lottery_ticket.train import Batches, _batches
@@ -168,7 +175,7 @@ def orders_by_the_cells_before() -> None:
 
 
 def seeds_no_noise() -> None:
-    torch.manual_seed = lambda seed: None
+    _train_cell.seed_ = lambda seed, devices: None
 
 
 def records_the_time() -> None:

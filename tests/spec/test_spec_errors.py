@@ -74,7 +74,10 @@ WRONG = {
         ({"train__lr": True}, "train.lr: got True (bool), wanted a number"),
         ({"train__lr": None}, "train.lr: got nothing, wanted a number"),
         ({"train__nesterov": 1}, "train.nesterov: got 1 (int), wanted true or false"),
-        ({"train__duration": 5}, "train.duration: got 5 (int), wanted text"),
+        (
+            {"train__duration": 5},
+            "train.duration: got 5, wanted a unit: 5ep (epochs) or 5it (iterations)",
+        ),
         ({"train__milestones": "1ep"}, "train.milestones: got '1ep' (str), wanted a list"),
         ({"prune__rate": "0.2"}, "prune.rate: got '0.2' (str), wanted a number"),
         ({"prune": None}, "prune: got nothing, wanted a mapping of keys"),
@@ -117,8 +120,8 @@ WRONG = {
         (
             {"train__duration": "5 epochs"},
             (
-                "train.duration: '5 epochs' is not a duration; write epochs as '20ep' or "
-                "iterations as '500it'"
+                "train.duration: '5 epochs' is not a duration; write epochs as '5ep' or "
+                "iterations as '5it'"
             ),
         ),
         ({"prune__rate": 1}, "prune.rate: 1 is not a fraction between 0 and 1"),

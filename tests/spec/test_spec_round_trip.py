@@ -12,7 +12,7 @@ from spec_values import PLAIN
 from lottery_ticket.arms import ARMS
 from lottery_ticket.spec import Spec, canonical_json, load_spec, spec_from_mapping
 
-fractions = st.floats(0, 1, exclude_min=True, exclude_max=True, allow_subnormal=False)
+fractions = st.floats(0, 1, exclude_min=True, exclude_max=True, width=32, allow_subnormal=False)
 positive = st.floats(1e-12, 1e12)
 units = st.sampled_from(["ep", "it"])
 
@@ -32,17 +32,23 @@ def trains(draw):
     values["duration"] = f"{count}{unit}"
     values["optimizer"] = optimizer = draw(st.sampled_from(["sgd", "adam", "adamw"]))
     if optimizer == "sgd":
-        values["momentum"] = draw(st.floats(0, 1, exclude_max=True))
+        values["momentum"] = draw(
+            st.floats(0, 1, exclude_max=True, width=32, allow_subnormal=False)
+        )
         values["nesterov"] = bool(values["momentum"]) and draw(st.booleans())
     elif draw(st.booleans()):
-        values["betas"] = draw(st.lists(st.floats(0, 0.999), min_size=2, max_size=2))
+        values["betas"] = draw(
+            st.lists(
+                st.floats(0, 0.9990234375, width=32, allow_subnormal=False), min_size=2, max_size=2
+            )
+        )
     values["schedule"] = draw(st.sampled_from(["constant", "step", "cosine"]))
     if values["schedule"] == "step":
         values["milestones"] = draw(lengths(count - 1, unit, min_size=1, max_size=3))
         values["gamma"] = draw(st.none() | positive)
     (values["warmup"],) = draw(lengths(count - 1, unit, max_size=1)) or [None]
     values["clip_norm"] = draw(st.none() | positive)
-    values["weight_decay"] = draw(st.floats(0, 10))
+    values["weight_decay"] = draw(st.floats(0, 10, width=32, allow_subnormal=False))
     (values["eval_every"],) = draw(lengths(count, unit, min_size=1, max_size=1))
     return values
 

@@ -80,7 +80,7 @@ def test_presets_load_and_begin_with_what_they_are(name):
         ("name: 2024-13-45", "not valid YAML: month must be in 1..12"),
         ("name: !!int many", "not valid YAML: invalid literal"),
         ("name: a\x00b", "not valid YAML: .*unacceptable character"),
-        ("[" * 400, "not valid YAML"),
+        ("[" * 400, "nested more than 32 deep"),
         (b"\xff\xfe\x00\x01", "cannot read the spec"),
         (b"\x89PNG\r\n\x1a\n", "cannot read the spec"),
         ("", "a spec is a mapping of keys, got nothing"),

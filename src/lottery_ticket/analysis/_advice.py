@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.spec import canonical, load_spec, preset_names, spec_from_mapping
+from lottery_ticket.spec import preset_names
 from lottery_ticket.steps import Duration
 
 __all__ = ["Advice", "advice_for", "run_command"]
@@ -71,6 +71,8 @@ def run_command(spec: Mapping[str, Any], changes: Mapping[str, Any] | None = Non
         >>> run_command(canonical(load_spec("quickstart", ["seed=3"])), {"train.lr": 0.05})
         'lottery run quickstart --set seed=3 --set train.lr=0.05'
     """
+    from lottery_ticket.spec import canonical, load_spec  # they load torch
+
     # the spec of paper/lenet-mnist is called paper-lenet-mnist, since runs are folders
     name = next((p for p in preset_names() if p.replace("/", "-") == spec["name"]), None)
     spec = {**spec, "arms": [_arm(arm) for arm in spec["arms"]]}
@@ -89,6 +91,8 @@ def run_command(spec: Mapping[str, Any], changes: Mapping[str, Any] | None = Non
 
 def _is_valid(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
     """Whether this version takes the change."""
+    from lottery_ticket.spec import spec_from_mapping
+
     values = json.loads(json.dumps(spec))
     for key, value in changes.items():
         *parents, last = key.split(".")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special  # scipy.stats takes seconds to import
 
 from lottery_ticket.analysis._contrasts import DENSE, LEAD
 
@@ -69,5 +69,5 @@ def _differences(own: Nets, other: Nets) -> NDArray[np.float64] | None:
 
 def _interval(images: NDArray[np.float64]) -> tuple[float, float]:
     n = len(images)
-    half = stats.t.isf(0.025, n - 1) * images.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    half = -special.stdtrit(n - 1, 0.025) * images.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
     return float(images.mean() - half), float(images.mean() + half)

@@ -1,7 +1,7 @@
 """How many replicates a decision takes."""
 
 import numpy as np
-from scipy import stats
+from scipy import special  # scipy.stats takes seconds to import
 
 from lottery_ticket.analysis._sequence import ALPHA
 
@@ -36,7 +36,8 @@ def power(distance: float, sd: float, n: np.ndarray | int, share: float = 1.0) -
     n = np.asarray(n)
     df = np.where(n > 2, (n - 1) * share, 1.0)
     errors = distance * np.sqrt(n) / sd
-    near = stats.nct.sf(stats.t.isf(ALPHA, df), df, np.minimum(errors, _CERTAIN))
+    critical = -special.stdtrit(df, ALPHA)
+    near = 1 - special.nctdtr(df, np.minimum(errors, _CERTAIN), critical)
     return np.where(errors < _CERTAIN, near, 1.0)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special  # scipy.stats takes seconds to import
 
 from lottery_ticket.analysis._table import sort_arms
 from lottery_ticket.errors import UsageError
@@ -73,7 +73,7 @@ def level_statistics(table: pd.DataFrame, column: str) -> pd.DataFrame:
     densities = replicate_means(table, "density").groupby(keys, as_index=False)
     found = found.merge(densities.agg(density=("density", "mean")), on=keys, how="left")
     with np.errstate(invalid="ignore"):
-        half = stats.t.isf(0.025, found["n"] - 1) * found["sd"] / np.sqrt(found["n"])
+        half = -special.stdtrit(found["n"] - 1, 0.025) * found["sd"] / np.sqrt(found["n"])
     found = found.assign(low=found["mean"] - half, high=found["mean"] + half)
     rank = {arm: i for i, arm in enumerate(sort_arms(found["arm"]))}
     return found.sort_values(

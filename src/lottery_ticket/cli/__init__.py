@@ -22,6 +22,12 @@ from lottery_ticket.cli._report import report
 from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
+from lottery_ticket.cli._streams import (
+    check_current_folder,
+    flushed_output,
+    open_closed_streams,
+    refusal,
+)
 from lottery_ticket.cli._table import table
 from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
@@ -78,15 +84,35 @@ app.command("doctor")(doctor)
 
 def main() -> None:
     """Entry point: errors a user can cause are printed as text; 2 for usage, 1 for failure."""
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a pipe or log that knows no "±"
+    code = _called()
+    lost = flushed_output()
+    if lost is not None and not code:
+        code = 1
+        if not isinstance(lost, BrokenPipeError):  # who reads a pipe no more knows that
+            print_error(refusal(lost))
+    sys.exit(code)
+
+
+def _called() -> int:
+    """The exit code of the command."""
     try:
+        check_current_folder()
         with warnings_shown():
             app(prog_name="lottery")  # however it was started
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except LotteryError as error:
         print_error(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
         print_error("stopped; the same command continues")
-        sys.exit(130)
+        return 130
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # who reads a pipe no more knows that
+            print_error(refusal(error))
+        return 1
+    return 0

@@ -3,7 +3,17 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from lottery_ticket.cli._options import DataDir, Imports, Json, Set, SpecSource, StorePath
+from lottery_ticket.cli._options import (
+    DataDir,
+    Device,
+    Imports,
+    Jobs,
+    Json,
+    Set,
+    SpecSource,
+    StorePath,
+    Threads,
+)
 from lottery_ticket.cli._print import console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,14 +27,27 @@ def plan(
     override: Set = None,
     store: StorePath = None,
     data_dir: DataDir = None,
+    device: Device = "auto",
+    jobs: Jobs = None,
+    threads: Threads = None,
     imports: Imports = None,
     json: Json = False,
 ) -> None:
-    """Print what a run would do: its cells, which are in the store already, how long it takes."""
+    """Print what a run would do: its cells, which are in the store already, how long it takes.
+
+    The time is that of a run with the same --device, --jobs and --threads; the cells are the same.
+    """
     from lottery_ticket.api import prepare
 
     prepared = prepare(
-        spec, overrides=override or [], store=store, data_dir=data_dir, imports=imports or []
+        spec,
+        overrides=override or [],
+        store=store,
+        data_dir=data_dir,
+        device=device,
+        jobs=jobs,
+        threads=threads,
+        imports=imports or [],
     )
     print_plan(prepared, json=json)
 

@@ -25,14 +25,14 @@ def presets(
     ] = None,
 ) -> None:
     """List the presets, or print one: `lottery presets NAME > mine.yaml`."""
-    from lottery_ticket.spec import load_spec, preset_names, preset_text
+    from lottery_ticket.spec import preset_data, preset_names, preset_text
 
     if name is not None:
         print(preset_text(name), end="")
         return
     groups: dict[str, list[list[str]]] = {group: [] for group in (*_GROUPS.values(), _PAPERS)}
     for known in preset_names():
-        group = _PAPERS if "/" in known else _GROUPS[load_spec(known).data.name]
+        group = _PAPERS if "/" in known else _GROUPS[preset_data(known)]
         first = preset_text(known).splitlines()[0]
         groups[group].append([known, first.removeprefix("# ")])
     for number, (group, rows) in enumerate(groups.items()):

@@ -5,11 +5,13 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from lottery_ticket.streams import StandardError
 
 __all__ = [
     "console",
@@ -23,12 +25,14 @@ __all__ = [
 
 # a pipe has no width of its own: wide enough for a table not to fold
 _UNLIMITED = 10_000
-console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+_is_terminal = sys.stdout is not None and sys.stdout.isatty()
+console = Console(width=None if _is_terminal else 140, highlight=False)
 
 
 def print_error(message: str) -> None:
     """Print an error to standard error."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
+    standard_error = _standard_error(highlight=False, soft_wrap=True)
+    standard_error.print(f"[red]error:[/] {escape(message)}")
 
 
 @contextmanager
@@ -40,7 +44,7 @@ def warnings_shown() -> Iterator[None]:
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         if category.__module__.partition(".")[0] == "lottery_ticket":
             text = f"[yellow]warning:[/] {escape(str(message))}"
-            Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+            _standard_error(highlight=False, soft_wrap=True).print(text)
         else:
             shown(message, category, *where, **more)
 
@@ -54,8 +58,12 @@ def warnings_shown() -> Iterator[None]:
 @contextmanager
 def step_shown() -> Iterator[Callable[[str], None]]:
     """Shows on a terminal what is being done, by what it is told; elsewhere nothing."""
-    with Console(stderr=True).status("reading the run") as status:
+    with _standard_error().status("reading the run") as status:
         yield lambda step: status.update(escape(step))
+
+
+def _standard_error(**options: Any) -> Console:
+    return Console(file=cast("TextIO", StandardError()), **options)
 
 
 def print_json(value: Any) -> None:

@@ -75,8 +75,17 @@ def run_prepared(prepared: "Prepared", *, quiet: bool) -> None:
         if quiet:
             print(result.id)
         else:
-            _report(prepared, result, outcome)
+            _report_if_possible(prepared, result, outcome)
     _exit(outcome)
+
+
+def _report_if_possible(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") -> None:
+    """Ctrl-C on `lottery run … | tee log` ends `tee`, too: that it was stopped is said then."""
+    try:
+        _report(prepared, result, outcome)
+    except (OSError, SystemExit):
+        if outcome.is_complete:
+            raise
 
 
 def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") -> None:

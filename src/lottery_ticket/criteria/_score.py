@@ -13,9 +13,9 @@ from lottery_ticket.criteria._criterion import Criterion, ScoreFunction
 from lottery_ticket.criteria._given import Given
 from lottery_ticket.criteria._prepared import prepared
 from lottery_ticket.criteria._registry import CRITERIA
-from lottery_ticket.criteria._unchanged import unchanged_random_state
 from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.names import lazy_names
+from lottery_ticket.process import random_state_kept
 
 __all__ = ["CriterionLike", "as_criterion", "score"]
 
@@ -107,7 +107,7 @@ def score(
         )
     devices = () if model is None else {parameter.device for parameter in model.parameters()}
     with (
-        unchanged_random_state(devices),
+        random_state_kept(devices),
         prepared(model, weights, mask) if model is not None and is_used else nullcontext(),
     ):
         scores = chosen.call(given.inputs(chosen.needs))

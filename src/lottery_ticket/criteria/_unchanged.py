@@ -1,14 +1,12 @@
-"""What scoring does to a model, and to random numbers, is undone."""
+"""What scoring does to a model is undone."""
 
-import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["unchanged", "unchanged_random_state"]
+__all__ = ["unchanged"]
 
 
 @contextmanager
@@ -57,21 +55,3 @@ def _restore_(
 def _put_back_(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
     if getattr(module, name, None) is not parameter:
         setattr(module, name, parameter)
-
-
-@contextmanager
-def unchanged_random_state(devices: Iterable[torch.device]) -> Iterator[None]:
-    """A block after which the global generators are as before: torch's (on the CPU and `devices`),
-    NumPy's and Python's."""
-    places = set(devices)
-    cuda = [device for device in places if device.type == "cuda"]
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    mps_state = torch.mps.get_rng_state() if any(d.type == "mps" for d in places) else None
-    try:
-        with torch.random.fork_rng(devices=cuda):
-            yield
-    finally:
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
-        if mps_state is not None:
-            torch.mps.set_rng_state(mps_state)

@@ -8,6 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from lottery_ticket.errors import DataError
+from lottery_ticket.files import usable_path
 
 __all__ = ["Layout", "cache_dir", "chosen_dir", "find", "missing", "resolve_data_dir"]
 
@@ -15,7 +16,7 @@ __all__ = ["Layout", "cache_dir", "chosen_dir", "find", "missing", "resolve_data
 def chosen_dir(data_dir: Path | str | None) -> Path | None:
     """The folder the user chose, by argument or by `LOTTERY_DATA`; None where they did not."""
     chosen = data_dir or os.environ.get("LOTTERY_DATA")
-    return Path(chosen).expanduser() if chosen else None
+    return usable_path(chosen, "data folder") if chosen else None
 
 
 def cache_dir() -> Path:

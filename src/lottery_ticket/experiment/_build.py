@@ -15,6 +15,7 @@ from lottery_ticket.experiment._setting import Inputs
 from lottery_ticket.masks import copied_model, input_dims, layer_weights
 from lottery_ticket.models import MODELS, build, model_options
 from lottery_ticket.names import lazy_names
+from lottery_ticket.process import random_state_kept
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
 from lottery_ticket.train import LOSSES, check_kernels
 
@@ -108,7 +109,8 @@ def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
     pairs = zip(model.parameters(), again.parameters(), strict=True)
     if not all(torch.equal(one, other) for one, other in pairs):
         raise UsageError(
-            f"model {name!r}: its initial weights differ under one seed; draw them with torch"
+            f"model {name!r}: its initial weights differ under one seed; draw them from the global "
+            "random numbers of torch, NumPy or Python"
         )
     return model
 
@@ -154,7 +156,7 @@ def _check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
             f"train.augment {spec.train.augment!r} wants images (channels, height, width), "
             f"{spec.data.name!r} has examples of shape {tuple(data.input_shape)}"
         )
-    with torch.random.fork_rng(devices=[]):  # dropout draws
+    with random_state_kept():  # dropout draws
         _try_a_step(spec, data, copied_model(model).train())
 
 

@@ -7,6 +7,13 @@ from collections.abc import Iterator
 import torch
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.process import (
+    environment_kept,
+    flushing_denormals,
+    neutral_settings,
+    on_threads,
+    without_tf32,
+)
 
 __all__ = ["available_devices", "configured", "num_devices", "resolve_device"]
 
@@ -47,20 +54,13 @@ def num_devices(device: str) -> int:
 @contextlib.contextmanager
 def configured(device: str, threads: int) -> Iterator[None]:
     """The settings that a cell's bytes depend on, put back afterwards."""
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    # momentum of dead units decays into denormal numbers, which a CPU handles very slowly
-    torch.set_flush_denormal(True)
-    deterministic_before = torch.are_deterministic_algorithms_enabled()
-    tf32_before = torch.backends.cudnn.allow_tf32
-    if device.startswith("cuda"):
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-        torch.backends.cudnn.allow_tf32 = False
-    try:
+    is_cuda = device.startswith("cuda")
+    with contextlib.ExitStack() as settings:
+        settings.enter_context(neutral_settings(is_deterministic=is_cuda))
+        settings.enter_context(on_threads(threads))
+        # momentum of dead units decays into denormal numbers, which a CPU handles very slowly
+        settings.enter_context(flushing_denormals())
+        if is_cuda:
+            settings.enter_context(environment_kept(CUBLAS_WORKSPACE_CONFIG=":4096:8"))
+            settings.enter_context(without_tf32())
         yield
-    finally:
-        torch.set_num_threads(threads_before)
-        torch.set_flush_denormal(False)
-        torch.use_deterministic_algorithms(deterministic_before)
-        torch.backends.cudnn.allow_tf32 = tf32_before

@@ -18,6 +18,7 @@ from lottery_ticket.experiment._initial import initial_model
 from lottery_ticket.experiment._plan import Plan
 from lottery_ticket.experiment._train_cell import optimizer_of
 from lottery_ticket.masks import PruningMask, layer_weights
+from lottery_ticket.process import random_state_kept
 from lottery_ticket.pruning import rewind_
 from lottery_ticket.seeds import generator
 from lottery_ticket.spec import TrainSpec, canonical_json
@@ -121,7 +122,7 @@ class _Trial:
     def seconds(self, cell: Cell, density: float) -> tuple[float, float]:
         """Of a step, and of evaluating all splits, at a density of every layer."""
         recipe, loss = self._recipe, LOSSES[self._recipe.loss]
-        with torch.random.fork_rng(devices=[]):
+        with random_state_kept([self._context.device]):
             model = initial_model(cell.inputs)
             mask = _random_mask(model, density) if density < 1 else None
             rewind_(model, {name: v.clone() for name, v in model.state_dict().items()}, mask)

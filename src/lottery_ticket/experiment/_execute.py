@@ -22,6 +22,7 @@ from lottery_ticket.experiment._mask_cell import make_mask
 from lottery_ticket.experiment._stop import Stopped
 from lottery_ticket.experiment._train_cell import Made, Note, make_together, make_training
 from lottery_ticket.experiment._user_code import adopt, import_user_code
+from lottery_ticket.process import alone
 from lottery_ticket.store import CellRecord, Claim, Store, store_errors
 
 __all__ = ["Outcome", "execute", "is_current"]
@@ -65,20 +66,21 @@ def execute(
     store = Store(context.store)
     outcomes: dict[str, Outcome] = {}
     work: list[_Work] = []
-    for cell, parents in zip(cells, contents, strict=True):
-        try:
-            taken = _take(cell, parents, store)
-        except LotteryError as error:
-            taken = Outcome(cell.name, "failed", message=str(error))
-        if isinstance(taken, Outcome):
-            outcomes[cell.name] = taken
-        else:
-            work.append(taken)
-    if work:
-        notes: list[str] = []
-        made = _worked(work, context, store, notes.append)
-        made[0] = replace(made[0], notes=tuple(notes))
-        outcomes |= {outcome.cell: outcome for outcome in made}
+    with alone():  # before anything is claimed, so that nobody waits for us while we wait
+        for cell, parents in zip(cells, contents, strict=True):
+            try:
+                taken = _take(cell, parents, store)
+            except LotteryError as error:
+                taken = Outcome(cell.name, "failed", message=str(error))
+            if isinstance(taken, Outcome):
+                outcomes[cell.name] = taken
+            else:
+                work.append(taken)
+        if work:
+            notes: list[str] = []
+            made = _worked(work, context, store, notes.append)
+            made[0] = replace(made[0], notes=tuple(notes))
+            outcomes |= {outcome.cell: outcome for outcome in made}
     return [outcomes[cell.name] for cell in cells]
 
 

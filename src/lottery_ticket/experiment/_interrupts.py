@@ -1,33 +1,48 @@
 """Ctrl-C (or SIGTERM): the first one asks a run to stop, the second one insists."""
 
 import contextlib
+import secrets
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lottery_ticket.experiment._stop import ask_to_stop, take_back
+from lottery_ticket.store import Store
+
 __all__ = ["ignore_interrupts", "interrupts", "new_stop_file"]
 
 
 @contextlib.contextmanager
-def new_stop_file() -> Iterator[Path]:
-    """A place for a file that asks the run's workers to stop once it exists."""
-    with tempfile.TemporaryDirectory(prefix="lottery-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder) / "stop"
+def new_stop_file(store: Store) -> Iterator[Path]:
+    """A place for a file that asks the run's workers to stop once it exists.
+
+    It is in the store, which lasts as long as the run does: folders for temporary files are cleaned
+    by others.
+    """
+    stop_file = store.stop_file(secrets.token_hex(8)).absolute()
+    try:
+        yield stop_file
+    finally:
+        take_back(stop_file)
 
 
 @contextlib.contextmanager
 def interrupts(stop_file: Path) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) makes the stop file; a Ctrl-C after it raises."""
+    """The first Ctrl-C (or SIGTERM) asks to stop; a Ctrl-C after it raises.
+
+    Python lets the main thread alone handle signals: a run in another one goes on to its end.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # None: of someone's C code, which Python could not put back
+    before = {number: handler for number, handler in before.items() if handler is not None}
 
     def ask(number: int, frame: Any) -> None:
-        stop_file.touch()
+        ask_to_stop(stop_file)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     for number in before:

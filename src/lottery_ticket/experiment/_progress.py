@@ -39,11 +39,13 @@ class Progress:
 
 def write_progress(folder: Path, progress: Progress) -> None:
     """Replace the progress file; not synced, since nothing depends on it."""
-    path = folder / _FILE
-    aside = aside_of(path)
-    with contextlib.suppress(OSError):  # a full disk is noticed by what matters
+    aside = aside_of(folder / _FILE)
+    try:
         aside.write_text(json.dumps(asdict(progress)))
-        aside.replace(path)
+        aside.replace(folder / _FILE)
+    except OSError:  # a full disk is noticed by what matters
+        with contextlib.suppress(OSError):
+            aside.unlink()
 
 
 def read_progress(folder: Path) -> Progress | None:

@@ -10,6 +10,7 @@ from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._device import configured, resolve_device
 from lottery_ticket.experiment._plan import plan
 from lottery_ticket.experiment._train_cell import make_training
+from lottery_ticket.process import neutral_settings
 from lottery_ticket.spec import spec_from_mapping
 from lottery_ticket.store import RunRecord, Store
 from lottery_ticket.store import sha256 as sha256_of
@@ -17,6 +18,7 @@ from lottery_ticket.store import sha256 as sha256_of
 __all__ = ["rederive"]
 
 
+@neutral_settings()
 def rederive(store: Store, run: RunRecord, name: str, *, data_dir: Path | None = None) -> bytes:
     """The trained weights of a finished training, trained again as it was; the store is only read.
 

@@ -1,6 +1,5 @@
 """Running a plan: whatever of it is not finished, and the record of the run."""
 
-import contextlib
 import time
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ from lottery_ticket.experiment._interrupts import interrupts, new_stop_file
 from lottery_ticket.experiment._observer import Observer, RunOutcome
 from lottery_ticket.experiment._plan import Plan
 from lottery_ticket.experiment._scheduler import Scheduler
+from lottery_ticket.experiment._stop import ask_to_stop
 from lottery_ticket.experiment._user_code import registered_elsewhere
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
@@ -30,7 +30,7 @@ def run_plan(
         StoreError: the store cannot be written, or a finished cell not be read.
     """
     store.open_for_writing()
-    with store_errors(store.root), store.in_use(plan.id), new_stop_file() as stop_file:
+    with store_errors(store.root), store.in_use(plan.id), new_stop_file(store) as stop_file:
         run = store.save_run(_run_record(plan))
         context = replace(
             context, stop_file=stop_file, registered=registered_elsewhere(context.imports)
@@ -40,8 +40,7 @@ def run_plan(
             try:
                 outcome = scheduler.run()
             except BaseException:
-                with contextlib.suppress(OSError):
-                    stop_file.touch()  # the workers checkpoint and come home
+                ask_to_stop(stop_file)  # the workers checkpoint and come home
                 raise
         if not store.has_run(run.id):  # somebody removed it by hand
             store.save_run(run)

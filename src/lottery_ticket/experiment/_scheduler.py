@@ -12,6 +12,7 @@ from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._execute import Outcome, is_current
 from lottery_ticket.experiment._observer import Observer, RunOutcome
 from lottery_ticket.experiment._plan import Plan
+from lottery_ticket.experiment._stop import is_asked_to_stop
 from lottery_ticket.experiment._workers import Workers
 from lottery_ticket.store import Finished, Store
 
@@ -82,7 +83,7 @@ class Scheduler:
 
     @property
     def _stopping(self) -> bool:
-        return self.context.stop_file is not None and self.context.stop_file.exists()
+        return is_asked_to_stop(self.context.stop_file)
 
     def _checked(self) -> dict[str, _Known]:
         """Read every file of every finished cell, once; those that are damaged are named.

@@ -24,6 +24,7 @@ from lottery_ticket.experiment._mask_cell import read_mask, read_parent
 from lottery_ticket.experiment._stop import StopSign
 from lottery_ticket.experiment._watch import Journal, Watch
 from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, layer_weights
+from lottery_ticket.process import random_state_kept, seed_
 from lottery_ticket.pruning import rewind_, rewind_optimizer_
 from lottery_ticket.spec import TrainSpec
 from lottery_ticket.steps import Duration
@@ -66,7 +67,7 @@ def make_training(
         TrainingError: a loss that is not finite, or pruned weights that came back.
         Stopped: the run was asked to stop; a checkpoint was written.
     """
-    with _own_random_state(context.device):
+    with random_state_kept([context.device]):
         training = _begin(cell, context, store, folder, note)
         recipe, state = training.recipe, training.state
         execution = step_for(
@@ -102,7 +103,7 @@ def make_together(
         RuntimeError: the model cannot be batched, since it draws random numbers, say.
     """
     made: dict[int, Made | TrainingError] = {}
-    with _own_random_state(context.device):
+    with random_state_kept([context.device]):
         trainings = [
             _begin(cell, context, store, folder, note)
             for cell, folder in zip(cells, folders, strict=True)
@@ -154,10 +155,6 @@ def _trained_together(group: Sequence["_Training"], context: Context) -> list[Ma
         except TrainingError as error:
             results.append(error)
     return results
-
-
-def _own_random_state(device: str) -> Any:
-    return torch.random.fork_rng(devices=[device] if device.startswith("cuda") else [])
 
 
 @dataclass
@@ -225,7 +222,7 @@ def _begun(cell: Cell, context: Context, store: Store, folder: Path) -> _Trainin
     data = load_data(cell.data, context.data_dir, context.device)
     mask = read_mask(store, cell.parents["mask"]) if "mask" in cell.parents else None
     seeds = cell.inputs["seeds"]
-    torch.manual_seed(seeds["noise"])  # dropout and the like
+    seed_(seeds["noise"], [context.device])  # dropout and the like
     model, initial_hash = _rewound_model(cell, mask, store, context.device)
     state = TrainState(model, optimizer_of(recipe)(model.parameters()), cell.first_step)
     if "optimizer" in cell.parents:

@@ -13,6 +13,7 @@ from lottery_ticket.export._flow import Flow, flow_of
 from lottery_ticket.export._narrow import narrow_
 from lottery_ticket.export._operations import Mixing, Opaque
 from lottery_ticket.export._trace import Example, Trace, inputs_of, outputs_of, trace
+from lottery_ticket.process import alone
 
 __all__ = ["Compacted", "Widths", "compact"]
 
@@ -51,6 +52,7 @@ class Compacted:
     max_difference: float
 
 
+@alone()
 def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -> Compacted:
     """Remove dead units and channels, and inputs that nothing reads. Weights of 0 decide.
 

@@ -18,6 +18,7 @@ from lottery_ticket.export._formats import FORMATS, format_named
 from lottery_ticket.export._onnx import check_opset
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.files import folder_aside, sync_folder
+from lottery_ticket.process import environment_kept, random_state_kept
 
 __all__ = ["Exported", "ExportedFile", "export", "write_checked"]
 
@@ -66,6 +67,8 @@ class Exported:
     card: Mapping[str, Any]
 
 
+@random_state_kept()
+@environment_kept()  # torch's compiler names its cache there
 def export(
     pruned: PrunedModel | Callable[[], PrunedModel],
     *,

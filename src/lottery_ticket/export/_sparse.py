@@ -14,6 +14,7 @@ from lottery_ticket.export._decide import converted, measured
 from lottery_ticket.export._difference import largest_difference
 from lottery_ticket.export._graph_file import UNREADABLE, read_graph, write_graph
 from lottery_ticket.export._trace import Example, inputs_of, outputs_of, trace
+from lottery_ticket.process import alone
 
 __all__ = ["Sparse", "load_sparse", "sparse"]
 
@@ -65,6 +66,7 @@ class Sparse:
             raise LotteryError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+@alone()
 def sparse(
     model: nn.Module,
     example: Example,

@@ -21,6 +21,7 @@ from lottery_ticket.experiment import (
 )
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.masks import PruningMask, find_parameters
+from lottery_ticket.process import neutral_settings
 from lottery_ticket.spec import fingerprint, spec_from_mapping
 from lottery_ticket.store import CellRecord, RunRecord, RunRow, Store, table_rows
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
@@ -28,6 +29,7 @@ from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 __all__ = ["stored_model"]
 
 
+@neutral_settings()
 def stored_model(
     store: Store,
     run: RunRecord,

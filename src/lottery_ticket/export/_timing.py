@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import contextmanager
 
 import torch
 
 from lottery_ticket.export._format import Run
 
-__all__ = ["in_turns", "on_threads"]
+__all__ = ["in_turns"]
 
 _TURNS, _WARM_UP = 10, 3
 # of a form whose calls take long: so many of them, and so many times the seconds, are enough
@@ -48,14 +47,3 @@ def in_turns(
                     if finished >= end:
                         break
     return times
-
-
-@contextmanager
-def on_threads(threads: int):
-    """So many CPU threads in torch; put back afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,6 +11,7 @@ from torch.fx.node import map_arg
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export._place import with_place
+from lottery_ticket.process import alone
 
 __all__ = ["Example", "Trace", "execute", "has_hooks", "inputs_of", "outputs_of", "trace"]
 
@@ -47,7 +48,8 @@ def trace(model: nn.Module, example: Example) -> Trace:
     while True:
         tracer = _Tracer(first, opaque)
         try:
-            with torch.no_grad():
+            # tracing changes what calling a module means, in all threads
+            with alone(), torch.no_grad():
                 graph = tracer.trace(model)
             break
         except Exception as error:  # the code of a model that cannot be followed may raise anything

@@ -19,6 +19,7 @@ from lottery_ticket.masks import (
 )
 from lottery_ticket.masks import input_dims as input_dims_of
 from lottery_ticket.names import joined, named_modules
+from lottery_ticket.process import alone
 
 __all__ = ["check_n_m", "to_semi_structured", "unfit_for_gpu"]
 
@@ -127,7 +128,7 @@ def unfit_for_gpu(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
 
 
 def _compressed(name: str, weight: torch.Tensor) -> nn.Parameter:
-    with warnings.catch_warnings():
+    with alone(), warnings.catch_warnings():
         # PyTorch says once in each process that its interface may change
         warnings.filterwarnings("ignore", "The PyTorch API of SparseSemiStructuredTensor")
         try:

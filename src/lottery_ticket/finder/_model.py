@@ -10,8 +10,9 @@ from torch import nn
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import resolve_device
 from lottery_ticket.finder._arguments import check_call
-from lottery_ticket.finder._training import seeded
+from lottery_ticket.finder._training import all_devices
 from lottery_ticket.models import MODELS, build, model_label
+from lottery_ticket.process import seeded
 
 __all__ = ["ModelSource", "chosen_device"]
 
@@ -74,7 +75,7 @@ class ModelSource:
             return build(self.registered_name, seed, **self.model_kwargs)
         maker = self.model_fn or self.model_class
         assert maker is not None
-        with seeded(seed):
+        with seeded(seed, all_devices()):
             model = maker(**self.model_kwargs)
         if not isinstance(model, nn.Module):
             raise UsageError(

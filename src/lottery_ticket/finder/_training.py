@@ -1,8 +1,7 @@
 """One training by the user's `train_fn`: watched, never repaired."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._arguments import start_step
 from lottery_ticket.finder._problems import check_can_be_rewound, training_problems
 from lottery_ticket.masks import Attachment, PruningMask, RewindPoint, copied_to_cpu
+from lottery_ticket.process import random_state_kept, seeded
 from lottery_ticket.pruning import rewind_optimizer_
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
     "Start",
     "TrainFn",
     "Training",
+    "all_devices",
     "evaluated",
     "restore_",
-    "seeded",
     "state_on_cpu",
     "train_watched",
 ]
@@ -93,7 +93,7 @@ def train_watched(
     optimizers = _Optimizers(model, mask, attached, start.optimizer_state)
     started = time.monotonic()
     try:
-        with seeded(start.seed), optimizers:
+        with seeded(start.seed, all_devices()), optimizers:
             returned = train_fn(model, mask, **extra)
         seconds = time.monotonic() - started
         after = state_on_cpu(model)
@@ -124,13 +124,9 @@ def restore_(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
         ) from None
 
 
-@contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """A block under torch's global random state of `seed`; the caller's comes back after it."""
-    # all of them named: fork_rng warns where there are several and none is
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
+def all_devices() -> list[str]:
+    """Every device whose random state `train_fn` may use."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
 def state_on_cpu(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -160,7 +156,8 @@ def evaluated(eval_fn: EvalFn, model: nn.Module) -> float:
     Raises:
         UsageError: it is none.
     """
-    value = eval_fn(model)
+    with random_state_kept(all_devices()):
+        value = eval_fn(model)
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):

@@ -8,6 +8,7 @@ from torch import nn
 
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.models._init import initialize_, known_init
+from lottery_ticket.process import seeded
 from lottery_ticket.registry import Registry
 
 __all__ = ["MODELS", "build", "model_options", "outline", "register_model"]
@@ -65,9 +66,7 @@ def build(name: str, seed: int, **options: object) -> nn.Module:
     False
     """
     own, init = _split_options(name, options)
-    with torch.random.fork_rng(devices=[]):
-        # the CPU's generator alone: torch.manual_seed would reseed those of the devices too
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         model = MODELS[name](**own)
         if init is not None:
             initialize_(model, init)

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.criteria import unchanged, unchanged_random_state
+from lottery_ticket.criteria import unchanged
 from lottery_ticket.errors import UsageError
 from lottery_ticket.names import named_modules
+from lottery_ticket.process import random_state_kept
 
 __all__ = ["Example", "example_of", "inputs_seen", "output_parameters"]
 
@@ -66,7 +67,7 @@ def inputs_seen(model: nn.Module, run: Callable[[], object]) -> Example | None:
 
     hook = model.register_forward_pre_hook(see, with_kwargs=True)
     try:
-        with unchanged_random_state(_devices(model)), unchanged(model):
+        with random_state_kept(_devices(model)), unchanged(model):
             run()
     finally:
         hook.remove()
@@ -93,7 +94,7 @@ def output_parameters(model: nn.Module, example: Example) -> set[int]:
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(unchanged_random_state(_devices(root)))
+        stack.enter_context(random_state_kept(_devices(root)))
         stack.enter_context(unchanged(root))
         for parameter in root.parameters():
             if parameter.is_floating_point() or parameter.is_complex():

@@ -2,12 +2,16 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from lottery_ticket.errors import nearest
 from lottery_ticket.steps import Duration
 
-__all__ = ["DurationText", "Record", "one_of"]
+__all__ = ["DurationText", "Float", "Record", "flushes", "one_of", "shown"]
+
+_SHOWN_CHARACTERS = 100
+# the normal numbers of float32, in which trainings compute; what is below becomes 0
+_SMALLEST, _LARGEST = 2.0**-126, 3.4028234663852886e38
 
 
 class Record(BaseModel):
@@ -27,7 +31,47 @@ def one_of(kind: str, names: Any) -> Any:
     return BeforeValidator(check)
 
 
+def shown(value: object) -> str:
+    """A value in an error, cut where it is long.
+
+    >>> shown("x" * 200)[-4:]
+    "xx…'"
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of so many digits
+        return "a very large number"
+    except RecursionError:
+        return "something nested without end"
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    return f"{text[: _SHOWN_CHARACTERS - 2]}…{text[-1]}"
+
+
+def flushes(value: float) -> bool:
+    """Whether a number is 0 in a training, though it is written as another."""
+    return 0 < abs(value) < _SMALLEST
+
+
+def _in_float32(value: float) -> float:
+    if flushes(value):
+        raise ValueError(f"{value:g} is 0 in float32, so it has no effect; write a larger number")
+    if abs(value) > _LARGEST:
+        raise ValueError(f"{value:g} is infinite in float32; write a smaller number")
+    return value
+
+
+Float = Annotated[float, AfterValidator(_in_float32)]
+"""A number that float32 can hold."""
+
+
 def _duration(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        is_short = 0 <= value < 1e12 and value == int(value)
+        whole = str(int(value)) if is_short else "20"
+        raise ValueError(
+            f"got {shown(value)}, wanted a unit: {whole}ep (epochs) or {whole}it (iterations)"
+        )
     return str(Duration.parse(value)) if isinstance(value, str) else value
 
 

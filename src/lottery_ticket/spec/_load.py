@@ -1,18 +1,17 @@
 """YAML 1.2 → `Spec`, with errors that name the key, what it got and what it wants."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.files import usable_path
+from lottery_ticket.spec._base import shown
 from lottery_ticket.spec._presets import preset_names, preset_text
 from lottery_ticket.spec._spec import Spec
+from lottery_ticket.spec._yaml import MAX_BYTES, MAX_DEPTH, parsed
 
 __all__ = ["load_spec", "override_", "parse_overrides", "spec_from_mapping"]
 
@@ -23,24 +22,32 @@ def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
     Raises:
         UsageError: no such preset or file; bad YAML; a key or value that does not fit.
     """
-    path = Path(source)
+    path = usable_path(source, "spec")
     if str(source) in preset_names():
         text = preset_text(str(source))
     elif path.suffix in (".yaml", ".yml") or path.exists():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"{path}: cannot read the spec ({reason})") from None
+        text = _text(path)
     else:
         hint = nearest(str(source), preset_names())
         raise UsageError(f"no preset {str(source)!r}{hint}; a spec file's name ends in .yaml")
-    values = _parse(text, str(source))
+    values = parsed(text, str(source))
     if not isinstance(values, dict):
         found = "nothing" if values is None else type(values).__name__
         raise UsageError(f"{source}: a spec is a mapping of keys, got {found}")
     override_(values, parse_overrides(overrides))
     return spec_from_mapping(values, str(source))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)  # a device has no end
+        if len(data) > MAX_BYTES:
+            raise UsageError(f"{path}: longer than {MAX_BYTES:,} bytes; a spec is a short file")
+        return data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: cannot read the spec ({reason})") from None
 
 
 def spec_from_mapping(values: Mapping[str, Any], source: str = "spec") -> Spec:
@@ -52,6 +59,8 @@ def spec_from_mapping(values: Mapping[str, Any], source: str = "spec") -> Spec:
     except ValidationError as error:
         lines = [_line(detail) for detail in error.errors()]
         raise UsageError("\n".join(f"{source}: {line}" for line in lines)) from None
+    except RecursionError:
+        raise UsageError(f"{source}: nested without end, or too deep") from None
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[tuple[str, ...], Any]:
@@ -60,33 +69,15 @@ def parse_overrides(overrides: Sequence[str]) -> dict[tuple[str, ...], Any]:
     >>> parse_overrides(["train.duration=5ep", "arms=[ticket, reinit]"])
     {('train', 'duration'): '5ep', ('arms',): ['ticket', 'reinit']}
     """
-    parsed = {}
+    values = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         path = tuple(key.strip().split("."))
-        if not equals or not all(path):
-            raise UsageError(f"--set {override}: write key=value, such as train.lr=0.05")
-        parsed[path] = _parse(text, f"--set {key}")
-    return parsed
-
-
-def _parse(text: str, source: str) -> Any:
-    yaml = YAML(typ="safe", pure=True)  # pure: the YAML 1.2 reader
-    try:
-        return yaml.load(io.StringIO(text))
-    except DuplicateKeyError as error:
-        problem = str(error.problem).split(" with value")[0]
-        where = error.problem_mark
-        line = f" in line {where.line + 1}" if where else ""
-        raise UsageError(f"{source}: {problem}{line}; each key may stand once") from None
-    except MarkedYAMLError as error:
-        where = error.problem_mark or error.context_mark
-        line = f" in line {where.line + 1}, column {where.column + 1}" if where else ""
-        problem = error.problem or error.context or "cannot be read"
-        raise UsageError(f"{source}: not valid YAML: {problem}{line}") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        problem = str(error).split("\n")[0]
-        raise UsageError(f"{source}: not valid YAML: {problem}") from None
+        if not equals or not all(path) or len(path) > MAX_DEPTH:
+            said = override if len(override) <= 80 else f"{override[:80]}…"
+            raise UsageError(f"--set {said}: write key=value, such as train.lr=0.05")
+        values[path] = parsed(text, f"--set {key}")
+    return values
 
 
 def override_(values: dict[str, Any], overrides: Mapping[tuple[str, ...], Any]) -> None:
@@ -125,6 +116,7 @@ _LIMITS = {
     "greater_than": "wanted more than {gt}",
     "greater_than_equal": "wanted at least {ge}",
     "less_than": "wanted less than {lt}",
+    "less_than_equal": "wanted at most {le}",
     "finite_number": "wanted a finite number",
     "string_pattern_mismatch": "wanted letters, digits, '.', '_' and '-', the first a letter or "
     "digit",
@@ -144,16 +136,16 @@ def _line(detail: Any) -> str:
     if kind == "invalid_key":
         return f"{where}: a key is text; put it in quotes"
     if kind in _LIMITS:
-        return f"{where}: got {got!r}, {_LIMITS[kind].format(**detail.get('ctx', {}))}"
+        return f"{where}: got {shown(got)}, {_LIMITS[kind].format(**detail.get('ctx', {}))}"
     if kind == "model_type" and isinstance(got, str):
-        return f"{where}: got {got!r}, wanted a mapping of keys, such as {{name: {got}}}"
+        return f"{where}: got {shown(got)}, wanted a mapping of keys, such as {{name: {got}}}"
     if kind in _WANTED:
-        found = "nothing" if got is None else f"{got!r} ({type(got).__name__})"
+        found = "nothing" if got is None else f"{shown(got)} ({type(got).__name__})"
         return f"{where}: got {found}, wanted {_WANTED[kind]}"
     if kind == "value_error":
         message = detail["msg"].removeprefix("Value error, ")
         return f"{where}: {message}" if where else message
-    return f"{where}: got {got!r}; {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    return f"{where}: got {shown(got)}; {detail['msg'][:1].lower()}{detail['msg'][1:]}"
 
 
 def _keys_at(path: Sequence[Any]) -> list[str]:

@@ -10,7 +10,7 @@ from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import SCOPES, Structure
-from lottery_ticket.spec._base import Record, one_of
+from lottery_ticket.spec._base import Float, Record, one_of, shown
 
 __all__ = ["PruneSpec"]
 
@@ -37,7 +37,7 @@ def _scored_from_files(name: str) -> str:
 def _fraction(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < 1:
         hint = f"; for {value} % write {value / 100:g}" if 1 < value < 100 else ""
-        raise ValueError(f"{value} is not a fraction between 0 and 1{hint}")
+        raise ValueError(f"{shown(value)} is not a fraction between 0 and 1{hint}")
     return value
 
 
@@ -58,7 +58,7 @@ def _scope(value: object) -> object:
     return str(structure)
 
 
-Fraction = Annotated[float, BeforeValidator(_fraction)]
+Fraction = Annotated[Float, BeforeValidator(_fraction)]
 
 
 class PruneSpec(Record):

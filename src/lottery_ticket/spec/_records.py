@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from lottery_ticket.data import AUGMENTATIONS, dataset_options
 from lottery_ticket.errors import nearest
 from lottery_ticket.models import model_options
-from lottery_ticket.spec._base import DurationText, Record, one_of
+from lottery_ticket.spec._base import DurationText, Float, Record, flushes, one_of, shown
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.steps import Duration
 from lottery_ticket.train import LOSSES, OPTIMIZERS, SCHEDULES
@@ -39,7 +39,7 @@ def _precision(value: object) -> object:
     return None if value in ("fp32", "auto") else value
 
 
-Beta = Annotated[float, Field(ge=0, lt=1)]
+Beta = Annotated[Float, Field(ge=0.0, lt=1.0)]
 
 
 class _Open(Record):
@@ -91,6 +91,8 @@ def _check_options(
                 f"option {name!r}: got {_shown(value)}, wanted a number, text, true, false, null, "
                 "or lists and mappings of these"
             )
+        if isinstance(value, float) and flushes(value):
+            raise ValueError(f"option {name!r}: {value:g} is 0 in float32; write 0 if it is meant")
         if name not in known:
             if takes_any:
                 continue
@@ -117,25 +119,25 @@ def _check_scalar(name: str, value: object, wanted: Any) -> None:
 
 
 def _shown(value: object) -> str:
-    return f"{value!r} ({type(value).__name__})"
+    return f"{shown(value)} ({type(value).__name__})"
 
 
 class TrainSpec(Record):
     """The recipe: how every cell of the run trains."""
 
     optimizer: Annotated[str, one_of("optimizer", OPTIMIZERS)] = "sgd"
-    lr: float = Field(gt=0)
-    momentum: float = Field(0.0, ge=0, lt=1)
+    lr: Float = Field(gt=0)
+    momentum: Float = Field(0.0, ge=0, lt=1)
     nesterov: bool = False
     betas: Annotated[tuple[Beta, Beta], Field(strict=False)] | None = None
-    weight_decay: float = Field(0.0, ge=0)
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
-    batch_size: int = Field(gt=0)
+    weight_decay: Float = Field(0.0, ge=0)
+    clip_norm: Annotated[Float, Field(gt=0)] | None = None
+    batch_size: int = Field(gt=0, le=2**31)
     duration: DurationText
     loss: Annotated[str, one_of("loss", LOSSES)] = "cross_entropy"
     schedule: Annotated[str, one_of("schedule", SCHEDULES)] = "constant"
     milestones: Annotated[tuple[DurationText, ...], Field(strict=False)] = ()
-    gamma: Annotated[float, Field(gt=0)] | None = None
+    gamma: Annotated[Float, Field(gt=0)] | None = None
     warmup: DurationText | None = None
     augment: Annotated[str, one_of("augmentation", AUGMENTATIONS)] | None = None
     eval_every: DurationText = "1ep"
@@ -153,6 +155,8 @@ class TrainSpec(Record):
             raise ValueError("schedule 'step' wants milestones, such as [10ep, 15ep]")
         if self.schedule != "step" and (self.milestones or self.gamma is not None):
             raise ValueError("milestones and gamma have no effect unless schedule is 'step'")
+        if flushes(self.lr * self.step_gamma ** len(self.milestones)):
+            raise ValueError("lr falls to 0 in float32 by gamma at the milestones; use fewer")
         for name in ("duration", "eval_every", "warmup"):
             length = getattr(self, name)
             if length is not None and Duration.parse(length).count == 0:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.errors import UsageError
-from lottery_ticket.spec._base import DurationText, Record, one_of
+from lottery_ticket.spec._base import DurationText, Float, Record, one_of, shown
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.spec._prune import PruneSpec
 from lottery_ticket.spec._records import DataSpec, ModelSpec, TrainSpec
@@ -29,13 +29,13 @@ class ArmSpec(Record):
             return {"name": value}
         if isinstance(value, dict) and "name" not in value:
             if len(value) != 1:
-                raise ValueError(f"{value!r} is not one arm; each is an item of its own")
+                raise ValueError(f"{shown(value)} is not one arm; each is an item of its own")
             ((name, options),) = value.items()
             if not isinstance(options, dict) or "name" in options:
                 raise ValueError(f"write {{{name}: {{draws: 3}}}} or {name}")
             return {"name": name, **options}
         if not isinstance(value, dict | ArmSpec):
-            raise ValueError(f"got {value!r}; write an arm's name or {{reinit: {{draws: 3}}}}")
+            raise ValueError(f"got {shown(value)}; write an arm's name or {{reinit: {{draws: 3}}}}")
         return value
 
     @model_validator(mode="after")
@@ -70,7 +70,7 @@ class Spec(Record):
     seed: int = Field(0, ge=0, lt=2**63)
     source: SourceSpec | None = None
     # how the results are read, not how they are made: it renames nothing
-    margin: Annotated[float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
+    margin: Annotated[Float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -10,6 +10,7 @@ STORE/work/unread-ab12…              a checkpoint that could not be continued
 STORE/work/discarded-ab12…           what is being removed
 STORE/work/NAME-1234abcd.….run       a lock: a process is at work on that run
 STORE/work/….removal                 a lock: a process is removing runs or cells
+STORE/work/.stop-12ab                a run was asked to stop
 STORE/runs/NAME-1234abcd.json        a run: its spec, and which cell is which row
 STORE/index.sqlite                   a cache of the records; may be deleted at any time
 ```
@@ -146,6 +147,10 @@ class Paths:
     def _locks(self) -> list[Path]:
         entries = scanned(self.all_work)
         return [Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False)]
+
+    def stop(self, token: str) -> Path:
+        """What asks the workers of a run to stop."""
+        return self.all_work / f".stop-{token}"
 
     # runs
 

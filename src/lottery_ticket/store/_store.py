@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError, nearest
-from lottery_ticket.files import write_file
+from lottery_ticket.files import usable_path, write_file
 from lottery_ticket.store._claims import Claim
 from lottery_ticket.store._execution import Execution
 from lottery_ticket.store._files import (
@@ -58,7 +58,7 @@ class Store:
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+        self.root = usable_path(root, "store")
         self._paths = Paths(self.root)
         self._reads = Reads()
         with reading(self.root):
@@ -212,6 +212,10 @@ class Store:
         """The names of the cells that are in progress, or were when their process was killed."""
         with reading(self.root):
             return self._paths.work_names()
+
+    def stop_file(self, token: str) -> Path:
+        """What asks those who work for one call of a run to stop, once it exists."""
+        return self._paths.stop(token)
 
     def cells(self, wanted: Iterable[str] | None = None) -> dict[str, IndexedCell]:
         """All finished cells (or those `wanted`), as the index knows them."""

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from lottery_ticket.process import alone
+
 __all__ = ["ChainLayer", "chain_of"]
 
 _ACTIVATIONS: dict[Any, str] = {
@@ -79,7 +81,8 @@ def _traced(model: nn.Module, is_training: bool) -> list[ChainLayer] | None:
     modes = {module: module.training for module in model.modules()}
     try:
         model.train(is_training)
-        graph = fx.Tracer().trace(model)
+        with alone():  # tracing changes what calling a module means, in all threads
+            graph = fx.Tracer().trace(model)
     except Exception:  # the code of a model that cannot be followed may raise anything
         return None
     finally:

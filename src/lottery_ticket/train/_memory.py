@@ -6,6 +6,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from lottery_ticket.data import Split
 from lottery_ticket.masks import copied_model
+from lottery_ticket.process import random_state_kept
 from lottery_ticket.train._evaluate import EVALUATED_TOGETHER
 from lottery_ticket.train._losses import Loss
 
@@ -44,7 +45,7 @@ def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) 
 
     x, y = split.x[:_EXAMPLES].clone(), split.y[:_EXAMPLES].clone()
     hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda value: value)
-    with torch.random.fork_rng(devices=[]), hooks:
+    with random_state_kept(), hooks:
         value = loss(model(x), y)  # alive here, so that no two storages lie at one place
     per_example = (sum(kept.values()) + x.nbytes) // len(x)
     del value
@@ -64,7 +65,7 @@ def can_be_stacked(model: nn.Module, x: torch.Tensor) -> bool:
     True
     """
     pair = [copied_model(model).train() for _ in range(2)]
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with random_state_kept(), torch.no_grad():
         try:
             state = stack_module_state(pair)
             run = vmap(functional_call, in_dims=(None, 0, None), randomness="error")
