@@ -22,7 +22,8 @@ def register_dataset(name: str) -> Callable[[Loader], Loader]:
 
     Returns:
         A decorator for `fn(data_dir: Path, **options) -> DataSet`; what the function takes after
-        `data_dir` are the data set's options.
+        `data_dir` are the data set's options. It may return a torch `Dataset` as well, or two of
+        them, train and test: see `DataSet.from_torch`.
 
     Raises:
         UsageError: the name is a built-in one, or the function does not take `data_dir`.

@@ -50,7 +50,8 @@ def inspect_inputs(
         UsageError: they do not fit; said before anything trains.
         DataError: the data cannot be read.
     """
-    data = load_data(spec.data, data_dir)
+    data = load_data(spec.data_said, data_dir)
+    _check_limit(spec, data)
     options = _model_options(spec, data)
     model = _built(spec.model.name, options)
     _check_fit(spec, data, model)
@@ -70,7 +71,7 @@ def inspect_inputs(
     inputs = Inputs(
         data_digest=data.digest,
         num_train=len(data.train),
-        data_options=_data_options(spec.data),
+        data_options=_data_options(spec.data, data),
         model_options=canonical(options),
         layers=layers,
         sources=sources,
@@ -109,13 +110,33 @@ def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def _data_options(data: DataSpec) -> dict[str, Any]:
+def _check_limit(spec: Spec, data: DataSet) -> None:
+    limit = spec.data.options.get("limit", 0)
+    if limit and len(data.train) < spec.train.batch_size:
+        raise UsageError(
+            f"data.limit: got {limit}, wanted at least train.batch_size, {spec.train.batch_size}; "
+            "take more examples or smaller batches"
+        )
+
+
+def _data_options(data: DataSpec, loaded: DataSet) -> dict[str, Any]:
     """The options given and the defaults that are not off; where a file lies is not what it holds
     (the digest says that)."""
     known = dataset_options(data.name)
     options = {n: p.default for n, p in known.items() if p.default is not p.empty}
     options |= data.options
-    return canonical({name: v for name, v in options.items() if v and name != "path"})
+    unnamed = {"path"} if DATASETS.entry(data.name).is_user else {"path", *_said_twice(loaded)}
+    return canonical({name: v for name, v in options.items() if v and name not in unnamed})
+
+
+def _said_twice(loaded: DataSet) -> set[str]:
+    """Options that say only what the loss, or the labels themselves, say as well: results have the
+    name that they had before there were such options."""
+    if loaded.num_classes is None:
+        return {"task"}
+    splits = filter(None, (loaded.train, loaded.validation, loaded.test))
+    largest = max(int(split.y.max()) for split in splits)
+    return {"task", "num_classes"} if loaded.num_classes == largest + 1 else {"task"}
 
 
 def _model_options(spec: Spec, data: DataSet) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """What trainings depend on beside seeds and masks: the data, the model, the recipe."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lottery_ticket.pruning import PIPELINES, Pipeline
-from lottery_ticket.spec import Spec, canonical
+from lottery_ticket.spec import DataSpec, Spec, canonical
 from lottery_ticket.steps import Duration, steps_per_epoch
 from lottery_ticket.train import BF16_NUMERICS
 from lottery_ticket.train import NUMERICS as LOOP_NUMERICS
@@ -84,6 +85,11 @@ class Setting:
         num_steps = Duration.parse(spec.train.duration).steps(epoch)
         rewind_step = Duration.parse(spec.rewind).steps(epoch)
         return cls(spec, inputs, _recipe(spec, inputs), num_steps, rewind_step)
+
+    @functools.cached_property
+    def data(self) -> DataSpec:
+        """Which data its cells look at, and where these are found."""
+        return self.spec.data_said
 
     def stretched(self, num_steps: int) -> dict[str, Any]:
         """The recipe's `train` over another number of steps, milestones in proportion."""
