@@ -155,6 +155,7 @@ class RunResult:
         draw: int = 0,
         rederive: bool = False,
         data_dir: str | Path | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> "PrunedModel":
         """A trained level of the run, as `lottery_ticket.export` takes it.
 
@@ -163,6 +164,7 @@ class RunResult:
             arm, replicate, draw: which of the trainings of the level.
             rederive: train it again if its trained weights were not kept.
             data_dir: where data files are; else `$LOTTERY_DATA`, else a per-user cache.
+            data: options of the data set that are others here: `{"path": "moved.npz"}`.
 
         Raises:
             UsageError: there is no such training, or its weights were not kept.
@@ -179,6 +181,7 @@ class RunResult:
             replicate=replicate,
             draw=draw,
             data_dir=None if data_dir is None else Path(data_dir).absolute(),
+            data=data,
             rederive=rederive,
         )
         verdict, reason = self._judged()
@@ -203,7 +206,8 @@ class RunResult:
             out: a new folder; or, of a single format, a new file with its suffix.
             opset: of ONNX.
             batch_size: for which the format `sparse` is decided; by default 256.
-            which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
+            which: `arm`, `replicate`, `draw`, `rederive`, `data_dir` and `data`, as of
+                `pruned_model`.
 
         Raises:
             UsageError, DataError, StoreError: as `pruned_model`.
@@ -240,7 +244,8 @@ class RunResult:
             memory: whether peak memory is measured, in a fresh process for each form.
             batch_size: for which the format `sparse` is decided; by default 256.
             on_step: is told what is done next, in a few words.
-            which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
+            which: `arm`, `replicate`, `draw`, `rederive`, `data_dir` and `data`, as of
+                `pruned_model`.
 
         Returns:
             `.table`, `.best`, `.notes`; drawn by `lottery_ticket.plots.forms_figure`.
@@ -285,8 +290,11 @@ class RunResult:
             UsageError: nothing differs from this run, the tickets do not fit, or an argument.
             LotteryError: as `run`.
         """
+        from lottery_ticket.experiment import check_registered, import_user_code
         from lottery_ticket.spec import transfer_spec
 
+        import_user_code(how.get("imports", ()))
+        check_registered(self.id, self.record.spec)
         spec = transfer_spec(self.record.spec, data=data, overrides=overrides)
         return _run_tickets(self, spec, **how)
 
@@ -301,8 +309,11 @@ class RunResult:
         Raises:
             UsageError, LotteryError: as `transfer`.
         """
+        from lottery_ticket.experiment import check_registered, import_user_code
         from lottery_ticket.spec import retrain_spec
 
+        import_user_code(how.get("imports", ()))
+        check_registered(self.id, self.record.spec)
         spec = retrain_spec(self.record.spec, level, overrides=overrides)
         return _run_tickets(self, spec, **how)
 
@@ -378,7 +389,7 @@ def prepare(
     if keep not in KEEP:
         raise UsageError(f"keep: unknown choice {keep!r}{nearest(keep, KEEP)}")
     opened = Store(default_store_path() if store is None else store)
-    import_user_code(imports)
+    import_user_code(imports, refresh=True)
     if isinstance(spec, str | Path):
         spec = load_spec(spec, overrides)
     elif overrides:

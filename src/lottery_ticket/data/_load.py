@@ -11,7 +11,7 @@ from lottery_ticket.data._returned import returned
 from lottery_ticket.data._table import DATASETS, Loader
 from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
 
-__all__ = ["dataset_options", "load_dataset"]
+__all__ = ["dataset_options", "limits_itself", "load_dataset"]
 
 _LIMIT = inspect.Parameter("limit", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
 
@@ -44,7 +44,7 @@ def dataset_options(name: str) -> dict[str, inspect.Parameter]:
         {'validation': 0, 'limit': 0}
     """
     own = _own_options(name)
-    return own if _limits_itself(own) else {**own, "limit": _LIMIT}
+    return own if limits_itself(name) else {**own, "limit": _LIMIT}
 
 
 def _own_options(name: str) -> dict[str, inspect.Parameter]:
@@ -52,7 +52,9 @@ def _own_options(name: str) -> dict[str, inspect.Parameter]:
     return {parameter.name: parameter for parameter in parameters}
 
 
-def _limits_itself(own: dict[str, inspect.Parameter]) -> bool:
+def limits_itself(name: str) -> bool:
+    """Whether `limit` is an option of the loader's own, and means what it says."""
+    own = _own_options(name)
     return "limit" in own or any(option.kind is option.VAR_KEYWORD for option in own.values())
 
 
@@ -78,7 +80,7 @@ def load_dataset(name: str, *, data_dir: Path | str | None = None, **options: An
     """
     entry = DATASETS.entry(name)
     _check_options(name, options)
-    limit = 0 if _limits_itself(_own_options(name)) else options.pop("limit", 0)
+    limit = 0 if limits_itself(name) else options.pop("limit", 0)
     if entry.is_user:
         data = _loaded_by_user(name, entry.value, resolve_data_dir(data_dir), options)
     else:

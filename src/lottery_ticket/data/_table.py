@@ -11,7 +11,9 @@ __all__ = ["DATASETS", "Loader", "register_dataset"]
 
 Loader = Callable[..., DataSet]
 
-DATASETS: Registry[Loader] = Registry("data set")
+DATASETS: Registry[Loader] = Registry(
+    "data set", "; one of your own is registered with --import FILE.py"
+)
 
 
 def register_dataset(name: str) -> Callable[[Loader], Loader]:

@@ -9,7 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.data import DATASETS, DataSet, dataset_options, load_dataset
+from lottery_ticket.data import (
+    DATASETS,
+    DataSet,
+    dataset_options,
+    limits_itself,
+    load_dataset,
+)
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment._layers import pruned_layers
 from lottery_ticket.experiment._setting import Inputs
@@ -111,7 +117,7 @@ def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
 
 
 def _check_limit(spec: Spec, data: DataSet) -> None:
-    limit = spec.data.options.get("limit", 0)
+    limit = 0 if limits_itself(spec.data.name) else spec.data.options.get("limit", 0)
     if limit and len(data.train) < spec.train.batch_size:
         raise UsageError(
             f"data.limit: got {limit}, wanted at least train.batch_size, {spec.train.batch_size}; "

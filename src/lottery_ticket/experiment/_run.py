@@ -29,9 +29,7 @@ def run_plan(
     store.open_for_writing()
     store.save_run(_run_record(plan))
     with new_stop_file() as stop_file:
-        context = replace(
-            context, stop_file=stop_file, registered=registered_elsewhere(context.imports)
-        )
+        context = replace(context, stop_file=stop_file, registered=registered_elsewhere())
         scheduler = Scheduler(plan, store, context, jobs, observer or Observer())
         with interrupts(stop_file):
             try:

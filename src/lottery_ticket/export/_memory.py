@@ -38,7 +38,9 @@ def peak_memory(
     if small is not None:
         small = row.prepare(small)
         row.write(small, file)
-    with ProcessPoolExecutor(max_workers=1, env={"OMP_NUM_THREADS": str(threads)}) as pool:
+    # a random.py in the current folder is not Python's own
+    env = {"OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"}
+    with ProcessPoolExecutor(max_workers=1, env=env) as pool:
         return pool.submit(_added, row, path, light, threads, small, file).result()
 
 
