@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery_ticket.errors import LotteryError, UsageError, nearest
+from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
 from lottery_ticket.store import (
     RunRecord,
     Store,
@@ -491,7 +491,15 @@ def prepare_tickets(result: RunResult, spec: "Spec", **how: Any) -> Prepared:
     """
     from lottery_ticket.arms import ARMS
 
-    prepared = prepare(spec, store=result.store.root, **how)
+    try:
+        prepared = prepare(spec, store=result.store.root, **how)
+    except DataError as error:
+        if "path" not in result.record.spec["data"]:
+            raise
+        raise DataError(
+            f"{error} If the run's own data have moved, run its spec again first, with "
+            "--set data.path=NEW: nothing is trained again, and the run knows the place."
+        ) from error
     taken = {row.mask for row in prepared.plan.rows if ARMS[row.arm].mask == "source"} - {None}
     if taken - result.record.cells():
         raise UsageError(

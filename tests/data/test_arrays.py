@@ -113,7 +113,10 @@ WRONG = {
         "integers in one split and floats in another",
     ),
     "one class": ({"x": X, "y": np.zeros_like(Y)}, "at least two classes"),
-    "absurd classes": ({"x": X, "y": np.full_like(Y, 2_000_000_000)}, "no more classes than examples"),
+    "absurd classes": (
+        {"x": X, "y": np.full_like(Y, 2_000_000_000)},
+        "no more classes than examples",
+    ),
     "nothing in an example": ({"x": X.reshape(len(X), -1)[:, :0], "y": Y}, "nothing in it"),
     "one example": (
         {"x": X[:1], "y": Y[:1] / 2},

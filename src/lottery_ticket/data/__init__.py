@@ -4,6 +4,7 @@ from lottery_ticket.data._arrays import arrays as arrays
 from lottery_ticket.data._augment import AUGMENTATIONS as AUGMENTATIONS
 from lottery_ticket.data._augment import PadCropFlip as PadCropFlip
 from lottery_ticket.data._cifar import cifar10 as cifar10
+from lottery_ticket.data._cifar import cifar100 as cifar100
 from lottery_ticket.data._dataset import DataSet as DataSet
 from lottery_ticket.data._dataset import Normalisation as Normalisation
 from lottery_ticket.data._dataset import Split as Split
@@ -17,5 +18,6 @@ from lottery_ticket.data._mnist import fashion_mnist as fashion_mnist
 from lottery_ticket.data._mnist import mnist as mnist
 from lottery_ticket.data._places import resolve_data_dir as resolve_data_dir
 from lottery_ticket.data._sin import sin as sin
+from lottery_ticket.data._svhn import svhn as svhn
 from lottery_ticket.data._table import DATASETS as DATASETS
 from lottery_ticket.data._table import register_dataset as register_dataset

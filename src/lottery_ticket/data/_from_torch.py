@@ -71,10 +71,11 @@ def _check_same(what: str, dataset: Any) -> None:
 def _pair(what: str, index: int, item: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(item, tuple | list) or len(item) != 2:
         raise UsageError(f"{what}: item {index} is (example, label); got {type(item).__name__}")
-    return _array(f"{what}: example {index}", item[0]), _array(f"{what}: label {index}", item[1])
+    example = _array(f"{what}: example {index}", item[0], "biuf")
+    return example, _array(f"{what}: label {index}", item[1])
 
 
-def _array(what: str, value: Any) -> np.ndarray:
+def _array(what: str, value: Any, kinds: str = "biufUS") -> np.ndarray:
     if isinstance(value, torch.Tensor):
         try:
             return value.detach().cpu().numpy()
@@ -82,7 +83,7 @@ def _array(what: str, value: Any) -> np.ndarray:
             raise UsageError(f"{what}: NumPy cannot hold it: {error}") from None
     if isinstance(value, np.ndarray | np.generic | int | float | str):
         array = np.asarray(value)
-        if array.dtype.kind in "biufUS":
+        if array.dtype.kind in kinds:
             return array
     raise UsageError(
         f"{what} is a tensor or numbers; got {type(value).__name__}; give the Dataset a transform "

@@ -16,7 +16,7 @@ from lottery_ticket.data import (
     limits_itself,
     load_dataset,
 )
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.experiment._layers import pruned_layers
 from lottery_ticket.experiment._setting import Inputs
 from lottery_ticket.masks import input_dims, prunable_parameters, prunable_sizes
@@ -28,20 +28,45 @@ __all__ = ["built_model", "inspect_inputs", "load_data"]
 
 
 _MAX_LOADED = 4  # two sets, each on the device and, for masks at initialisation, on the CPU
-_loaded: dict[tuple[str, str | None, str], DataSet] = {}
+_loaded: dict[tuple[Any, ...], DataSet] = {}
 
 
-def load_data(data: DataSpec, data_dir: Path | None, device: str = "cpu") -> DataSet:
+def load_data(
+    data: DataSpec, data_dir: Path | None, device: str = "cpu", *, digest: str | None = None
+) -> DataSet:
     """The data on the device; the sets used last are kept, since a worker trains many cells on
-    them, in turn where tickets of one are trained on the other."""
-    key = (canonical_json(data), None if data_dir is None else str(data_dir), device)
+    them, in turn where tickets of one are trained on the other.
+
+    Args:
+        digest: what they must be, where that is known.
+
+    Raises:
+        DataError: they cannot be read, or are others by now.
+    """
+    place = None if data_dir is None else str(data_dir)
+    key = (canonical_json(data), place, device, _state_of_file(data.options.get("path")))
     found = _loaded.pop(key, None)
     if found is None:
         while len(_loaded) >= _MAX_LOADED:
             del _loaded[next(iter(_loaded))]
         found = load_dataset(data.name, data_dir=data_dir, **data.options).to(device)
     _loaded[key] = found  # the last one
+    if digest not in (None, found.digest):
+        raise DataError(
+            f"{data.name}: the data have changed since the run was planned (digest {digest[:12]}…, "
+            f"now {found.digest[:12]}…); run it again"
+        )
     return found
+
+
+def _state_of_file(path: object) -> Any:
+    """What changes when a file, or one in a folder, is written again; None where there is none."""
+    try:
+        file = Path(str(path)).expanduser()
+        files = sorted(file.iterdir()) if file.is_dir() else [file]
+        return tuple((str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in files)
+    except (OSError, ValueError):
+        return None
 
 
 def inspect_inputs(

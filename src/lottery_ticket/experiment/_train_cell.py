@@ -199,7 +199,8 @@ def _begin(cell: Cell, context: Context, store: Store, folder: Path) -> _Trainin
     """The training as it is at its start, or at its checkpoint."""
     recipe = TrainSpec.model_validate(cell.inputs["train"])
     assert cell.data is not None
-    data = load_data(cell.data, context.data_dir, context.device)
+    digest = cell.inputs["data"]["digest"]
+    data = load_data(cell.data, context.data_dir, context.device, digest=digest)
     mask = read_mask(store, cell.parents["mask"]) if "mask" in cell.parents else None
     seeds = cell.inputs["seeds"]
     torch.manual_seed(seeds["noise"])  # dropout and the like

@@ -23,7 +23,7 @@ from lottery_ticket.data import DATASETS
 from lottery_ticket.errors import UsageError
 from lottery_ticket.models import MODELS
 
-__all__ = ["adopt", "check_registered", "import_user_code", "registered_elsewhere"]
+__all__ = ["adopt", "check_registered", "import_user_code", "registered_elsewhere", "sent_by_value"]
 
 _REGISTRIES = {"data": DATASETS, "model": MODELS}
 _NO_INIT = "a folder without __init__.py; name a .py file in it"
@@ -74,6 +74,32 @@ def registered_elsewhere() -> dict[str, dict[str, Any]]:
         }
         for kind, registry in _REGISTRIES.items()
     }
+
+
+@contextlib.contextmanager
+def sent_by_value() -> Iterator[None]:
+    """Within, what imported code defines travels to another process whole, not by the name of a
+    module that it could not find there."""
+    import cloudpickle  # loky's
+
+    present = [sys.modules[name] for name in sorted(_neighbours & set(sys.modules))]
+    modules = [module for module in present if _is_beside(module)]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _is_beside(module: ModuleType) -> bool:
+    """Whether it lies beside an imported file, or in a package there."""
+    file = _file_of(module)
+    if file is None:
+        return False
+    depth = module.__name__.count(".") + (file.name == "__init__.py")
+    return depth < len(file.parents) and str(file.parents[depth]) in _BESIDE.folders
 
 
 def adopt(registered: Mapping[str, Mapping[str, Any]]) -> None:
