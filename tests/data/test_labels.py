@@ -1,7 +1,5 @@
 """What y is taken for, and that it is never another task or number of classes without a word."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from lottery_ticket.experiment import inspect_inputs, plan
 from lottery_ticket.spec import spec_from_mapping
 
 N = 60
-X = np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)
+X = (np.arange(N * 4) % 7).reshape(N, 4).astype(np.float32) / 2
 C = np.arange(N) % 3
 # y → what its labels are called once `relabel` has numbered them; (0, 1, 2) is nothing to tell
 ODD = {
@@ -141,6 +139,7 @@ def spec(path, **changes):
         "model": {"name": "LeNet300", "hidden": [4, 4]},
         "train": {"lr": 0.1, "batch_size": 10, "duration": "1ep"} | changes.pop("train", {}),
         "prune": {"rate": 0.5, "levels": 1},
+        "arms": ["ticket", "snip"],
     }
     return spec_from_mapping(values)
 
@@ -157,6 +156,7 @@ def test_the_loss_says_what_floats_are(saved):
     assert regression.model_options["num_classes"] == 1
     with pytest.raises(UsageError, match=r"does not fit 'arrays', a regression; use mse"):
         inspect_inputs(spec(path, data={"task": "regression"}))
+    # written again under the same name, it is another set
     with pytest.raises(UsageError, match="use the loss mse"):
         inspect_inputs(spec(saved(x=X, y=X[:, 0])))
 
@@ -171,8 +171,19 @@ def test_what_is_said_twice_renames_nothing(saved):
         assert not set(cells(path, data=other)) & set(names)
 
 
-def test_names_of_sets_with_a_gap_are_kept(saved):
-    """Labels from 1 used to be one class more; who says that number continues what was begun."""
-    inputs = inspect_inputs(spec(saved(x=X, y=C + 1), data={"num_classes": 4}))
-    assert json.dumps(inputs.data_options) == "{}"
-    assert inputs.model_options["num_classes"] == 4
+# as they were before there were any options; labels from 1 or with a gap were one class more
+BEFORE = [
+    (C, {}, {}, "mine-4a3f46da"),
+    (C + 1, {"num_classes": 4}, {}, "mine-c818dd91"),
+    (C * 2, {"num_classes": 5}, {}, "mine-c4531c78"),
+    (C == 1, {}, {}, "mine-b6c0daa2"),
+    (C * 1.0, {}, {"loss": "mse"}, "mine-1a832e2f"),
+    (np.eye(3)[C], {}, {"loss": "mse"}, "mine-707c8fa9"),
+    (X[:, 0], {}, {"loss": "mse"}, "mine-bc6f8ea5"),
+]
+
+
+@pytest.mark.parametrize(("y", "data", "train", "run_id"), BEFORE)
+def test_results_keep_their_names(saved, y, data, train, run_id):
+    a_spec = spec(saved(x=X, y=y), data=data, train=train)
+    assert plan(a_spec, inspect_inputs(a_spec)).id == run_id

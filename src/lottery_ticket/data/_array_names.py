@@ -37,7 +37,7 @@ def usual_names(path: Path, names: Iterable[str], remedy: str) -> dict[str, str]
     for name in names:
         # ignoring a misspelt x_tset would quietly train without it
         if name not in usual and name[:1].lower() in ("x", "y"):
-            raise damaged(path, f"unknown array {name!r}{nearest(name, _USUAL)}", remedy)
+            raise damaged(path, f"unknown array {name!r}{nearest(name.lower(), _USUAL)}", remedy)
     for meant in usual.values():
         same = [name for name, other in usual.items() if other == meant]
         if len(same) > 1:

@@ -320,6 +320,9 @@ def _remedy(module: str, error: BaseException) -> str:
         return "; an __init__.py makes its folder a package"
     if isinstance(error, ModuleNotFoundError) and error.name:
         if module == error.name or module.startswith(f"{error.name}."):
+            file = Path(*module.split(".")).with_suffix(".py")
+            if file.is_file():  # behind another module of that name
+                return f"; write --import ./{file}"
             return "; it is neither installed nor in the current folder: name its .py file"
         return (
             f"; {error.name} is neither installed nor beside the file: install it, or put it there"
