@@ -341,6 +341,8 @@ class Prepared:
         from lottery_ticket.progress import observer
 
         with observer(is_quiet=not progress) as watching:
+            for note in self.plan.inputs.notes:
+                watching.note(note)
             outcome = run_plan(
                 self.plan, self.store, self.context, jobs=self.jobs, observer=watching
             )

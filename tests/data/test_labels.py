@@ -149,6 +149,16 @@ def cells(path, **changes):
     return list(plan(a_spec, inspect_inputs(a_spec)).cells)
 
 
+def test_classes_lost_to_the_held_out_are_noted(saved):
+    """Our own split took them: no fault of the file's, but nobody should have to guess."""
+    y = C.copy()
+    alone = loaded(saved(x=np.arange(N, dtype=np.float32), y=C)).test.x.flatten().long()[:1]
+    y[alone] = 3  # the one example of a class, which is held out
+    inputs = inspect_inputs(spec(saved(x=X, y=y)))
+    assert inputs.notes == ("arrays: test has classes without a training example: 3",)
+    assert inspect_inputs(spec(saved(x=X, y=C))).notes == ()
+
+
 def test_the_loss_says_what_floats_are(saved):
     path = saved(x=X, y=C * 1.0)
     assert inspect_inputs(spec(path)).model_options["num_classes"] == 3

@@ -11,6 +11,7 @@ from lottery_ticket.data._dataset import Split as Split
 from lottery_ticket.data._digest import content_digest as content_digest
 from lottery_ticket.data._digits import digits as digits
 from lottery_ticket.data._found import found_datasets as found_datasets
+from lottery_ticket.data._labels import missing_classes as missing_classes
 from lottery_ticket.data._load import dataset_options as dataset_options
 from lottery_ticket.data._load import limits_itself as limits_itself
 from lottery_ticket.data._load import load_dataset as load_dataset

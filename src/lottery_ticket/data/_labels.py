@@ -141,7 +141,12 @@ def _counted(numbers: Mapping[str, np.ndarray], fail: Fail) -> int:
 
 
 def missing_classes(y: np.ndarray, train: np.ndarray) -> list[int]:
-    """The classes of y that no training example has."""
+    """The classes of y that no training example has.
+
+    Example:
+        >>> missing_classes(np.array([0, 2, 2]), np.array([0, 1]))
+        [2]
+    """
     return np.setdiff1d(y, train).tolist()
 
 

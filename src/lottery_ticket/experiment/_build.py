@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from lottery_ticket.data import (
     dataset_options,
     limits_itself,
     load_dataset,
+    missing_classes,
 )
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.experiment._layers import pruned_layers
@@ -109,6 +110,7 @@ def inspect_inputs(
         input_shape=data.input_shape,
         input_dims={name: dim for name, dim in input_dims(model, layers).items() if dim != 1},
         num_ignored=sum(size for name, size in sizes.items() if name not in layers),
+        notes=tuple(_notes(data)),
     )
     if spec.source_spec is None:
         return inputs
@@ -158,6 +160,15 @@ def _data_options(data: DataSpec, loaded: DataSet) -> dict[str, Any]:
     options |= data.options
     unnamed = {"path"} if DATASETS.entry(data.name).is_user else {"path", *_said_twice(loaded)}
     return canonical({name: v for name, v in options.items() if v and name not in unnamed})
+
+
+def _notes(loaded: DataSet) -> Iterator[str]:
+    for part, split in (("validation", loaded.validation), ("test", loaded.test)):
+        if split is not None and loaded.num_classes is not None:
+            missing = missing_classes(split.y.numpy(), loaded.train.y.numpy())
+            shown = ", ".join(map(str, missing[:6])) + ", …" * (len(missing) > 6)
+            if missing:
+                yield f"{loaded.name}: {part} has classes without a training example: {shown}"
 
 
 def _said_twice(loaded: DataSet) -> set[str]:

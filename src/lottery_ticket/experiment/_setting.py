@@ -32,6 +32,7 @@ class Inputs:
         source: the same for the experiment that tickets are taken over from.
         input_dims: which dimension of a layer counts its inputs, where it is not 1.
         num_ignored: weights of prunable layers that the experiment leaves dense.
+        notes: what is odd about the data and yet allowed, a sentence each.
     """
 
     data_digest: str
@@ -44,6 +45,7 @@ class Inputs:
     source: "Inputs | None" = None
     input_dims: Mapping[str, int] = field(default_factory=dict)
     num_ignored: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:
