@@ -162,10 +162,10 @@ class PrunesAlone(GradualPruner):
 
 
 class Late(GradualPruner):
-    def _after_step(self, *arguments):
+    def _prune_if_due(self):
         self._is_second = not getattr(self, "_is_second", True)
         if self._is_second:
-            super()._after_step(*arguments)
+            super()._prune_if_due()
 
 
 @pytest.mark.parametrize("mutant", [PrunesAlone, Late])

@@ -15,8 +15,8 @@ def default_margin(metric: Metric, num_test: int | None = None) -> float:
     """The margin where none is stated: points of accuracy, or per cent of the dense loss.
 
     0.2 points on 10,000 test images or more. On fewer it grows as the test set's own standard
-    error does, 0.2 · √(10,000 / images): 360 images cannot tell apart what 10,000 can. It is one
-    test image at least, which fewer than 25 of them are worth more than that. 5 % of a loss.
+    error does, 0.2 · √(10,000 / images): 360 images cannot tell apart what 10,000 can. Of fewer
+    than 25 it is one image, as less would be none. 5 % of a loss.
 
     Args:
         metric: what is judged.

@@ -10,6 +10,13 @@ from torch import nn
 
 from lottery_ticket.criteria import CRITERIA, Criterion, CriterionLike, as_criterion
 from lottery_ticket.errors import UsageError
+from lottery_ticket.finder._arguments import (
+    as_batches,
+    as_pipeline,
+    check_optional_call,
+    whole_number,
+    within,
+)
 from lottery_ticket.finder._search import Search
 from lottery_ticket.finder._training import Start
 from lottery_ticket.masks import Budget, PruningMask, Structure, input_dims, select_at
@@ -48,24 +55,33 @@ class Method:
     def checked(
         cls,
         criterion: CriterionLike,
-        pipeline: Pipeline,
+        pipeline: str | Pipeline,
         rewind_step: int | None,
         batches: Iterable[Any] | None,
+        *,
+        min_layer_density: float,
         **others: Any,
     ) -> "Method":
         """The method, once its parts are known to fit.
 
         Raises:
-            UsageError: an unknown criterion; a rewind step without effect, or none
-                where one is wanted; a criterion that lacks what it needs.
+            UsageError: an unknown criterion or pipeline; a rewind step without effect, or none
+                where one is wanted; a criterion that lacks what it needs; a value of another kind.
         """
+        pipeline = as_pipeline(pipeline)
         if pipeline.has_rewind_step != (rewind_step is not None):
             raise UsageError(
                 "this pipeline rewinds to step k; pass rewind_step=k (optimiser steps)"
                 if rewind_step is None
                 else 'rewind_step has no effect on this pipeline; use pipeline="rewind"'
             )
+        if rewind_step is not None:
+            rewind_step = whole_number("rewind_step", rewind_step, least=0)
         Structure.parse(others["structure"])
+        check_optional_call("loss", "loss(output, target)", others["loss"], 2)
+        check_optional_call("batch_loss", "batch_loss(model, batch)", others["batch_loss"], 2)
+        if others["loss"] is not None and others["batch_loss"] is not None:
+            raise UsageError("loss and batch_loss say the same thing; pass one of them")
         entry = as_criterion(criterion)
         if batches is None and (entry.needs_data or "input_shape" in entry.needs):
             raise UsageError(
@@ -75,9 +91,15 @@ class Method:
             criterion=entry,
             pipeline=pipeline,
             rewind_step=rewind_step,
-            batches=None if batches is None else list(batches),
+            batches=as_batches(batches),
+            min_layer_density=within("min_layer_density", min_layer_density, 1.0),
             **others,
         )
+
+    @property
+    def starts_later(self) -> bool:
+        """Whether pruned trainings start elsewhere than at step 0 of the schedule."""
+        return self.pipeline.first_step(rewind=self.rewind_step or 0, end=1) > 0
 
     def check_structure(self, model: nn.Module, dense: PruningMask, first: Budget) -> None:
         """Raises `UsageError` if the structure does not fit the layers or the first level."""
@@ -184,9 +206,14 @@ def chosen_schedule(
     """The schedule that the arguments of `find_winning_ticket` mean.
 
     Raises:
-        UsageError: a schedule is given beside the arguments that it replaces.
+        UsageError: a schedule is given beside the arguments that it replaces, or is none.
     """
     if schedule is not None:
+        if not isinstance(schedule, Schedule):
+            raise UsageError(
+                f"schedule: got {schedule!r}, wanted one such as iterative(0.2, levels=10), "
+                "densities(0.5, 0.1) or one_shot(0.9) of lottery_ticket.pruning"
+            )
         if sparsity is not None or rounds is not None:
             raise UsageError("give either schedule, or target_sparsity and pruning_rounds")
         return schedule

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
+from lottery_ticket.errors import known_keywords
 from lottery_ticket.masks import PruningMask
-from lottery_ticket.pruning._pruners import prune
+from lottery_ticket.pruning._pruners import MASK_SAYS_IT, prune
 from lottery_ticket.pruning._schedule import Polynomial
 
 __all__ = ["GradualPruner"]
@@ -19,7 +20,8 @@ class GradualPruner:
 
     Args:
         model: the model being trained.
-        optimizer: over its parameters; its steps are counted.
+        optimizer: over its parameters; its steps are counted, and those of one that takes its
+            place because parameters were replaced.
         schedule: from `polynomial(…)`.
         mask: what is kept at the start; None for all prunable weights.
         criterion, scope, structure, min_layer_density: as in `prune`.
@@ -41,6 +43,7 @@ class GradualPruner:
     mask: PruningMask
     """What is kept now; a new mask each time something is pruned."""
 
+    @known_keywords("GradualPruner", elsewhere=MASK_SAYS_IT)
     def __init__(
         self,
         model: nn.Module,
@@ -54,7 +57,6 @@ class GradualPruner:
         min_layer_density: float = 0.0,
     ) -> None:
         self._model = model
-        self._optimizer = optimizer
         self._schedule = schedule
         self._how: dict[str, Any] = {
             "criterion": criterion,
@@ -64,8 +66,7 @@ class GradualPruner:
         }
         self.mask = PruningMask(model) if mask is None else mask
         self._attached = self.mask.attach(model, optimizer)
-        # registered after the mask's own hook, so that it sees the step counted
-        self._hook = optimizer.register_step_post_hook(self._after_step)
+        self._attached.after_step = self._prune_if_due
         self._prune_if_due()
 
     def __enter__(self) -> "GradualPruner":
@@ -86,11 +87,7 @@ class GradualPruner:
 
     def detach(self) -> None:
         """Stop pruning; what is pruned stays zero until something trains it."""
-        self._hook.remove()
         self._attached.detach()
-
-    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self._prune_if_due()
 
     def _prune_if_due(self) -> None:
         step = self.num_steps
