@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery_ticket.errors import LotteryError, UsageError, known_keywords, nearest
+from lottery_ticket.errors import DataError, LotteryError, UsageError, known_keywords, nearest
 from lottery_ticket.store import (
     RunRecord,
     Store,
@@ -164,6 +164,7 @@ class RunResult:
         draw: int = 0,
         rederive: bool = False,
         data_dir: str | Path | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> "PrunedModel":
         """A trained level of the run, as `lottery_ticket.export` takes it.
 
@@ -172,6 +173,7 @@ class RunResult:
             arm, replicate, draw: which of the trainings of the level.
             rederive: train it again if its trained weights were not kept.
             data_dir: where data files are; else `$LOTTERY_DATA`, else a per-user cache.
+            data: options of the data set that are others here: `{"path": "moved.npz"}`.
 
         Raises:
             UsageError: there is no such training, or its weights were not kept.
@@ -188,6 +190,7 @@ class RunResult:
             replicate=replicate,
             draw=draw,
             data_dir=None if data_dir is None else Path(data_dir).absolute(),
+            data=data,
             rederive=rederive,
         )
         verdict, reason = self._judged()
@@ -213,7 +216,8 @@ class RunResult:
             out: a new folder; or, of a single format, a new file with its suffix.
             opset: of ONNX.
             batch_size: for which the format `sparse` is decided; by default 256.
-            which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
+            which: `arm`, `replicate`, `draw`, `rederive`, `data_dir` and `data`, as of
+                `pruned_model`.
 
         Raises:
             UsageError, DataError, StoreError: as `pruned_model`.
@@ -253,7 +257,8 @@ class RunResult:
             memory: whether peak memory is measured, in a fresh process for each form.
             batch_size: for which the format `sparse` is decided; by default 256.
             on_step: is told what is done next, in a few words.
-            which: `arm`, `replicate`, `draw`, `rederive` and `data_dir`, as of `pruned_model`.
+            which: `arm`, `replicate`, `draw`, `rederive`, `data_dir` and `data`, as of
+                `pruned_model`.
 
         Returns:
             `.table`, `.best`, `.notes`; drawn by `lottery_ticket.plots.forms_figure`.
@@ -301,8 +306,11 @@ class RunResult:
             UsageError: nothing differs from this run, the tickets do not fit, or an argument.
             LotteryError: as `run`.
         """
+        from lottery_ticket.experiment import check_registered, import_user_code
         from lottery_ticket.spec import transfer_spec
 
+        import_user_code(how.get("imports", ()))
+        check_registered(self.id, self.record.spec)
         spec = transfer_spec(self.record.spec, data=data, overrides=overrides)
         return _run_tickets(self, spec, **how)
 
@@ -318,8 +326,11 @@ class RunResult:
         Raises:
             UsageError, LotteryError: as `transfer`.
         """
+        from lottery_ticket.experiment import check_registered, import_user_code
         from lottery_ticket.spec import retrain_spec
 
+        import_user_code(how.get("imports", ()))
+        check_registered(self.id, self.record.spec)
         spec = retrain_spec(self.record.spec, level, overrides=overrides)
         return _run_tickets(self, spec, **how)
 
@@ -350,6 +361,8 @@ class Prepared:
             from lottery_ticket.progress import observer
 
         with observer(is_quiet=not progress) as watching:
+            for note in self.plan.inputs.notes:
+                watching.note(note)
             outcome = run_plan(
                 self.plan, self.store, self.context, jobs=self.jobs, observer=watching
             )
@@ -405,7 +418,7 @@ def prepare(
     jobs = num_devices(device) if jobs is None else jobs
     data_folder = None if data_dir is None else Path(data_dir).absolute()
     with neutral_settings():
-        import_user_code(imports)
+        import_user_code(imports, refresh=True)
         if isinstance(spec, str | Path):
             spec = load_spec(spec, overrides)
         elif overrides:
@@ -505,7 +518,15 @@ def prepare_tickets(result: RunResult, spec: "Spec", **how: Any) -> Prepared:
     """
     from lottery_ticket.arms import ARMS
 
-    prepared = prepare(spec, store=result.store.root, **how)
+    try:
+        prepared = prepare(spec, store=result.store.root, **how)
+    except DataError as error:
+        if "path" not in result.record.spec["data"]:
+            raise
+        raise DataError(
+            f"{error} If the run's own data have moved, run its spec again first, with "
+            "--set data.path=NEW: nothing is trained again, and the run knows the place."
+        ) from error
     taken = {row.mask for row in prepared.plan.rows if ARMS[row.arm].mask == "source"} - {None}
     if taken - result.record.cells():
         raise UsageError(

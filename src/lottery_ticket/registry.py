@@ -48,8 +48,9 @@ class Entry(Generic[T]):
 class Registry(Generic[T]):
     """A table of names → things, that refuses a name it does not know with the nearest it does."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, own: str = "") -> None:
         self.kind = kind
+        self.own = own  # how one of the user's gets here
         self._entries: dict[str, Entry[T]] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -66,7 +67,9 @@ class Registry(Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
-            raise UsageError(f"unknown {self.kind} {name!r}{nearest(name, self)}") from None
+            hint = nearest(name, self)
+            own = "" if "did you mean" in hint else self.own
+            raise UsageError(f"unknown {self.kind} {name!r}{hint}{own}") from None
 
     def user_entries(self) -> dict[str, T]:
         """What users registered, to be handed to worker processes."""

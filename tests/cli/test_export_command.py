@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from lottery_ticket.cli import app
@@ -56,6 +57,40 @@ def test_what_cannot_be_exported(options, message, ready, tmp_path):
     assert said.code == 2
     assert message in " ".join(said.err.split())
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_data_that_moved(lottery, tmp_path):
+    """Found again by `--data path=…`, trained again too; or once and for all by the run itself."""
+    x = np.arange(120.0).reshape(60, 2) % 7
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(60) % 2)
+    (tmp_path / "a.yaml").write_text(
+        "name: moved\ndata: {name: arrays, path: a.npz}\nmodel: {name: LeNet300, hidden: [8, 6]}\n"
+        "train: {lr: 0.1, batch_size: 16, duration: 1ep}\nprune: {rate: 0.5, levels: 1}\n"
+    )
+    assert lottery("run", "a.yaml", "--jobs", 1, "--quiet", "--keep", "needed").code == 0
+    (tmp_path / "a.npz").rename(tmp_path / "b.npz")
+    export = ("export", "last", "--level", 1, "--rederive", "--out", "out")
+    said = lottery(*export)
+    assert said.code == 1
+    assert "cannot find a.npz" in said.err
+    assert "such as --data path=NEW" in " ".join(said.err.split())
+    np.savez(tmp_path / "c.npz", x=x + 1, y=np.arange(60) % 2)
+    said = lottery(*export, "--data", "path=c.npz")
+    assert "are not those that moved-" in said.err
+    for wrong in ("limit=20", "validation=5", "name=digits"):
+        assert "stays as it was" in " ".join(lottery(*export, "--data", wrong).err.split())
+    assert "did you mean 'path'?" in lottery(*export, "--data", "pth=b.npz").err
+    assert "write key=value" in lottery(*export, "--data", "path").err
+    assert not (tmp_path / "out").exists()
+    assert lottery(*export, "--data", "path=b.npz").code == 0
+
+    again = ("transfer", "last", "--set", "train.lr=0.2", "--plan")
+    said = lottery(*again)
+    assert "run its spec again first, with --set data.path=NEW" in " ".join(said.err.split())
+    before = Store(tmp_path / "store").cell_names()
+    assert lottery("run", "a.yaml", "--set", "data.path=b.npz", "--quiet").code == 0
+    assert Store(tmp_path / "store").cell_names() == before
+    assert lottery(*again).code == 0
 
 
 def test_bench_export(ready, tmp_path):

@@ -5,6 +5,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from lottery_ticket.data import DATASETS
+from lottery_ticket.models import MODELS
 from lottery_ticket.store import Store
 
 MODULE = """
@@ -12,10 +16,11 @@ import torch
 from torch import nn
 from lottery_ticket import register_dataset, register_model
 from lottery_ticket.data import DataSet, Split, content_digest
+from nearby import activation
 
 @register_model("my-net")
 def my_net(input_size: int, num_classes: int, width: int = 6) -> nn.Module:
-    return nn.Sequential(nn.Linear(input_size, width), nn.ReLU(), nn.Linear(width, num_classes))
+    return nn.Sequential(nn.Linear(input_size, width), activation(), nn.Linear(width, num_classes))
 
 @register_dataset("my-blobs")
 def my_blobs(data_dir, per_class: int = 20) -> DataSet:
@@ -37,7 +42,7 @@ arms: [ticket, reinit]
 
 def lottery(tmp_path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "lottery_ticket.cli", *arguments],
+        [sys.executable, "-P", "-m", "lottery_ticket.cli", *arguments],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -46,10 +51,16 @@ def lottery(tmp_path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_users_model_and_data(tmp_path):
-    (tmp_path / "mine.py").write_text(MODULE)
+    code = tmp_path / "own"
+    code.mkdir()
+    (code / "mine.py").write_text(MODULE)
+    (code / "nearby.py").write_text("from torch.nn import ReLU as activation")
     (tmp_path / "mine.yaml").write_text(SPEC)
-    # a module in the current folder; workers import it as well
-    done = lottery(tmp_path, "run", "mine.yaml", "--import", "mine", "--jobs", "2", "--quiet")
+    (tmp_path / "random.py").write_text("1 / 0")  # in nobody's way
+    # a file and its neighbour; workers import them as well
+    done = lottery(
+        tmp_path, "run", "mine.yaml", "--import", "own/mine.py", "--jobs", "2", "--quiet"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     store = Store(tmp_path / "store")
     (run,) = store.runs()
@@ -59,8 +70,8 @@ def test_a_users_model_and_data(tmp_path):
     assert run.layers == {"0.weight": [7, 4], "2.weight": [3, 7]}
 
     # other source, other results: nothing of the old one is taken for the new one
-    (tmp_path / "mine.py").write_text(MODULE.replace("nn.ReLU()", "nn.Tanh()"))
-    done = lottery(tmp_path, "plan", "mine.yaml", "--import", "mine.py", "--json")
+    (code / "mine.py").write_text(MODULE.replace("activation()", "nn.Tanh()"))
+    done = lottery(tmp_path, "plan", "mine.yaml", "--import", "own/mine.py", "--json")
     changed = json.loads(done.stdout)
     assert (changed["num_cells"], changed["num_finished"]) == (5, 0)
     assert not {cell["cell"] for cell in changed["cells"]} & store.cell_names()
@@ -71,5 +82,90 @@ def test_user_code_that_fails(tmp_path):
     done = lottery(tmp_path, "run", "quickstart", "--import", "mine.py")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: --import mine.py: ModuleNotFoundError: No module named 'no_such_module'\n"
+        "error: --import mine.py: ModuleNotFoundError: No module named 'no_such_module' (mine.py, "
+        "line 1); no_such_module is neither installed nor beside the file: install it, or put it "
+        "there\n"
     )
+
+
+SPLIT = """
+import torch
+from torch.utils.data import TensorDataset
+from lottery_ticket import register_dataset, register_model
+from blocks import Net
+
+register_model("split-net")(Net)
+
+@register_dataset("split-blobs")
+def blobs(data_dir, file: str = "here.txt"):
+    open(file).close()
+    y = torch.arange(90) % 3
+    x = torch.randn(90, 4, generator=torch.Generator().manual_seed(0)) + y[:, None]
+    return TensorDataset(x, y)
+"""
+BLOCKS = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, input_size: int, num_classes: int):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(input_size, 6), nn.Linear(6, num_classes)
+
+    def forward(self, x):
+        return self.fc2(self.fc1(x).relu())
+"""
+
+
+@pytest.fixture
+def own_run(lottery, tmp_path):
+    """A finished run of a user's model and data, whose code is forgotten again."""
+    for folder in ("own", "copy"):  # imported from the one, it can be anew from the other
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(SPLIT)
+        (tmp_path / folder / "blocks.py").write_text(BLOCKS)
+    (tmp_path / "here.txt").touch()
+    spec = SPEC.replace("{name: my-blobs, per_class: 30}", "{name: split-blobs}")
+    spec = spec.replace("{name: my-net, width: 7}", "{name: split-net}").replace(", reinit", "")
+    (tmp_path / "mine.yaml").write_text(spec)
+    done = lottery(
+        "run", "mine.yaml", "--import", "own/mine.py", "--jobs", 1, "--threads", 1, "--quiet"
+    )
+    assert (done.code, done.err) == (0, "")
+    for registry, name in ((DATASETS, "split-blobs"), (MODELS, "split-net")):
+        del registry._entries[name]
+    return lottery
+
+
+CODE = ("--import", "copy/mine.py")
+EXPORT = ("export", "last", "--level", 1, "--out", "out")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [EXPORT, ("bench-export", "last", "--level", 1), ("transfer", "last", "--set", "train.lr=0.2")],
+)
+def test_what_needs_the_code_says_so(own_run, command):
+    said = own_run(*command)
+    assert said.code == 2
+    assert "its data set 'split-blobs' is code of yours; say where with --import" in said.err
+    assert own_run("report").code == 0
+    said = own_run("run", "mine.yaml")
+    assert "unknown data set 'split-blobs'; valid: " in said.err
+    assert "; one of your own is registered with --import FILE.py" in said.err
+
+
+def test_own_data_that_moved(own_run, tmp_path):
+    (tmp_path / "here.txt").rename(tmp_path / "there.txt")
+    said = own_run(*EXPORT, *CODE)
+    assert said.code == 1
+    assert "give them with --data (data={…} from Python), such as --data path=NEW" in said.err
+    assert not (tmp_path / "out").exists()
+    assert own_run(*EXPORT, "--data", "file=there.txt").code == 0
+
+
+@pytest.mark.slow
+def test_memory_of_a_users_model_is_measured(own_run):
+    """In fresh processes, which cannot import what lies beside a file."""
+    quick = ("--format", "packed", "--no-compiled", "--seconds", 0.01, "--json")
+    said = own_run("bench-export", "last", "--level", 1, *CODE, *quick)
+    assert not [note for note in json.loads(said.out)["notes"] if "was not measured" in note]

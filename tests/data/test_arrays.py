@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lottery_ticket.data import load_dataset
+from lottery_ticket.data._npy_folder import read_npy_folder
 from lottery_ticket.errors import DataError, UsageError
 
 X = np.arange(20.0).reshape(10, 2)
@@ -64,7 +65,7 @@ def test_digest_is_of_the_content(tmp_path):
     assert load_dataset("arrays", path=swapped).digest == digest
     np.savez_compressed(tmp_path / "mine.npz", x=X, y=Y)
     assert load_dataset("arrays", path=str(tmp_path / "mine.npz")).digest == digest
-    assert load_dataset("arrays", path=save(tmp_path, x=X, y=Y + 1)).digest != digest
+    assert load_dataset("arrays", path=save(tmp_path, x=X, y=2 - Y)).digest != digest
 
 
 def test_bytes_are_scaled_and_vectors_become_columns(tmp_path):
@@ -113,7 +114,10 @@ WRONG = {
         "integers in one split and floats in another",
     ),
     "one class": ({"x": X, "y": np.zeros_like(Y)}, "at least two classes"),
-    "absurd classes": ({"x": X, "y": np.full_like(Y, 2_000_000_000)}, "no more than examples"),
+    "absurd classes": (
+        {"x": X, "y": np.full_like(Y, 2_000_000_000)},
+        "no more classes than examples",
+    ),
     "nothing in an example": ({"x": X.reshape(len(X), -1)[:, :0], "y": Y}, "nothing in it"),
     "one example": (
         {"x": X[:1], "y": Y[:1] / 2},
@@ -155,6 +159,77 @@ def test_missing_file(tmp_path):
         load_dataset("arrays", path=str(tmp_path / "absent.npz"))
     assert f"Looked in {tmp_path}" in str(caught.value)
     assert "Give the option `path`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("X", "Y", "X_test", "Y_test"),
+        ("X_train", "y_train", "x_val", "y_val"),
+        ("train_x", "train_y", "valid-x", "valid-y"),
+        ("xTrain", "yTrain", "xTest", "yTest"),
+        ("x", "y", "x_dev", "y_dev"),
+    ],
+)
+def test_other_spellings_are_the_same_arrays(names, tmp_path):
+    content = dict(zip(names, (X, Y, X[:4], Y[:4]), strict=True))
+    part = "test" if "est" in names[-1] else "validation"
+    usual = {"x": X, "y": Y, f"x_{part}": X[:4], f"y_{part}": Y[:4]}
+    digest = load_dataset("arrays", path=save(tmp_path, **usual)).digest
+    assert load_dataset("arrays", path=save(tmp_path, **content)).digest == digest
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"x": X, "X": X, "y": Y}, "are the same; keep one of x, X"),
+        ({"images": X, "labels": Y}, "has no array 'x'; got images, labels"),
+        ({"x": X, "y": Y, "X_tets": X}, "unknown array 'X_tets'; did you mean 'x_test'?"),
+        ({"x": X, "y": Y, "X_valid": X}, "has no array 'y_validation'; got x, y, X_valid"),
+    ],
+)
+def test_near_misses_are_named(content, problem, tmp_path):
+    check_error(save(tmp_path, **content), problem)
+
+
+def test_a_folder_of_npy_is_the_same_set(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    x = X.astype(np.float32)
+    for name, array in {"X_train": x, "y_train": Y, "x_test": x[:4], "y_test": Y[:4]}.items():
+        np.save(folder / name, array)
+    (folder / "notes.txt").write_text("others are left alone")
+    data = load_dataset("arrays", path=str(folder))
+    packed = load_dataset("arrays", path=save(tmp_path, x=x, y=Y, x_test=x[:4], y_test=Y[:4]))
+    assert data.digest == packed.digest
+    assert torch.equal(data.train.x, packed.train.x)
+    # mapped, not read; and never written to
+    assert isinstance(read_npy_folder(folder)["train.x"], np.memmap)
+    before = (folder / "X_train.npy").read_bytes()
+    data.train.x.add_(1)
+    assert (folder / "X_train.npy").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda f: (f / "y.npy").unlink(), "has no array 'y'; got x"),
+        (lambda f: np.save(f / "x_tset.npy", X), "unknown array 'x_tset'"),
+        (lambda f: (f / "x.npy").write_bytes(b"text"), "x.npy: cannot be read"),
+        (lambda f: np.save(f / "y.npy", np.array([{}])), "y.npy: cannot be read"),
+        (lambda f: np.save(f / "x.npy", X.astype(complex)), "'x' holds complex128"),
+        (lambda f: np.save(f / "x.npy", X[:0]), "x.npy: "),
+        (lambda f: (f / "x.npy").write_bytes((f / "x.npy").read_bytes()[:-8]), "x.npy: cannot be"),
+        (lambda f: [p.rename(p.with_suffix(".npz")) for p in f.iterdir()], "Name the file"),
+    ],
+)
+def test_damaged_folders(damage, problem, tmp_path):
+    for name, array in (("x", X), ("y", Y)):
+        np.save(tmp_path / name, array)
+    damage(tmp_path)
+    with pytest.raises(DataError, match=re.escape(problem)) as caught:
+        load_dataset("arrays", path=str(tmp_path))
+    assert str(tmp_path) in str(caught.value)
 
 
 def check_error(path, problem):

@@ -156,7 +156,7 @@ def test_a_damaged_file_in_the_cache_says_how_to_repair(cache, write_mnist):
 
 
 def test_every_source_is_pinned():
-    assert list(SOURCES) == ["mnist", "fashion-mnist", "cifar10"]
+    assert list(SOURCES) == ["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"]
     for sources in SOURCES.values():
         for source in sources:
             assert len(bytes.fromhex(source.sha256)) == 32

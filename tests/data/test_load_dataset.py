@@ -15,13 +15,16 @@ from lottery_ticket.data import (
 )
 from lottery_ticket.errors import UsageError
 
+ARRAYS = {"path": None, "validation": 0, "task": "", "num_classes": 0, "relabel": False}
 BUILT_IN = {
-    "arrays": {"path": None, "validation": 0},
+    "arrays": ARRAYS,
     "cifar10": {"validation": 0},
+    "cifar100": {"validation": 0, "coarse": False},
     "digits": {},
     "fashion-mnist": {"validation": 0},
     "mnist": {"validation": 0},
     "sin": {"num_points": 100, "noise": 0.2, "seed": 0},
+    "svhn": {"validation": 0},
 }
 
 
@@ -50,7 +53,7 @@ def test_options_of_the_built_in_sets():
         name: {key: None if o.default is o.empty else o.default for key, o in known.items()}
         for name, known in options.items()
     }
-    assert found == BUILT_IN
+    assert found == {name: {**options, "limit": 0} for name, options in BUILT_IN.items()}
     assert dataset_options("sin")["noise"].annotation is float
 
 
@@ -63,8 +66,8 @@ def test_options_of_the_built_in_sets():
             {"validaton": 1},
             "'mnist' has no option 'validaton'; did you mean 'validation'?",
         ),
-        ("digits", {"validation": 1}, "'digits' has no option 'validation'; it takes none"),
-        ("sin", {"data_dri": 1}, "has no option 'data_dri'; valid: noise, num_points, seed"),
+        ("digits", {"validation": 1}, "'digits' has no option 'validation'; valid: limit"),
+        ("sin", {"data_dri": 1}, "has no option 'data_dri'; valid: limit, noise, num_points, seed"),
         ("arrays", {}, "'arrays' needs the option 'path'"),
         ("arrays", {"path": 3}, "path is str; got 3"),
         ("mnist", {"validation": "5"}, "validation is int; got '5'"),

@@ -38,7 +38,7 @@ WRONG = {
         ),
         (
             {"data__validation": 3},
-            "data: data set 'digits' has no option 'validation'; it takes none",
+            "data: data set 'digits' has no option 'validation'; valid: limit",
         ),
         (
             {"data": {"name": "mnist", "validatio": 3}},

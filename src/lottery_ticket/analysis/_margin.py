@@ -15,8 +15,8 @@ def default_margin(metric: Metric, num_test: int | None = None) -> float:
     """The margin where none is stated: points of accuracy, or per cent of the dense loss.
 
     0.2 points on 10,000 test images or more. On fewer it grows as the test set's own standard
-    error does, 0.2 · √(10,000 / images): 360 images cannot tell apart what 10,000 can. 5 % of a
-    loss.
+    error does, 0.2 · √(10,000 / images): 360 images cannot tell apart what 10,000 can. Of fewer
+    than 25 it is one image, as less would be none. 5 % of a loss.
 
     Args:
         metric: what is judged.
@@ -27,13 +27,14 @@ def default_margin(metric: Metric, num_test: int | None = None) -> float:
 
     Example:
         >>> from lottery_ticket.analysis import ACCURACY, LOSS
-        >>> [default_margin(ACCURACY, n) for n in (None, 10_000, 360)], default_margin(LOSS)
-        ([0.2, 0.2, 1.1], 5.0)
+        >>> [default_margin(ACCURACY, n) for n in (None, 10_000, 360, 24)], default_margin(LOSS)
+        ([0.2, 0.2, 1.1, 4.2], 5.0)
     """
     if metric.unit != "%":
         return _PERCENT_OF_LOSS
     scale = max(1.0, math.sqrt(_NUM_TEST / num_test)) if num_test else 1.0
-    return float(f"{_POINTS * scale:.2g}")
+    one_image = math.ceil(1000 / num_test) / 10 if num_test else 0.0
+    return max(float(f"{_POINTS * scale:.2g}"), one_image)
 
 
 def absolute_margin(

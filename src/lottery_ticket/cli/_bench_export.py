@@ -11,6 +11,7 @@ from lottery_ticket.cli._options import (
     Arm,
     BatchSize,
     DataDir,
+    DataOptions,
     Draw,
     Imports,
     Json,
@@ -19,6 +20,7 @@ from lottery_ticket.cli._options import (
     Replicate,
     RunReference,
     StorePath,
+    data_options,
 )
 from lottery_ticket.cli._print import console, print_json, print_table, size_text, step_shown
 from lottery_ticket.files import check_folder, check_replaceable, make_folder, write_file
@@ -61,6 +63,7 @@ def bench_export(
     rederive: Rederive = False,
     store: StorePath = None,
     data_dir: DataDir = None,
+    data: DataOptions = None,
     imports: Imports = None,
     json: Json = False,
 ) -> None:
@@ -87,6 +90,7 @@ def bench_export(
             draw=draw,
             rederive=rederive,
             data_dir=data_dir,
+            data=data_options(data),
         )
     paths = [] if out is None else _write(measured, out)
     if json:

@@ -10,6 +10,7 @@ from lottery_ticket.cli._options import (
     Arm,
     BatchSize,
     DataDir,
+    DataOptions,
     Draw,
     Imports,
     Json,
@@ -18,6 +19,7 @@ from lottery_ticket.cli._options import (
     Replicate,
     RunReference,
     StorePath,
+    data_options,
 )
 from lottery_ticket.cli._print import console, print_json, print_table, size_text
 
@@ -52,6 +54,7 @@ def export(
     rederive: Rederive = False,
     store: StorePath = None,
     data_dir: DataDir = None,
+    data: DataOptions = None,
     imports: Imports = None,
     json: Json = False,
 ) -> None:
@@ -71,6 +74,7 @@ def export(
         batch_size=batch_size,
         rederive=rederive,
         data_dir=data_dir,
+        data=data_options(data),
     )
     files = [asdict(file) for file in written.files]
     if json:

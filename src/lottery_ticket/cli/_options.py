@@ -1,7 +1,7 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,6 +9,7 @@ __all__ = [
     "Arm",
     "BatchSize",
     "DataDir",
+    "DataOptions",
     "Device",
     "Draw",
     "DryRun",
@@ -29,9 +30,11 @@ __all__ = [
     "SpecSource",
     "StorePath",
     "Threads",
+    "data_options",
     "open_store",
 ]
 
+from lottery_ticket.errors import UsageError
 from lottery_ticket.store import Store, default_store_path
 
 SpecSource = Annotated[
@@ -68,6 +71,15 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+DataOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="KEY=VALUE",
+        help="An option of the run's data that is another by now: --data path=moved.npz. "
+        "Repeatable.",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -79,7 +91,7 @@ Imports = Annotated[
     typer.Option(
         "--import",
         metavar="MODULE",
-        help="A module or .py file that registers models or data sets. Repeatable.",
+        help="A module, .py file or package that registers models or data sets. Repeatable.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -127,3 +139,13 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, remo
 def open_store(path: Path | None) -> Store:
     """The store that was asked for."""
     return Store(default_store_path() if path is None else path)
+
+
+def data_options(given: list[str] | None) -> dict[str, Any]:
+    """`["path=moved.npz"]` → `{"path": "moved.npz"}`; values are YAML."""
+    from lottery_ticket.spec import parse_overrides
+
+    for option in given or ():
+        if not option.partition("=")[1]:
+            raise UsageError(f"--data {option}: write key=value, such as path=moved.npz")
+    return {".".join(key): value for key, value in parse_overrides(given or ()).items()}

@@ -110,6 +110,8 @@ def print_plan(prepared: "Prepared", *, json: bool) -> None:
         f"{len(done)} in the store; {sum(c.num_steps for c in todo):,} of "
         f"{planned.num_steps:,} steps to train"
     )
+    for note in planned.inputs.notes:
+        console.print(note, soft_wrap=True, markup=False)
     if todo:
         at_a_time = f", {prepared.jobs} at a time" if prepared.jobs > 1 else ""
         console.print(f"about {time_text(seconds)} on this machine{at_a_time}")

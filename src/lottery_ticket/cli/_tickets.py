@@ -26,10 +26,11 @@ def run_tickets(
 ) -> None:
     """Plan, and run unless only the plan is asked for, the spec that `derive` makes of a run's."""
     from lottery_ticket.api import load_run, prepare_tickets
-    from lottery_ticket.experiment import import_user_code
+    from lottery_ticket.experiment import check_registered, import_user_code
 
     import_user_code(imports or [])
     result = load_run(run, store=store)
+    check_registered(result.id, result.record.spec)
     prepared = prepare_tickets(result, derive(result.record.spec), imports=imports or [], **how)
     if plan or json:
         print_plan(prepared, json=json)

@@ -1,7 +1,8 @@
-"""CIFAR-10, in its binary and in its python layout."""
+"""CIFAR-10, in its binary and in its python layout, and CIFAR-100, in its python layout."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from lottery_ticket.data._inert_pickle import read_pickle, uint8_array
 from lottery_ticket.data._places import Layout
 from lottery_ticket.data._table import DATASETS
 
-__all__ = ["cifar10"]
+__all__ = ["cifar10", "cifar100"]
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -31,6 +32,13 @@ BINARY = tuple(
 PYTHON = tuple(
     Layout(folder, PYTHON_FILES)
     for folder in ("cifar-10-batches-py", "cifar10/cifar-10-batches-py", "cifar10", "")
+)
+
+# of the training images, as several public projects give them
+NORM_100 = Normalisation((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
+CIFAR100 = tuple(
+    Layout(folder, (("train",), ("test",)))
+    for folder in ("cifar-100-python", "cifar100/cifar-100-python", "cifar100", "")
 )
 
 
@@ -64,6 +72,40 @@ def cifar10(data_dir: Path | None, validation: int = 0) -> DataSet:
     return replace(data, normalisation=NORM)  # its authors state no licence
 
 
+@DATASETS.register("cifar100")
+def cifar100(data_dir: Path | None, validation: int = 0, coarse: bool = False) -> DataSet:
+    """CIFAR-100, 50,000 + 10,000 colour images of 100 classes: x `(N, 3, 32, 32)`.
+
+    Args:
+        data_dir: a folder with `cifar-100-python/` (also within `cifar100/`), or with its files;
+            None for the cache, which is downloaded into.
+        validation: how many training images to hold out.
+        coarse: whether the classes are the 20 coarse ones, instead of the 100 fine ones.
+
+    Raises:
+        UsageError: `validation` is out of range.
+        DataError: a file is missing or damaged.
+
+    Example:
+        >>> load_dataset("cifar100", coarse=True)  # doctest: +SKIP
+
+    Source:
+        Krizhevsky 2009, Learning multiple layers of features from tiny images.
+    """
+    _, paths = located("cifar100", data_dir, CIFAR100)
+    key, num_classes = (b"coarse_labels", 20) if coarse else (b"fine_labels", 100)
+    read = partial(_read_python, key=key, num_classes=num_classes)
+
+    def decode() -> DataSet:
+        train, test = map(read, paths)
+        return image_set("cifar100", train, test, NORM_100, num_classes)
+
+    # by a name of its own, as the same files hold two sets
+    data = decoded("cifar100-coarse" if coarse else "cifar100", paths, decode)
+    data = with_validation(replace(data, name="cifar100"), validation)
+    return replace(data, normalisation=NORM_100)  # its authors state no licence
+
+
 def _read_train(read: Callable[[Path], RawImages], paths: list[Path]) -> RawImages:
     batches = [read(path) for path in paths]
     # the format has no header with a count: a batch cut off between two images shows only here
@@ -89,16 +131,16 @@ def _read_binary(path: Path) -> RawImages:
     return RawImages(records[:, 1:].reshape(-1, *SHAPE), records[:, 0].astype(np.int64))
 
 
-def _read_python(path: Path) -> RawImages:
+def _read_python(path: Path, key: bytes = b"labels", num_classes: int = 10) -> RawImages:
     batch = read_pickle(path)
-    if not isinstance(batch, dict) or not {b"data", b"labels"} <= set(batch):
-        raise damaged(path, "not a CIFAR-10 batch: wanted a dict with b'data' and b'labels'")
-    pixels, labels = uint8_array(path, batch[b"data"]), batch[b"labels"]
+    if not isinstance(batch, dict) or not {b"data", key} <= set(batch):
+        raise damaged(path, f"not a CIFAR batch: wanted a dict with b'data' and {key!r}")
+    pixels, labels = uint8_array(path, batch[b"data"]), batch[key]
     if pixels.ndim != 2 or pixels.shape[1] != PIXELS or len(pixels) == 0:
         raise damaged(path, f"got data of shape {pixels.shape}, wanted (N, {PIXELS})")
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise damaged(path, "its b'labels' are not a list of integers")
+        raise damaged(path, f"its {key!r} are not a list of integers")
     if len(labels) != len(pixels):
         raise damaged(path, f"got {len(labels)} labels for {len(pixels)} images")
-    check_labels(path, labels)
+    check_labels(path, labels, num_classes)
     return RawImages(pixels.reshape(-1, *SHAPE), np.array(labels, dtype=np.int64))

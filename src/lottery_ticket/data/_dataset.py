@@ -1,7 +1,9 @@
 """What every loader hands over: tensors in splits, and what they are for."""
 
 from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
+import numpy as np
 import torch
 
 from lottery_ticket.errors import UsageError
@@ -25,6 +27,32 @@ class Normalisation:
     scale: float = 255.0
 
 
+def _tensor(axis: str, value: Any) -> torch.Tensor:
+    """A plain tensor of the same values."""
+    if isinstance(value, np.ndarray):
+        native = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("="))
+        try:
+            value = torch.from_numpy(native if native.flags.writeable else native.copy())
+        except TypeError:  # text, objects, dates
+            raise UsageError(
+                f"a split's {axis} is numbers; got an array of {value.dtype}"
+            ) from None
+    if not isinstance(value, torch.Tensor):
+        raise UsageError(
+            f"a split's {axis} is a tensor; got {type(value).__name__}; torch.tensor({axis}) makes "
+            "one of a list of numbers"
+        )
+    if value.layout != torch.strided:
+        raise UsageError(f"a split's {axis} is a dense tensor; got {value.layout}; use .to_dense()")
+    return value.detach() if value.requires_grad else value
+
+
+def _remedy_x(x: torch.Tensor) -> str:
+    if x.ndim < 2:
+        return "; x[:, None] gives each example a value of its own"
+    return "; x.float() / 255 makes it so" if x.dtype == torch.uint8 else "; x.float() makes it so"
+
+
 # eq=False: comparing tensors gives tensors, so two sets are compared by their digests instead
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -33,6 +61,8 @@ class Split:
     Args:
         x: float32 `(N, …)`, normalised.
         y: int64 `(N,)` class numbers, or float32 `(N, k)` regression targets.
+
+    NumPy arrays are taken as tensors, and a tensor that asks for gradients without them.
 
     Raises:
         UsageError: a dtype or a shape is another one, or there are no examples.
@@ -46,14 +76,18 @@ class Split:
     y: torch.Tensor
 
     def __post_init__(self) -> None:
+        for axis in "xy":
+            object.__setattr__(self, axis, _tensor(axis, getattr(self, axis)))
         if self.x.dtype != torch.float32 or self.x.ndim < 2:
             raise UsageError(
                 f"a split's x is float32 (N, …); got {self.x.dtype} {tuple(self.x.shape)}"
+                f"{_remedy_x(self.x)}"
             )
         if (self.y.dtype, self.y.ndim) not in ((torch.int64, 1), (torch.float32, 2)):
             raise UsageError(
                 "a split's y is int64 (N,) for classes or float32 (N, k) for regression; "
-                f"got {self.y.dtype} {tuple(self.y.shape)}"
+                f"got {self.y.dtype} {tuple(self.y.shape)}; y.long() and y.float() change its "
+                "type, y.squeeze(1) and y[:, None] its shape"
             )
         if len(self.x) != len(self.y) or len(self.x) == 0:
             raise UsageError(
@@ -83,6 +117,7 @@ class DataSet:
         digest: hex SHA-256 of the decoded content before normalisation, see `content_digest`.
         normalisation: how x was normalised; None where nobody says.
         licence: of the data, as an SPDX identifier; None where it is not known.
+        classes: what each class was called, where labels were numbered anew.
 
     Raises:
         UsageError: the task is unknown, or the splits do not fit it or one another.
@@ -103,8 +138,10 @@ class DataSet:
     digest: str
     normalisation: Normalisation | None = None
     licence: str | None = None
+    classes: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
+        self._check_fields()
         if self.task not in TASKS:
             raise UsageError(f"{self.name}: task is one of {TASKS}; got {self.task!r}")
         is_classes = self.task == "classification"
@@ -115,6 +152,24 @@ class DataSet:
             )
         for split in filter(None, (self.train, self.validation, self.test)):
             self._check(split, torch.int64 if is_classes else torch.float32)
+
+    def _check_fields(self) -> None:
+        for field in ("train", "test"):
+            if not isinstance(getattr(self, field), Split):
+                self._refuse(field, "a Split(x, y)")
+        if not isinstance(self.validation, Split | None):
+            self._refuse("validation", "a Split(x, y) or None")
+        for field in ("name", "digest"):
+            if not isinstance(getattr(self, field), str):
+                self._refuse(field, "text" if field == "name" else "text, from content_digest")
+        if isinstance(self.num_classes, np.integer):
+            object.__setattr__(self, "num_classes", int(self.num_classes))
+        if self.num_classes is not None and type(self.num_classes) is not int:
+            self._refuse("num_classes", "a whole number, or None for regression")
+
+    def _refuse(self, field: str, wanted: str) -> NoReturn:
+        got = getattr(self, field)
+        raise UsageError(f"{self.name}: {field} is {wanted}; got {type(got).__name__}")
 
     def _check(self, split: Split, target: torch.dtype) -> None:
         if split.y.dtype != target:
@@ -127,6 +182,46 @@ class DataSet:
                 f"x {tuple(got[0])} and {tuple(wanted[0])}, y {tuple(got[1])} and "
                 f"{tuple(wanted[1])}"
             )
+
+    @classmethod
+    def from_torch(
+        cls,
+        train: Any,
+        test: Any = None,
+        *,
+        validation: Any = None,
+        name: str = "torch",
+        task: str = "",
+        num_classes: int = 0,
+        relabel: bool = False,
+    ) -> "DataSet":
+        """The data set of map-style torch `Dataset`s, whose items are (example, label).
+
+        Each is read once, from beginning to end, into memory. x, y and the options mean what they
+        mean for the data set `arrays`, and so does a missing `test`.
+
+        Args:
+            train, test, validation: such as `TensorDataset(x, y)`.
+            name: what it is called.
+            task: "classification" or "regression", where the labels do not say it.
+            num_classes: how many classes there are, where some occur nowhere.
+            relabel: number the classes anew, in the order of their values.
+
+        Raises:
+            UsageError: something is no such Dataset, its items differ from call to call or from
+                one another, or they make no data set.
+
+        Example:
+            >>> from torch.utils.data import TensorDataset
+            >>> items = TensorDataset(torch.randn(40, 3), torch.arange(40) % 2)
+            >>> data = DataSet.from_torch(items)
+            >>> len(data.train), len(data.test), data.num_classes
+            (32, 8, 2)
+        """
+        from lottery_ticket.data._from_torch import from_torch  # which makes DataSets
+
+        parts = {"train": train, "validation": validation, "test": test}
+        return from_torch(name, parts, task=task, num_classes=num_classes, relabel=relabel)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

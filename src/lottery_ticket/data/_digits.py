@@ -51,7 +51,9 @@ def digits(data_dir: Path | None) -> DataSet:
     }
     return DataSet(
         name="digits",
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
         task="classification",
         num_classes=10,
         digest=content_digest(content),

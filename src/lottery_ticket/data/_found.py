@@ -2,13 +2,20 @@
 
 from pathlib import Path
 
-from lottery_ticket.data._cifar import BINARY, PYTHON
+from lottery_ticket.data._cifar import BINARY, CIFAR100, PYTHON
 from lottery_ticket.data._mnist import FASHION_MNIST, MNIST
 from lottery_ticket.data._places import find, resolve_data_dir
+from lottery_ticket.data._svhn import SVHN
 
 __all__ = ["found_datasets"]
 
-_LAYOUTS = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST, "cifar10": (*BINARY, *PYTHON)}
+_LAYOUTS = {
+    "mnist": MNIST,
+    "fashion-mnist": FASHION_MNIST,
+    "cifar10": (*BINARY, *PYTHON),
+    "cifar100": CIFAR100,
+    "svhn": SVHN,
+}
 
 
 def found_datasets(data_dir: Path | str | None = None) -> dict[str, Path | None]:

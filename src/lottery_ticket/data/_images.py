@@ -36,17 +36,23 @@ class RawImages:
     y: np.ndarray
 
 
-def check_labels(path: Path, labels: Sequence[int] | np.ndarray) -> None:
-    """Raise `DataError` naming `path` if a label is not a class."""
-    low, high = int(np.min(labels)), int(np.max(labels))
-    if low < 0 or high >= NUM_CLASSES:
-        raise damaged(
-            path, f"labels out of range: got {low} to {high}, wanted 0 to {NUM_CLASSES - 1}"
-        )
+def check_labels(
+    path: Path, labels: Sequence[int] | np.ndarray, num_classes: int = NUM_CLASSES, first: int = 0
+) -> None:
+    """Raise `DataError` naming `path` if a label is not one of `num_classes` from `first` on."""
+    low, high, last = int(np.min(labels)), int(np.max(labels)), first + num_classes - 1
+    if low < first or high > last:
+        raise damaged(path, f"labels out of range: got {low} to {high}, wanted {first} to {last}")
 
 
-def image_set(name: str, train: RawImages, test: RawImages, norm: Normalisation) -> DataSet:
-    """Build a data set of ten classes, nothing of it held out."""
+def image_set(
+    name: str,
+    train: RawImages,
+    test: RawImages,
+    norm: Normalisation,
+    num_classes: int = NUM_CLASSES,
+) -> DataSet:
+    """Build a data set of images, nothing of it held out."""
     content = {"train.x": train.x, "train.y": train.y, "test.x": test.x, "test.y": test.y}
     return DataSet(
         name=name,
@@ -54,7 +60,7 @@ def image_set(name: str, train: RawImages, test: RawImages, norm: Normalisation)
         validation=None,
         test=_normalised(test, norm),
         task="classification",
-        num_classes=NUM_CLASSES,
+        num_classes=num_classes,
         digest=content_digest(content),
     )
 

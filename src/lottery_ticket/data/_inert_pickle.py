@@ -71,7 +71,7 @@ class InertUnpickler(pickle.Unpickler):
         except KeyError:
             raise damaged(
                 self.path,
-                f"refused, as it wants to run {module}.{name}, which no CIFAR-10 batch needs",
+                f"refused, as it wants to run {module}.{name}, which no CIFAR batch needs",
                 "Do not trust this file; download the data set from its original address.",
             ) from None
 

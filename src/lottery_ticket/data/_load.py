@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.data._dataset import DataSet
+from lottery_ticket.data._limit import limited
 from lottery_ticket.data._places import chosen_dir, resolve_data_dir
-from lottery_ticket.data._table import DATASETS
+from lottery_ticket.data._returned import returned
+from lottery_ticket.data._table import DATASETS, Loader
 from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
 
-__all__ = ["dataset_options", "load_dataset"]
+__all__ = ["dataset_options", "limits_itself", "load_dataset"]
+
+_LIMIT = inspect.Parameter("limit", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
 
 # by name, as annotations may be strings; int is a float to anyone who writes a spec
 ACCEPTED: dict[str, tuple[type, ...]] = {
@@ -23,6 +27,9 @@ ACCEPTED: dict[str, tuple[type, ...]] = {
 def dataset_options(name: str) -> dict[str, inspect.Parameter]:
     """The options a data set takes besides its folder, read from its loader's signature.
 
+    Every data set takes `limit`, see `load_dataset`; a loader with a `limit` of its own, or one
+    that takes any option, gets it as it is.
+
     Args:
         name: a registered data set.
 
@@ -34,10 +41,21 @@ def dataset_options(name: str) -> dict[str, inspect.Parameter]:
 
     Example:
         >>> {key: option.default for key, option in dataset_options("mnist").items()}
-        {'validation': 0}
+        {'validation': 0, 'limit': 0}
     """
+    own = _own_options(name)
+    return own if limits_itself(name) else {**own, "limit": _LIMIT}
+
+
+def _own_options(name: str) -> dict[str, inspect.Parameter]:
     parameters = list(inspect.signature(DATASETS[name]).parameters.values())[1:]
     return {parameter.name: parameter for parameter in parameters}
+
+
+def limits_itself(name: str) -> bool:
+    """Whether `limit` is an option of the loader's own, and means what it says."""
+    own = _own_options(name)
+    return "limit" in own or any(option.kind is option.VAR_KEYWORD for option in own.values())
 
 
 def load_dataset(name: str, *, data_dir: Path | str | None = None, **options: Any) -> DataSet:
@@ -48,7 +66,8 @@ def load_dataset(name: str, *, data_dir: Path | str | None = None, **options: An
         data_dir: where its files are; None for `$LOTTERY_DATA`, else the user's cache. Only the
             cache is ever downloaded into, from the original addresses or from
             `$LOTTERY_MIRROR/<name>/<file>`.
-        **options: what `dataset_options(name)` lists.
+        **options: what `dataset_options(name)` lists. `limit` takes so many training examples, the
+            first of a fixed shuffle, and at most so many of validation and test.
 
     Raises:
         UsageError: the name, an option or its value is wrong.
@@ -61,17 +80,24 @@ def load_dataset(name: str, *, data_dir: Path | str | None = None, **options: An
     """
     entry = DATASETS.entry(name)
     _check_options(name, options)
-    if not entry.is_user:
-        return entry.value(chosen_dir(data_dir), **options)
+    limit = 0 if limits_itself(name) else options.pop("limit", 0)
+    if entry.is_user:
+        data = _loaded_by_user(name, entry.value, resolve_data_dir(data_dir), options)
+    else:
+        data = entry.value(chosen_dir(data_dir), **options)
+    return limited(data, limit)
+
+
+def _loaded_by_user(name: str, loader: Loader, data_dir: Path, options: dict[str, Any]) -> DataSet:
     try:
-        data = entry.value(resolve_data_dir(data_dir), **options)
+        return returned(name, loader(data_dir, **options))
+    except UsageError as error:
+        raise UsageError(f"data set {name!r}: {error}") from error
     except LotteryError:
         raise
     except Exception as error:  # a user's own loader may raise anything
         kind = type(error).__name__
         raise DataError(f"data set {name!r}: its loader failed: {kind}: {error}") from error
-    _check_result(name, data)
-    return data
 
 
 def _check_options(name: str, options: dict[str, Any]) -> None:
@@ -97,19 +123,3 @@ def _check_type(name: str, option: inspect.Parameter, value: Any) -> None:
     # True is an int to Python, but not to the user who wrote it
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         raise UsageError(f"data set {name!r}: {option.name} is {wanted}; got {value!r}")
-
-
-def _check_result(name: str, data: Any) -> None:
-    if not isinstance(data, DataSet):
-        raise UsageError(
-            f"data set {name!r}: its loader must return a DataSet; got {type(data).__name__}"
-        )
-    if data.num_classes is None:
-        return
-    for split in filter(None, (data.train, data.validation, data.test)):
-        low, high = int(split.y.min()), int(split.y.max())
-        if low < 0 or high >= data.num_classes:
-            raise UsageError(
-                f"data set {name!r}: labels go from 0 to num_classes − 1 = "
-                f"{data.num_classes - 1}; got {low} to {high}"
-            )

@@ -1,12 +1,13 @@
 """Where data sets live on disk."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from lottery_ticket.data._sources import SOURCES
 from lottery_ticket.errors import DataError
 from lottery_ticket.files import usable_path
 
@@ -75,12 +76,23 @@ def missing(name: str, root: Path, layouts: Sequence[Layout]) -> DataError:
     nearest_layout = min(layouts, key=lambda layout: len(layout.lacks(root)))
     lacks = nearest_layout.lacks(root)
     places = dict.fromkeys(str(root / layout.folder) for layout in layouts)
+    packed = _packed(name, places)
     return DataError(
         f"{name}: cannot find {', '.join(lacks)}. Looked in:\n"
         + "".join(f"  {place}\n" for place in places)
         + f"Put the missing file{'s' * (len(lacks) > 1)} there, or name another folder with "
-        "--data-dir or LOTTERY_DATA; with neither set, the data set is downloaded."
+        f"--data-dir or LOTTERY_DATA; with neither set, the data set is downloaded.{packed}"
     )
+
+
+def _packed(name: str, places: Iterable[str]) -> str:
+    """What to do with an archive of the data set that lies where its files were looked for."""
+    for source in SOURCES[name]:
+        family = source.file_name.rpartition("-")[0]  # cifar-10 of cifar-10-binary.tar.gz
+        for place in places if source.file_name.endswith(".tar.gz") else ():
+            for archive in sorted(Path(place).glob(f"{family}-*.tar.gz")):
+                return f" Or unpack what is there: tar -xzf {archive} -C {archive.parent}"
+    return ""
 
 
 def _is_file(path: Path) -> bool:

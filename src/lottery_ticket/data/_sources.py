@@ -25,6 +25,7 @@ class Source:
 
 MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
 FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+SVHN = "http://ufldl.stanford.edu/housenumbers"
 CIFAR = "https://www.cs.toronto.edu/~kriz"
 
 SOURCES: dict[str, tuple[Source, ...]] = {
@@ -64,12 +65,28 @@ SOURCES: dict[str, tuple[Source, ...]] = {
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
         ),
     ),
-    # This pin is as several public projects print it; unlike the others it was never compared
-    # with the file itself, and no test downloads it.
+    # These pins are as several public projects print them; unlike the others they were never
+    # compared with the files themselves, and no test downloads them.
     "cifar10": (
         Source(
             f"{CIFAR}/cifar-10-binary.tar.gz",
             "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        ),
+    ),
+    "cifar100": (
+        Source(
+            f"{CIFAR}/cifar-100-python.tar.gz",
+            "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+        ),
+    ),
+    "svhn": (
+        Source(
+            f"{SVHN}/train_32x32.mat",
+            "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+        ),
+        Source(
+            f"{SVHN}/test_32x32.mat",
+            "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
         ),
     ),
 }

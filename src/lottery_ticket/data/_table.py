@@ -11,7 +11,9 @@ __all__ = ["DATASETS", "Loader", "register_dataset"]
 
 Loader = Callable[..., DataSet]
 
-DATASETS: Registry[Loader] = Registry("data set")
+DATASETS: Registry[Loader] = Registry(
+    "data set", "; one of your own is registered with --import FILE.py"
+)
 
 
 def register_dataset(name: str) -> Callable[[Loader], Loader]:
@@ -22,7 +24,8 @@ def register_dataset(name: str) -> Callable[[Loader], Loader]:
 
     Returns:
         A decorator for `fn(data_dir: Path, **options) -> DataSet`; what the function takes after
-        `data_dir` are the data set's options.
+        `data_dir` are the data set's options. It may return a torch `Dataset` as well, or two of
+        them, train and test: see `DataSet.from_torch`.
 
     Raises:
         UsageError: the name is a built-in one, or the function does not take `data_dir`.

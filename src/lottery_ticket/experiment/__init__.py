@@ -26,4 +26,6 @@ from lottery_ticket.experiment._rederive import rederive as rederive
 from lottery_ticket.experiment._run import finished_cells as finished_cells
 from lottery_ticket.experiment._run import run_plan as run_plan
 from lottery_ticket.experiment._setting import Inputs as Inputs
+from lottery_ticket.experiment._user_code import check_registered as check_registered
 from lottery_ticket.experiment._user_code import import_user_code as import_user_code
+from lottery_ticket.experiment._user_code import sent_by_value as sent_by_value

@@ -1,15 +1,22 @@
 """Spec → objects: the only bridge between what is written and what is run."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from lottery_ticket.data import DATASETS, DataSet, dataset_options, load_dataset
-from lottery_ticket.errors import UsageError
+from lottery_ticket.data import (
+    DATASETS,
+    DataSet,
+    dataset_options,
+    limits_itself,
+    load_dataset,
+    missing_classes,
+)
+from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.experiment._layers import pruned_layers
 from lottery_ticket.experiment._setting import Inputs
 from lottery_ticket.masks import copied_model, input_dims, layer_weights
@@ -23,20 +30,45 @@ __all__ = ["built_model", "inspect_inputs", "load_data"]
 
 
 _MAX_LOADED = 4  # two sets, each on the device and, for masks at initialisation, on the CPU
-_loaded: dict[tuple[str, str | None, str], DataSet] = {}
+_loaded: dict[tuple[Any, ...], DataSet] = {}
 
 
-def load_data(data: DataSpec, data_dir: Path | None, device: str = "cpu") -> DataSet:
+def load_data(
+    data: DataSpec, data_dir: Path | None, device: str = "cpu", *, digest: str | None = None
+) -> DataSet:
     """The data on the device; the sets used last are kept, since a worker trains many cells on
-    them, in turn where tickets of one are trained on the other."""
-    key = (canonical_json(data), None if data_dir is None else str(data_dir), device)
+    them, in turn where tickets of one are trained on the other.
+
+    Args:
+        digest: what they must be, where that is known.
+
+    Raises:
+        DataError: they cannot be read, or are others by now.
+    """
+    place = None if data_dir is None else str(data_dir)
+    key = (canonical_json(data), place, device, _state_of_file(data.options.get("path")))
     found = _loaded.pop(key, None)
     if found is None:
         while len(_loaded) >= _MAX_LOADED:
             del _loaded[next(iter(_loaded))]
         found = load_dataset(data.name, data_dir=data_dir, **data.options).to(device)
     _loaded[key] = found  # the last one
+    if digest not in (None, found.digest):
+        raise DataError(
+            f"{data.name}: the data have changed since the run was planned (digest {digest[:12]}…, "
+            f"now {found.digest[:12]}…); run it again"
+        )
     return found
+
+
+def _state_of_file(path: object) -> Any:
+    """What changes when a file, or one in a folder, is written again; None where there is none."""
+    try:
+        file = Path(str(path)).expanduser()
+        files = sorted(file.iterdir()) if file.is_dir() else [file]
+        return tuple((str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in files)
+    except (OSError, ValueError):
+        return None
 
 
 def inspect_inputs(
@@ -51,7 +83,8 @@ def inspect_inputs(
         UsageError: they do not fit; said before anything trains.
         DataError: the data cannot be read.
     """
-    data = load_data(spec.data, data_dir)
+    data = load_data(spec.data_said, data_dir)
+    _check_limit(spec, data)
     options = _model_options(spec, data)
     model = _built(spec.model.name, options)
     _check_fit(spec, data, model)
@@ -69,13 +102,14 @@ def inspect_inputs(
     inputs = Inputs(
         data_digest=data.digest,
         num_train=len(data.train),
-        data_options=_data_options(spec.data),
+        data_options=_data_options(spec.data, data),
         model_options=canonical(options),
         layers=layers,
         sources=sources,
         input_shape=data.input_shape,
         input_dims={name: dim for name, dim in input_dims(model, layers).items() if dim != 1},
         num_ignored=sum(p.numel() for n, p in layer_weights(model).items() if n not in layers),
+        notes=tuple(_notes(data)),
     )
     if spec.source_spec is None:
         return inputs
@@ -115,13 +149,42 @@ def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def _data_options(data: DataSpec) -> dict[str, Any]:
+def _check_limit(spec: Spec, data: DataSet) -> None:
+    limit = 0 if limits_itself(spec.data.name) else spec.data.options.get("limit", 0)
+    if limit and len(data.train) < spec.train.batch_size:
+        raise UsageError(
+            f"data.limit: got {limit}, wanted at least train.batch_size, {spec.train.batch_size}; "
+            "take more examples or smaller batches"
+        )
+
+
+def _data_options(data: DataSpec, loaded: DataSet) -> dict[str, Any]:
     """The options given and the defaults that are not off; where a file lies is not what it holds
     (the digest says that)."""
     known = dataset_options(data.name)
     options = {n: p.default for n, p in known.items() if p.default is not p.empty}
     options |= data.options
-    return canonical({name: v for name, v in options.items() if v and name != "path"})
+    unnamed = {"path"} if DATASETS.entry(data.name).is_user else {"path", *_said_twice(loaded)}
+    return canonical({name: v for name, v in options.items() if v and name not in unnamed})
+
+
+def _notes(loaded: DataSet) -> Iterator[str]:
+    for part, split in (("validation", loaded.validation), ("test", loaded.test)):
+        if split is not None and loaded.num_classes is not None:
+            missing = missing_classes(split.y.numpy(), loaded.train.y.numpy())
+            shown = ", ".join(map(str, missing[:6])) + ", …" * (len(missing) > 6)
+            if missing:
+                yield f"{loaded.name}: {part} has classes without a training example: {shown}"
+
+
+def _said_twice(loaded: DataSet) -> set[str]:
+    """Options that say only what the loss, or the labels themselves, say as well: results have the
+    name that they had before there were such options."""
+    if loaded.num_classes is None:
+        return {"task"}
+    splits = filter(None, (loaded.train, loaded.validation, loaded.test))
+    largest = max(int(split.y.max()) for split in splits)
+    return {"task", "num_classes"} if loaded.num_classes == largest + 1 else {"task"}
 
 
 def _model_options(spec: Spec, data: DataSet) -> dict[str, Any]:

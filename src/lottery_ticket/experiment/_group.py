@@ -36,7 +36,7 @@ def group_size(spec: Spec, data_dir: Path | None, device: str) -> int:
 
 def fitting(spec: Spec, data_dir: Path | None, memory_bytes: int) -> int:
     """The size of a group on a card with so much memory."""
-    data = load_data(spec.data, data_dir)
+    data = load_data(spec.data_said, data_dir)
     model = built_model(spec, data)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     if num_parameters > SMALL_PARAMETERS or not can_be_stacked(model, data.train.x):

@@ -77,7 +77,7 @@ def _at_init(cell: Cell, context: Context) -> dict[str, Any]:
     if "input_shape" in inputs:
         given["input_shape"] = inputs["input_shape"]
     if cell.data is not None:
-        data = load_data(cell.data, context.data_dir)
+        data = load_data(cell.data, context.data_dir, digest=inputs["data"]["digest"])
         num_examples = inputs["examples_per_output"] * data.output_size
         order = torch.randperm(len(data.train), generator=generator(inputs["examples_seed"]))
         given["batches"] = _batches(data.train, order[:num_examples], inputs["batch_size"])

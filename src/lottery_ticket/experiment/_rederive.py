@@ -11,7 +11,7 @@ from lottery_ticket.experiment._device import configured, resolve_device
 from lottery_ticket.experiment._plan import plan
 from lottery_ticket.experiment._train_cell import make_training
 from lottery_ticket.process import neutral_settings
-from lottery_ticket.spec import spec_from_mapping
+from lottery_ticket.spec import Spec, spec_from_mapping
 from lottery_ticket.store import RunRecord, Store
 from lottery_ticket.store import sha256 as sha256_of
 
@@ -19,12 +19,20 @@ __all__ = ["rederive"]
 
 
 @neutral_settings()
-def rederive(store: Store, run: RunRecord, name: str, *, data_dir: Path | None = None) -> bytes:
+def rederive(
+    store: Store,
+    run: RunRecord,
+    name: str,
+    *,
+    spec: Spec | None = None,
+    data_dir: Path | None = None,
+) -> bytes:
     """The trained weights of a finished training, trained again as it was; the store is only read.
 
     Args:
         store, run: where it is.
         name: the training's cell.
+        spec: the run's, if its data lie elsewhere by now.
         data_dir: where data files are.
 
     Returns:
@@ -38,7 +46,7 @@ def rederive(store: Store, run: RunRecord, name: str, *, data_dir: Path | None =
     assert record is not None
     execution = store.execution(name)
     device = resolve_device(execution["device"].partition(" ")[0])
-    spec = spec_from_mapping(run.spec)
+    spec = spec or spec_from_mapping(run.spec)
     cell = plan(spec, inspect_inputs(spec, data_dir, device=device)).cells.get(name)
     if cell is None:
         raise UsageError(

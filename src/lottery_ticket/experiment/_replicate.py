@@ -66,7 +66,7 @@ class Replicate:
         label = self._label(At()) | {"arm": "rewind point"}
         until = self.setting.rewind_step
         inputs = {**self.setting.recipe, "seeds": self._seeds(At()), "until_step": until}
-        return self.draft.add(inputs, {}, label, self.setting.spec.data, until)
+        return self.draft.add(inputs, {}, label, self.setting.data, until)
 
     def before(self, at: At) -> At:
         """Whose trained weights a mask of the arm's own is made from."""
@@ -85,7 +85,7 @@ class Replicate:
             **inputs,
         }
         present = {role: name for role, name in parents.items() if name is not None}
-        data = self.setting.spec.data if "data" in inputs else None
+        data = self.setting.data if "data" in inputs else None
         return self.draft.add(full, present, self._label(at), data)
 
     def add_pruned(self, at: At, trained: At, mask: str | None, **more: Any) -> str:
@@ -134,7 +134,7 @@ class Replicate:
             inputs["start_step"] = first
         # what goes on from the end of a training goes on for as long again
         steps = whole - first if first < whole else whole
-        data = self.setting.spec.data
+        data = self.setting.data
         return self.draft.add(inputs, parents | more, self._label(at), data, steps)
 
     def _search_steps(self, level: int) -> int:

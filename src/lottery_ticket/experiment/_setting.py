@@ -1,11 +1,12 @@
 """What trainings depend on beside seeds and masks: the data, the model, the recipe."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lottery_ticket.pruning import PIPELINES, Pipeline
-from lottery_ticket.spec import Spec, canonical
+from lottery_ticket.spec import DataSpec, Spec, canonical
 from lottery_ticket.steps import Duration, steps_per_epoch
 from lottery_ticket.train import BF16_NUMERICS
 from lottery_ticket.train import NUMERICS as LOOP_NUMERICS
@@ -31,6 +32,7 @@ class Inputs:
         source: the same for the experiment that tickets are taken over from.
         input_dims: which dimension of a layer counts its inputs, where it is not 1.
         num_ignored: weights of prunable layers that the experiment leaves dense.
+        notes: what is odd about the data and yet allowed, a sentence each.
     """
 
     data_digest: str
@@ -43,6 +45,7 @@ class Inputs:
     source: "Inputs | None" = None
     input_dims: Mapping[str, int] = field(default_factory=dict)
     num_ignored: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -84,6 +87,11 @@ class Setting:
         num_steps = Duration.parse(spec.train.duration).steps(epoch)
         rewind_step = Duration.parse(spec.rewind).steps(epoch)
         return cls(spec, inputs, _recipe(spec, inputs), num_steps, rewind_step)
+
+    @functools.cached_property
+    def data(self) -> DataSpec:
+        """Which data its cells look at, and where these are found."""
+        return self.spec.data_said
 
     def stretched(self, num_steps: int) -> dict[str, Any]:
         """The recipe's `train` over another number of steps, milestones in proportion."""

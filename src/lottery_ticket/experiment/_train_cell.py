@@ -219,7 +219,8 @@ def _begin(cell: Cell, context: Context, store: Store, folder: Path, note: Note)
 def _begun(cell: Cell, context: Context, store: Store, folder: Path) -> _Training:
     recipe = TrainSpec.model_validate(cell.inputs["train"])
     assert cell.data is not None
-    data = load_data(cell.data, context.data_dir, context.device)
+    digest = cell.inputs["data"]["digest"]
+    data = load_data(cell.data, context.data_dir, context.device, digest=digest)
     mask = read_mask(store, cell.parents["mask"]) if "mask" in cell.parents else None
     seeds = cell.inputs["seeds"]
     seed_(seeds["noise"], [context.device])  # dropout and the like

@@ -63,10 +63,9 @@ def _pool(jobs: int, threads: int) -> Executor:
     # loky starts workers without importing __main__ again, so that a script needs no guard
     from loky import ProcessPoolExecutor
 
-    threads_env: Any = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    return ProcessPoolExecutor(
-        max_workers=jobs, timeout=60, initializer=ignore_interrupts, env=threads_env
-    )
+    env: Any = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    env["PYTHONSAFEPATH"] = "1"  # a random.py in the current folder is not Python's own
+    return ProcessPoolExecutor(max_workers=jobs, timeout=60, initializer=ignore_interrupts, env=env)
 
 
 def _execute(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from lottery_ticket.experiment import sent_by_value
 from lottery_ticket.export._format import Format
 from lottery_ticket.export._pruned_model import PrunedModel
 
@@ -38,7 +39,9 @@ def peak_memory(
     if small is not None:
         small = row.prepare(small)
         row.write(small, file)
-    with ProcessPoolExecutor(max_workers=1, env={"OMP_NUM_THREADS": str(threads)}) as pool:
+    # a random.py in the current folder is not Python's own
+    env = {"OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"}
+    with sent_by_value(), ProcessPoolExecutor(max_workers=1, env=env) as pool:
         return pool.submit(_added, row, path, light, threads, small, file).result()
 
 

@@ -1,5 +1,6 @@
 """A level of a run in the store as a `PrunedModel`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, stdev
@@ -9,10 +10,11 @@ import torch
 from safetensors.torch import load
 from torch import nn
 
-from lottery_ticket.data import DataSet, load_dataset
+from lottery_ticket.data import DataSet, dataset_options, load_dataset
 from lottery_ticket.errors import DataError, StoreError, UsageError
 from lottery_ticket.experiment import (
     WEIGHTS,
+    check_registered,
     drawn_model,
     initial_model,
     read_mask,
@@ -22,7 +24,7 @@ from lottery_ticket.experiment import (
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.masks import PruningMask, find_parameters
 from lottery_ticket.process import neutral_settings
-from lottery_ticket.spec import fingerprint, spec_from_mapping
+from lottery_ticket.spec import Spec, fingerprint, spec_from_mapping
 from lottery_ticket.store import CellRecord, RunRecord, RunRow, Store, table_rows
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
@@ -39,6 +41,7 @@ def stored_model(
     replicate: int = 0,
     draw: int = 0,
     data_dir: Path | None = None,
+    data: Mapping[str, Any] | None = None,
     rederive: bool = False,
 ) -> PrunedModel:
     """A trained level of a run, with the data to try it on and all that its card says.
@@ -48,10 +51,12 @@ def stored_model(
         level: 0 is dense.
         arm, replicate, draw: which of the trainings of the level.
         data_dir: where data files are; None for `$LOTTERY_DATA`, else a per-user cache.
+        data: options of the data set that are others here: `{"path": "moved.npz"}`.
         rederive: train it again where its trained weights were not kept; it ends in the same bytes.
 
     Raises:
-        UsageError: there is no such training, or its weights were not kept.
+        UsageError: there is no such training, its weights were not kept, or its code is not
+            imported.
         DataError: the data are not to be had, or are not those that it was trained on.
         StoreError: something in the store is damaged.
     """
@@ -59,19 +64,20 @@ def stored_model(
     record = store.get(row.cell)
     if record is None:
         raise UsageError(f"{_place(run, row)}: not trained yet; `lottery run` the spec to its end")
-    data = _data(run, record, data_dir)
-    weights = _weights(store, run, row, record, data_dir, may_train=rederive)
+    spec = _spec(run, data or {})
+    loaded = _data(run, spec, record, data_dir)
+    weights = _weights(store, run, spec, row, record, data_dir, may_train=rederive)
     model = _filled(record, weights)
     mask = _dense_mask(run, model) if row.mask is None else read_mask(store, row.mask)
     return PrunedModel.of(
         model,
-        data.test.x,
+        loaded.test.x,
         mask=mask,
-        calibration=data.train.x,
-        test=data.test,
+        calibration=loaded.train.x,
+        test=loaded.test,
         dense=model if row.level == 0 else _dense(store, run, row),
         ticket=_ticket(store, run, row, record, mask, model),
-        facts=_facts(store, run, row, record, data),
+        facts=_facts(store, run, row, record, loaded),
     )
 
 
@@ -100,9 +106,30 @@ def _place(run: RunRecord, row: RunRow) -> str:
     return f"{run.id}, {row.arm} level {row.level}, replicate {row.replicate}{draw}"
 
 
-def _data(run: RunRecord, record: CellRecord, data_dir: Path | None) -> DataSet:
-    spec = spec_from_mapping(run.spec)
-    data = load_dataset(spec.data.name, data_dir=data_dir, **spec.data.options)
+def _spec(run: RunRecord, data: Mapping[str, Any]) -> Spec:
+    """The spec of a run, with the options of its data set as they are here."""
+    check_registered(run.id, run.spec)
+    for name in ("name", "validation", "limit"):
+        if name in data:
+            raise UsageError(
+                f"--data {name}: this decides which examples there are, and stays as it was; give "
+                "options that say where or how these are found, such as path"
+            )
+    values = {**run.spec, "data": {**run.spec["data"], **data}}
+    return spec_from_mapping(values, run.id)
+
+
+def _data(run: RunRecord, spec: Spec, record: CellRecord, data_dir: Path | None) -> DataSet:
+    said = spec.data_said
+    try:
+        data = load_dataset(said.name, data_dir=data_dir, **said.options)
+    except DataError as error:
+        if not dataset_options(said.name).keys() - {"validation", "limit"}:
+            raise
+        raise DataError(
+            f"{error} Where the options of this run's data are others by now, give them with "
+            "--data (data={…} from Python), such as --data path=NEW."
+        ) from error
     if data.digest != record.inputs["data"]["digest"]:
         raise DataError(
             f"{spec.data.name}: the data here are not those that {run.id} was trained on (digest "
@@ -114,6 +141,7 @@ def _data(run: RunRecord, record: CellRecord, data_dir: Path | None) -> DataSet:
 def _weights(
     store: Store,
     run: RunRecord,
+    spec: Spec,
     row: RunRow,
     record: CellRecord,
     data_dir: Path | None,
@@ -127,7 +155,7 @@ def _weights(
             f"{_place(run, row)}: its trained weights were not kept (--keep needed); --rederive "
             "(rederive=True) trains it again, to the same bytes"
         )
-    return rederive(store, run, row.cell, data_dir=data_dir)
+    return rederive(store, run, row.cell, spec=spec, data_dir=data_dir)
 
 
 def _has_weights(store: Store, row: RunRow) -> bool:
@@ -210,6 +238,7 @@ def _facts(
             "num_test": len(data.test),
             "normalisation": None if data.normalisation is None else asdict(data.normalisation),
             "licence": data.licence,
+            **({} if data.classes is None else {"classes": list(data.classes)}),
         },
         "run": {
             "id": run.id,

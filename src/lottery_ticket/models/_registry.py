@@ -17,7 +17,9 @@ ModelFactory = Callable[..., nn.Module]
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
-MODELS: Registry[ModelFactory] = Registry("model")
+MODELS: Registry[ModelFactory] = Registry(
+    "model", "; one of your own is registered with --import FILE.py"
+)
 """The models by name; `lottery models` lists them."""
 
 # annotated as text alone: a spec leaves it out, and has no second way (null) to say so

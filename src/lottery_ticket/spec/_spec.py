@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
+from lottery_ticket.data import DATASETS, dataset_options
 from lottery_ticket.errors import UsageError
 from lottery_ticket.spec._base import DurationText, Float, Record, one_of, shown
 from lottery_ticket.spec._lengths import check_lengths
@@ -96,6 +97,16 @@ class Spec(Record):
     def rewinds_later(self) -> bool:
         """Whether the ticket is rewound to a later step than 0."""
         return Duration.parse(self.rewind).count > 0
+
+    @property
+    def data_said(self) -> DataSpec:
+        """Its data, and of arrays that do not say it themselves, what y is: the loss says it."""
+        known = dataset_options(self.data.name)
+        if "task" not in known or DATASETS.entry(self.data.name).is_user:
+            return self.data
+        task = "regression" if self.train.loss == "mse" else "classification"
+        said = {"name": self.data.name, **self.data.options}
+        return DataSpec.model_validate({**said, "task": said.get("task") or task})
 
     @property
     def source_spec(self) -> "Spec | None":
