@@ -17,11 +17,17 @@ def largest_difference(wanted: Any, found: Any) -> float:
 
     Raises:
         UsageError: what is wanted is NaN.
-        LotteryError: it is more than rounding explains.
+        LotteryError: it is more than rounding explains, or the shapes differ.
     """
     if not isinstance(wanted, torch.Tensor):
         pairs = zip(_parts(wanted), _parts(found), strict=True)
         return max((largest_difference(one, other) for one, other in pairs), default=0.0)
+    if not isinstance(found, torch.Tensor) or found.shape != wanted.shape:
+        got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise LotteryError(
+            f"the new model's outputs have the shape {got}, not {tuple(wanted.shape)}: does the "
+            "model do other things to larger batches?"
+        )
     if not wanted.numel() or not wanted.is_floating_point():
         return 0.0
     if wanted.isnan().any():
