@@ -36,7 +36,9 @@ def check_equal(pruned: PrunedModel, name: str) -> None:
             got, wanted = run(inputs), pruned.model(inputs)
     assert got.shape == wanted.shape
     # ranges of int8 are those of the calibration, which these inputs leave a little
-    limit = (2 if "int8" in name else 1) * row.tolerance * max(1.0, float(wanted.abs().max()))
+    limit = (2 if "int8" in name else 1) * max(
+        row.tolerance * float(wanted.abs().max()), row.rounding
+    )
     assert float((got - wanted).abs().max()) <= limit
 
 

@@ -52,6 +52,14 @@ class Compacted:
     left_alone: Mapping[str, str]
     max_difference: float
 
+    def __repr__(self) -> str:
+        num_kept = sum(p.numel() for p in self.model.parameters())
+        return (
+            f"Compacted({type(self.model).__name__} of {num_kept:,} parameters: "
+            f"{len(self.removed)} layers smaller, {len(self.left_alone)} left alone, "
+            f"max_difference {self.max_difference:.2g})"
+        )
+
 
 def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -> Compacted:
     """Remove dead units and channels, and inputs that nothing reads. Weights of 0 decide.

@@ -24,7 +24,7 @@ def eval_copy(model: nn.Module) -> nn.Module:
             "model: it is in the form of torch.nn.utils.prune (weight_orig, weight_mask); call "
             "torch.nn.utils.prune.remove first"
         )
-    for name, value in model.state_dict(keep_vars=True).items():
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
         if is_lazy(value):
             raise UsageError(
                 f"model: {name} has no values yet (a lazy layer); run it on a batch first"

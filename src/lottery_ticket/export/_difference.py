@@ -10,6 +10,7 @@ from lottery_ticket.errors import LotteryError, UsageError
 __all__ = ["largest_difference"]
 
 _ROUNDINGS = 1000  # of the outputs' precision; sums in another order, layer after layer
+_SMALLEST = 0.01  # outputs, whose sums may be of larger values
 
 
 def largest_difference(wanted: Any, found: Any) -> float:
@@ -33,7 +34,7 @@ def largest_difference(wanted: Any, found: Any) -> float:
     if wanted.isnan().any():
         raise UsageError("the model's outputs for the example are NaN: are its weights?")
     difference = float((wanted.double() - found.double()).abs().max())
-    allowed = _ROUNDINGS * torch.finfo(wanted.dtype).eps * max(1.0, float(wanted.abs().max()))
+    allowed = _ROUNDINGS * torch.finfo(wanted.dtype).eps * max(_SMALLEST, float(wanted.abs().max()))
     if not difference <= allowed:
         raise LotteryError(
             f"the new model's outputs differ by {difference:.2g}, more than the "
