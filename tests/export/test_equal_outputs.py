@@ -147,6 +147,28 @@ def test_a_file_that_says_the_same_by_chance_at_batch_1_is_caught(monkeypatch, t
         export(small(), out=tmp_path / "out")
 
 
+def test_tolerances_follow_the_outputs(monkeypatch, tmp_path):
+    """A model of tiny outputs is held to these, not to 1: zeros are no such outputs."""
+    layer = torch.nn.Linear(3, 2)
+    for scale in (1.0, 2.0**-20, 2.0**20):
+        layer.weight.data, layer.bias.data = scale * torch.ones(2, 3), torch.zeros(2)
+        pruned = PrunedModel.of(layer, torch.ones(1, 3))
+        for part, is_right in ((1.05, True), (0.0, False)):
+
+            def scaled(path, pruned, threads, part=part):
+                return lambda inputs: part * pruned.outputs(inputs)
+
+            row = replace(FORMATS["int8"], write=FORMATS["state_dict"].write, load=scaled)
+            monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", {**FORMATS, "int8": row})
+            out = tmp_path / f"{scale}{part}"
+            if is_right:
+                (file,) = export(pruned, format="int8", out=out).files
+                assert file.tolerance == pytest.approx(0.1 * 3 * scale)
+            else:
+                with pytest.raises(LotteryError, match="at batch 1 its outputs differ"):
+                    export(pruned, format="int8", out=out)
+
+
 @settings(max_examples=60, **PLAIN)
 @given(pruned=pruned_models())
 def test_packed_is_exact(pruned):

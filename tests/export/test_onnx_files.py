@@ -10,6 +10,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 from shipped_nets import small
+from torch import nn
 
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.export import FORMATS, PrunedModel, export
@@ -153,3 +154,22 @@ def test_static_ranges_are_seen_on_many_examples(count, size, read):
     reader = _reader(torch.zeros(1, 1).expand(count, size))
     batches = list(iter(reader.get_next, None))
     assert sum(len(batch["input"]) for batch in batches) == read
+
+
+def cut_to(num_units):
+    """Two hidden layers of which so many units are left, with biases that are not small."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+        for value in net.parameters():
+            value.data.normal_()
+        net[0].weight.data[num_units:] = net[2].weight.data[num_units:] = 0
+        net[4].weight.data[:, num_units:] = 0
+        return PrunedModel.of(net, x := torch.randn(200, 6), calibration=x)
+
+
+@pytest.mark.parametrize(("name", "num_units"), [("int8", 1), ("compact-int8", 0)])
+def test_a_net_that_is_cut_to_few_units_keeps_its_biases(name, num_units, tmp_path):
+    """Of what is zero throughout the scale was 1, and biases were rounded to whole numbers."""
+    out = export(cut_to(num_units), format=name, out=tmp_path / "m.onnx")
+    assert out.files[0].max_difference < 0.3 * out.files[0].tolerance

@@ -134,22 +134,11 @@ def _files(card: Mapping[str, Any]) -> str:
         _table(head, rows),
         "Largest difference: of outputs from the masked dense model's in PyTorch, batch 1 and 64.",
     ]
-    return "\n\n".join([*parts, *_usages(card["files"]), *_notes(card["files"])])
-
-
-def _usages(files: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How files are loaded, those that are loaded alike together."""
-    alike: dict[str, list[str]] = {}
-    for file in files:
-        usage = FORMATS[file["format"]].usage
+    for file in card["files"]:
+        usage = FORMATS[file["format"]].usage.replace("FILE", file["file"])
         usage = usage.replace("LAYERS", repr(file["facts"].get("on_gpu")))
-        alike.setdefault(usage, []).append(file["file"])
-    said = []
-    for usage, (name, *others) in alike.items():
-        said.append(f"```python\n{usage.replace('FILE', name)}\n```")
-        if others:
-            said.append(f"Loaded alike: {_names(others)}.")
-    return said
+        parts.append(f"```python\n{usage}\n```")
+    return "\n\n".join([*parts, *_notes(card["files"])])
 
 
 def _notes(files: Sequence[Mapping[str, Any]]) -> list[str]:
