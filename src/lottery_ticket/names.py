@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
@@ -17,6 +18,7 @@ __all__ = [
     "joined",
     "lazy_names",
     "named_modules",
+    "named_state",
     "near",
     "parameter_locations",
 ]
@@ -103,6 +105,40 @@ def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Para
                 f"{other!r} and {name!r} are one tied parameter of the model; a mask names it once"
             )
     return found
+
+
+def named_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The model's `state_dict()`, of which every entry can be copied and saved.
+
+    Raises:
+        UsageError: an entry is no plain dense tensor with values, or the model has no state.
+
+    >>> list(named_state(nn.Linear(2, 1)))
+    ['weight', 'bias']
+    """
+    try:
+        state = model.state_dict()
+    except Exception as error:  # a user's own model may raise anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UsageError(f"the model has no state that could be saved ({reason})") from error
+    for name, value in state.items():
+        if (what := _why_not_plain(value)) is not None:
+            raise UsageError(
+                f"the model's state {name!r} is {what}; only dense tensors can be rewound and "
+                "saved. Of a quantised layer, take the model before that (the format int8 "
+                "quantises); what get_extra_state or a hook adds, keep elsewhere"
+            )
+    return state
+
+
+def _why_not_plain(value: object) -> str | None:
+    if not isinstance(value, torch.Tensor):
+        return f"a {type(value).__name__}"
+    if value.is_meta:
+        return "a tensor without values (on the device meta)"
+    if value.is_quantized or value.layout != torch.strided:
+        return f"a tensor of {value.dtype} in the layout {value.layout}"
+    return None
 
 
 def lazy_names(model: nn.Module) -> list[str]:

@@ -36,7 +36,9 @@ def check_equal(pruned: PrunedModel, name: str) -> None:
             got, wanted = run(inputs), pruned.model(inputs)
     assert got.shape == wanted.shape
     # ranges of int8 are those of the calibration, which these inputs leave a little
-    limit = (2 if "int8" in name else 1) * row.tolerance * max(1.0, float(wanted.abs().max()))
+    limit = (2 if "int8" in name else 1) * max(
+        row.tolerance * float(wanted.abs().max()), row.rounding
+    )
     assert float((got - wanted).abs().max()) <= limit
 
 
@@ -143,6 +145,28 @@ def test_a_file_that_says_the_same_by_chance_at_batch_1_is_caught(monkeypatch, t
     monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
     with pytest.raises(LotteryError, match="at batch 64 its outputs differ"):
         export(small(), out=tmp_path / "out")
+
+
+def test_tolerances_follow_the_outputs(monkeypatch, tmp_path):
+    """A model of tiny outputs is held to these, not to 1: zeros are no such outputs."""
+    layer = torch.nn.Linear(3, 2)
+    for scale in (1.0, 2.0**-20, 2.0**20):
+        layer.weight.data, layer.bias.data = scale * torch.ones(2, 3), torch.zeros(2)
+        pruned = PrunedModel.of(layer, torch.ones(1, 3))
+        for part, is_right in ((1.05, True), (0.0, False)):
+
+            def scaled(path, pruned, threads, part=part):
+                return lambda inputs: part * pruned.outputs(inputs)
+
+            row = replace(FORMATS["int8"], write=FORMATS["state_dict"].write, load=scaled)
+            monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", {**FORMATS, "int8": row})
+            out = tmp_path / f"{scale}{part}"
+            if is_right:
+                (file,) = export(pruned, format="int8", out=out).files
+                assert file.tolerance == pytest.approx(0.1 * 3 * scale)
+            else:
+                with pytest.raises(LotteryError, match="at batch 1 its outputs differ"):
+                    export(pruned, format="int8", out=out)
 
 
 @settings(max_examples=60, **PLAIN)

@@ -12,7 +12,7 @@ from shipped_nets import small
 from torch import nn
 
 from lottery_ticket.errors import LotteryError, UsageError
-from lottery_ticket.export import FORMATS, PrunedModel, count_flops, export
+from lottery_ticket.export import FORMATS, PrunedModel, compact, count_flops, export, sparse
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.tickets import ModelOrigin, Ticket
@@ -296,3 +296,19 @@ def test_a_whole_test_set_as_the_example_is_not_run_at_once(tmp_path):
     Counts.most = 0
     export(PrunedModel.of(Counts(), torch.rand(5000, 3)), format="packed", out=tmp_path / "out")
     assert 0 < Counts.most <= 256
+
+
+def test_results_print_as_a_few_lines(tmp_path):
+    """What is in them is in their fields; a module of a hundred layers is not to be read."""
+    pruned = small()
+    out = export(pruned, format=["state_dict", "compact"], out=tmp_path / "out")
+    assert repr(out).splitlines()[1].startswith("  model.safetensors: state_dict, ")
+    assert repr(out.files[0]).endswith("bytes, max_difference 0 of 0)")
+    assert repr(pruned) == (
+        "PrunedModel(Sequential, PruningMask(78 of 200 weights kept, density 0.39, 3 layers), "
+        "inputs (9, 1, 6, 6), calibration)"
+    )
+    assert repr(compact(pruned.model, pruned.inputs)).startswith("Compacted(Sequential of 229 para")
+    assert repr(sparse(pruned.model, pruned.inputs, 8, layers="none")).startswith(
+        "Sparse(0 of 1 linear layers on kept weights alone, for batches of 8"
+    )

@@ -59,6 +59,15 @@ def test_a_row_for_each_form(measured, tiny):
     assert found.best["size"] == "packed"
 
 
+def test_it_prints_as_a_line_for_each_form(measured):
+    found, _ = measured
+    head, *lines = repr(found).splitlines()
+    assert head.startswith("Measured('tiny")
+    names = [row["form"] for row in found.rows]
+    names += [f"for {goal}: {name}" for goal, name in found.best.items()]
+    assert [line.strip(" )").split("  ")[0] for line in lines] == names
+
+
 def test_it_goes_through_json(measured, tmp_path):
     found, _ = measured
     again = Measured.from_dict(json.loads(json.dumps(found.to_dict())))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 from shipped_nets import small
+from torch import nn
 
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.export import FORMATS, PrunedModel, export
@@ -153,3 +154,20 @@ def test_static_ranges_are_seen_on_many_examples(count, size, read):
     reader = _reader(torch.zeros(1, 1).expand(count, size))
     batches = list(iter(reader.get_next, None))
     assert sum(len(batch["input"]) for batch in batches) == read
+
+
+def cut_to_one_unit(width):
+    """A net of which one hidden unit is left, of large values, that only one output reads."""
+    net = nn.Sequential(nn.Linear(6, width), nn.ReLU(), nn.Linear(width, 3))
+    for value in net.parameters():
+        value.data.zero_()
+    net[0].weight.data[0], net[0].bias.data[0] = 50.0, 100.0
+    net[2].weight.data[0, 0], net[2].bias.data[:] = 0.005, torch.tensor([0.0, 0.3, -0.7])
+    return PrunedModel.of(net, x := torch.linspace(-1, 1, 600).view(100, 6), calibration=x)
+
+
+@pytest.mark.parametrize(("name", "width"), [("int8", 1), ("compact-int8", 8)])
+def test_biases_of_what_is_zero_throughout_are_kept(name, width, tmp_path):
+    """The scale of such a row was 1, in which biases were rounded away."""
+    out = export(cut_to_one_unit(width), format=name, out=tmp_path / "m.onnx")
+    assert out.files[0].max_difference < 0.3 * out.files[0].tolerance

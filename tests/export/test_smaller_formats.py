@@ -44,6 +44,20 @@ def test_what_was_removed_stands_in_the_card(tmp_path):
     assert note in (out.path / "README.md").read_text()
 
 
+def test_the_card_says_each_thing_once(tmp_path):
+    """What `compact` and `compact-onnx` have in common, that is, and what differs for each."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    model[0].weight.data[1] = model[0].weight.data[:, 2] = 0
+    pruned = PrunedModel.of(model, torch.rand(5, 4))
+    out = export(pruned, format=["compact", "compact-onnx", "sparse"], out=tmp_path / "out")
+    text = (out.path / "README.md").read_text()
+    both, first, second, *_ = text.split("```")[-1].strip().split("\n\n")
+    assert first == "`model.compact.pt2`, `model.compact.onnx`: 2: inputs 3 → 2, outputs 2 → 2."
+    assert both == "`model.compact.pt2`: 0: inputs 4 → 3, outputs 3 → 2."
+    assert second == "`model.compact.onnx`: 0: inputs 4 → 4, outputs 3 → 2."
+
+
 def test_a_net_in_which_nothing_is_dead_is_said(tmp_path):
     pruned = PrunedModel.of(nn.Sequential(nn.Linear(3, 2)), torch.rand(4, 3))
     (file,) = export(pruned, format="compact", out=tmp_path / "out").files

@@ -10,6 +10,8 @@ from torch.nn.utils import prune
 from lottery_ticket.data import Split
 from lottery_ticket.errors import DataError, LotteryError, UsageError
 from lottery_ticket.export import PrunedModel, compact, export, measure, read_packed, sparse
+from lottery_ticket.masks import PruningMask
+from lottery_ticket.tickets import Ticket, WeightsOrigin
 
 X = torch.rand(6, 4)
 
@@ -56,6 +58,56 @@ def test_models(name, use):
     make, message = UNFIT[name]
     with pytest.raises(UsageError, match=message):
         use(make())
+
+
+class WithExtra(nn.Linear):
+    def get_extra_state(self):
+        return {"calls": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+class WithoutState(nn.Linear):
+    def state_dict(self, *args, **kwargs):
+        raise ValueError("not here")
+
+
+def quantised():
+    layer = nn.Linear(4, 3)
+    layer.register_buffer("codes", torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8))
+    return layer
+
+
+def with_sparse_buffer():
+    layer = nn.Linear(4, 3)
+    layer.register_buffer("index", torch.eye(3).to_sparse())
+    return layer
+
+
+STATES = {
+    "extra state": (lambda: WithExtra(4, 3), "state '0._extra_state' is a dict; only dense"),
+    "quantised": (quantised, r"state '0.codes' is a tensor of torch.qint8 in the layout"),
+    "sparse": (with_sparse_buffer, r"state '0.index' is a tensor of .* layout torch.sparse_coo"),
+    "none": (lambda: WithoutState(4, 3), r"no state that could be saved \(ValueError: not here"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", STATES)
+def test_state_that_no_file_can_hold(name):
+    make, message = STATES[name]
+    net = nn.Sequential(make())
+    with pytest.raises(UsageError, match=message):
+        PrunedModel.of(net, X)
+    with pytest.raises(UsageError, match=message):
+        PrunedModel.of(nn.Sequential(nn.Linear(4, 3)), X, dense=net)
+    state = nn.Sequential(nn.Linear(4, 3)).state_dict()
+    ones = {"0.weight": torch.ones(3, 4, dtype=torch.bool)}
+    ticket = Ticket(PruningMask.from_tensors(ones), WeightsOrigin(state), trained=state)
+    with pytest.raises(UsageError, match=message):
+        PrunedModel.of_ticket(ticket, X, model=net)
+    assert compact(net, X).max_difference == 0  # which writes no state
 
 
 def test_outputs_that_are_no_numbers():

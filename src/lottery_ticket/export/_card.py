@@ -135,12 +135,26 @@ def _files(card: Mapping[str, Any]) -> str:
         "Largest difference: of outputs from the masked dense model's in PyTorch, batch 1 and 64.",
     ]
     for file in card["files"]:
-        facts = file["facts"]
         usage = FORMATS[file["format"]].usage.replace("FILE", file["file"])
-        usage = usage.replace("LAYERS", repr(facts.get("on_gpu")))
+        usage = usage.replace("LAYERS", repr(file["facts"].get("on_gpu")))
         parts.append(f"```python\n{usage}\n```")
-        parts += [f"`{file['file']}`: {facts['note']}."] if "note" in facts else []
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_notes(card["files"])])
+
+
+def _notes(files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What there is to know of files, each thing once."""
+    true_of: dict[str, list[str]] = {}
+    for file in files:
+        for line in filter(None, file["facts"].get("note", "").split("; ")):
+            true_of.setdefault(line, []).append(file["file"])
+    said: dict[tuple[str, ...], list[str]] = {}
+    for line, names in true_of.items():
+        said.setdefault(tuple(names), []).append(line)
+    return [f"{_names(names)}: {'; '.join(lines)}." for names, lines in said.items()]
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _provenance(card: Mapping[str, Any]) -> str:

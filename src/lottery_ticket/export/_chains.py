@@ -83,15 +83,27 @@ def _link(node: fx.Node, trace: Trace) -> Link | None:
     if has_hooks(layer) or layer.weight.dtype != torch.float32 or layer.weight.device.type != "cpu":
         return None
     (source,), picked = node.all_input_nodes, None
-    match source.args:
-        case (fx.Node() as whole, 1, fx.Node(op="get_attr") as index):
-            if source.target is torch.index_select:
-                source, picked = whole, trace.values[index]
+    index = _index(source)
+    if index is not None and _is_list(trace.values[index]):
+        source, picked = source.all_input_nodes[0], trace.values[index]
     after = list(node.users)
     activation = _activation(after[0], trace) if len(after) == 1 else None
     end = after[0] if activation else node
     num_inputs = trace.values[source].shape[1]
     return Link(node, end, layer, activation, picked, source, num_inputs)
+
+
+def _index(node: fx.Node) -> fx.Node | None:
+    """The fixed index of a node that picks features."""
+    match node.args:
+        case (fx.Node(), 1, fx.Node(op="get_attr") as index) if node.target is torch.index_select:
+            return index
+    return None
+
+
+def _is_list(index: torch.Tensor) -> bool:
+    """Whether it is one as compiled code takes it."""
+    return index.ndim == 1 and index.dtype == torch.int64
 
 
 def _activation(node: fx.Node, trace: Trace) -> str | None:

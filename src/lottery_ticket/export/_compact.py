@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import fx, nn
 
+from lottery_ticket.errors import LotteryError
 from lottery_ticket.export._copies import eval_copy, plain_weights_
 from lottery_ticket.export._difference import largest_difference
 from lottery_ticket.export._flow import Flow, flow_of
@@ -51,6 +53,14 @@ class Compacted:
     left_alone: Mapping[str, str]
     max_difference: float
 
+    def __repr__(self) -> str:
+        num_kept = sum(p.numel() for p in self.model.parameters())
+        return (
+            f"Compacted({type(self.model).__name__} of {num_kept:,} parameters: "
+            f"{len(self.removed)} layers smaller, {len(self.left_alone)} left alone, "
+            f"max_difference {self.max_difference:.2g})"
+        )
+
 
 @alone()
 def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -> Compacted:
@@ -71,7 +81,8 @@ def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -
 
     Raises:
         UsageError: the model does not run on the example, or its forward cannot be followed.
-        LotteryError: the smaller net's outputs differ by more than rounding explains.
+        LotteryError: the smaller net's outputs differ by more than rounding explains, or there is
+            none.
 
     >>> import torch
     >>> net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)).eval()
@@ -86,17 +97,26 @@ def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -
     dense = plain_weights_(eval_copy(model))
     wanted = outputs_of(dense, inputs)
     followed = trace(copy.deepcopy(dense), example)
-    flow = flow_of(followed)
-    before = _widths(followed, flow)
-    narrow_(followed.module, flow, gather_inputs=gather_inputs)
-    after = _widths(followed, flow)
+    try:
+        flow = flow_of(followed)
+        before = _widths(followed, flow)
+        narrow_(followed.module, flow, gather_inputs=gather_inputs)
+        after = _widths(followed, flow)
+        with torch.no_grad():
+            found = followed.module.eval()(*inputs)
+    except Exception as error:  # somebody's operations in an order that nobody has thought of
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise LotteryError(
+            f"{type(model).__name__}: no smaller net can be made of it ({reason}); this is a fault "
+            "of lottery_ticket, which we would like to hear of. Other formats do without"
+        ) from error
+    difference = largest_difference(wanted, found)
     removed = {
         name: Widths(*zip(before[name], after[name], strict=True))
         for name in before
         if before[name] != after[name]
     }
-    difference = largest_difference(wanted, outputs_of(followed.module, inputs))
-    return Compacted(followed.module.eval(), removed, _left_alone(flow), difference)
+    return Compacted(followed.module, removed, _left_alone(flow), difference)
 
 
 def _widths(followed: Trace, flow: Flow) -> dict[str, tuple[int, int]]:

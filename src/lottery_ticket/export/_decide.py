@@ -124,12 +124,14 @@ class _Recorder(fx.Interpreter):
 
 def _replace_(module: fx.GraphModule, links: Sequence[Link]) -> None:
     graph, end = module.graph, links[-1].end
+    # where it was read: what writes in place may follow
+    start = links[0].node if links[0].picked is None else links[0].node.all_input_nodes[0]
     name = "sparse_" + "_".join(link.name.replace(".", "_") for link in links)
     while hasattr(module, name):  # of another call of the same layer, or `a.b` beside `a_b`
         name += "_"
     module.add_submodule(name, SparseChain(links))
-    with graph.inserting_before(end):
-        new = graph.call_module(name, (links[0].source,))
+    with graph.inserting_before(start):
+        new = graph.call_module(name, (start.all_input_nodes[0],))
     end.replace_all_uses_with(new)
     for node in reversed(list(graph.nodes)):
         is_done = any(node in (link.node, link.end) for link in links)

@@ -51,6 +51,12 @@ class ExportedFile:
     tolerance: float
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return (
+            f"ExportedFile({self.file}: {self.format}, {self.num_bytes:,} bytes, "
+            f"max_difference {self.max_difference:.2g} of {self.tolerance:.2g})"
+        )
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -65,6 +71,12 @@ class Exported:
     path: Path
     files: tuple[ExportedFile, ...]
     card: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        files = [
+            f"  {repr(file).removeprefix('ExportedFile(').removesuffix(')')}" for file in self.files
+        ]
+        return "\n".join([f"Exported({self.path}:", *files]) + ")"
 
 
 @random_state_kept()
@@ -171,7 +183,8 @@ def _difference(
             f"format {name}: what was written cannot be loaded and run again "
             f"({type(error).__name__}: {error})"
         ) from error
-    limit = row.tolerance * max(1.0, *(float(wanted.abs().max()) for _, wanted in pairs))
+    largest = max(float(wanted.abs().max()) for _, wanted in pairs)
+    limit = max(row.tolerance * largest, row.rounding)
     difference = 0.0
     for batch, (got, wanted) in zip(COMPARED_AT, pairs, strict=True):
         is_alike = got.shape == wanted.shape and bool(got.isfinite().all())

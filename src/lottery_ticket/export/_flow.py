@@ -11,7 +11,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import fx
 
-from lottery_ticket.export._operations import Mixing, Moving, Opaque, Operation, operations_of
+from lottery_ticket.export._operations import (
+    Mixing,
+    Moving,
+    OnTheWay,
+    Opaque,
+    Operation,
+    Picking,
+    operations_of,
+)
 from lottery_ticket.export._trace import Trace, execute
 
 __all__ = ["Channels", "Flow", "flow_of"]
@@ -59,7 +67,7 @@ def flow_of(trace: Trace) -> Flow:
         stays[groups] = True
     stuck = {}
     for node, groups in group.items():
-        if not stays[groups].any():
+        if len(groups) and not stays[groups].any():
             stuck[node] = "nothing of it matters; one stays, since no layer has a width of 0"
             stays[groups[0]] = True
     is_kept = {node: stays[groups] for node, groups in group.items()}
@@ -80,7 +88,7 @@ def _constants(trace: Trace, operations: Operations) -> tuple[Channels, Channels
     for node, operation in operations.items():
         traced = trace.values[node]
         has_channels = isinstance(traced, torch.Tensor) and traced.ndim >= 2
-        if not has_channels or node.op == "output":
+        if not has_channels or node.op == "output" or isinstance(operation, OnTheWay):
             values[node] = traced
             continue
         known = torch.zeros(traced.shape[1], dtype=torch.bool)
@@ -88,11 +96,19 @@ def _constants(trace: Trace, operations: Operations) -> tuple[Channels, Channels
         if not isinstance(operation, Opaque):
             known = _is_known(operation, is_known, len(known))
             with torch.no_grad():
-                # copies: what writes in place leaves its input as others read it
-                found = execute(node, module, lambda source: _copied(values[source]))
+                found = _executed(node, operation, module, values)
             values[node] = torch.where(_along(known, found), found, 0.0)
         is_known[node] = known
     return is_known, {node: values[node] for node in is_known}
+
+
+def _executed(
+    node: fx.Node, operation: Mixing | Moving, module: fx.GraphModule, values: Mapping[fx.Node, Any]
+) -> torch.Tensor:
+    if isinstance(operation, Picking):
+        return operation.picked(values[operation.source])
+    # copies: what writes in place leaves its input as others read it
+    return execute(node, module, lambda source: _copied(values[source]))
 
 
 def _copied(value: Any) -> Any:
@@ -112,6 +128,8 @@ def _read(operations: Operations, is_known: Channels) -> Channels:
     """Which channels have an effect on an output; a constant one needs nobody."""
     is_read = {node: torch.zeros_like(known) for node, known in is_known.items()}
     for node, operation in reversed(list(operations.items())):
+        if isinstance(operation, OnTheWay):
+            continue
         if isinstance(operation, Opaque):
             for source in node.all_input_nodes:
                 if source in is_read:

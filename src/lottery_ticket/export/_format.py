@@ -26,8 +26,7 @@ class Format:
     Args:
         about: what it is, in a few words.
         file_name: of its file in a folder.
-        tolerance: how far its outputs may be from the model's, as a part of the largest of these
-            (of 1, if they are all smaller).
+        tolerance: how far its outputs may be from the model's, as a part of the largest of these.
         write: writes the file.
         load: loads it again, to be compared and measured.
         usage: a few lines of Python that load it without this library, where `x` is the input; the
@@ -39,6 +38,7 @@ class Format:
             `note` among them is printed.
         skips: those facts → names of the weights whose zeros are not multiplied with.
         fits: whether it is one of the forms of a model when nobody asks for it by name.
+        rounding: how far they may always be: what is lost in sums of larger values.
     """
 
     about: str
@@ -53,3 +53,4 @@ class Format:
     facts: Callable[[PrunedModel, Path], Mapping[str, Any]] = lambda prepared, path: {}
     skips: Callable[[Mapping[str, Any]], Collection[str]] = lambda facts: ()
     fits: Callable[[PrunedModel], bool] = lambda pruned: True
+    rounding: float = 0.0

@@ -72,6 +72,7 @@ session = onnxruntime.InferenceSession("FILE")
 (outputs,) = session.run(None, {"input": x})  # x: a NumPy array, any batch size"""
 
 _INT8 = 0.1  # of seven bits in weights and eight in activations, layer after layer
+_ROUNDING = 1e-6  # of float32, in sums of values around 1
 
 _SPARSE = """\
 from lottery_ticket.export import load_sparse
@@ -117,11 +118,11 @@ _PLAIN = {
     ),
     "pt2": Format(
         "a program of torch.export, for any batch size", "model.pt2", 1e-5,
-        write_pt2, load_pt2, _PT2,
+        write_pt2, load_pt2, _PT2, rounding=_ROUNDING,
     ),
     "onnx": Format(
         "ONNX in float32, for any batch size", "model.onnx", 1e-4, write_onnx, load_onnx, _ONNX,
-        "onnx", _OPSET,
+        "onnx", _OPSET, rounding=_ROUNDING,
     ),
     "int8": Format(
         "ONNX in int8, ranges seen on training examples (static)", "model.int8.onnx", _INT8,
@@ -164,7 +165,7 @@ FORMATS = MappingProxyType(
             "linear layers on kept weights alone where that was measured to be faster",
             "model.sparse.safetensors", 1e-4, write_sparse, run_sparse, _SPARSE,
             options=frozenset({"batch_size"}), prepare=compacted, facts=sparse_facts,
-            skips=sparse_weights,
+            skips=sparse_weights, rounding=_ROUNDING,
         ),
         "2:4": Format(
             "all weights in safetensors, 2 of 4 zero in every pruned layer",

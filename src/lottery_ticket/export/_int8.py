@@ -23,6 +23,11 @@ _TOGETHER = 64
 # of eight: processors without VNNI saturate sums of more, and the file is for any.
 _WEIGHTS: dict[str, Any] = {"per_channel": True, "reduce_range": True}
 
+# Of what is zero throughout, rows of weights or activations, the quantiser would take the scale 1;
+# biases are counted in the product of both scales, and would be rounded away. From a range that is
+# less than any real one it raises the scale of the weights until the biases just fit into 32 bits.
+_SMALLEST = 1e-20
+
 
 def write_int8(pruned: PrunedModel, path: Path, *, opset: int | None = None) -> None:
     """Static: weights and activations in int8, with ranges seen on training examples."""
@@ -43,7 +48,7 @@ def write_int8(pruned: PrunedModel, path: Path, *, opset: int | None = None) -> 
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
-            extra_options={"WeightSymmetric": True},
+            extra_options={"WeightSymmetric": True, "MinimumRealRange": _SMALLEST},
             **_WEIGHTS,
         )
 

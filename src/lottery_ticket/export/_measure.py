@@ -146,7 +146,7 @@ def _load_compiled(path: Path, pruned: PrunedModel, threads: int | None = None) 
         return torch.compile(pruned.model)
 
 
-_COMPILED = replace(FORMATS["state_dict"], load=_load_compiled, tolerance=1e-4)
+_COMPILED = replace(FORMATS["state_dict"], load=_load_compiled, tolerance=1e-4, rounding=1e-6)
 
 
 def _chosen(

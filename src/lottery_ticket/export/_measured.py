@@ -29,6 +29,8 @@ _GOALS = {
     "throughput": ("throughput_256", True),
 }
 
+_SHOWN = [column for column, _ in _GOALS.values()]
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -49,6 +51,17 @@ class Measured:
     rows: tuple[Mapping[str, Any], ...]
     about: Mapping[str, Any]
     skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """A line per form, and what to ship: all of it is in `table` and `notes`."""
+        width = max((len(row["form"]) for row in self.rows), default=0)
+        lines = [
+            f"  {row['form']:<{width}}  {', '.join(_value(row, column) for column in _SHOWN)}"
+            for row in self.rows
+        ]
+        lines += [f"  for {goal}: {name}" for goal, name in self.best.items()]
+        skipped = [f"  not measured: {', '.join(self.skipped)}"] if self.skipped else []
+        return "\n".join([f"Measured({self.title!r}:", *lines, *skipped]) + ")"
 
     @property
     def table(self) -> "pd.DataFrame":

@@ -1,7 +1,6 @@
 """Functions that move channels, as `Moving` operations; None where they do something else."""
 
 import math
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,11 +59,10 @@ def moving(node: fx.Node, sources: Sources, values: Values) -> Moving | None:
         (target in BY_VALUE or is_still)
         or POOLS.get(target) == ndim - 2
         or (target in OVER_POSITIONS and _is_over_positions(node, ndim))
-        or (target is operator.getitem and _is_over_pixels(node.args[1]))
     ):
         return each_to_itself(source, values, value)
     if target in RESHAPES:
-        return flattened(source, values, value)
+        return flattened(source, values, value) or _reshaped(source, values, value)
     return _padded(node, source, values) if target is F.pad else None
 
 
@@ -85,6 +83,13 @@ def flattened(source: fx.Node, values: Values, value: torch.Tensor) -> Moving | 
     return Moving({source: torch.arange(read.shape[1]).repeat_interleave(each)})
 
 
+def _reshaped(source: fx.Node, values: Values, value: torch.Tensor) -> Moving | None:
+    """The positions of each channel in another shape."""
+    read = values[source]
+    is_alike = value.numel() == read.numel() and value.dtype == read.dtype
+    return each_to_itself(source, values, value) if is_alike else None
+
+
 def _between(sources: Sources, values: Values, value: torch.Tensor) -> Moving | None:
     read = [values[source] for source in sources]
     if any(r.ndim != value.ndim or r.shape[1] != value.shape[1] for r in read):
@@ -96,12 +101,13 @@ def _joined(node: fx.Node, sources: Sources, values: Values) -> Moving | None:
     parts: Any = node.args[0] if node.args else node.kwargs["tensors"]
     dim: Any = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
     value = values[node]
-    if dim % value.ndim != 1 or len(parts) != len(sources):
+    # else a tuple of values is joined, or what has no channels of its own
+    is_plain = isinstance(parts, Sequence) and all(part in sources for part in parts)
+    if dim % value.ndim != 1 or not is_plain:
         return None
-    origins, start = {}, 0
+    origins, start = {source: torch.full((value.shape[1],), -1) for source in sources}, 0
     for source in parts:
         width = values[source].shape[1]
-        origins[source] = torch.full((value.shape[1],), -1)
         origins[source][start : start + width] = torch.arange(width)
         start += width
     return Moving(origins)
@@ -125,9 +131,3 @@ def _is_over_positions(node: fx.Node, ndim: int) -> bool:
     dims: Any = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
     dims = [dims] if isinstance(dims, int) else dims
     return bool(dims) and all(isinstance(d, int) and d % ndim >= 2 for d in dims)
-
-
-def _is_over_pixels(index: Any) -> bool:
-    """Whether an index takes all examples, all channels, and some slice of the rest."""
-    is_sliced = isinstance(index, tuple) and all(isinstance(part, slice) for part in index)
-    return is_sliced and all(part == slice(None) for part in index[:2])

@@ -1,5 +1,6 @@
 """Cutting a graph's layers down to the channels that stay."""
 
+import operator
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from lottery_ticket.export._flow import Flow
-from lottery_ticket.export._operations import Mixing, Moving
+from lottery_ticket.export._operations import Mixing, Moving, OnTheWay, Picking
 from lottery_ticket.export._vocabulary import CONVOLUTIONS, NORMS
 
 __all__ = ["narrow_"]
@@ -27,19 +28,20 @@ def narrow_(module: fx.GraphModule, flow: Flow, *, gather_inputs: bool) -> None:
         kept = flow.is_kept[node]
         if isinstance(operation, Mixing):
             _narrow_layer_(module, node, operation, flow, gather_inputs)
+        elif isinstance(operation, Picking):
+            if not flow.is_kept[operation.source].all():
+                _narrow_pick_(module, node, operation, flow)
         elif isinstance(operation, Moving) and not kept.all():
             if node.op == "call_module":
                 _narrow_each_(module.get_submodule(str(node.target)), kept)
             elif node.op == "get_attr":
                 owner, _, name = str(node.target).rpartition(".")
                 _narrow_tensors_(module.get_submodule(owner), (name,), kept, dim=1)
-            elif node.target is torch.index_select:
-                _narrow_index_(module, node, operation, flow)
             elif node.target is F.pad:
                 _narrow_pad_(node, operation, kept)
             elif node.target in ("view", "reshape", torch.reshape):
-                _flatten_instead_(node)
-    _drop_sizes_(module.graph)
+                _reshape_instead_(node, kept, flow.constants[node].shape[2:])
+    _drop_unread_(module, flow)
     module.graph.lint()
     module.recompile()
 
@@ -138,13 +140,24 @@ def _narrow_tensors_(module: Any, names: tuple[str, ...], kept: torch.Tensor, di
             setattr(module, name, _parameter(new, old) if isinstance(old, nn.Parameter) else new)
 
 
-def _narrow_index_(module: fx.GraphModule, node: fx.Node, operation: Moving, flow: Flow) -> None:
-    """What is picked, counted among what stays of the source."""
-    ((source, origin),) = operation.origins.items()
-    places = flow.is_kept[source].cumsum(0) - 1
-    index: Any = node.args[2]
-    old = getattr(module, index.target)
-    setattr(module, index.target, places[origin[flow.is_kept[node]]].to(old.device))
+def _narrow_pick_(module: fx.GraphModule, node: fx.Node, operation: Picking, flow: Flow) -> None:
+    """What is picked, counted among what stays of the source, and read where that was read."""
+    start, source = operation.start, _read_by(operation.start)
+    stays = flow.is_kept[operation.source].repeat_interleave(operation.positions or 1)
+    index = (stays.cumsum(0) - 1)[operation.index[flow.is_kept[node]]]
+    graph, (low, high) = module.graph, (int(index[0]), int(index[-1]) + 1)
+    is_range = bool((index.diff() == 1).all())
+    with graph.inserting_before(start):
+        if operation.positions is not None:
+            source = graph.call_function(torch.flatten, (source, 1))
+        if operation.is_view and is_range:  # a copy would cost, and others may write into it
+            picked = graph.call_function(
+                operator.getitem, (source, (slice(None), slice(low, high)))
+            )
+        else:
+            held = graph.get_attr(_hold_(module, f"{node.name}_picks", index.to(operation.device)))
+            picked = graph.call_function(torch.index_select, (source, 1, held))
+    node.replace_all_uses_with(picked)
 
 
 def _narrow_pad_(node: fx.Node, operation: Moving, kept: torch.Tensor) -> None:
@@ -162,16 +175,40 @@ def _narrow_pad_(node: fx.Node, operation: Moving, kept: torch.Tensor) -> None:
         node.update_kwarg("pad", pads)
 
 
-def _flatten_instead_(node: fx.Node) -> None:
-    source = node.args[0] if node.args else node.kwargs["input"]
-    node.op, node.target = "call_function", torch.flatten
-    node.args, node.kwargs = (source, 1), {}
+def _reshape_instead_(node: fx.Node, kept: torch.Tensor, positions: torch.Size) -> None:
+    source = _read_by(node)
+    node.op, node.kwargs = "call_function", {}
+    if positions:
+        node.target, node.args = torch.reshape, (source, (-1, int(kept.sum()), *positions))
+    else:
+        node.target, node.args = torch.flatten, (source, 1)
 
 
-def _drop_sizes_(graph: fx.Graph) -> None:
+def _read_by(node: fx.Node) -> Any:
+    """What an operation on one value reads."""
+    return node.args[0] if node.args else node.kwargs["input"]
+
+
+def _drop_unread_(module: fx.GraphModule, flow: Flow) -> None:
+    """What nothing reads any more: sizes, the way to picks, and the tensors that these read."""
+    graph = module.graph
     for node in reversed(graph.nodes):
-        if node.target == "size" and not node.users:
+        operation = flow.operations.get(node)
+        is_pick = isinstance(operation, OnTheWay | Picking)
+        if isinstance(operation, OnTheWay) and all(user.target == "size" for user in node.users):
+            for user in list(node.users):  # the batch is as large as where it began
+                user.replace_input_with(node, _read_by(operation.start))
+        if not node.users and (is_pick or node.target == "size" or node.op == "get_attr"):
             graph.erase_node(node)
+    read = {str(node.target) for node in graph.nodes if node.op in ("get_attr", "call_module")}
+    for node in flow.operations:
+        name = str(node.target)
+        is_called = any(name.startswith(f"{other}.") for other in read)
+        if node.op == "get_attr" and name not in read and not is_called:
+            owner, _, leaf = name.rpartition(".")
+            if hasattr(module.get_submodule(owner), leaf):
+                delattr(module.get_submodule(owner), leaf)
+    module.delete_all_unused_submodules()
 
 
 def _set_widths_(layer: Any, inputs: int, outputs: int) -> None:

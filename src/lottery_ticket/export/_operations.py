@@ -1,8 +1,8 @@
 """What each operation of a graph does to channels: units of a layer, channels of an image.
 
 Channels lie along dimension 1. An operation *mixes* them by weights, *moves* each to a known place
-(activations, norms, pooling, additions, flattening, padding, concatenation), or is *opaque*: it
-may do anything, so that all that it touches stays as it is.
+(activations, norms, pooling, additions, flattening, padding, concatenation, picks), is *on the way*
+to a pick, or is *opaque*: it may do anything, so that all that it touches stays as it is.
 """
 
 from collections import Counter
@@ -11,18 +11,22 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.fx.node import map_arg
 
 from lottery_ticket.export._moves import Moving, each_to_itself, flattened, moving
-from lottery_ticket.export._trace import Trace, has_hooks
+from lottery_ticket.export._picks import OnTheWay, Path, Picking, followed, path_of
+from lottery_ticket.export._trace import Trace, has_hooks, target_name
 from lottery_ticket.export._vocabulary import (
     BY_VALUE_MODULES,
     CONVOLUTIONS,
     NORMS,
+    PICK_MODULES,
+    PICKS,
     POOL_MODULES,
     RESHAPES,
 )
 
-__all__ = ["Mixing", "Moving", "Opaque", "Operation", "operations_of"]
+__all__ = ["Mixing", "Moving", "OnTheWay", "Opaque", "Operation", "Picking", "operations_of"]
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,21 @@ class Opaque:
     reason: str | None = None
 
 
-Operation = Mixing | Moving | Opaque
+Operation = Mixing | Moving | OnTheWay | Opaque
 
 
 def operations_of(trace: Trace) -> dict[fx.Node, Operation]:
     """The operation of every node."""
     reader = _Reader(trace)
-    return {node: reader.operation(node) for node in trace.module.graph.nodes}
+    found = {node: reader.operation(node) for node in trace.module.graph.nodes}
+    for node in reversed(found):
+        # of what picks nothing, or is read by something else too
+        if isinstance(found[node], OnTheWay) and not all(
+            isinstance(found[user], OnTheWay | Picking) or reader.is_batch(user)
+            for user in node.users
+        ):
+            found[node] = Opaque(f"{reader.kind(node)} is not followed")
+    return found
 
 
 class _Reader:
@@ -64,11 +76,19 @@ class _Reader:
     def __init__(self, trace: Trace) -> None:
         self._trace, self._values = trace, trace.values
         nodes, module = trace.module.graph.nodes, trace.module
-        held = [parameter for _, parameter in module.named_parameters(remove_duplicate=False)]
+        held = [value for _, value in module.named_parameters(remove_duplicate=False)]
+        held += [value for _, value in module.named_buffers(remove_duplicate=False)]
         self._num_uses = Counter(n.target for n in nodes if n.op in ("call_module", "get_attr"))
         self._num_holders = Counter(map(id, held))
+        self._called = {n.target for n in nodes if n.op == "call_module"}
+        self._is_fixed: dict[fx.Node, bool] = {}
+        self._paths: dict[fx.Node, Path] = {}
 
     def operation(self, node: fx.Node) -> Operation:
+        is_function = node.op in ("call_function", "call_method")
+        self._is_fixed[node] = node.op == "get_attr" or (
+            is_function and all(self._is_fixed[n] for n in node.all_input_nodes)
+        )
         if node in self._trace.not_followed:
             return Opaque(self._trace.not_followed[node])
         if node.op in ("placeholder", "output"):
@@ -77,18 +97,20 @@ class _Reader:
             return self._tensor(node)
         if node.target == "size":  # of the batch: when traced, the others became constants
             return Moving({})
-        sources = [n for n in node.all_input_nodes if self._has_channels(n)]
-        if node.target is torch.index_select:
-            return self._picked(node, sources) or Opaque("it picks by an index that is not fixed")
-        others = set(node.all_input_nodes) - set(sources)
-        if node.target in RESHAPES:  # these alone may ask for the size of the batch
-            others = {n for n in others if n.target != "size"}
-        is_followed = self._has_channels(node) and sources and not others
-        if is_followed and node.op == "call_module":
-            found = self._module(node, sources)
-        else:
-            found = moving(node, sources, self._values) if is_followed else None
-        return found or Opaque(f"{self._kind(node)} is not followed")
+        if self._is_fixed[node] and not self._has_channels(node):
+            return Opaque()  # an index, say: the same for all inputs
+        found = self._direct(node) or self._picked(node)
+        return found or Opaque(f"{self.kind(node)} is not followed")
+
+    def kind(self, node: fx.Node) -> str:
+        if node.op == "call_module":
+            return type(self._trace.module.get_submodule(str(node.target))).__name__
+        return target_name(node)
+
+    def is_batch(self, node: fx.Node) -> bool:
+        """Whether it is how many examples there are."""
+        is_size = node.target == "size" and self._values[node] == 1
+        return is_size and not self._is_fixed[node.all_input_nodes[0]]
 
     def _has_channels(self, node: fx.Node) -> bool:
         value = self._values[node]
@@ -99,13 +121,55 @@ class _Reader:
         if not self._has_channels(node):
             return Opaque()
         is_its_own = self._num_uses[node.target] == 1 == len(node.users)
+        is_its_own &= not self._is_within(str(node.target))
         return Moving({}) if is_its_own else Opaque("it is used more than once")
 
-    def _picked(self, node: fx.Node, sources: list[fx.Node]) -> Moving | None:
-        match node.args:
-            case (source, 1, fx.Node(op="get_attr") as index) if sources == [source]:
-                return Moving({sources[0]: self._values[index].cpu()})
-        return None
+    def _direct(self, node: fx.Node) -> Operation | None:
+        """What a node does to channels of its own sources."""
+        sources = [n for n in node.all_input_nodes if self._has_channels(n)]
+        others = set(node.all_input_nodes) - set(sources)
+        if node.target in RESHAPES:  # these alone may ask for the size of the batch
+            others = {n for n in others if n.target != "size"}
+        is_followed = self._has_channels(node) and sources and not others
+        is_further = node.target in PICKS and any(n in self._paths for n in sources)
+        if not is_followed or is_further:
+            return None
+        if node.op == "call_module":
+            return self._module(node, sources)
+        return moving(node, sources, self._values)
+
+    def _picked(self, node: fx.Node) -> Operation | None:
+        """A pick, or an operation that may be on the way to one."""
+        module = self._trace.module
+        if node.op == "call_module":
+            layer = module.get_submodule(str(node.target))
+            is_pick = type(layer) in PICK_MODULES and not has_hooks(layer)
+        else:
+            is_pick = node.target in PICKS
+        source = node.args[0] if node.args else node.kwargs.get("input")
+        if not is_pick or not isinstance(source, fx.Node) or self._is_fixed[source]:
+            return None
+        arguments = (node.args[1:], {k: v for k, v in node.kwargs.items() if k != "input"})
+        others: list[fx.Node] = []
+        map_arg(arguments, others.append)
+        if not all(other is not source and self._is_known(other) for other in others):
+            return None
+        if source not in self._paths and not self._has_channels(source):
+            return None
+        path = path_of(node, source, self._paths.get(source), module, self._values)
+        if path is None:
+            return None
+        if found := followed(node, path, module, self._values):
+            return found
+        self._paths[node] = path
+        return OnTheWay(path.start)
+
+    def _is_known(self, node: fx.Node) -> bool:
+        """Whether a node is the same for all inputs, or is the size of the batch."""
+        if node in self._trace.not_followed:
+            return False
+        is_tensor = isinstance(self._values[node], torch.Tensor)
+        return (self._is_fixed[node] and is_tensor) or self.is_batch(node)
 
     def _module(self, node: fx.Node, sources: list[fx.Node]) -> Operation | None:
         module: Any = self._trace.module.get_submodule(str(node.target))
@@ -140,16 +204,16 @@ class _Reader:
         """Why a module cannot be changed for this call alone."""
         if has_hooks(module):
             return "it has hooks (of torch.nn.utils.prune? then prune.remove first)"
-        parameters = dict(module.named_parameters())
-        holds = parameters or dict(module.named_buffers())
-        if holds and self._num_uses[node.target] > 1:
+        held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        if held and self._num_uses[node.target] > 1:
             return "it is called more than once"
-        is_shared = any(self._num_holders[id(p)] > 1 for p in parameters.values())
-        if is_shared or any(self._num_uses[f"{node.target}.{name}"] for name in parameters):
+        is_shared = any(self._num_holders[id(value)] > 1 for value in held.values())
+        is_read = any(self._num_uses[f"{node.target}.{name}"] for name in held)
+        if is_shared or is_read or (held and self._is_within(str(node.target))):
             return "its parameters are also used elsewhere"
         return None
 
-    def _kind(self, node: fx.Node) -> str:
-        if node.op == "call_module":
-            return type(self._trace.module.get_submodule(str(node.target))).__name__
-        return str(getattr(node.target, "__name__", node.target))
+    def _is_within(self, name: str) -> bool:
+        """Whether it is part of a module that is called as it is, and may use it."""
+        parts = name.split(".")
+        return any(".".join(parts[:count]) in self._called for count in range(1, len(parts)))

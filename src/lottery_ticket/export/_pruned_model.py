@@ -11,8 +11,8 @@ from torch import nn
 from lottery_ticket.data import Split
 from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.export._copies import eval_copy
-from lottery_ticket.masks import PruningMask, check_any, copied_model, prunable_in
-from lottery_ticket.names import canonical_name, named_modules
+from lottery_ticket.masks import PruningMask, check_any, prunable_in
+from lottery_ticket.names import canonical_name, named_modules, named_state
 from lottery_ticket.tickets import Ticket
 
 __all__ = ["PrunedModel", "state_of"]
@@ -46,6 +46,12 @@ class PrunedModel:
     dense: nn.Module | None = None
     ticket: Ticket | None = None
 
+    def __repr__(self) -> str:
+        optional = ("calibration", "test", "dense", "ticket")
+        more = [name for name in optional if getattr(self, name) is not None]
+        parts = [type(self.model).__name__, repr(self.mask), f"inputs {tuple(self.inputs.shape)}"]
+        return f"PrunedModel({', '.join([*parts, *more])})"
+
     @classmethod
     @known_keywords("PrunedModel.of")
     def of(
@@ -74,8 +80,8 @@ class PrunedModel:
             facts: what the card is to say: `{"title": …, "data": {"name": …}, "metrics": …}`.
 
         Raises:
-            UsageError: the model does not take the example or returns something else, or has
-                weights where the mask prunes.
+            UsageError: the model does not take the example or returns something else, has weights
+                where the mask prunes, or holds something other than tensors in its state.
 
         >>> layer = nn.Linear(3, 2)
         >>> _ = layer.weight.data[0].zero_()
@@ -108,6 +114,9 @@ class PrunedModel:
             )
         check_like("test", None if test is None else test.x, inputs)
         check_plain(facts)
+        dense = None if dense is None else ready(dense)
+        if dense is not None:
+            named_state(dense)  # it is written to be measured
         return cls(
             copied,
             mask,
@@ -115,7 +124,7 @@ class PrunedModel:
             dict(facts or {}),
             calibration if calibration is None else calibration.detach().cpu(),
             test,
-            None if dense is None else ready(dense),
+            dense,
             ticket,
         )
 
@@ -138,7 +147,7 @@ class PrunedModel:
         if model is None:
             built = ticket.build(trained=True)
         else:
-            built = ticket.apply(copied_model(model), trained=True)
+            built = ticket.apply(ready(model), trained=True)
         facts = {"metrics": {"ticket": dict(ticket.metrics)}, **(more.pop("facts", None) or {})}
         if ticket.origin.model is not None:
             options = dict(ticket.origin.options)
@@ -170,12 +179,16 @@ def _mask_of_zeros(model: nn.Module) -> PruningMask:
 
 
 def state_of(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The `state_dict` as plain CPU tensors that share nothing, under names without wrappers."""
+    """The `state_dict` as plain CPU tensors that share nothing, under names without wrappers.
+
+    Raises:
+        UsageError: it holds something other than dense tensors.
+    """
     return {
         canonical_name(name, model): value.detach()
         .cpu()
         .clone(memory_format=torch.contiguous_format)
-        for name, value in model.state_dict().items()
+        for name, value in named_state(model).items()
     }
 
 

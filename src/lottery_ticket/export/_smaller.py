@@ -57,7 +57,8 @@ def _said_of(found: Compacted) -> dict[str, Any]:
     }
     lines = [f"{name}: {widths}" for name, widths in found.removed.items()]
     lines = lines or ["no unit, channel or input of it does nothing: it is as large as before"]
-    lines += [f"{name} was left alone: {why}" for name, why in found.left_alone.items()]
+    for name, why in found.left_alone.items():
+        lines.append(f"{name} was left alone: {why.replace('; ', ', ')}")  # one thing, not two
     return {"removed": removed, "left_alone": dict(found.left_alone), "note": "; ".join(lines)}
 
 

@@ -44,6 +44,13 @@ class Sparse:
     dense: fx.GraphModule
     example: tuple[torch.Tensor, ...]
 
+    def __repr__(self) -> str:
+        num_sparse = sum(way == "sparse" for way in self.layers.values())
+        return (
+            f"Sparse({num_sparse} of {len(self.layers)} linear layers on kept weights alone, for "
+            f"batches of {self.batch_size}, max_difference {self.max_difference:.2g})"
+        )
+
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, which `load_sparse` reads.
 

@@ -1,7 +1,8 @@
 """A model's graph, followed by running its own code on an example."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,22 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.export._place import with_place
 from lottery_ticket.process import alone
 
-__all__ = ["Example", "Trace", "execute", "has_hooks", "inputs_of", "outputs_of", "trace"]
+__all__ = [
+    "Example",
+    "Trace",
+    "execute",
+    "has_hooks",
+    "inputs_of",
+    "may_be_along_examples",
+    "outputs_of",
+    "target_name",
+    "trace",
+]
 
 Example = torch.Tensor | tuple[torch.Tensor, ...]
+
+# what does to a batch of 1 nothing that it would not do to others: the place of its argument `dim`
+_DIMS = {"unbind": 1, "split": 2, "split_with_sizes": 2, "chunk": 2, "tensor_split": 2, "roll": 2}
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,26 @@ def outputs_of(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Any:
 def has_hooks(module: nn.Module) -> bool:
     """Whether a call of it does more than its forward says."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def may_be_along_examples(node: fx.Node, ndim: int) -> bool:
+    """Whether a split or a roll of a value is, or may be, along the batch.
+
+    Args:
+        node: the operation; all others are not.
+        ndim: of the value.
+    """
+    if target_name(node) not in _DIMS:
+        return False
+    place, named = _DIMS[target_name(node)], node.kwargs.get("dims", node.kwargs.get("dim"))
+    dims: Any = node.args[place] if len(node.args) > place else named
+    dims = dims if isinstance(dims, Sequence) else (dims,)
+    return not all(isinstance(dim, int) and dim % ndim for dim in dims)
+
+
+def target_name(node: fx.Node) -> str:
+    """What it calls, in a word."""
+    return str(getattr(node.target, "__name__", node.target))
 
 
 def execute(node: fx.Node, module: nn.Module, value_of: Callable[[fx.Node], Any]) -> Any:
@@ -198,7 +232,15 @@ class _Proxy(fx.Proxy):
     """A value that knows its sizes. The first one, of the batch, is a node of the graph."""
 
     def __len__(self) -> int:
+        if (parts := self._parts()) is not None:
+            return len(parts)
         raise TypeError("len() of a value; ask for its shape")
+
+    def __iter__(self) -> Iterator[Any]:
+        if (parts := self._parts()) is not None:
+            create, target = self.tracer.create_proxy, operator.getitem
+            return iter([create("call_function", target, (self, n), {}) for n in range(len(parts))])
+        return super().__iter__()  # type: ignore[return-value]  # of fx: an iterator
 
     @property
     def ndim(self) -> int:
@@ -216,6 +258,13 @@ class _Proxy(fx.Proxy):
         batch = self.tracer.create_proxy("call_method", "size", (self, 0), {}) if sizes else None
         known = (batch, *sizes[1:])[: len(sizes)]
         return known if dim is None else known[dim]
+
+    def _parts(self) -> Any:
+        """What it was split into along anything but the batch; None if it is no such split."""
+        if not isinstance(self._value(), tuple | list) or target_name(self.node) not in _DIMS:
+            return None
+        read = self.tracer.values[self.node.all_input_nodes[0]]  # type: ignore[attr-defined]
+        return None if may_be_along_examples(self.node, read.ndim) else self._value()
 
     def _value(self) -> Any:
         tracer = self.tracer
@@ -238,8 +287,10 @@ def _changed_in_place(
     for old, storage in written.items():
         writer = by_name[old.name]
         for node, value in values.items():
-            shares = isinstance(value, torch.Tensor) and (
-                value.untyped_storage().data_ptr() == storage
+            parts = value if isinstance(value, (tuple, list)) else (value,)
+            shares = any(
+                isinstance(part, torch.Tensor) and part.untyped_storage().data_ptr() == storage
+                for part in parts
             )
             is_older = shares and place[node] < place[writer]
             if is_older and any(place[user] > place[writer] for user in node.users):

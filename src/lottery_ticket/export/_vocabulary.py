@@ -16,6 +16,8 @@ __all__ = [
     "DROPOUTS",
     "NORMS",
     "OVER_POSITIONS",
+    "PICKS",
+    "PICK_MODULES",
     "POOLS",
     "POOL_MODULES",
     "RESHAPES",
@@ -78,3 +80,17 @@ OVER_POSITIONS = _named("mean", "sum", "amax", "amin", "squeeze")
 RESHAPES = _named("flatten", "view", "reshape")
 
 CAT = frozenset({torch.cat, torch.concat, torch.concatenate})
+
+PICKS = _named(
+    *("index_select", "narrow", "select", "gather", "take_along_dim", "split", "split_with_sizes"),
+    *("chunk", "tensor_split", "unbind", "flip", "fliplr", "roll", "repeat", "tile"),
+    *("repeat_interleave", "expand", "broadcast_to", "permute", "transpose", "swapaxes"),
+    *("swapdims", "movedim", "moveaxis", "unflatten", "unsqueeze", "squeeze", "contiguous"),
+    *("clone", "flatten", "view", "reshape", "channel_shuffle", "native_channel_shuffle"),
+    *("pixel_shuffle", "pixel_unshuffle"),
+) | {operator.getitem, torch.stack, *CAT}
+"""What moves values and does nothing else."""
+
+PICK_MODULES = (
+    *(nn.ChannelShuffle, nn.PixelShuffle, nn.PixelUnshuffle, nn.Flatten, nn.Unflatten, nn.Identity),
+)

@@ -13,6 +13,7 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._arguments import start_step
 from lottery_ticket.finder._problems import check_can_be_rewound, training_problems
 from lottery_ticket.masks import Attachment, PruningMask, RewindPoint, copied_to_cpu
+from lottery_ticket.names import named_state
 from lottery_ticket.process import random_state_kept, seeded
 from lottery_ticket.pruning import rewind_optimizer_
 
@@ -133,16 +134,11 @@ def state_on_cpu(model: nn.Module) -> dict[str, torch.Tensor]:
     """A copy of the model's state on the CPU.
 
     Raises:
-        UsageError: the state holds something other than tensors.
+        UsageError: the state holds something other than dense tensors.
     """
     copied: dict[str, torch.Tensor] = {}
     places: dict[tuple[object, ...], torch.Tensor] = {}  # what is tied stays tied
-    for name, value in model.state_dict().items():
-        if not isinstance(value, torch.Tensor):
-            raise UsageError(
-                f"the model's state {name!r} is a {type(value).__name__}; only tensors can be "
-                "rewound and saved"
-            )
+    for name, value in named_state(model).items():
         place = (value.data_ptr(), value.shape, value.stride(), value.dtype)
         if value.numel() == 0 or place not in places:
             places[place] = value.detach().to("cpu", copy=True)

@@ -12,6 +12,7 @@ from torch import nn
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.files import write_file
 from lottery_ticket.masks import PruningMask, canonical_name, has_only_zeros_where_pruned
+from lottery_ticket.names import named_state
 from lottery_ticket.pruning import rewind_
 from lottery_ticket.tickets._format import packed, unpacked
 from lottery_ticket.tickets._kept import check_fits, zeroed
@@ -206,8 +207,9 @@ def _described(origin: ModelOrigin | WeightsOrigin) -> str:
 
 def _as_named_in(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weights by the names of `model.state_dict()`; raises `UsageError` if they do not fit."""
-    names = {canonical_name(key, model): key for key in model.state_dict()}
-    found = {name: _shape(model.state_dict()[key]) for name, key in names.items()}
+    state = named_state(model)
+    names = {canonical_name(key, model): key for key in state}
+    found = {name: _shape(state[key]) for name, key in names.items()}
     for name in [*weights, *found]:
         wanted = _shape(weights.get(name))
         if wanted != found.get(name, "nothing"):
@@ -218,7 +220,5 @@ def _as_named_in(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[
     return {key: weights[name] for name, key in names.items()}
 
 
-def _shape(value: object) -> str:
-    if value is None:
-        return "nothing"
-    return f"of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else "no tensor"
+def _shape(value: torch.Tensor | None) -> str:
+    return "nothing" if value is None else f"of shape {tuple(value.shape)}"
