@@ -162,7 +162,7 @@ class LotteryTicketFinder:
                 `mode="min"`. It is called once before any training, so that a mistake in it costs
                 nothing.
             target_sparsity: fraction of *all* prunable weights to prune (default 0.9), reached
-                exactly.
+                exactly; with channels as nearly as whole ones allow, which `results` shows.
             pruning_rounds: levels after the dense one, in equal ratios; `pruning_rounds=4` trains
                 five times. By default as many as prune about 20 % each.
             verbose: print a line after each training.
@@ -170,7 +170,10 @@ class LotteryTicketFinder:
                 `densities(…)`, `one_shot(…)`.
             criterion: name of a criterion, or your own function of what it needs.
             scope: `"global"`, `"layerwise"` or `"erk"`.
-            structure: `"unstructured"`, `"2:4"`, `"block:4x4"` or `"channel"`.
+            structure: `"unstructured"`, `"2:4"`, `"block:4x4"` or `"channel"`. Channels are those
+                of convolutions, and of other layers if `targets` asks for them; the model's output,
+                found by following what `eval_fn` runs it on, is only cut if `targets` has its own
+                name. What is not cut is in neither count: `mask.left_out` says why.
             pipeline: `"lth"`, `"rewind"`, `"lr_rewind"`, `"finetune"`, `"at_init"`, or a
                 `Pipeline`.
             rewind_step: k, in optimiser steps, where the pipeline rewinds to θ_k.
@@ -210,9 +213,11 @@ class LotteryTicketFinder:
         model, origin = self._model_and_origin(model)
         dense = PruningMask(model, **self._prunable)
         levels = chosen_schedule(schedule, target_sparsity, pruning_rounds, method.pipeline)
+        dense = method.layers(model, dense, lambda: evaluated(eval_fn, model))
         shapes = {name: tuple(kept.shape) for name, kept in dense.items()}
-        budgets = levels.budgets(shapes, scope=scope, min_layer_density=min_layer_density)
-        method.check_structure(model, dense, budgets[1])
+        floor = 0.0 if method.has_channels else method.min_layer_density
+        budgets = levels.budgets(shapes, scope=scope, min_layer_density=floor)
+        method.check_structure(model, dense, budgets)
         settings = {
             "name": self._source.name,
             "mode": self._mode,
@@ -241,7 +246,7 @@ class LotteryTicketFinder:
                 print(self.results.line(search.rows[-1]), flush=True)
         restore_(model, search.best)
         found = search.masks[search.best_level].to(_device_of(model))
-        self.mask = PruningMask.from_tensors(found, dense.left_out)  # no file holds that
+        self.mask = found.told_by(dense)  # no file holds that
         return model, self.mask, self.results
 
     @known_keywords("verify")

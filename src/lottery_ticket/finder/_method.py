@@ -19,12 +19,23 @@ from lottery_ticket.finder._arguments import (
 )
 from lottery_ticket.finder._search import Search
 from lottery_ticket.finder._training import Start
-from lottery_ticket.masks import Budget, PruningMask, Structure, input_dims, select_at
+from lottery_ticket.masks import (
+    Asked,
+    Budget,
+    PruningMask,
+    Structure,
+    input_dims,
+    select_at,
+    warn_if_missed,
+)
 from lottery_ticket.pruning import (
     PIPELINES,
     Pipeline,
     Schedule,
+    channel_layers,
     check_fraction,
+    example_of_given,
+    inputs_seen,
     next_mask,
     target_sparsity,
 )
@@ -101,19 +112,44 @@ class Method:
         """Whether pruned trainings start elsewhere than at step 0 of the schedule."""
         return self.pipeline.first_step(rewind=self.rewind_step or 0, end=1) > 0
 
-    def check_structure(self, model: nn.Module, dense: PruningMask, first: Budget) -> None:
-        """Raises `UsageError` if the structure does not fit the layers or the first level."""
-        if Structure.parse(self.structure).kind != "unstructured":
-            scores = {name: torch.ones(kept.shape) for name, kept in dense.items()}
-            select_at(
-                scores,
-                dense.to("cpu"),
-                budget=first,
-                scope=self.scope,
-                structure=self.structure,
-                min_layer_density=self.min_layer_density,
-                input_dims=input_dims(model, dense),
-            )
+    @property
+    def has_channels(self) -> bool:
+        """Whether whole channels are pruned."""
+        return Structure.parse(self.structure).kind == "channel"
+
+    def layers(
+        self, model: nn.Module, dense: PruningMask, evaluate: Callable[[], object]
+    ) -> PruningMask:
+        """The dense mask of what is pruned; with channels some layers stay out of it.
+
+        Args:
+            evaluate: runs the model on the user's data; called only to see what that is.
+        """
+        if not self.has_channels:
+            return dense
+        given = {"batches": self.batches, "batch_loss": self.batch_loss}
+        example = example_of_given(model, given) or inputs_seen(model, evaluate)[0]
+        return channel_layers(model, dense, example, is_guess=True).cut
+
+    def check_structure(
+        self, model: nn.Module, dense: PruningMask, budgets: Sequence[Budget]
+    ) -> None:
+        """Raises `UsageError` if the structure does not fit the layers or the first level.
+
+        Warns:
+            MissedDensityWarning: channels do not allow for the last level.
+        """
+        if Structure.parse(self.structure).kind == "unstructured":
+            return
+        scores = {name: torch.ones(kept.shape) for name, kept in dense.items()}
+        mask, dims = dense.to("cpu"), input_dims(model, dense)
+        how: dict[str, Any] = {"scope": self.scope, "min_layer_density": self.min_layer_density}
+        keep = budgets[-1] if self.has_channels else budgets[1]
+        made = select_at(
+            scores, mask, budget=keep, structure=self.structure, input_dims=dims, **how
+        )
+        if self.has_channels:
+            warn_if_missed(mask, made, Asked(keep, **how), input_dims=dims)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -57,15 +57,31 @@ class PruningMask(Mapping[str, torch.Tensor]):
     make the mask from.
     """
 
+    named: Mapping[str, bool]
+    """Parameters that `targets` asked for → whether by their own name, or that of their layer.
+
+    Structure `"channel"` cuts linear layers that are named, and the model's output only where it
+    is named by its own name. What `prune` makes has it too; a file does not.
+    """
+
+    whole: Mapping[str, tuple[int, ...]]
+    """Layers that structure `"channel"` left whole → their shapes.
+
+    They are in no count and come in no loop, and `left_out` says why; `mask[name]` is all true.
+    """
+
     def __new__(cls, *args: object, **kwargs: object) -> "PruningMask":
         made = super().__new__(cls)
         made._attachments = []
         made.left_out = {}
+        made.named = {}
+        made.whole = {}
         return made
 
     def __getstate__(self) -> dict[str, object]:
         # copies and pickles are not attached to anything
-        return {"_masks": self._masks, "left_out": self.left_out}
+        names = ("_masks", "left_out", "named", "whole")
+        return {name: getattr(self, name) for name in names}
 
     @known_keywords("PruningMask")
     def __init__(
@@ -86,11 +102,13 @@ class PruningMask(Mapping[str, torch.Tensor]):
             name: torch.ones(value.shape, dtype=torch.bool, device=value.device)
             for name, value in found.parameters.items()
         }
-        self.left_out = found.left_out
+        self.left_out, self.named = found.left_out, found.named
 
     @classmethod
     def from_tensors(
-        cls, masks: Mapping[str, torch.Tensor], left_out: Mapping[str, str] | None = None
+        cls,
+        masks: Mapping[str, torch.Tensor],
+        left_out: Mapping[str, str] | None = None,
     ) -> "PruningMask":
         """A mask from bool tensors by parameter name, in model order.
 
@@ -189,8 +207,20 @@ class PruningMask(Mapping[str, torch.Tensor]):
         """The bytes of a mask file: packed bits in safetensors."""
         return packed_bytes(self)
 
+    def told_by(self, other: "PruningMask") -> "PruningMask":
+        """This mask, with what another one of the model tells: `left_out`, `named`, `whole`."""
+        made = PruningMask.from_tensors(self, other.left_out)
+        made.named, made.whole = dict(other.named), dict(other.whole)
+        return made
+
     def __getitem__(self, name: str) -> torch.Tensor:
+        if name in self.whole and name not in self._masks:
+            device = next((kept.device for kept in self._masks.values()), None)
+            return torch.ones(self.whole[name], dtype=torch.bool, device=device)
         return self._masks[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._masks
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._masks)
@@ -249,11 +279,19 @@ class PruningMask(Mapping[str, torch.Tensor]):
         return {name: 1.0 - int(m.sum()) / max(m.numel(), 1) for name, m in self.items()}
 
     def is_nested_in(self, other: "PruningMask") -> bool:
-        """Whether every weight kept here is kept in `other` too."""
-        return set(self) == set(other) and all(
-            mask.shape == other[name].shape
-            and not bool((mask & ~other[name].to(mask.device)).any())
-            for name, mask in self.items()
+        """Whether every weight kept here is kept in `other` too.
+
+        Layers that this mask does not speak of are whole, and must be so in `other`.
+        """
+        others = {name: mask for name, mask in other.items() if name not in self}
+        return (
+            set(self) <= set(other)
+            and all(bool(mask.all()) for mask in others.values())
+            and all(
+                mask.shape == other[name].shape
+                and not bool((mask & ~other[name].to(mask.device)).any())
+                for name, mask in self.items()
+            )
         )
 
     @torch.no_grad()
@@ -326,7 +364,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
     def to(self, device: torch.device | str) -> "PruningMask":
         """The same mask on `device`."""
         moved = {name: mask.to(device) for name, mask in self.items()}
-        return PruningMask.from_tensors(moved, self.left_out)
+        return PruningMask.from_tensors(moved).told_by(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mask: packed bits in safetensors, or plain bool tensors for .pt and .pth.

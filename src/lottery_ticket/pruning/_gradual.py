@@ -8,7 +8,8 @@ from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import known_keywords
-from lottery_ticket.masks import PruningMask
+from lottery_ticket.masks import PruningMask, Structure
+from lottery_ticket.pruning._channel_layers import channel_layers
 from lottery_ticket.pruning._pruners import MASK_SAYS_IT, prune
 from lottery_ticket.pruning._schedule import Polynomial
 
@@ -24,7 +25,7 @@ class GradualPruner:
             place because parameters were replaced.
         schedule: from `polynomial(…)`.
         mask: what is kept at the start; None for all prunable weights.
-        criterion, scope, structure, min_layer_density: as in `prune`.
+        criterion, scope, structure, min_layer_density, example: as in `prune`.
 
     >>> from lottery_ticket.pruning import polynomial
     >>> model = nn.Linear(10, 2)
@@ -55,6 +56,7 @@ class GradualPruner:
         scope: str = "global",
         structure: str = "unstructured",
         min_layer_density: float = 0.0,
+        example: Any = None,
     ) -> None:
         self._model = model
         self._schedule = schedule
@@ -65,6 +67,9 @@ class GradualPruner:
             "min_layer_density": min_layer_density,
         }
         self.mask = PruningMask(model) if mask is None else mask
+        if Structure.parse(structure).kind == "channel":  # the layers that are cut stay the same
+            layers = channel_layers(model, self.mask, example)
+            self.mask = layers.joined(layers.cut, self.mask)
         self._attached = self.mask.attach(model, optimizer)
         self._attached.after_step = self._prune_if_due
         self._prune_if_due()
