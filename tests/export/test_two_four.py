@@ -46,7 +46,7 @@ def check_verification(check) -> None:
         check(model)
     assert str(refused.value) == (
         "not 2:4: 2.weight (6, 8): 1 of 12 groups keep more than 2. Search with prune.scope: 2:4; "
-        "layers that are dense on purpose are left out with ignore=[…]"
+        "layers that are dense on purpose are left out of the mask, or here with ignore=[…]"
     )
     assert check(model, ignore=["2"]) == names[:2]
 

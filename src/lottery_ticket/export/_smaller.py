@@ -37,9 +37,9 @@ def compacted(pruned: PrunedModel, *, gather_inputs: bool = True) -> PrunedModel
     """
     found = compact(pruned.model, pruned.inputs, gather_inputs=gather_inputs)
     state = found.model.state_dict()
-    names = [name for name in map(plain_name, pruned.mask) if name in state]
+    names = [name if name in state else plain_name(name) for name in pruned.mask]
     kept = PruningMask.from_tensors(
-        {name: state[name] != 0 for name in names}, pruned.mask.left_out
+        {name: state[name] != 0 for name in names if name in state}, pruned.mask.left_out
     )
     facts = {**pruned.facts, "compact": _said_of(found)}
     return replace(pruned, model=found.model, mask=kept, ticket=None, facts=facts)

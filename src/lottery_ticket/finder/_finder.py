@@ -246,7 +246,7 @@ class LotteryTicketFinder:
                 print(self.results.line(search.rows[-1]), flush=True)
         restore_(model, search.best)
         found = search.masks[search.best_level].to(_device_of(model))
-        self.mask = PruningMask.from_tensors(found, dense.left_out)  # no file holds that
+        self.mask = found.told_by(dense)  # no file holds that
         return model, self.mask, self.results
 
     @known_keywords("verify")

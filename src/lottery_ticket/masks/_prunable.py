@@ -25,6 +25,7 @@ __all__ = [
     "Prunable",
     "check_any",
     "input_dims",
+    "layer_weights",
     "prunable_in",
     "prunable_parameters",
     "prunable_sizes",
@@ -141,20 +142,30 @@ def prunable_in(
     # named_parameters gives a tied parameter once, under its first name
     named = {canonical_name(name, model): value for name, value in model.named_parameters()}
     found = {n: v for n, v in named.items() if id(v) in wanted and v.numel() >= min_size}
-    left_out = {}
+    reasons = _reasons(places, wanted, ignored, unfit, min_size)
     rest = {name: value for name, value in named.items() if name not in found}
-    for name, value in sorted(rest.items(), key=lambda item: -_size(item[1])):
-        if id(value) in wanted:
-            left_out[name] = f"smaller than min_size {min_size}"
-        elif id(value) in ignored:
-            left_out[name] = "ignored"
-        elif id(value) in unfit:
-            left_out[name] = unfit[id(value)].removeprefix("is ")
-        else:
-            left_out[name] = why_not([place for place in places if place.value is value])
+    largest_first = sorted(rest.items(), key=lambda item: -_size(item[1]))
+    left_out = {name: reasons[id(value)] for name, value in largest_first}
     own = {id(p.value) for p in chosen if any(_is_own_name(t, p) for t in targets or ())}
     asked = {} if targets is None else {name: id(value) in own for name, value in found.items()}
     return Prunable(found, left_out, asked)
+
+
+def _reasons(
+    places: list[Place],
+    wanted: set[int],
+    ignored: set[object],
+    unfit: Mapping[object, str],
+    min_size: int,
+) -> dict[int, str]:
+    """Why each parameter, by its identity, would be left out."""
+    places_of: dict[int, list[Place]] = {}
+    for place in places:
+        places_of.setdefault(id(place.value), []).append(place)
+    reasons = {key: why_not(found) for key, found in places_of.items()}
+    reasons |= {key: why.removeprefix("is ") for key, why in unfit.items() if isinstance(key, int)}
+    reasons |= {key: "ignored" for key in ignored if isinstance(key, int)}
+    return reasons | dict.fromkeys(wanted, f"smaller than min_size {min_size}")
 
 
 def layer_weights(model: nn.Module) -> dict[str, nn.Parameter]:
