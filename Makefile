@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow bench docs api
+.PHONY: check lint test test-slow bench gpu docs api
 
 check:
 	bash .ci/run
@@ -33,6 +33,10 @@ bench:
 	$(BIN)lottery run lenet-mnist --set replicates=1
 	$(PYTHON) benchmarks/bench_sparsity.py
 	$(PYTHON) benchmarks/bench_imp.py
+
+# all that wants a GPU, in ten minutes; without one a dry run
+gpu:
+	$(PYTHON) benchmarks/gpu.py
 
 # what is generated: pages from docstrings, tables from committed measurements
 docs: api

@@ -117,7 +117,7 @@ def never(*arguments):
         ({"eval_fn": lambda model: "good"}, "eval_fn returned str, wanted one number"),
         ({"eval_fn": lambda model: None}, "eval_fn returned NoneType"),
         ({"model": "resnet"}, "model: got str, wanted a torch.nn.Module"),
-        ({"model": nn.LayerNorm(3)}, "the model has no prunable parameters"),
+        ({"model": nn.LayerNorm(3)}, "nothing to prune: the model has weight .norm."),
         ({"pruning_rounds": 10_000}, "level .* would prune nothing"),
     ],
 )
@@ -151,7 +151,7 @@ def test_mistakes_in_verify():
     finder.find_winning_ticket(None, loop.train, loop.accuracy, 0.5, 1, verbose=False)
     with pytest.raises(UsageError, match="unknown control 'reinitt'; did you mean 'reinit'"):
         finder.verify(never, loop.accuracy, ["shuffled", "reinitt"])
-    with pytest.raises(UsageError, match="replicates: got 0, wanted at least 1"):
+    with pytest.raises(UsageError, match="replicates: got 0, wanted a whole number of at least 1"):
         finder.verify(never, loop.accuracy, replicates=0)
 
 

@@ -1,6 +1,7 @@
 """A search's state: what is finished of it, on disk and in memory."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ __all__ = ["Row", "Search", "begun_or_resumed", "load_search", "save_search"]
 
 _FORMAT = "lottery_ticket.finder/2"
 _PARTS = ("initial", "trained", "dense", "best")
+_STATE = re.compile(r"state-\d+\.safetensors")
+_MASK = re.compile(r"mask-level-\d+\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Search:
         dense_optimizer_state: of level 0, for their controls.
         best_level: the level whose ticket is returned.
         best: θ_T of that level.
+        unrated: a training that is finished but for `eval_fn`, which failed; `trained` is its θ_T.
     """
 
     settings: dict[str, Any]
@@ -80,6 +84,7 @@ class Search:
     dense_optimizer_state: Mapping[int, Any] | None = None
     best_level: int = 0
     best: dict[str, torch.Tensor] = field(default_factory=dict)
+    unrated: Row | None = None
 
     @property
     def chain(self) -> list[Row]:
@@ -112,6 +117,8 @@ def begun_or_resumed(
     if folder is None or not (folder / "search.json").exists():
         return Search(settings, initial, masks=PackedMasks([dense]))
     search = load_search(folder)
+    if not search.rows and search.unrated is None:  # nothing was finished
+        return Search(settings, initial, masks=PackedMasks([dense]))
     for key, value in settings.items():
         if search.settings[key] != value:
             raise UsageError(
@@ -160,6 +167,8 @@ def save_search(search: Search, folder: Path) -> None:
         "same_as": same_as,
         **plain,
     }
+    if search.unrated is not None:
+        record["unrated"] = asdict(search.unrated)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for level in range(len(search.masks)):
@@ -169,12 +178,13 @@ def save_search(search: Search, folder: Path) -> None:
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
         write_file(folder / state_name, save(contiguous))
         write_file(folder / "search.json", (json.dumps(record, indent=1) + "\n").encode())
-        for old in folder.glob("state-*.safetensors"):
-            if old.name != state_name:
+        for old in folder.iterdir():
+            if _STATE.fullmatch(old.name) and old.name != state_name:
                 old.unlink()
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot save the search ({error.strerror}); what was saved before is whole"
+            f"{folder}: cannot save the search ({error.strerror}); what was saved before is whole, "
+            "and finder.save_experiment saves what was found to another folder, to be resumed there"
         ) from error
 
 
@@ -191,7 +201,7 @@ def load_search(folder: Path) -> Search:
         record = json.loads(path.read_bytes())
         if record["format"] != _FORMAT:
             raise DataError(f"{path}: format {record['format']!r}, wanted {_FORMAT!r}")
-        tensors = load((folder / record["state"]).read_bytes())
+        tensors = load((folder / _named(_STATE, record["state"])).read_bytes())
         names = record["names"]
         parts = {part: _part(tensors, part, names) for part in (*_PARTS, "rewind")}
         for part, twin in record["same_as"].items():
@@ -203,8 +213,10 @@ def load_search(folder: Path) -> Search:
         return Search(
             settings=record["settings"],
             initial=parts["initial"],
-            rows=[Row(**{**row, "problems": tuple(row["problems"])}) for row in record["rows"]],
-            masks=PackedMasks(PruningMask.from_file(folder / name) for name in record["masks"]),
+            rows=[_row(row) for row in record["rows"]],
+            masks=PackedMasks(
+                PruningMask.from_file(folder / _named(_MASK, name)) for name in record["masks"]
+            ),
             trained=parts["trained"],
             dense=parts["dense"],
             rewind_point=point,
@@ -212,11 +224,29 @@ def load_search(folder: Path) -> Search:
             dense_optimizer_state=_joined(record["dense_optimizer"], tensors),
             best_level=record["best_level"],
             best=parts["best"],
+            unrated=_row(record["unrated"]) if "unrated" in record else None,
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except _UNREADABLE as error:
         if isinstance(error, UsageError):
             raise
         raise DataError(f"{path}: the search cannot be read ({error}); it is damaged") from error
+
+
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+    *(RecursionError, SafetensorError),
+)
+
+
+def _named(pattern: re.Pattern[str], name: str) -> str:
+    """A name that `save_search` gives, never one of a file elsewhere."""
+    if not pattern.fullmatch(name):
+        raise ValueError(f"it names the file {name!r}")
+    return name
+
+
+def _row(record: Mapping[str, Any]) -> Row:
+    return Row(**{**record, "problems": tuple(record["problems"])})
 
 
 def _part(

@@ -1,4 +1,4 @@
-"""Blocks and channels: groups of weights that are kept or pruned together."""
+"""Blocks and channels: groups of weights that are kept or pruned together, counted as groups."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,19 @@ from torch.nn.functional import pad
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._budget import Budget
+from lottery_ticket.masks._kinds import has_experts
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._select import check_scores, select_units
 from lottery_ticket.masks._structure import Structure
 
-__all__ = ["check_dims", "num_groups", "select_groups", "shuffled_groups"]
+__all__ = [
+    "as_matrix",
+    "as_shaped",
+    "check_dims",
+    "num_groups",
+    "select_groups",
+    "shuffled_groups",
+]
 
 
 def num_groups(
@@ -51,12 +59,16 @@ def select_groups(
 ) -> PruningMask:
     """The `budget` highest-scoring blocks or channels among those of which `mask` keeps some.
 
+    It counts groups, whatever their size. `select_at` and `prune` count so with blocks alone:
+    channels are of many sizes, and there `select_channels` counts weights.
+
     A group's score is the mean over its weights, those that are pruned already counting 0 (with
     magnitudes: its L1 norm / its size). The mean makes the smaller blocks at the edges comparable.
     The tie rule is that of `select`: the lower index, blocks row by row, layers in model order.
 
-    Channels are the outputs of a layer: dimension 0 of its weight, 1 where `input_dims` says 0.
-    Blocks lie on the weight seen as a matrix (outputs, inputs · kernel), from its upper left.
+    Channels are the outputs of a layer: dimension 0 of its weight, 1 where `input_dims` says 0; of
+    experts the outputs of each, never whole experts. Blocks lie on the weight seen as a matrix
+    (outputs, inputs · kernel), experts one below the other, from its upper left.
 
     Args:
         scores: a score per weight, same names and shapes as `mask`; higher is kept.
@@ -94,11 +106,12 @@ def select_groups(
     chosen = select_units(means, groups, budget, min_layer_density, f"{structure.kind}s")
     return PruningMask.from_tensors(
         {
-            name: _restored(_expanded(chosen[name], matrix, structure) & matrix, mask[name], dim)
+            name: as_shaped(_expanded(chosen[name], matrix, structure) & matrix, mask[name], dim)
             for (name, matrix), dim in zip(
                 kept.items(), check_dims(mask, structure, input_dims).values(), strict=True
             )
-        }
+        },
+        mask.left_out,
     )
 
 
@@ -113,9 +126,10 @@ def shuffled_groups(
     dims = check_dims(mask, structure, input_dims)
     return PruningMask.from_tensors(
         {
-            name: _restored(_permuted(matrix, structure, generator), mask[name], dims[name])
+            name: as_shaped(_permuted(matrix, structure, generator), mask[name], dims[name])
             for name, matrix in _matrices(mask, mask, structure, input_dims).items()
-        }
+        },
+        mask.left_out,
     )
 
 
@@ -135,9 +149,11 @@ def check_dims(
             f"shape {tuple(mask[flat[0]].shape)}; make the mask with ignore={flat}"
         )
     for name, dim in input_dims.items():
-        if name not in mask or dim not in (0, 1):
+        is_known = dim in (0, 1) or (name in mask and has_experts(dim) and mask[name].ndim == 3)
+        if name not in mask or not is_known:
             raise UsageError(
-                f"input_dims: {name!r}: {dim!r}; wanted 0 or 1 for parameters of the mask"
+                f"input_dims: {name!r}: {dim!r}; wanted 0 or 1, of experts in three dimensions 2 "
+                "or -2, for parameters of the mask"
             )
     return {name: input_dims.get(name, 1) for name in mask}
 
@@ -155,18 +171,41 @@ def _matrices(
     structure: Structure,
     input_dims: Mapping[str, int] | None,
 ) -> dict[str, torch.Tensor]:
-    """Each tensor seen as a matrix (outputs, inputs · kernel)."""
+    """Each tensor seen as a matrix (outputs, inputs · kernel), experts one below the other."""
     dims = check_dims(mask, structure, input_dims)
-    return {
-        name: (value if dims[name] == 1 else value.transpose(0, 1)).flatten(1)
-        for name, value in tensors.items()
-    }
+    _check_blocks(mask, structure, dims)
+    return {name: as_matrix(value, dims[name]) for name, value in tensors.items()}
 
 
-def _restored(matrix: torch.Tensor, like: torch.Tensor, input_dim: int) -> torch.Tensor:
-    if input_dim == 1:
-        return matrix.reshape(like.shape)
-    return matrix.reshape(like.transpose(0, 1).shape).transpose(0, 1).contiguous()
+def _check_blocks(mask: PruningMask, structure: Structure, dims: Mapping[str, int]) -> None:
+    """Raises `UsageError` if blocks would lie across two experts."""
+    rows = structure.size[0] if structure.kind == "block" else 1
+    for name, dim in dims.items():
+        outputs = _outputs_first(mask[name], dim).shape[-2]
+        if has_experts(dim) and outputs % rows:
+            raise UsageError(
+                f"structure '{structure}': {name!r} has experts of {outputs} outputs, wanted a "
+                f"multiple of {rows}; make the mask with ignore=[{name!r}]"
+            )
+
+
+def _outputs_first(tensor: torch.Tensor, input_dim: int) -> torch.Tensor:
+    """(outputs, inputs, …), of experts (experts, outputs, inputs); its own inverse."""
+    if input_dim == 0:
+        return tensor.transpose(0, 1)
+    return tensor.transpose(1, 2) if input_dim == -2 else tensor
+
+
+def as_matrix(tensor: torch.Tensor, input_dim: int) -> torch.Tensor:
+    """A tensor seen as a matrix (outputs, inputs · kernel), experts one below the other."""
+    ordered = _outputs_first(tensor, input_dim)
+    return ordered.flatten(0, 1) if has_experts(input_dim) else ordered.flatten(1)
+
+
+def as_shaped(matrix: torch.Tensor, like: torch.Tensor, input_dim: int) -> torch.Tensor:
+    """What `as_matrix` made a matrix of, in its shape again."""
+    ordered = matrix.reshape(_outputs_first(like, input_dim).shape)
+    return _outputs_first(ordered, input_dim).contiguous()
 
 
 def _block_of(matrix: torch.Tensor, structure: Structure) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.prune import is_pruned
 
-from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.errors import DataError, UsageError, known_keywords
 from lottery_ticket.files import write_file
 from lottery_ticket.masks._attach import Attachment
 from lottery_ticket.masks._files import packed_bytes, unpacked_masks
@@ -20,8 +20,8 @@ from lottery_ticket.masks._interop import (
     plain_masks,
     to_pruned_,
 )
-from lottery_ticket.masks._prunable import prunable_parameters
-from lottery_ticket.masks._targets import Target
+from lottery_ticket.masks._prunable import check_any, prunable_in
+from lottery_ticket.masks._targets import QUIET_REASONS, Target
 from lottery_ticket.names import find_parameters
 
 __all__ = ["PruningMask"]
@@ -38,7 +38,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
         min_size: parameters with fewer weights are not.
 
     Raises:
-        UsageError: as `prunable_parameters`; the model is in the form of torch.nn.utils.prune.
+        UsageError: as `prunable_parameters`; nothing is prunable; the model is in the form of
+            torch.nn.utils.prune.
 
     >>> mask = PruningMask(nn.Linear(4, 2))
     >>> mask.density, mask.num_kept, mask["weight"].shape
@@ -49,14 +50,40 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
     _attachments: list[Attachment]
 
+    left_out: Mapping[str, str]
+    """Parameters of the model that the mask does not speak of → why, the largest first.
+
+    Masks made from this one have it too. It is empty where only tensors or a file were there to
+    make the mask from.
+    """
+
+    named: Mapping[str, bool]
+    """Parameters that `targets` asked for → whether by their own name, or that of their layer.
+
+    Structure `"channel"` cuts linear layers that are named, and the model's output only where it
+    is named by its own name. What `prune` makes has it too; a file does not.
+    """
+
+    whole: Mapping[str, tuple[int, ...]]
+    """Layers that structure `"channel"` left whole → their shapes.
+
+    They are in no count and come in no loop, and `left_out` says why; `mask[name]` is all true.
+    """
+
     def __new__(cls, *args: object, **kwargs: object) -> "PruningMask":
         made = super().__new__(cls)
         made._attachments = []
+        made.left_out = {}
+        made.named = {}
+        made.whole = {}
         return made
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_masks": self._masks}  # copies and pickles are not attached to anything
+        # copies and pickles are not attached to anything
+        names = ("_masks", "left_out", "named", "whole")
+        return {name: getattr(self, name) for name in names}
 
+    @known_keywords("PruningMask")
     def __init__(
         self,
         model: nn.Module,
@@ -70,20 +97,30 @@ class PruningMask(Mapping[str, torch.Tensor]):
                 "the model is in the form of torch.nn.utils.prune (weight_orig, weight_mask); use "
                 "PruningMask.from_torch_prune(model), or call torch.nn.utils.prune.remove first"
             )
-        found = prunable_parameters(model, targets=targets, ignore=ignore, min_size=min_size)
+        found = check_any(prunable_in(model, targets=targets, ignore=ignore, min_size=min_size))
         self._masks = {
             name: torch.ones(value.shape, dtype=torch.bool, device=value.device)
-            for name, value in found.items()
+            for name, value in found.parameters.items()
         }
+        self.left_out, self.named = found.left_out, found.named
 
     @classmethod
-    def from_tensors(cls, masks: Mapping[str, torch.Tensor]) -> "PruningMask":
+    def from_tensors(
+        cls,
+        masks: Mapping[str, torch.Tensor],
+        left_out: Mapping[str, str] | None = None,
+    ) -> "PruningMask":
         """A mask from bool tensors by parameter name, in model order.
 
         The tensors are shared, not copied: changing one in place changes the mask. Nothing in this
         library ever does.
+
+        Args:
+            masks: parameter name → which weights are kept.
+            left_out: what it does not speak of, and why, as another mask of the model says.
         """
         made = cls.__new__(cls)
+        made.left_out = dict(left_out or {})
         made._masks = {}
         for name, tensor in masks.items():
             if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.bool:
@@ -170,8 +207,20 @@ class PruningMask(Mapping[str, torch.Tensor]):
         """The bytes of a mask file: packed bits in safetensors."""
         return packed_bytes(self)
 
+    def told_by(self, other: "PruningMask") -> "PruningMask":
+        """This mask, with what another one of the model tells: `left_out`, `named`, `whole`."""
+        made = PruningMask.from_tensors(self, other.left_out)
+        made.named, made.whole = dict(other.named), dict(other.whole)
+        return made
+
     def __getitem__(self, name: str) -> torch.Tensor:
+        if name in self.whole and name not in self._masks:
+            device = next((kept.device for kept in self._masks.values()), None)
+            return torch.ones(self.whole[name], dtype=torch.bool, device=device)
         return self._masks[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._masks
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._masks)
@@ -192,8 +241,17 @@ class PruningMask(Mapping[str, torch.Tensor]):
     def __repr__(self) -> str:
         return (
             f"PruningMask({self.num_kept:,} of {self.num_prunable:,} weights kept, "
-            f"density {self.density:.4g}, {len(self)} layers)"
+            f"density {self.density:.4g}, {len(self)} layers{self._said_of_left_out()})"
         )
+
+    def _said_of_left_out(self) -> str:
+        """The largest, unless there is nothing but biases and norms."""
+        told = {n: why for n, why in self.left_out.items() if why not in QUIET_REASONS}
+        if not told:
+            return ""
+        largest = next(iter(told))
+        more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+        return f"; left out: {largest} ({told[largest]}){more}"
 
     @property
     def num_prunable(self) -> int:
@@ -221,11 +279,19 @@ class PruningMask(Mapping[str, torch.Tensor]):
         return {name: 1.0 - int(m.sum()) / max(m.numel(), 1) for name, m in self.items()}
 
     def is_nested_in(self, other: "PruningMask") -> bool:
-        """Whether every weight kept here is kept in `other` too."""
-        return set(self) == set(other) and all(
-            mask.shape == other[name].shape
-            and not bool((mask & ~other[name].to(mask.device)).any())
-            for name, mask in self.items()
+        """Whether every weight kept here is kept in `other` too.
+
+        Layers that this mask does not speak of are whole, and must be so in `other`.
+        """
+        others = {name: mask for name, mask in other.items() if name not in self}
+        return (
+            set(self) <= set(other)
+            and all(bool(mask.all()) for mask in others.values())
+            and all(
+                mask.shape == other[name].shape
+                and not bool((mask & ~other[name].to(mask.device)).any())
+                for name, mask in self.items()
+            )
         )
 
     @torch.no_grad()
@@ -237,6 +303,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
             parameter.masked_fill_(~self[name].to(parameter.device), 0.0)
         return model
 
+    @known_keywords("attach")
     def attach(
         self,
         model: nn.Module,
@@ -248,7 +315,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
         """Hold this mask in any training loop, from now until `detach()` or the end of a `with`.
 
         Pruned weights and their optimiser state are set to zero now and stay exactly zero:
-        gradients are masked as they are made, so that clipping and logging see the truth.
+        gradients are masked as they are made, so that clipping and logging see the truth. The mask
+        is of names: parameters that are replaced are held too, see `Attachment`.
 
         Args:
             model: the model; wrapped by `torch.compile` or DDP it works too.
@@ -261,7 +329,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
         Raises:
             UsageError: mask, model and optimiser do not belong together; at the first step, an
-                optimiser that moves weights whose gradient and state are zero.
+                optimiser that moves weights whose gradient and state are zero; at any, parameters
+                that are gone or have another shape, or an optimiser that still has old ones.
 
         >>> model = nn.Linear(2, 1)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -284,13 +353,18 @@ class PruningMask(Mapping[str, torch.Tensor]):
         )
 
     def detach(self) -> None:
-        """End everything `attach` began; pruned weights stay zero until something trains them."""
+        """End everything `attach` began; pruned weights stay zero until something trains them.
+
+        Raises:
+            UsageError: as `Attachment.detach`.
+        """
         while self._attachments:
             self._attachments[-1].detach()
 
     def to(self, device: torch.device | str) -> "PruningMask":
         """The same mask on `device`."""
-        return PruningMask.from_tensors({name: mask.to(device) for name, mask in self.items()})
+        moved = {name: mask.to(device) for name, mask in self.items()}
+        return PruningMask.from_tensors(moved).told_by(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mask: packed bits in safetensors, or plain bool tensors for .pt and .pth.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike, as_criterion, score
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.masks import (
     Budget,
     PruningMask,
@@ -24,6 +24,20 @@ from lottery_ticket.masks import (
 __all__ = ["next_mask", "rewind_", "rewind_optimizer_"]
 
 
+_GIVEN = (
+    "model",
+    "weights",
+    "initial",
+    "batches",
+    "loss",
+    "batch_loss",
+    "input_shape",
+    "generator",
+)
+"""What `score` takes, beside the criterion and the mask."""
+
+
+@known_keywords("next_mask", also=_GIVEN)
 def next_mask(
     criterion: CriterionLike,
     mask: PruningMask,
@@ -64,6 +78,7 @@ def next_mask(
         )
     if isinstance(given.get("batches"), Iterator):
         given["batches"] = list(given["batches"])  # each round looks at them again
+    before = mask
     first, last = mask.density, keep.total / mask.num_prunable if isinstance(keep, Budget) else keep
     dense = {name: int(kept.sum()) for name, kept in mask.items()}
     for number in range(1, entry.rounds + 1):
@@ -78,7 +93,7 @@ def next_mask(
             min_layer_density=min_layer_density,
             input_dims=input_dims,
         )
-    return mask
+    return mask.told_by(before)
 
 
 def _budget_on_the_way(dense: Mapping[str, int], keep: Budget, done: float) -> Budget | None:
