@@ -101,24 +101,25 @@ def check_replaceable(path: Path) -> None:
         UsageError: a device, a pipe, a socket, a folder or a link is there: moved into its place,
             the file would take its name from it, and what a link leads to is not ours to write.
     """
+    _check_name(path)
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return  # nothing is there; whether it can be written is said when it is
-    except ValueError as error:
-        raise UsageError(f"{str(path)!r}: no name of a file ({error})") from None
     kind = _KINDS.get(stat.S_IFMT(mode))
     if kind is not None:
         raise UsageError(f"{path}: {kind} is there, which is not replaced; name another file")
 
 
+def _check_name(path: Path) -> None:
+    if "\0" in str(path):
+        raise UsageError(f"{str(path)!r}: no name of a file or folder: it holds a null character")
+
+
 def check_folder(path: Path) -> None:
     """See that a path is that of a folder, or free; raises `UsageError` if it is not."""
-    try:
-        is_taken = os.path.lexists(path) and not path.is_dir()
-    except ValueError as error:
-        raise UsageError(f"{str(path)!r}: no name of a folder ({error})") from None
-    if is_taken:
+    _check_name(path)
+    if os.path.lexists(path) and not path.is_dir():
         raise UsageError(f"{path}: not a folder; name another one")
 
 

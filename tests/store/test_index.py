@@ -121,13 +121,13 @@ def check_is_used(store):
 
 
 def test_the_index_is_used(filled):
-    check_is_used(filled)
+    check_is_used(Store(filled.root))
 
 
 def test_an_index_that_is_not_used_is_caught(filled, monkeypatch):
     monkeypatch.setattr(_index, "_known", lambda index: {})
     with pytest.raises(AssertionError):
-        check_is_used(filled)
+        check_is_used(Store(filled.root))
 
 
 def check_flips(store, step=1):

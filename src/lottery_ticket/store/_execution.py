@@ -7,10 +7,17 @@ never taken for it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import DamagedError
-from lottery_ticket.store._files import json_bytes, json_mapping, sealed_json, unsealed_json
+from lottery_ticket.store._files import (
+    json_bytes,
+    json_mapping,
+    read_file,
+    sealed_json,
+    unsealed_json,
+)
 from lottery_ticket.store._values import (
     COUNT,
     FILE_NAME,
@@ -40,6 +47,7 @@ _VALUES = {
         lambda value: isinstance(value, list) and all(map(FILE_NAME.fits, value)),
     ),
 }
+_SEAL = b'{\n "checksum": "'
 _CELL = "of_cell"  # stands amid the others, so that no cut takes it away with the checksum alone
 # what earlier versions always wrote, and what they left out where there was nothing to say
 _OLD = {"device", "threads", "versions", "cpu", "host", "process", "finished", "train_seconds"}
@@ -71,23 +79,27 @@ class Execution:
     def from_bytes(cls, data: bytes, cell: str, where: object) -> "Execution":
         """Read execution.json; raises `DamagedError` that names the file."""
         try:
-            if _is_old(data):
-                execution = cls(json_mapping(data), is_sealed=False)
-            else:
-                values = unsealed_json(data)
-                if values.pop(_CELL, None) != cell:
-                    raise ValueError("it is of another cell")
-                execution = cls(values)
+            old = None if data.startswith(_SEAL) else _old(data)
+            values = unsealed_json(data) if old is None else old
+            if old is None and values.pop(_CELL, None) != cell:
+                raise ValueError("it is of another cell")
+            execution = cls(values, is_sealed=old is None)
             check_known("execution", execution.values, _VALUES)
         except ValueError as error:
             raise DamagedError(f"{where}: damaged: {error}") from None
         return execution
 
+    @classmethod
+    def of_file(cls, cell: str, path: Path) -> "Execution":
+        """Read a file; raises `DamagedError` as `from_bytes`, `StoreError` if it cannot be read."""
+        return cls.from_bytes(read_file(path), cell, path)
 
-def _is_old(data: bytes) -> bool:
-    """Whether an earlier version could have written these very bytes."""
+
+def _old(data: bytes) -> dict[str, Any] | None:
+    """The values, where an earlier version could have written these very bytes."""
     try:
         values = json_mapping(data)
-        return _OLD <= values.keys() <= _OLD | _OLD_OPTIONS and json_bytes(values) == data
+        is_old = _OLD <= values.keys() <= _OLD | _OLD_OPTIONS and json_bytes(values) == data
     except (ValueError, RecursionError):
-        return False
+        return None
+    return values if is_old else None

@@ -127,7 +127,7 @@ def _seal(paths: Paths, name: str) -> bool:
     """Seal what an earlier version wrote of how a cell ran; returns whether it was unsealed."""
     path = paths.cell(name) / EXECUTION
     try:
-        execution = Execution.from_bytes(read_file(paths.real_cell(name) / EXECUTION), name, path)
+        execution = Execution.of_file(name, paths.real_cell(name) / EXECUTION)
     except StoreError:
         return False  # `verify` names it
     if execution.is_sealed:
@@ -169,7 +169,6 @@ def _has_run(paths: Paths) -> bool:
 def _has_cell(paths: Paths) -> bool:
     for name in paths.cell_names():
         with contextlib.suppress(StoreError):
-            path = paths.real_cell(name) / RECORD
-            CellRecord.from_bytes(read_file(path), path)
+            CellRecord.of_file(paths.real_cell(name) / RECORD)
             return True
     return False

@@ -8,9 +8,11 @@ read from records that were right. SQLite itself never opens the file, nor journ
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +64,13 @@ def synced_cells(
         name: row
         for name, stamp in stamps.items()
         if (name not in known or known[name][1] != stamp)
-        and (row := _read(paths, name, stamp)) is not None
+        and (row := _read(paths, name, stamp, reads)) is not None
     }
     is_gone = (known.keys() if wanted is None else names) - stamps.keys()
     rows = {name: row for name, row in (known | fresh).items() if name not in is_gone}
     if rows != known:
         _write(paths.index, rows.values())
+        reads.keep(paths.index, rows)  # each row is held against the stamp of its cell
     return {
         name: _cell(rows[name])
         for name, stamp in stamps.items()
@@ -77,22 +80,22 @@ def synced_cells(
 
 def _stamp(paths: Paths, name: str) -> str | None:
     """Something that changes when a cell, or a record in it, is written anew; None without one."""
-    folder = paths.cell(name)
-    stamps = [stamp_of(path) for path in (folder, folder / RECORD, folder / EXECUTION)]
+    # of ten thousand, making a Path takes longer than asking for its status
+    folder = f"{paths.cells}/{name[:2]}/{name}"
+    places = (folder, f"{folder}/{RECORD}", f"{folder}/{EXECUTION}")
+    stamps = list(map(stamp_of, places))
     if None in stamps:  # not finished, removed meanwhile, or damaged
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            folder.lstat()
-            (folder / RECORD).lstat()  # one that may not be looked at is not missing
+            list(map(os.lstat, places))  # one that may not be looked at is not missing
         return None
-    return ".".join(str(number) for stamp in stamps if stamp for number in stamp)
+    return repr(stamps)
 
 
-def _read(paths: Paths, name: str, stamp: str) -> Row | None:
+def _read(paths: Paths, name: str, stamp: str, reads: Reads) -> Row | None:
     try:
         folder = paths.real_cell(name)
-        record = CellRecord.from_bytes(read_file(folder / RECORD), folder / RECORD)
-        path = folder / EXECUTION
-        execution = Execution.from_bytes(read_file(path), name, path)
+        record = reads.known(folder / RECORD, CellRecord.of_file)
+        execution = reads.known(folder / EXECUTION, partial(Execution.of_file, name))
     except DamagedError:
         return None  # `verify` and `run` say so; it is not listed as finished
     if record.name != name:

@@ -1,6 +1,7 @@
 """What has been read from a store and has not changed since: a command that shows a cell in five
 tables and figures reads its files once."""
 
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,10 +17,10 @@ _MAX_FILE_BYTES = 1 << 24
 _SETTLED_SECONDS = 0.1  # clocks of files tick in some milliseconds
 
 
-def stamp_of(path: Path) -> tuple[int, ...] | None:
+def stamp_of(path: Path | str) -> tuple[int, ...] | None:
     """Something that changes when a file does; None where there is none."""
     try:
-        status = path.lstat()
+        status = os.lstat(path)
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -47,12 +48,20 @@ class Reads:
         stamp, now = stamp_of(path), time.time_ns()
         value = read(path)
         # of a file that was written just now, a change might not be seen
-        is_settled = stamp is not None and stamp[2] < now - _SETTLED_SECONDS * 1e9
-        if stamp is not None and is_settled and stamp[1] <= _MAX_FILE_BYTES:
+        if stamp is not None and stamp[2] < now - _SETTLED_SECONDS * 1e9:
             self._keep(path, stamp, value)
         return value
 
+    def keep(self, path: Path, value: object) -> None:
+        """Take a value for what is in a file now: one that is right whatever that is."""
+        stamp = stamp_of(path)
+        if stamp is not None:
+            self._keep(path, stamp, value)
+
     def _keep(self, path: Path, stamp: tuple[int, ...], value: object) -> None:
+        self._forget(path)
+        if stamp[1] > _MAX_FILE_BYTES:
+            return
         self._known[path] = (stamp, value)
         self._num_bytes += stamp[1]
         while self._num_bytes > _MAX_BYTES:

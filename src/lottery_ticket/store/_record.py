@@ -1,11 +1,13 @@
 """What the store knows of a finished cell."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import DamagedError
-from lottery_ticket.store._files import json_bytes, sealed_json, sha256, unsealed_json
+from lottery_ticket.store._files import json_bytes, read_file, sealed_json, sha256, unsealed_json
 from lottery_ticket.store._values import (
     CELL_NAME,
     COUNT,
@@ -23,17 +25,18 @@ from lottery_ticket.store._values import (
 __all__ = ["CellRecord"]
 
 
-_HISTORY = Kind(
-    "a list of what was measured, by name",
-    lambda history: (
-        isinstance(history, list)
-        and all(
-            isinstance(record, dict)
-            and all(value is None or NUMBER.fits(value) for value in record.values())
-            for record in history
-        )
-    ),
-)
+def _is_history(history: Any) -> bool:
+    """Whether it is a list of what was measured; there are many of them, so types go first."""
+    if not isinstance(history, list) or not set(map(type, history)) <= {dict}:
+        return False
+    values = [value for record in history for value in record.values() if value is not None]
+    try:
+        return set(map(type, values)) <= {int, float} and all(map(math.isfinite, values))
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+_HISTORY = Kind("a list of numbers by name", _is_history)
 _FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 
 # what is shown and computed with; a cell may have other results
@@ -102,6 +105,11 @@ class CellRecord:
         except (ValueError, TypeError) as error:
             raise DamagedError(f"{where}: damaged: {error}") from None
         return record
+
+    @classmethod
+    def of_file(cls, path: Path) -> "CellRecord":
+        """Read a file; raises `DamagedError` as `from_bytes`, `StoreError` if it cannot be read."""
+        return cls.from_bytes(read_file(path), path)
 
     def _check(self) -> None:
         """See that names are names and values are what they are used as."""

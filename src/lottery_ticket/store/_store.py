@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Store:
             if not os.path.lexists(folder):
                 return None
         path = folder / RECORD
-        record = read(path, lambda path: CellRecord.from_bytes(read_file(path), path))
+        record = read(path, CellRecord.of_file)
         if record.name != name:
             raise DamagedError(f"{path}: damaged: it is the record of {record.name}")
         return record
@@ -129,7 +130,7 @@ class Store:
 
     def _execution(self, name: str, read: _Read) -> Execution:
         path = self._paths.real_cell(name) / EXECUTION
-        return read(path, lambda path: Execution.from_bytes(read_file(path), name, path))
+        return read(path, partial(Execution.of_file, name))
 
     def check(self, name: str) -> CellRecord | None:
         """`get`, having read every file of the cell; raises `DamagedError` on any damage."""
