@@ -2,8 +2,9 @@
 
 import contextlib
 import json
+import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 __all__ = ["Progress", "read_progress", "write_progress"]
@@ -33,6 +34,9 @@ def write_progress(folder: Path, progress: Progress) -> None:
 def read_progress(folder: Path) -> Progress | None:
     """The progress of the cell whose work folder this is; None if there is none yet."""
     try:
-        return Progress(**json.loads((folder / _FILE).read_text()))
-    except (OSError, ValueError, TypeError):
+        found = Progress(**json.loads((folder / _FILE).read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    numbers = (value for value in astuple(found) if value is not None)
+    are_numbers = all(type(value) in (int, float) and math.isfinite(value) for value in numbers)
+    return found if are_numbers and None not in (found.step, found.num_steps, found.epoch) else None

@@ -1,23 +1,27 @@
 """A search's state: what is finished of it, on disk and in memory."""
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.files import write_file
 from lottery_ticket.finder._packed import PackedMasks
 from lottery_ticket.masks import PruningMask, RewindPoint
+from lottery_ticket.tensor_files import claimed_shape, made_sense_of
 
 __all__ = ["Row", "Search", "begun_or_resumed", "load_search", "save_search"]
 
-_FORMAT = "lottery_ticket.finder/2"
+_FORMAT = "lottery_ticket.finder/3"
+_UNSEALED = "lottery_ticket.finder/2"  # as it was, without checksums
+_FILE = re.compile(r"(state|mask-level)-[0-9]+\.safetensors")
 _PARTS = ("initial", "trained", "dense", "best")
 
 
@@ -113,9 +117,9 @@ def begun_or_resumed(
         return Search(settings, initial, masks=PackedMasks([dense]))
     search = load_search(folder)
     for key, value in settings.items():
-        if search.settings[key] != value:
+        if search.settings.get(key) != value:
             raise UsageError(
-                f"resume: the search in {folder} has {key} {search.settings[key]!r}, this one "
+                f"resume: the search in {folder} has {key} {search.settings.get(key)!r}, this one "
                 f"{value!r}; resume it as it was, or choose another folder"
             )
     return search
@@ -160,15 +164,18 @@ def save_search(search: Search, folder: Path) -> None:
         "same_as": same_as,
         **plain,
     }
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    files = {name: search.masks.to_bytes(level) for level, name in enumerate(record["masks"])}
+    files[state_name] = save(contiguous)
+    record["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    sealed = {"checksum": _checksum(record), **record}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for level in range(len(search.masks)):
-            target, data = folder / f"mask-level-{level}.safetensors", search.masks.to_bytes(level)
+        for name, data in files.items():
+            target = folder / name
             if not target.exists() or target.read_bytes() != data:
                 write_file(target, data)
-        contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        write_file(folder / state_name, save(contiguous))
-        write_file(folder / "search.json", (json.dumps(record, indent=1) + "\n").encode())
+        write_file(folder / "search.json", (json.dumps(sealed, indent=1) + "\n").encode())
         for old in folder.glob("state-*.safetensors"):
             if old.name != state_name:
                 old.unlink()
@@ -187,11 +194,9 @@ def load_search(folder: Path) -> Search:
     path = folder / "search.json"
     if not path.is_file():
         raise DataError(f"{folder}: no search here (no search.json); save one first")
-    try:
-        record = json.loads(path.read_bytes())
-        if record["format"] != _FORMAT:
-            raise DataError(f"{path}: format {record['format']!r}, wanted {_FORMAT!r}")
-        tensors = load((folder / record["state"]).read_bytes())
+    with made_sense_of(path, "saved search", "; it is damaged"):
+        record = _unsealed(json.loads(path.read_bytes()), path)
+        tensors = load(_read(folder, record["state"], record))
         names = record["names"]
         parts = {part: _part(tensors, part, names) for part in (*_PARTS, "rewind")}
         for part, twin in record["same_as"].items():
@@ -200,11 +205,15 @@ def load_search(folder: Path) -> Search:
         if record["rewind_step"] is not None:
             state = _joined(record["rewind_optimizer"], tensors) or {}
             point = RewindPoint(record["rewind_step"], parts["rewind"], state)
+        _check_settings(record["settings"])
         return Search(
             settings=record["settings"],
             initial=parts["initial"],
-            rows=[Row(**{**row, "problems": tuple(row["problems"])}) for row in record["rows"]],
-            masks=PackedMasks(PruningMask.from_file(folder / name) for name in record["masks"]),
+            rows=[_row(**row) for row in record["rows"]],
+            masks=PackedMasks(
+                PruningMask.from_bytes(_read(folder, name, record), folder / name)
+                for name in record["masks"]
+            ),
             trained=parts["trained"],
             dense=parts["dense"],
             rewind_point=point,
@@ -213,10 +222,63 @@ def load_search(folder: Path) -> Search:
             best_level=record["best_level"],
             best=parts["best"],
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise DataError(f"{path}: the search cannot be read ({error}); it is damaged") from error
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
+
+
+def _unsealed(record: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What was saved; an old search has no checksum, but none that lost it passes as old."""
+    if record["format"] not in (_FORMAT, _UNSEALED):
+        raise DataError(f"{path}: format {record['format']!r}, wanted {_FORMAT!r}")
+    if record["format"] == _UNSEALED and not {"checksum", "files"} & set(record):
+        return record
+    if record.pop("checksum") != _checksum(record):
+        raise ValueError("it differs from what was written")
+    return record
+
+
+def _read(folder: Path, name: str, record: Mapping[str, Any]) -> bytes:
+    """One of the files that a search names, which are its own and beside it."""
+    if not _FILE.fullmatch(name) or (folder / name).is_symlink():
+        raise ValueError(f"{name!r} is no file of a search")
+    data = (folder / name).read_bytes()
+    if "files" in record and hashlib.sha256(data).hexdigest() != record["files"][name]:
+        raise ValueError(f"{name} differs from what was written")
+    return data
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Raises `ValueError` or `KeyError` if what results look at is of another type."""
+    max_drop = settings["max_drop"]
+    are_right = (
+        type(settings["name"]) is str
+        and settings["mode"] in ("max", "min")
+        and type(settings["replicate"]) is int
+        and type(settings["seed"]) is int
+        and (max_drop is None or type(max_drop) in (int, float))
+        and all(map(claimed_shape, settings["layers"].values()))
+    )
+    if not are_right:
+        raise ValueError("settings of other types")
+
+
+_NUMBERS = ("level", "draw", "num_kept", "num_steps")
+_TEXTS = ("arm", "criterion", "scope", "device")
+
+
+def _row(*, metric: float, seconds: float, problems: list[str], **others: Any) -> Row:
+    """A row; raises `ValueError` or `TypeError` if its values are of other types."""
+    are_right = (
+        all(type(others[name]) is int for name in _NUMBERS)
+        and all(type(others[name]) is str for name in _TEXTS)
+        and all(type(number) in (int, float) for number in (metric, seconds))
+        and all(type(problem) is str for problem in problems)
+    )
+    if not are_right:
+        raise ValueError("a row of other types")
+    return Row(metric=metric, seconds=seconds, problems=tuple(problems), **others)
 
 
 def _part(
