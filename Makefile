@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow fuzz bench docs api
+.PHONY: check lint test test-slow fuzz bench gpu docs api
 
 check:
 	bash .ci/run
@@ -37,6 +37,10 @@ bench:
 	$(BIN)lottery run lenet-mnist --set replicates=1
 	$(PYTHON) benchmarks/bench_sparsity.py
 	$(PYTHON) benchmarks/bench_imp.py
+
+# all that wants a GPU, in ten minutes; without one a dry run
+gpu:
+	$(PYTHON) benchmarks/gpu.py
 
 # what is generated: pages from docstrings, tables from committed measurements
 docs: api

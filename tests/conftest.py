@@ -17,6 +17,11 @@ from lottery_ticket.data import DataSet, load_dataset
 settings.register_profile("local", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", help="where tests/gpu runs; by default on CUDA where there is one")
+
+
 # read on import: the tests of downloads take the variable away
 LOTTERY_DATA = os.environ.get("LOTTERY_DATA")
 

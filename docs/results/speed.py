@@ -218,11 +218,60 @@ def batches() -> str:
     )
 
 
+def gpu() -> str:
+    """What `make gpu` found, where it has run on a GPU."""
+    path = HERE / "bench" / "gpu.json"
+    if not path.exists():
+        return section(
+            "On a GPU",
+            "Not measured yet: no GPU was at hand. `make gpu` measures all of it in ten minutes\n"
+            "and writes `docs/results/bench/gpu.json`, which this page shows; without a GPU it is\n"
+            "a dry run.",
+        )
+    return on_a_gpu(json.loads(path.read_text()))
+
+
+def on_a_gpu(found: dict[str, Any]) -> str:
+    """The section of one `gpu.json`; raises `ValueError` for a dry run, which measured nothing."""
+    if found["is_dry_run"]:
+        raise ValueError("a dry run of benchmarks/gpu.py measured nothing: it is not for the docs")
+    where, parts = found["machine"], found["parts"]
+    outcomes = [[name, part["outcome"], f"{part['seconds']:.0f}"] for name, part in parts.items()]
+    tables = [
+        f"{words}\n\n{table(list(rows[0]), [list(row.values()) for row in rows])}"
+        for name, words in _GPU_PARTS.items()
+        if (rows := parts.get(name, {}).get("rows"))
+    ]
+    return section(
+        "On a GPU",
+        f"`make gpu` on {where['gpu']}, CUDA {where['cuda']}, torch {where['torch']}, "
+        f"Python {where['python']}.",
+        table(["part", "outcome", "seconds"], outcomes),
+        _tests_passed(parts),
+        *tables,
+    )
+
+
+_GPU_PARTS = {
+    "selection": "Exact selection on the card, in seconds, and in times the CPU's speed:",
+    "groups": "`quickstart` of four levels, its trainings one by one, and as batches of models:",
+    "bf16": "A step of a net with convolutions, seconds of 20 in float32, and bf16 beside it:",
+    "batched": "LeNet-300-100 at 20 % density, trainings as one batch:",
+    "two_four": "Linear layers dense and 2:4, `ratio` above 1 where 2:4 is quicker:",
+}
+
+
+def _tests_passed(parts: dict[str, Any]) -> str:
+    outcomes = [row["outcome"] for row in parts.get("tests", {}).get("rows", ())]
+    counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in dict.fromkeys(outcomes))
+    return f"Tests there: {counts or 'none ran'}."
+
+
 def main() -> None:
     """Write the page's measured part, or check it."""
     before = PAGE.read_text(encoding="utf-8")
     sections = (
-        sparsity, experiments, epochs, rules, halves, nets, selection, scaling, batches,
+        sparsity, experiments, epochs, rules, halves, nets, selection, scaling, batches, gpu,
     )  # fmt: skip
     parts = "\n\n".join(make() for make in sections)
     pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])

@@ -1,9 +1,23 @@
 """The errors a user can cause; the command line prints their text alone, without a traceback."""
 
 import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import ParamSpec, TypeVar
 
-__all__ = ["DataError", "LotteryError", "StoreError", "TrainingError", "UsageError", "nearest"]
+__all__ = [
+    "DataError",
+    "LotteryError",
+    "StoreError",
+    "TrainingError",
+    "UsageError",
+    "check_keywords",
+    "known_keywords",
+    "nearest",
+]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class LotteryError(Exception):
@@ -41,3 +55,58 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; valid: {', '.join(names)}" if names else ""
+
+
+def check_keywords(
+    what: str,
+    given: Iterable[str],
+    known: Iterable[str],
+    elsewhere: Mapping[str, str] | None = None,
+) -> None:
+    """Raise `UsageError` for a keyword that is not known, with the one that may have been meant.
+
+    Args:
+        what: whose keywords they are.
+        given: the names that were passed.
+        known: those that it takes.
+        elsewhere: names that belong somewhere else → where.
+    """
+    known = set(known)
+    for name in given:
+        if name in (elsewhere or {}):
+            raise UsageError(f"{what}: it takes no {name}=; {(elsewhere or {})[name]}")
+        if name not in known:
+            raise UsageError(f"{what}: unknown argument {name!r}{nearest(name, known)}")
+
+
+def known_keywords(
+    what: str, *, also: Iterable[str] = (), elsewhere: Mapping[str, str] | None = None
+) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """A decorator: a keyword that the function does not take is a `UsageError` with a hint.
+
+    Args:
+        what: what the error calls the function.
+        also: what it takes beside its named parameters, by `**`.
+        elsewhere: names that belong somewhere else → where.
+
+    >>> @known_keywords("area")
+    ... def area(width, height):
+    ...     return width * height
+    >>> area(2, heigth=3)
+    Traceback (most recent call last):
+        ...
+    lottery_ticket.errors.UsageError: area: unknown argument 'heigth'; did you mean 'height'?
+    """
+
+    def decorated(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        code = function.__code__  # type: ignore[attr-defined]  # inspect takes long to import
+        known = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *also}
+
+        @functools.wraps(function)
+        def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            check_keywords(what, kwargs, known - {"self", "cls"}, elsewhere)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorated

@@ -4,11 +4,12 @@ import sys
 from collections.abc import Iterable
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
 
 from lottery_ticket.errors import UsageError, nearest
 
-__all__ = ["canonical_name", "find_parameters", "joined", "named_modules", "near"]
+__all__ = ["canonical_name", "find_parameters", "joined", "lazy_names", "named_modules", "near"]
 
 _KEEP_IN_MODULE = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
@@ -90,6 +91,16 @@ def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Para
             )
         found[name] = known[name]
     return found
+
+
+def lazy_names(model: nn.Module) -> list[str]:
+    """The parameters and buffers of lazy layers, which have no shape before the model has run.
+
+    >>> lazy_names(nn.LazyLinear(2))
+    ['weight', 'bias']
+    """
+    held = [*model.named_parameters(), *model.named_buffers()]
+    return [canonical_name(name, model) for name, value in held if is_lazy(value)]
 
 
 def joined(path: str, leaf: str) -> str:

@@ -319,7 +319,7 @@ def test_ignoring_makes_other_masks_and_no_other_trainings():
         ),
         (
             {"prune": {"scope": "2:4", "ignore": ["Linear"]}},
-            "prune: scope '2:4' finds no layer to prune in this model",
+            "nothing to prune: the model has fc1.weight (ignored), fc2.weight (ignored), ",
         ),
         (
             {"prune": {"scope": "channel", "densities": [0.5]}},

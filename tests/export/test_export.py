@@ -197,7 +197,7 @@ def infinite(layer):
         (Pair(), torch.rand(2, 4), "model: got tuple for 2 inputs, wanted one tensor with a row"),
         (nn.Sequential(nn.Linear(4, 2), nn.Flatten(0)), torch.rand(2, 4), "model: got (4,) for 2"),
         (infinite(nn.Linear(4, 2)), torch.rand(2, 4), "model: its outputs are not finite"),
-        (nn.ReLU(), torch.rand(2, 4), "model: it has no linear or convolutional weights to prune"),
+        (nn.ReLU(), torch.rand(2, 4), "model: nothing to prune: the model has no parameters"),
     ],
 )
 def test_models_that_cannot_be_exported(model, example, message):

@@ -117,7 +117,7 @@ def never(*arguments):
         ({"eval_fn": lambda model: "good"}, "eval_fn returned str, wanted one number"),
         ({"eval_fn": lambda model: None}, "eval_fn returned NoneType"),
         ({"model": "resnet"}, "model: got str, wanted a torch.nn.Module"),
-        ({"model": nn.LayerNorm(3)}, "the model has no prunable parameters"),
+        ({"model": nn.LayerNorm(3)}, "nothing to prune: the model has weight .norm."),
         ({"pruning_rounds": 10_000}, "level .* would prune nothing"),
     ],
 )

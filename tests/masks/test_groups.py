@@ -358,5 +358,5 @@ def test_what_cannot_be():
         select_groups({"b": torch.ones(4, 4)}, mask, Budget(1, (("a", 1),)), "channel")
     with pytest.raises(UsageError, match="asked to keep 1 channels, but min_layer_density needs 2"):
         select_groups({"b": torch.ones(4, 4)}, mask, Budget(1), "channel", min_layer_density=0.5)
-    with pytest.raises(UsageError, match="input_dims: 'x': 1; wanted 0 or 1 for parameters of"):
+    with pytest.raises(UsageError, match="input_dims: 'x': 1; wanted 0 or 1, of experts in"):
         num_groups(mask, "channel", input_dims={"x": 1})

@@ -264,5 +264,5 @@ def test_what_cannot_be():
     with pytest.raises(UsageError, match="the mask names no layer"):
         select_nm({}, PruningMask.from_tensors({}))
     for dims in ({"b": 2}, {"c": 1}):
-        with pytest.raises(UsageError, match=r"input_dims: .*; wanted 0 or 1 for parameters of"):
+        with pytest.raises(UsageError, match=r"input_dims: .*; wanted 0 or 1, of experts in"):
             select_nm({"b": torch.ones(4, 4)}, mask, input_dims=dims)

@@ -221,7 +221,10 @@ def test_sparser_is_to_the_right_on_a_log_or_a_linear_axis():
     assert [ax.xaxis.get_major_formatter()(tick) for tick in ax.get_xticks()] == ["100", "50", "25"]
     ax = density_figure(TABLE, metric, title="tiny", is_linear=True).axes[0]
     assert ax.get_xscale() == "linear"
-    assert ax.get_xlim() == (103, -3)
+    assert ax.get_xlim() == pytest.approx(
+        (103, 22)
+    )  # the sparsest is 25 %: nothing is drawn beyond
+    assert list(ax.get_xticks()) == [100, 80, 60, 40]
 
 
 def test_a_collapsed_arm_does_not_flatten_the_rest_and_is_told():
@@ -231,6 +234,10 @@ def test_a_collapsed_arm_does_not_flatten_the_rest_and_is_told():
     assert 11 < low < 80
     assert high > 94
     assert "1 point is outside the axis (11)." in caption_of(figure)
+    # at the edge, below its place and with its value: no figure hides what was measured
+    (edge,) = [line for line in figure.axes[0].lines if line.get_marker() == "v"]
+    assert edge.get_xydata().tolist() == [pytest.approx([25, low], abs=1e-3)]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["11"]
 
 
 def test_titles_carry_the_runs_name():

@@ -70,12 +70,13 @@ def _built(name: str) -> "nn.Module | None":
 
 
 def _counts(model: "nn.Module | None") -> dict[str, int | None]:
-    from lottery_ticket.masks import prunable_sizes
+    from lottery_ticket.masks import layer_weights
 
     if model is None:
         return {"num_parameters": None, "num_prunable": None}
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    return {"num_parameters": num_parameters, "num_prunable": sum(prunable_sizes(model).values())}
+    num_prunable = sum(weight.numel() for weight in layer_weights(model).values())
+    return {"num_parameters": num_parameters, "num_prunable": num_prunable}
 
 
 def _row(model: dict[str, Any]) -> list[str]:

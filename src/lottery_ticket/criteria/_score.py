@@ -14,7 +14,8 @@ from lottery_ticket.criteria._given import Given
 from lottery_ticket.criteria._prepared import prepared
 from lottery_ticket.criteria._registry import CRITERIA
 from lottery_ticket.criteria._unchanged import unchanged_random_state
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import UsageError, known_keywords
+from lottery_ticket.names import lazy_names
 
 __all__ = ["CriterionLike", "as_criterion", "score"]
 
@@ -24,6 +25,7 @@ CriterionLike = str | Criterion | ScoreFunction
 Tensors = Mapping[str, torch.Tensor]
 
 
+@known_keywords("score")
 def score(
     criterion: CriterionLike,
     *,
@@ -98,6 +100,11 @@ def score(
     given = Given(model, weights, initial, mask, batches, loss, batch_loss, input_shape, generator)
     given.check_for(chosen)
     is_used = "model" in chosen.needs
+    if model is not None and is_used and (lazy := lazy_names(model)):
+        raise UsageError(
+            f"criterion {chosen.name!r} runs the model, whose {lazy[0]!r} has no shape yet (a lazy "
+            "layer); run the model once on an example first"
+        )
     devices = () if model is None else {parameter.device for parameter in model.parameters()}
     with (
         unchanged_random_state(devices),

@@ -1,6 +1,5 @@
 """Spec → objects: the only bridge between what is written and what is run."""
 
-import copy
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +12,9 @@ from lottery_ticket.data import DATASETS, DataSet, dataset_options, load_dataset
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment._layers import pruned_layers
 from lottery_ticket.experiment._setting import Inputs
-from lottery_ticket.masks import input_dims, prunable_parameters, prunable_sizes
+from lottery_ticket.masks import copied_model, input_dims, layer_weights
 from lottery_ticket.models import MODELS, build, model_options
+from lottery_ticket.names import lazy_names
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
 from lottery_ticket.train import LOSSES, check_kernels
 
@@ -55,9 +55,6 @@ def inspect_inputs(
     model = _built(spec.model.name, options)
     _check_fit(spec, data, model)
     check_kernels(kernels, model, device=device, augment=spec.train.augment is not None)
-    sizes = prunable_sizes(model)
-    if not sizes:
-        raise UsageError(f"model {spec.model.name!r} has no linear or convolutional weights")
     layers = {name: tuple(p.shape) for name, p in pruned_layers(spec.prune, model).items()}
     sources = {
         kind: digest
@@ -76,7 +73,7 @@ def inspect_inputs(
         sources=sources,
         input_shape=data.input_shape,
         input_dims={name: dim for name, dim in input_dims(model, layers).items() if dim != 1},
-        num_ignored=sum(size for name, size in sizes.items() if name not in layers),
+        num_ignored=sum(p.numel() for n, p in layer_weights(model).items() if n not in layers),
     )
     if spec.source_spec is None:
         return inputs
@@ -101,6 +98,12 @@ def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
         raise UsageError(f"model {name!r} cannot be built: {_first_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise UsageError(f"model {name!r}: got {type(model).__name__}, wanted a torch.nn.Module")
+    if lazy := lazy_names(model):
+        raise UsageError(
+            f"model {name!r}: {lazy[0]!r} has no shape yet (a lazy layer); build it with its sizes "
+            "(the function can take input_size and num_classes), or run the model on an example "
+            "before it is returned"
+        )
     pairs = zip(model.parameters(), again.parameters(), strict=True)
     if not all(torch.equal(one, other) for one, other in pairs):
         raise UsageError(
@@ -151,7 +154,7 @@ def _check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
             f"{spec.data.name!r} has examples of shape {tuple(data.input_shape)}"
         )
     with torch.random.fork_rng(devices=[]):  # dropout draws
-        _try_a_step(spec, data, copy.deepcopy(model).train())
+        _try_a_step(spec, data, copied_model(model).train())
 
 
 def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
@@ -177,9 +180,12 @@ def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
         LOSSES[spec.train.loss](output, y).backward()
     except Exception as error:
         raise UsageError(f"model {name!r} cannot be trained: {_first_line(error)}") from error
-    frozen = [n for n, p in prunable_parameters(model).items() if not p.requires_grad]
-    if frozen:
-        raise UsageError(f"model {name!r}: {frozen[0]!r} is prunable but frozen (requires_grad)")
+    layers = pruned_layers(spec.prune, model)
+    if frozen := [n for n, p in layers.items() if not p.requires_grad]:
+        raise UsageError(
+            f"model {name!r}: {frozen[0]!r} is prunable but frozen (requires_grad=False); leave it "
+            f"dense with prune.ignore: {frozen}, or let it train"
+        )
 
 
 def _is_at_least(got: object, wanted: tuple[int, int]) -> bool:

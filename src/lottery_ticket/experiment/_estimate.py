@@ -17,7 +17,7 @@ from lottery_ticket.experiment._device import configured
 from lottery_ticket.experiment._initial import initial_model
 from lottery_ticket.experiment._plan import Plan
 from lottery_ticket.experiment._train_cell import optimizer_of
-from lottery_ticket.masks import PruningMask, prunable_parameters
+from lottery_ticket.masks import PruningMask, layer_weights
 from lottery_ticket.pruning import rewind_
 from lottery_ticket.seeds import generator
 from lottery_ticket.spec import TrainSpec, canonical_json
@@ -145,7 +145,7 @@ def _random_mask(model: nn.Module, density: float) -> PruningMask:
     return PruningMask.from_tensors(
         {
             name: torch.rand(parameter.shape, generator=numbers) < density
-            for name, parameter in prunable_parameters(model).items()
+            for name, parameter in layer_weights(model).items()
         }
     )
 

@@ -6,7 +6,7 @@ import torch
 
 from lottery_ticket.experiment._build import built_model, load_data
 from lottery_ticket.spec import Spec
-from lottery_ticket.train import LOSSES, draws_random_numbers, training_bytes
+from lottery_ticket.train import LOSSES, can_be_stacked, training_bytes
 
 __all__ = ["group_size"]
 
@@ -20,8 +20,8 @@ _SHARE_OF_MEMORY = 0.5  # the rest is for the data, the allocator and other prog
 def group_size(spec: Spec, data_dir: Path | None, device: str) -> int:
     """How many trainings of a spec are made as one batch on a device, at most.
 
-    One on everything but CUDA (`benchmarks/bench_batched.py`), and for nets that are large or draw
-    random numbers; else 64, or as many as half of the card's memory holds.
+    One on everything but CUDA (`benchmarks/bench_batched.py`), and for nets that are large, or that
+    cannot be stacked, such as with dropout; else 64, or as many as half of the card's memory holds.
 
     Args:
         spec: a spec whose model and data fit.
@@ -39,7 +39,7 @@ def fitting(spec: Spec, data_dir: Path | None, memory_bytes: int) -> int:
     data = load_data(spec.data, data_dir)
     model = built_model(spec, data)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    if num_parameters > SMALL_PARAMETERS or draws_random_numbers(model, data.train.x):
+    if num_parameters > SMALL_PARAMETERS or not can_be_stacked(model, data.train.x):
         return 1
     each = training_bytes(model, LOSSES[spec.train.loss], data.train, spec.train.batch_size)
     return max(1, min(LARGEST_GROUP, int(_SHARE_OF_MEMORY * memory_bytes) // each))

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.masks import prunable_parameters
+from lottery_ticket.masks import layer_weights
 from lottery_ticket.models import build
 
 __all__ = ["drawn_model", "initial_model"]
@@ -45,6 +45,6 @@ def signed_constant_(model: nn.Module) -> None:
     σ is that of all the layer's weights as they were drawn, as in the code of Zhou et al. 2019:
     their paper's is that of the distribution, which a model does not tell. Biases and norms stay.
     """
-    for parameter in prunable_parameters(model).values():
+    for parameter in layer_weights(model).values():
         deviation = parameter.double().std(correction=0).to(parameter)
         parameter.copy_(torch.copysign(deviation, parameter))

@@ -3,7 +3,7 @@
 from torch import nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks import prunable_parameters
+from lottery_ticket.masks import check_any, has_experts, input_dims, prunable_in
 from lottery_ticket.spec import PruneSpec
 
 __all__ = ["pruned_layers"]
@@ -16,12 +16,14 @@ def pruned_layers(prune: PruneSpec, model: nn.Module) -> dict[str, nn.Parameter]
         UsageError: `ignore` matches nothing, or none is left.
     """
     try:
-        chosen = prunable_parameters(model, ignore=prune.ignore)
+        found = prunable_in(model, ignore=prune.ignore, in_spec=True)
     except UsageError as error:
-        raise UsageError(f"prune.{error}" if prune.ignore else str(error)) from None
+        is_of_ignore = str(error).startswith("ignore: ")
+        raise UsageError(f"prune.{error}" if is_of_ignore else str(error)) from None
+    chosen = dict(check_any(found, in_spec=True).parameters)
     if prune.scope == "channel":
-        chosen = {name: value for name, value in chosen.items() if value.ndim > 2}
-    if not chosen:
-        wanted = "convolution" if prune.scope == "channel" else "layer"
-        raise UsageError(f"prune: scope {prune.scope!r} finds no {wanted} to prune in this model")
+        dims = input_dims(model, chosen)
+        chosen = {n: p for n, p in chosen.items() if p.ndim > 2 and not has_experts(dims[n])}
+        if not chosen:
+            raise UsageError("prune: scope 'channel' finds no convolution to prune in this model")
     return chosen

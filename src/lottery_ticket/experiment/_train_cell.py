@@ -23,7 +23,7 @@ from lottery_ticket.experiment._initial import initial_model
 from lottery_ticket.experiment._mask_cell import read_mask, read_parent
 from lottery_ticket.experiment._stop import StopSign
 from lottery_ticket.experiment._watch import Journal, Watch
-from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, prunable_sizes
+from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, layer_weights
 from lottery_ticket.pruning import rewind_, rewind_optimizer_
 from lottery_ticket.spec import TrainSpec
 from lottery_ticket.steps import Duration
@@ -189,7 +189,7 @@ class _Training:
         results["initial_sha256"] = self.initial_hash
         if self.cell.first_step:
             results["start_step"] = self.cell.first_step
-        results["num_prunable"] = sum(prunable_sizes(model).values())
+        results["num_prunable"] = sum(p.numel() for p in layer_weights(model).values())
         pruned = sum(int((~kept).sum()) for kept in self.mask.values())
         results["num_kept"] = results["num_prunable"] - pruned
         return files, results, {"kernels": dict(description), "precision": self.precision}

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from lottery_ticket.export._copies import eval_copy
+from lottery_ticket.export._copies import eval_copy, plain_weights_
 from lottery_ticket.export._difference import largest_difference
 from lottery_ticket.export._flow import Flow, flow_of
 from lottery_ticket.export._narrow import narrow_
@@ -81,7 +81,7 @@ def compact(model: nn.Module, example: Example, *, gather_inputs: bool = True) -
     True
     """
     inputs = inputs_of(example)
-    dense = eval_copy(model)
+    dense = plain_weights_(eval_copy(model))
     wanted = outputs_of(dense, inputs)
     followed = trace(copy.deepcopy(dense), example)
     flow = flow_of(followed)

@@ -217,7 +217,8 @@ def _size(form: _Form) -> dict[str, Any]:
     data = form.path.read_bytes()
     model, mask = form.pruned.model, form.pruned.mask
     example = form.pruned.trial(1)
-    _, flops = count_flops(model, example, {name: mask[name] for name in form.skips})
+    skipped = {name: mask[name] for name in form.skips if name in mask}
+    _, flops = count_flops(model, example, skipped)
     _, effective = count_flops(model, example, mask)
     parameters = list(model.parameters())
     return {

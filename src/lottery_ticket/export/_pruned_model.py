@@ -1,6 +1,5 @@
 """`PrunedModel`: what is exported."""
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from torch import nn
 from lottery_ticket.data import Split
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export._copies import eval_copy
-from lottery_ticket.masks import PruningMask, prunable_parameters
+from lottery_ticket.masks import PruningMask, check_any, copied_model, prunable_in
 from lottery_ticket.names import canonical_name, named_modules
 from lottery_ticket.tickets import Ticket
 
@@ -86,10 +85,7 @@ class PrunedModel:
         copied = ready(model)
         state = state_of(copied)
         if mask is None:
-            names = list(prunable_parameters(copied))
-            if not names:
-                raise UsageError("model: it has no linear or convolutional weights to prune")
-            mask = PruningMask.from_state_dict(state, names)
+            mask = _mask_of_zeros(copied)
         if not isinstance(mask, PruningMask):
             raise UsageError(
                 f"mask: got {type(mask).__name__}, wanted a PruningMask; of tensors by name makes "
@@ -139,7 +135,7 @@ class PrunedModel:
         if model is None:
             built = ticket.build(trained=True)
         else:
-            built = ticket.apply(copy.deepcopy(model), trained=True)
+            built = ticket.apply(copied_model(model), trained=True)
         facts = {"metrics": {"ticket": dict(ticket.metrics)}, **(more.pop("facts", None) or {})}
         if ticket.origin.model is not None:
             options = dict(ticket.origin.options)
@@ -154,6 +150,20 @@ class PrunedModel:
     def trial(self, batch: int) -> torch.Tensor:
         """A batch of the inputs, from the first on and round again."""
         return self.inputs[torch.arange(batch) % len(self.inputs)]
+
+
+def _mask_of_zeros(model: nn.Module) -> PruningMask:
+    """What the zeros of the prunable weights show; what cannot be pruned is left out.
+
+    Raises:
+        UsageError: nothing is prunable.
+    """
+    try:
+        found = check_any(prunable_in(model, without_unfit=True))
+    except UsageError as error:
+        raise UsageError(f"model: {error} in mask=PruningMask(model, …)") from None
+    zeros = {name: value.detach() != 0 for name, value in found.parameters.items()}
+    return PruningMask.from_tensors(zeros, found.left_out)
 
 
 def state_of(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -9,11 +9,12 @@ import torch
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export._compact import Compacted, compact
+from lottery_ticket.export._copies import plain_name
 from lottery_ticket.export._format import Run
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.export._sparse import load_sparse, sparse
 from lottery_ticket.export._two_four import check_n_m, unfit_for_gpu
-from lottery_ticket.masks import PruningMask, prunable_parameters
+from lottery_ticket.masks import PruningMask, find_parameters, input_dims
 
 __all__ = [
     "checked_two_four",
@@ -35,8 +36,11 @@ def compacted(pruned: PrunedModel, *, gather_inputs: bool = True) -> PrunedModel
         UsageError: its forward cannot be followed.
     """
     found = compact(pruned.model, pruned.inputs, gather_inputs=gather_inputs)
-    names = list(prunable_parameters(found.model))
-    kept = PruningMask.from_state_dict(found.model.state_dict(), names)
+    state = found.model.state_dict()
+    names = [name for name in map(plain_name, pruned.mask) if name in state]
+    kept = PruningMask.from_tensors(
+        {name: state[name] != 0 for name in names}, pruned.mask.left_out
+    )
     facts = {**pruned.facts, "compact": _said_of(found)}
     return replace(pruned, model=found.model, mask=kept, ticket=None, facts=facts)
 
@@ -104,14 +108,17 @@ def checked_two_four(pruned: PrunedModel) -> PrunedModel:
     Raises:
         UsageError: a layer that is pruned is not 2:4, or none is pruned.
     """
-    check_n_m(pruned.model, "2:4", ignore=_dense_layers(pruned))
+    weights = _sparse_weights(pruned)
+    if not weights:
+        raise UsageError("format 2:4: no weight of the layers that the mask speaks of is zero")
+    check_n_m(weights, "2:4", input_dims=input_dims(pruned.model, weights))
     return pruned
 
 
 def two_four_facts(prepared: PrunedModel, path: Path) -> Mapping[str, Any]:
     """Which layers are 2:4, and which of them a GPU's sparse units take as they are."""
-    dense = _dense_layers(prepared)
-    names = [name for name in prunable_parameters(prepared.model) if name not in dense]
+    names = list(_sparse_weights(prepared))
+    dense = [name for name in prepared.mask if name not in names]
     reasons = unfit_for_gpu(prepared.model, names)
     fit = [name for name in names if name not in reasons]
     return {
@@ -124,7 +131,7 @@ def two_four_facts(prepared: PrunedModel, path: Path) -> Mapping[str, Any]:
     }
 
 
-def _dense_layers(pruned: PrunedModel) -> list[str]:
-    """Prunable weights without a zero: layers that are dense on purpose."""
-    weights = prunable_parameters(pruned.model)
-    return [name for name, value in weights.items() if bool(torch.all(value != 0))]
+def _sparse_weights(pruned: PrunedModel) -> dict[str, torch.Tensor]:
+    """What the mask speaks of and has a zero; the rest are layers that are dense on purpose."""
+    weights = find_parameters(pruned.model, pruned.mask)
+    return {name: value for name, value in weights.items() if not bool(torch.all(value != 0))}

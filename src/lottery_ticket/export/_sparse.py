@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from lottery_ticket.errors import LotteryError, UsageError, nearest
 from lottery_ticket.export._chains import links_of
-from lottery_ticket.export._copies import eval_copy
+from lottery_ticket.export._copies import eval_copy, plain_weights_
 from lottery_ticket.export._decide import converted, measured
 from lottery_ticket.export._difference import largest_difference
 from lottery_ticket.export._graph_file import read_graph, write_graph
@@ -102,7 +102,7 @@ def sparse(
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError(f"batch_size: wanted 1 or more, got {batch_size!r}")
     inputs = inputs_of(example)
-    followed = trace(eval_copy(model), example)
+    followed = trace(plain_weights_(eval_copy(model)), example)
     wanted = outputs_of(followed.module, inputs)
     names = [link.name for link in links_of(followed)]
     forced = _forced(layers, names)

@@ -1,6 +1,5 @@
 """The formats of plain tensors: all of them, or the kept ones alone."""
 
-import copy
 import json
 import math
 from pathlib import Path
@@ -13,6 +12,7 @@ from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.export._format import Run
 from lottery_ticket.export._pruned_model import PrunedModel, state_of
 from lottery_ticket.gaps import decode_gaps, encode_gaps
+from lottery_ticket.masks import copied_model
 from lottery_ticket.tensor_files import check_claim, claimed_shape, made_sense_of, read_tensors
 from lottery_ticket.tickets import Ticket
 
@@ -125,7 +125,7 @@ def load_packed(path: Path, pruned: PrunedModel, threads: int | None = None) -> 
 
 
 def _running(state: dict[str, torch.Tensor], pruned: PrunedModel) -> Run:
-    model = copy.deepcopy(pruned.model)
+    model = copied_model(pruned.model)
     with torch.no_grad():  # so that what is not in the file cannot be taken for it
         for value in model.state_dict().values():
             value.zero_()

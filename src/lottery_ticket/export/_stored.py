@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import torch
 from safetensors.torch import load
 from torch import nn
 
@@ -19,7 +20,7 @@ from lottery_ticket.experiment import (
     rederive,
 )
 from lottery_ticket.export._pruned_model import PrunedModel
-from lottery_ticket.masks import PruningMask
+from lottery_ticket.masks import PruningMask, find_parameters
 from lottery_ticket.spec import fingerprint, spec_from_mapping
 from lottery_ticket.store import CellRecord, RunRecord, RunRow, Store, table_rows
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
@@ -59,7 +60,7 @@ def stored_model(
     data = _data(run, record, data_dir)
     weights = _weights(store, run, row, record, data_dir, may_train=rederive)
     model = _filled(record, weights)
-    mask = PruningMask(model) if row.mask is None else read_mask(store, row.mask)
+    mask = _dense_mask(run, model) if row.mask is None else read_mask(store, row.mask)
     return PrunedModel.of(
         model,
         data.test.x,
@@ -69,6 +70,14 @@ def stored_model(
         dense=model if row.level == 0 else _dense(store, run, row),
         ticket=_ticket(store, run, row, record, mask, model),
         facts=_facts(store, run, row, record, data),
+    )
+
+
+def _dense_mask(run: RunRecord, model: nn.Module) -> PruningMask:
+    """Of what the run prunes, all kept, in the shapes of the model: it may be a narrower one."""
+    weights = find_parameters(model, run.layers)
+    return PruningMask.from_tensors(
+        {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
     )
 
 

@@ -1,8 +1,7 @@
 """n:m sparsity on its way out: verified anywhere, and executed by the sparse units of a GPU."""
 
-import copy
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -11,11 +10,14 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import (
     Structure,
     Target,
-    input_dims,
+    copied_model,
+    find_parameters,
     is_nm,
+    prunable_in,
     prunable_parameters,
     unfit_for_nm,
 )
+from lottery_ticket.masks import input_dims as input_dims_of
 from lottery_ticket.names import joined, named_modules
 
 __all__ = ["check_n_m", "to_semi_structured", "unfit_for_gpu"]
@@ -29,14 +31,16 @@ def check_n_m(
     pattern: str = "2:4",
     *,
     ignore: Iterable[Target] = (),
+    input_dims: Mapping[str, int] | None = None,
 ) -> list[str]:
     """Make sure that at most n of every m weights along the inputs are not zero, in every layer.
 
     Args:
-        weights: a model, whose prunable weights are looked at; or a mask, or tensors by name, whose
-            dimension 1 counts inputs.
+        weights: a model, whose prunable weights are looked at; or a mask, or tensors by name.
         pattern: `"n:m"`.
         ignore: layers of a model that may be dense, in the forms that masks take; names of tensors.
+        input_dims: of tensors by name, which dimension counts inputs, as
+            `lottery_ticket.masks.input_dims` gives it; 1 where not named. A model tells itself.
 
     Returns:
         The names of the parameters that were verified.
@@ -52,11 +56,11 @@ def check_n_m(
         raise UsageError(f"check_n_m: pattern: got {pattern!r}, wanted n:m, such as '2:4'")
     if isinstance(weights, nn.Module):
         tensors: Mapping[str, torch.Tensor] = prunable_parameters(weights, ignore=ignore)
-        dims = input_dims(weights, tensors)
+        dims = input_dims_of(weights, tensors)
     else:
         left_out = set(ignore)
         tensors = {name: value for name, value in weights.items() if name not in left_out}
-        dims = dict.fromkeys(tensors, 1)
+        dims = {name: (input_dims or {}).get(name, 1) for name in tensors}
     if not tensors:
         raise UsageError(f"check_n_m: there is no weight that could be {pattern}")
     reasons = [
@@ -67,7 +71,7 @@ def check_n_m(
     if reasons:
         raise UsageError(
             f"not {pattern}: {'; '.join(reasons)}. Search with prune.scope: {pattern}; layers that "
-            "are dense on purpose are left out with ignore=[…]"
+            "are dense on purpose are left out of the mask, or here with ignore=[…]"
         )
     return list(tensors)
 
@@ -96,7 +100,7 @@ def to_semi_structured(model: nn.Module, *, ignore: Iterable[Target] = ()) -> nn
     """
     _check_device()
     names = _convertible(model, ignore)
-    made = copy.deepcopy(model).eval()
+    made = copied_model(model).eval()
     modules = named_modules(made)
     for name in names:
         layer = modules[name]
@@ -105,9 +109,9 @@ def to_semi_structured(model: nn.Module, *, ignore: Iterable[Target] = ()) -> nn
     return made
 
 
-def unfit_for_gpu(model: nn.Module, names: Iterable[str]) -> dict[str, str]:
+def unfit_for_gpu(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
     """Which of a model's 2:4 weights `to_semi_structured` would not take in float16, and why."""
-    parameters = dict(model.named_parameters())
+    parameters = find_parameters(model, names)
     linear = {
         joined(name, "weight")
         for name, module in named_modules(model).items()
@@ -150,7 +154,7 @@ def _check_device() -> None:
 
 def _convertible(model: nn.Module, ignore: Iterable[Target], device: str = "cuda") -> list[str]:
     """The names of the 2:4 linear layers, all of which can be compressed on the device."""
-    prunable = prunable_parameters(model, ignore=ignore)
+    prunable = prunable_in(model, ignore=ignore, without_unfit=True).parameters
     layers = {
         name: module
         for name, module in named_modules(model).items()

@@ -1,6 +1,5 @@
 """`LotteryTicketFinder`: iterative pruning of anyone's model with anyone's training loop."""
 
-import copy
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
-from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.errors import UsageError, known_keywords, nearest
 from lottery_ticket.finder._controls import CONTROLS, control_mask
 from lottery_ticket.finder._method import Method, chosen_schedule
 from lottery_ticket.finder._model import ModelSource, chosen_device
@@ -33,13 +32,20 @@ from lottery_ticket.finder._training import (
     state_on_cpu,
     train_watched,
 )
-from lottery_ticket.masks import Budget, PruningMask, warn_on_collapse
+from lottery_ticket.masks import Budget, PruningMask, copied_model, warn_on_collapse
+from lottery_ticket.names import lazy_names
 from lottery_ticket.pruning import PIPELINES, Pipeline, Schedule
 from lottery_ticket.seeds import derive
 from lottery_ticket.tensor_files import made_sense_of
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
 __all__ = ["LotteryTicketFinder"]
+
+
+_FINDER_TAKES_IT = {
+    name: f"the finder does: LotteryTicketFinder({name}=…)"
+    for name in ("targets", "ignore", "min_size", "seed", "mode", "device", "model_fn")
+}
 
 
 class LotteryTicketFinder:
@@ -87,6 +93,7 @@ class LotteryTicketFinder:
     mask: PruningMask
     """The mask of the ticket found last."""
 
+    @known_keywords("LotteryTicketFinder")
     def __init__(
         self,
         model_class: Callable[..., nn.Module] | None = None,
@@ -106,11 +113,12 @@ class LotteryTicketFinder:
         self._device = chosen_device(device)
         self._seed = seed
         self._mode = mode
-        self._prunable = {"targets": targets, "ignore": tuple(ignore), "min_size": min_size}
+        self._prunable = {"targets": targets, "ignore": ignore, "min_size": min_size}
         self._search: Search | None = None
         self._method: Method | None = None
         self._model: nn.Module | None = None
 
+    @known_keywords("find_winning_ticket", elsewhere=_FINDER_TAKES_IT)
     def find_winning_ticket(
         self,
         model: nn.Module | None = None,
@@ -176,8 +184,6 @@ class LotteryTicketFinder:
         train_fn, eval_fn = checked_callables(train_fn, eval_fn)
         model, origin = self._model_and_origin(model)
         dense = PruningMask(model, **self._prunable)
-        if not dense:
-            raise UsageError("the model has no prunable parameters; name some with targets=")
         chosen = PIPELINES[pipeline] if isinstance(pipeline, str) else pipeline
         method = Method.checked(
             criterion,
@@ -225,6 +231,7 @@ class LotteryTicketFinder:
         self.mask = search.masks[search.best_level].to(_device_of(model))
         return model, self.mask, self.results
 
+    @known_keywords("verify")
     def verify(
         self,
         train_fn: TrainFn,
@@ -368,6 +375,7 @@ class LotteryTicketFinder:
                 origin = {"model": name, "options": options, "seed": seed}
         elif not isinstance(model, nn.Module):
             raise UsageError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
+        _check_has_shapes(model)
         return (model if self._device is None else model.to(self._device)), origin
 
     def _train_level(
@@ -431,7 +439,7 @@ class LotteryTicketFinder:
     def _model_for_control(self) -> nn.Module:
         """A model to train, so that the one with the ticket stays as it is."""
         if self._model is not None:
-            return copy.deepcopy(self._model)
+            return copied_model(self._model)
         model = self._source.build(0)
         return model if self._device is None else model.to(self._device)
 
@@ -455,6 +463,14 @@ class LotteryTicketFinder:
             scope="global" if arm == "random" else method.scope,
             device=next(iter(mask.values())).device.type,
             problems=training.problems + metric_problems(metric),
+        )
+
+
+def _check_has_shapes(model: nn.Module) -> None:
+    if lazy := lazy_names(model):
+        raise UsageError(
+            f"the model's {lazy[0]!r} has no shape yet (a lazy layer); run the model once on an "
+            "example before it is returned by model_fn, or passed as model="
         )
 
 

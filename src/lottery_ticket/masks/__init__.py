@@ -11,6 +11,7 @@ from lottery_ticket.masks._budget import num_pruned as num_pruned
 from lottery_ticket.masks._collapse import LayerCollapseWarning as LayerCollapseWarning
 from lottery_ticket.masks._collapse import collapsed_layers as collapsed_layers
 from lottery_ticket.masks._collapse import warn_on_collapse as warn_on_collapse
+from lottery_ticket.masks._copied import copied_model as copied_model
 from lottery_ticket.masks._density import budget as budget
 from lottery_ticket.masks._density import budget_erk as budget_erk
 from lottery_ticket.masks._enforce import MaskedParameters as MaskedParameters
@@ -20,11 +21,15 @@ from lottery_ticket.masks._enforce import keep_only_ as keep_only_
 from lottery_ticket.masks._enforce import mask_optimizer_state_ as mask_optimizer_state_
 from lottery_ticket.masks._groups import num_groups as num_groups
 from lottery_ticket.masks._groups import select_groups as select_groups
+from lottery_ticket.masks._kinds import has_experts as has_experts
 from lottery_ticket.masks._mask import PruningMask as PruningMask
 from lottery_ticket.masks._n_of_m import is_nm as is_nm
 from lottery_ticket.masks._n_of_m import select_nm as select_nm
 from lottery_ticket.masks._n_of_m import unfit_for_nm as unfit_for_nm
+from lottery_ticket.masks._prunable import check_any as check_any
 from lottery_ticket.masks._prunable import input_dims as input_dims
+from lottery_ticket.masks._prunable import layer_weights as layer_weights
+from lottery_ticket.masks._prunable import prunable_in as prunable_in
 from lottery_ticket.masks._prunable import prunable_parameters as prunable_parameters
 from lottery_ticket.masks._prunable import prunable_sizes as prunable_sizes
 from lottery_ticket.masks._select import select as select

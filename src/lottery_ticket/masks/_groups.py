@@ -7,6 +7,7 @@ from torch.nn.functional import pad
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._budget import Budget
+from lottery_ticket.masks._kinds import has_experts
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._select import check_scores, select_units
 from lottery_ticket.masks._structure import Structure
@@ -55,8 +56,9 @@ def select_groups(
     magnitudes: its L1 norm / its size). The mean makes the smaller blocks at the edges comparable.
     The tie rule is that of `select`: the lower index, blocks row by row, layers in model order.
 
-    Channels are the outputs of a layer: dimension 0 of its weight, 1 where `input_dims` says 0.
-    Blocks lie on the weight seen as a matrix (outputs, inputs · kernel), from its upper left.
+    Channels are the outputs of a layer: dimension 0 of its weight, 1 where `input_dims` says 0; of
+    experts the outputs of each, never whole experts. Blocks lie on the weight seen as a matrix
+    (outputs, inputs · kernel), experts one below the other, from its upper left.
 
     Args:
         scores: a score per weight, same names and shapes as `mask`; higher is kept.
@@ -98,7 +100,8 @@ def select_groups(
             for (name, matrix), dim in zip(
                 kept.items(), check_dims(mask, structure, input_dims).values(), strict=True
             )
-        }
+        },
+        mask.left_out,
     )
 
 
@@ -115,7 +118,8 @@ def shuffled_groups(
         {
             name: _restored(_permuted(matrix, structure, generator), mask[name], dims[name])
             for name, matrix in _matrices(mask, mask, structure, input_dims).items()
-        }
+        },
+        mask.left_out,
     )
 
 
@@ -135,9 +139,11 @@ def check_dims(
             f"shape {tuple(mask[flat[0]].shape)}; make the mask with ignore={flat}"
         )
     for name, dim in input_dims.items():
-        if name not in mask or dim not in (0, 1):
+        is_known = dim in (0, 1) or (name in mask and has_experts(dim) and mask[name].ndim == 3)
+        if name not in mask or not is_known:
             raise UsageError(
-                f"input_dims: {name!r}: {dim!r}; wanted 0 or 1 for parameters of the mask"
+                f"input_dims: {name!r}: {dim!r}; wanted 0 or 1, of experts in three dimensions 2 "
+                "or -2, for parameters of the mask"
             )
     return {name: input_dims.get(name, 1) for name in mask}
 
@@ -155,18 +161,39 @@ def _matrices(
     structure: Structure,
     input_dims: Mapping[str, int] | None,
 ) -> dict[str, torch.Tensor]:
-    """Each tensor seen as a matrix (outputs, inputs · kernel)."""
+    """Each tensor seen as a matrix (outputs, inputs · kernel), experts one below the other."""
     dims = check_dims(mask, structure, input_dims)
-    return {
-        name: (value if dims[name] == 1 else value.transpose(0, 1)).flatten(1)
-        for name, value in tensors.items()
-    }
+    _check_blocks(mask, structure, dims)
+    return {name: _as_matrix(value, dims[name]) for name, value in tensors.items()}
+
+
+def _check_blocks(mask: PruningMask, structure: Structure, dims: Mapping[str, int]) -> None:
+    """Raises `UsageError` if blocks would lie across two experts."""
+    rows = structure.size[0] if structure.kind == "block" else 1
+    for name, dim in dims.items():
+        outputs = _outputs_first(mask[name], dim).shape[-2]
+        if has_experts(dim) and outputs % rows:
+            raise UsageError(
+                f"structure '{structure}': {name!r} has experts of {outputs} outputs, wanted a "
+                f"multiple of {rows}; make the mask with ignore=[{name!r}]"
+            )
+
+
+def _outputs_first(tensor: torch.Tensor, input_dim: int) -> torch.Tensor:
+    """(outputs, inputs, …), of experts (experts, outputs, inputs); its own inverse."""
+    if input_dim == 0:
+        return tensor.transpose(0, 1)
+    return tensor.transpose(1, 2) if input_dim == -2 else tensor
+
+
+def _as_matrix(tensor: torch.Tensor, input_dim: int) -> torch.Tensor:
+    ordered = _outputs_first(tensor, input_dim)
+    return ordered.flatten(0, 1) if has_experts(input_dim) else ordered.flatten(1)
 
 
 def _restored(matrix: torch.Tensor, like: torch.Tensor, input_dim: int) -> torch.Tensor:
-    if input_dim == 1:
-        return matrix.reshape(like.shape)
-    return matrix.reshape(like.transpose(0, 1).shape).transpose(0, 1).contiguous()
+    ordered = matrix.reshape(_outputs_first(like, input_dim).shape)
+    return _outputs_first(ordered, input_dim).contiguous()
 
 
 def _block_of(matrix: torch.Tensor, structure: Structure) -> tuple[int, int]:

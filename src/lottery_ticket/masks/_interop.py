@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from lottery_ticket.errors import DataError, UsageError
-from lottery_ticket.masks._prunable import prunable_parameters
+from lottery_ticket.masks._prunable import layer_weights
 from lottery_ticket.names import (
     canonical_name,
     find_parameters,
@@ -40,7 +40,7 @@ def masks_of_pruned(model: nn.Module) -> dict[str, torch.Tensor]:
         UsageError: no parameter is in that form; a mask is not of zeros and ones; layers share a
             parameter and prune it differently.
     """
-    prunable = {id(value) for value in prunable_parameters(model).values()}
+    prunable = {id(value) for value in layer_weights(model).values()}
     found: dict[int, tuple[str, torch.Tensor]] = {}
     is_pruned = False
     for name, value, mask in _parameters_and_masks(model):

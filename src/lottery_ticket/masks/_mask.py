@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.prune import is_pruned
 
-from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.errors import DataError, UsageError, known_keywords
 from lottery_ticket.files import write_file
 from lottery_ticket.masks._attach import Attachment
 from lottery_ticket.masks._files import packed_bytes, unpacked_masks
@@ -19,9 +19,9 @@ from lottery_ticket.masks._interop import (
     plain_masks,
     to_pruned_,
 )
-from lottery_ticket.masks._prunable import prunable_parameters
+from lottery_ticket.masks._prunable import check_any, prunable_in
 from lottery_ticket.masks._saved import read_saved
-from lottery_ticket.masks._targets import Target
+from lottery_ticket.masks._targets import QUIET_REASONS, Target
 from lottery_ticket.names import find_parameters
 
 __all__ = ["PruningMask"]
@@ -38,7 +38,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
         min_size: parameters with fewer weights are not.
 
     Raises:
-        UsageError: as `prunable_parameters`; the model is in the form of torch.nn.utils.prune.
+        UsageError: as `prunable_parameters`; nothing is prunable; the model is in the form of
+            torch.nn.utils.prune.
 
     >>> mask = PruningMask(nn.Linear(4, 2))
     >>> mask.density, mask.num_kept, mask["weight"].shape
@@ -49,14 +50,24 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
     _attachments: list[Attachment]
 
+    left_out: Mapping[str, str]
+    """Parameters of the model that the mask does not speak of → why, the largest first.
+
+    Masks made from this one have it too. It is empty where only tensors or a file were there to
+    make the mask from.
+    """
+
     def __new__(cls, *args: object, **kwargs: object) -> "PruningMask":
         made = super().__new__(cls)
         made._attachments = []
+        made.left_out = {}
         return made
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_masks": self._masks}  # copies and pickles are not attached to anything
+        # copies and pickles are not attached to anything
+        return {"_masks": self._masks, "left_out": self.left_out}
 
+    @known_keywords("PruningMask")
     def __init__(
         self,
         model: nn.Module,
@@ -70,20 +81,28 @@ class PruningMask(Mapping[str, torch.Tensor]):
                 "the model is in the form of torch.nn.utils.prune (weight_orig, weight_mask); use "
                 "PruningMask.from_torch_prune(model), or call torch.nn.utils.prune.remove first"
             )
-        found = prunable_parameters(model, targets=targets, ignore=ignore, min_size=min_size)
+        found = check_any(prunable_in(model, targets=targets, ignore=ignore, min_size=min_size))
         self._masks = {
             name: torch.ones(value.shape, dtype=torch.bool, device=value.device)
-            for name, value in found.items()
+            for name, value in found.parameters.items()
         }
+        self.left_out = found.left_out
 
     @classmethod
-    def from_tensors(cls, masks: Mapping[str, torch.Tensor]) -> "PruningMask":
+    def from_tensors(
+        cls, masks: Mapping[str, torch.Tensor], left_out: Mapping[str, str] | None = None
+    ) -> "PruningMask":
         """A mask from bool tensors by parameter name, in model order.
 
         The tensors are shared, not copied: changing one in place changes the mask. Nothing in this
         library ever does.
+
+        Args:
+            masks: parameter name → which weights are kept.
+            left_out: what it does not speak of, and why, as another mask of the model says.
         """
         made = cls.__new__(cls)
+        made.left_out = dict(left_out or {})
         made._masks = {}
         for name, tensor in masks.items():
             if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.bool:
@@ -192,8 +211,17 @@ class PruningMask(Mapping[str, torch.Tensor]):
     def __repr__(self) -> str:
         return (
             f"PruningMask({self.num_kept:,} of {self.num_prunable:,} weights kept, "
-            f"density {self.density:.4g}, {len(self)} layers)"
+            f"density {self.density:.4g}, {len(self)} layers{self._said_of_left_out()})"
         )
+
+    def _said_of_left_out(self) -> str:
+        """The largest, unless there is nothing but biases and norms."""
+        told = {n: why for n, why in self.left_out.items() if why not in QUIET_REASONS}
+        if not told:
+            return ""
+        largest = next(iter(told))
+        more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+        return f"; left out: {largest} ({told[largest]}){more}"
 
     @property
     def num_prunable(self) -> int:
@@ -238,6 +266,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
             parameter.masked_fill_(~self[name].to(parameter.device), 0.0)
         return model
 
+    @known_keywords("attach")
     def attach(
         self,
         model: nn.Module,
@@ -291,7 +320,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
     def to(self, device: torch.device | str) -> "PruningMask":
         """The same mask on `device`."""
-        return PruningMask.from_tensors({name: mask.to(device) for name, mask in self.items()})
+        moved = {name: mask.to(device) for name, mask in self.items()}
+        return PruningMask.from_tensors(moved, self.left_out)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mask: packed bits in safetensors, or plain bool tensors for .pt and .pth.

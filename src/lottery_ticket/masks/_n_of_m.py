@@ -53,7 +53,8 @@ def select_nm(
     check_scores(scores, mask)
     dims = check_fit(mask, structure, input_dims)
     return PruningMask.from_tensors(
-        {name: _best(scores[name].detach(), mask[name], n, m, dim) for name, dim in dims.items()}
+        {name: _best(scores[name].detach(), mask[name], n, m, dim) for name, dim in dims.items()},
+        mask.left_out,
     )
 
 

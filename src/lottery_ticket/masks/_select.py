@@ -56,13 +56,14 @@ def select_units(
     check_scores(scores, mask)
     least = {name: least_kept(kept.numel(), min_layer_density) for name, kept in mask.items()}
     if budget.per_layer is None:
-        return PruningMask.from_tensors(_over_all(scores, mask, budget.total, least, unit))
+        best = _over_all(scores, mask, budget.total, least, unit)
+        return PruningMask.from_tensors(best, mask.left_out)
     _check_per_layer(budget.per_layer, mask, least, unit)
     chosen = {}
     for name, count in budget.per_layer:
         (flat,) = _highest([scores[name]], [mask[name]], count, name, unit)
         chosen[name] = flat.view(mask[name].shape)
-    return PruningMask.from_tensors(chosen)
+    return PruningMask.from_tensors(chosen, mask.left_out)
 
 
 def _over_all(

@@ -53,10 +53,11 @@ def shuffle(
         dims = check_fit(mask, structure, input_dims)
         m = structure.size[1]
         return PruningMask.from_tensors(
-            {name: shuffled_nm(kept, m, dims[name], generator) for name, kept in mask.items()}
+            {name: shuffled_nm(kept, m, dims[name], generator) for name, kept in mask.items()},
+            mask.left_out,
         )
     permuted = {}
     for name, kept in mask.items():
         order = torch.randperm(kept.numel(), generator=generator).to(kept.device)
         permuted[name] = kept.flatten()[order].view(kept.shape)
-    return PruningMask.from_tensors(permuted)
+    return PruningMask.from_tensors(permuted, mask.left_out)

@@ -5,32 +5,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.masks._kinds import (
+    EMBEDDINGS,
+    is_weight_name,
+    is_weight_of_layer,
+    made_weights,
+)
 from lottery_ticket.names import joined, named_modules, near
 
-__all__ = ["Match", "Place", "Target", "is_prunable_kind", "matched", "places_in"]
+__all__ = [
+    "QUIET_REASONS",
+    "Match",
+    "Place",
+    "Target",
+    "is_prunable_kind",
+    "matched",
+    "places_in",
+    "why_not",
+]
 
 Target = str | type[nn.Module] | tuple[nn.Module, str]
 """A class, its name, a module's or parameter's name, `"re:…"`, or (module, `"weight"`)."""
 
 Modules = Mapping[str, nn.Module]
 
-_KINDS = (
-    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
-    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
-    *(nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase),
-)
-_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
-# weight; in_proj_weight and its like; weight_ih_l0_reverse and its like. No bias, no scale
-_WEIGHT = re.compile(r"(\w+_)?weight|weight_(ih|hh|hr)\w*")
-
 
 @dataclass(frozen=True)
 class Place:
     """One name under which a model has a parameter; a tied parameter has several places.
 
-    `value` is None where a prunable layer's weight is not a parameter, but made from others.
+    `value` is None where a prunable layer's weight is not a parameter, but made from `originals`.
     """
 
     path: str
@@ -39,6 +46,7 @@ class Place:
     value: nn.Parameter | None
     is_embedding: bool
     """Whether the parameter is an embedding's, here or in another place."""
+    originals: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -46,18 +54,20 @@ class Place:
 
     @property
     def is_weight(self) -> bool:
-        return _WEIGHT.fullmatch(self.leaf) is not None
+        return is_weight_name(self.leaf)
 
 
 def places_in(model: nn.Module) -> list[Place]:
     """All places of all parameters of `model`, under canonical names."""
     modules = named_modules(model)
-    embedding_weights = {id(m.weight) for m in modules.values() if isinstance(m, _EMBEDDINGS)}
+    embedding_weights = {id(m.weight) for m in modules.values() if isinstance(m, EMBEDDINGS)}
     places = []
     for path, module in modules.items():
         own = dict(module.named_parameters(recurse=False, remove_duplicate=False))
-        if _is_weight_made(module, own):
-            places.append(Place(path, "weight", module, None, False))
+        places += [
+            Place(path, leaf, module, None, False, tuple(joined(path, name) for name in originals))
+            for leaf, originals in made_weights(module).items()
+        ]
         places += [
             Place(path, leaf, module, value, id(value) in embedding_weights)
             for leaf, value in own.items()
@@ -67,7 +77,33 @@ def places_in(model: nn.Module) -> list[Place]:
 
 def is_prunable_kind(place: Place) -> bool:
     """Whether a parameter is pruned without being asked for."""
-    return isinstance(place.module, _KINDS) and place.is_weight and not place.is_embedding
+    is_weight = is_weight_of_layer(place.module, place.leaf, place.value)
+    return is_weight and not place.is_embedding
+
+
+QUIET_REASONS = ("bias", "norm", "vector")
+"""Why most models leave out parameters that hold next to nothing; nobody has to be told."""
+
+
+def why_not(places: list[Place]) -> str:
+    """Why a parameter is not pruned unasked, or not asked for; `places` are all those it has."""
+    place = places[0]
+    if place.is_embedding:
+        sharing = [p.name for p in places if not isinstance(p.module, EMBEDDINGS)]
+        return f"embedding, shared with {', '.join(sharing)}" if sharing else "embedding"
+    if any(is_prunable_kind(place) for place in places):
+        return "not among the targets"
+    if "bias" in place.leaf:
+        return "bias"
+    value = place.value
+    if value is None or is_lazy(value):
+        return "no shape yet"
+    if _is_made_of(place):
+        return "original of a parametrization"
+    kind = type(place.module).__name__
+    if value.ndim < 2:
+        return "norm" if "norm" in kind.lower() else "vector"
+    return f"no weight of a layer that is known ({kind})"
 
 
 @dataclass(frozen=True)
@@ -174,7 +210,7 @@ def _class_names(module: nn.Module) -> set[str]:
 
 def _is_own(place: Place) -> bool:
     """`"Linear"` does not ask for an embedding that an output layer shares; `"Embedding"` does."""
-    return not place.is_embedding or isinstance(place.module, _EMBEDDINGS)
+    return not place.is_embedding or isinstance(place.module, EMBEDDINGS)
 
 
 def _is_inside(place: Place, paths: set[str]) -> bool:
@@ -182,11 +218,8 @@ def _is_inside(place: Place, paths: set[str]) -> bool:
     return any(".".join(parts[:depth]) in paths for depth in range(len(parts) + 1))
 
 
-def _is_weight_made(module: nn.Module, own: Mapping[str, nn.Parameter]) -> bool:
-    """A convolution or linear layer under a parametrisation (weight_norm, spectral_norm).
-
-    The form of torch.nn.utils.prune is left to `PruningMask`, which reads it.
-    """
-    if not isinstance(module, _KINDS) or not hasattr(module, "weight") or "weight" in own:
-        return False
-    return "weight_orig" not in own or not hasattr(module, "weight_mask")
+def _is_made_of(place: Place) -> bool:
+    """Whether a parameter is what a parametrisation, or the old weight_norm, makes weights from."""
+    if isinstance(place.module, nn.utils.parametrize.ParametrizationList):
+        return True
+    return any(place.leaf in originals for originals in made_weights(place.module).values())

@@ -28,14 +28,37 @@ def draw_arms(ax: Axes, stats: pd.DataFrame) -> None:
 
 
 def fit_y(ax: Axes, stats: pd.DataFrame, metric: Metric) -> list[float]:
-    """Set the y limits to what is drawn; return the means that lie outside of them."""
+    """Set the y limits to what is drawn; return the means that lie outside of them.
+
+    Each of these stands at the edge of the axis, hollow and with its value: nothing that was
+    measured is hidden.
+    """
     sd = stats["sd"].fillna(0.0)
     edges = [*(stats["mean"] - sd), *stats["mean"], *(stats["mean"] + sd)]
     limits = fit_limits(edges, higher_is_better=metric.higher_is_better)
     if limits is None:
         return []
     ax.set_ylim(*limits)
-    return [float(mean) for mean in stats["mean"] if not limits[0] <= mean <= limits[1]]
+    hidden = stats.loc[~stats["mean"].between(*limits)]
+    _mark_at_edge(ax, hidden.dropna(subset=["mean"]), limits)
+    return [float(mean) for mean in hidden["mean"].dropna()]
+
+
+def _mark_at_edge(ax: Axes, hidden: pd.DataFrame, limits: tuple[float, float]) -> None:
+    for place, (arm, rows) in enumerate(hidden.groupby("arm", sort=False)):
+        color, _ = style_arms([str(arm)])[str(arm)]
+        for x, value in rows[["percent", "mean"]].to_numpy(dtype="float64"):
+            is_below = value < limits[0]
+            edge = limits[0] if is_below else limits[1]
+            marker, inwards = ("v", 1) if is_below else ("^", -1)
+            ax.plot(
+                x, edge, marker, color=color, mfc="white", markersize=6, clip_on=False, zorder=4
+            )
+            ax.annotate(
+                f"{value:.4g}", (x, edge), (0, inwards * (7 + 9 * place)), color=color,
+                textcoords="offset points", fontsize=7.5, ha="center",
+                va="bottom" if is_below else "top",
+            )  # fmt: skip
 
 
 def hidden_note(hidden: list[float]) -> str:

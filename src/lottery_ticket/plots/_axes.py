@@ -38,8 +38,11 @@ def density_axis(ax: Axes, percents: Sequence[float], *, is_linear: bool) -> Non
     """Weights kept in percent, sparser to the right."""
     ax.set_xlabel("weights kept (%)")
     if is_linear:
-        ax.set_xlim(103, -3)
-        ax.xaxis.set_major_locator(FixedLocator([100, 80, 60, 40, 20, 0]))
+        sparsest = min(percents)
+        ax.set_xlim(103, sparsest - 3)
+        apart = 10 if sparsest > 30 else 20
+        ticks = [tick for tick in range(100, -1, -apart) if tick >= sparsest - 3]
+        ax.xaxis.set_major_locator(FixedLocator(ticks))
         return
     ax.set_xscale("log")
     margin = max((max(percents) / min(percents)) ** 0.03, 1.03)

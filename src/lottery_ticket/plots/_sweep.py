@@ -148,7 +148,7 @@ def _difference(levels: pd.DataFrame, title: str) -> Figure:
 
 def _combined(table: pd.DataFrame, levels: pd.DataFrame, title: str) -> Figure:
     figure, (ax,) = new_figure()
-    counts, _ = _draw_accuracies(ax, table)
+    counts, hidden = _draw_accuracies(ax, table)
     other = ax.twinx()
     x = 100 * levels["sparsity"].to_numpy(dtype="float64")
     kept = levels["num_kept"].to_numpy(dtype="float64")
@@ -160,6 +160,7 @@ def _combined(table: pd.DataFrame, levels: pd.DataFrame, title: str) -> Figure:
     other.spines[["top"]].set_visible(False)
     legend_above(ax)
     caption = f"Left: mean over {num_replicates(counts)}, band ±1 sd. Right: weights kept, dotted."
+    caption += f" {hidden_note(hidden)}." if hidden else ""
     finish(figure, title=f"{title}: accuracy and weights kept", caption=caption)
     return figure
 

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
+from lottery_ticket.errors import known_keywords
 from lottery_ticket.masks import PruningMask
-from lottery_ticket.pruning._pruners import prune
+from lottery_ticket.pruning._pruners import MASK_SAYS_IT, prune
 from lottery_ticket.pruning._schedule import Polynomial
 
 __all__ = ["GradualPruner"]
@@ -41,6 +42,7 @@ class GradualPruner:
     mask: PruningMask
     """What is kept now; a new mask each time something is pruned."""
 
+    @known_keywords("GradualPruner", elsewhere=MASK_SAYS_IT)
     def __init__(
         self,
         model: nn.Module,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike, as_criterion, score
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.masks import (
     Budget,
     PruningMask,
@@ -24,6 +24,20 @@ from lottery_ticket.masks import (
 __all__ = ["next_mask", "rewind_", "rewind_optimizer_"]
 
 
+_GIVEN = (
+    "model",
+    "weights",
+    "initial",
+    "batches",
+    "loss",
+    "batch_loss",
+    "input_shape",
+    "generator",
+)
+"""What `score` takes, beside the criterion and the mask."""
+
+
+@known_keywords("next_mask", also=_GIVEN)
 def next_mask(
     criterion: CriterionLike,
     mask: PruningMask,

@@ -1,16 +1,18 @@
 """Pruning a model that is there: one call, one new mask."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.masks import (
     Budget,
     PruningMask,
     Structure,
+    Target,
     input_dims,
     is_nm,
     num_pruned,
@@ -20,9 +22,18 @@ from lottery_ticket.pruning._amount import density_of
 from lottery_ticket.pruning._level import next_mask
 from lottery_ticket.seeds import generator
 
-__all__ = ["MagnitudePruner", "Structured24Pruner", "prune"]
+__all__ = ["MASK_SAYS_IT", "MagnitudePruner", "Structured24Pruner", "prune"]
+
+_GIVEN = ("weights", "initial", "batches", "loss", "batch_loss", "input_shape")
+"""What a criterion may need and the model does not have."""
+
+MASK_SAYS_IT = {
+    name: f"a mask says it: mask=PruningMask(model, {name}=…)"
+    for name in ("targets", "ignore", "min_size")
+}
 
 
+@known_keywords("prune", also=_GIVEN, elsewhere={"generator": "give seed=, a number"})
 def prune(
     model: nn.Module,
     mask: PruningMask | None = None,
@@ -34,6 +45,9 @@ def prune(
     scope: str = "global",
     structure: str = "unstructured",
     min_layer_density: float = 0.0,
+    targets: Iterable[Target] | None = None,
+    ignore: Iterable[Target] = (),
+    min_size: int = 0,
     seed: int = 0,
     **given: Any,
 ) -> PruningMask:
@@ -49,6 +63,8 @@ def prune(
         scope: `"global"`, `"layerwise"` or `"erk"`.
         structure: `"unstructured"`, `"2:4"` (any n:m), `"block:4x4"`, `"channel"`.
         min_layer_density: no layer falls below this density.
+        targets, ignore, min_size: what is prunable, as in `PruningMask`; where a mask is given, it
+            says that.
         seed: for criteria that draw.
         given: what else the criterion needs: `initial`, `batches`, `loss`, `batch_loss`,
             `input_shape`.
@@ -57,7 +73,8 @@ def prune(
         A new mask, nested in `mask`.
 
     Raises:
-        UsageError: the amount is no fraction or denser than now; a criterion lacks what it needs.
+        UsageError: the amount is no fraction or denser than now; a criterion lacks what it needs;
+            nothing is prunable; there is no such argument.
 
     Warns:
         LayerCollapseWarning: a layer keeps no weight.
@@ -66,7 +83,7 @@ def prune(
     >>> mask.num_kept, prune(nn.Linear(10, 2), mask, amount=0.2).num_kept
     (5, 4)
     """
-    mask = PruningMask(model) if mask is None else mask
+    mask = _mask_at_first(model, mask, targets=targets, ignore=ignore, min_size=min_size)
     made = next_mask(
         criterion,
         mask,
@@ -81,6 +98,36 @@ def prune(
     )
     warn_on_collapse(made)
     return made
+
+
+def _mask_at_first(
+    model: nn.Module,
+    mask: PruningMask | None,
+    *,
+    targets: Iterable[Target] | None,
+    ignore: Iterable[Target],
+    min_size: int,
+) -> PruningMask:
+    """What is kept before pruning.
+
+    Raises:
+        UsageError: nothing is prunable; a mask is given beside what it says itself.
+    """
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model: got {type(model).__name__}, wanted a torch.nn.Module")
+    if mask is None:
+        return PruningMask(model, targets=targets, ignore=ignore, min_size=min_size)
+    if not isinstance(mask, PruningMask):
+        hint = "of tensors by name makes one PruningMask.from_tensors"
+        hint = "an amount has a name: sparsity=0.9" if isinstance(mask, float | int) else hint
+        raise UsageError(f"mask: got {type(mask).__name__}, wanted a PruningMask; {hint}")
+    given = {"targets": targets is not None, "ignore": ignore != (), "min_size": min_size != 0}
+    for name in (name for name, is_given in given.items() if is_given):
+        raise UsageError(
+            f"prune: mask and {name} both say what is prunable; make the mask with it: "
+            f"PruningMask(model, {name}=…)"
+        )
+    return mask
 
 
 def _keep(mask: PruningMask, scope: str, structure: str, **asked: float | None) -> Budget | float:
@@ -118,9 +165,11 @@ class MagnitudePruner:
     Source: Han et al. 2015.
     """
 
+    @known_keywords("MagnitudePruner", elsewhere=MASK_SAYS_IT)
     def __init__(self, global_pruning: bool = True) -> None:
         self.global_pruning = global_pruning
 
+    @known_keywords("MagnitudePruner.prune", elsewhere=MASK_SAYS_IT)
     def prune(
         self, model: nn.Module, mask: PruningMask | None = None, target_sparsity: float = 0.5
     ) -> PruningMask:
@@ -147,6 +196,7 @@ class Structured24Pruner:
     Source: Mishra et al. 2021.
     """
 
+    @known_keywords("Structured24Pruner.prune_model", elsewhere=MASK_SAYS_IT)
     def prune_model(self, model: nn.Module, mask: PruningMask | None = None) -> PruningMask:
         """Zero the other weights of a model in place; returns the mask.
 

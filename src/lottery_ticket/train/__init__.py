@@ -21,7 +21,7 @@ from lottery_ticket.train._loop import NUMERICS as NUMERICS
 from lottery_ticket.train._loop import TrainState as TrainState
 from lottery_ticket.train._loop import train as train
 from lottery_ticket.train._losses import LOSSES as LOSSES
-from lottery_ticket.train._memory import draws_random_numbers as draws_random_numbers
+from lottery_ticket.train._memory import can_be_stacked as can_be_stacked
 from lottery_ticket.train._memory import training_bytes as training_bytes
 from lottery_ticket.train._optimizers import OPTIMIZERS as OPTIMIZERS
 from lottery_ticket.train._optimizers import make_optimizer as make_optimizer

@@ -4,7 +4,6 @@ mask and history.
 A GPU that a small net leaves idle trains many of them in the time of one.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from lottery_ticket.data import Split
 from lottery_ticket.errors import TrainingError
-from lottery_ticket.masks import keep_bits, keep_only_
+from lottery_ticket.masks import copied_model, keep_bits, keep_only_
 from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._evaluate import EVALUATED_TOGETHER, Evaluation
 from lottery_ticket.train._loop import CHECK_STEPS, TrainState
@@ -56,7 +55,7 @@ class BatchedStep:
     ) -> None:
         self._states, self._batches = list(states), list(batches)
         self._parameters, self._buffers = stack_module_state([s.model for s in states])
-        self._skeleton = copy.deepcopy(states[0].model)
+        self._skeleton = copied_model(states[0].model)
         self._bits = _stacked_bits(masks, self._parameters)
         self._optimizer = make_optimizer(list(self._parameters.values()))
         self._take_optimizer_states()

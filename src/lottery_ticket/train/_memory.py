@@ -1,15 +1,15 @@
 """How much memory a training takes, counted from one step on a few examples."""
 
-import copy
-
 import torch
 from torch import nn
+from torch.func import functional_call, stack_module_state, vmap
 
 from lottery_ticket.data import Split
+from lottery_ticket.masks import copied_model
 from lottery_ticket.train._evaluate import EVALUATED_TOGETHER
 from lottery_ticket.train._losses import Loss
 
-__all__ = ["draws_random_numbers", "training_bytes"]
+__all__ = ["can_be_stacked", "training_bytes"]
 
 _EXAMPLES = 2
 _COPIES_OF_WEIGHTS = 5  # weights, gradients, two moments, bits of the mask
@@ -32,7 +32,7 @@ def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) 
     >>> training_bytes(nn.Linear(4, 3), LOSSES["cross_entropy"], split, 4) > 5 * 4 * 15
     True
     """
-    model = copy.deepcopy(model).train()
+    model = copied_model(model).train()
     own = {value.untyped_storage().data_ptr() for value in model.state_dict().values()}
     kept: dict[int, int] = {}
 
@@ -52,16 +52,23 @@ def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) 
     return _COPIES_OF_WEIGHTS * weights + 2 * max(batch_size, EVALUATED_TOGETHER) * per_example
 
 
-def draws_random_numbers(model: nn.Module, x: torch.Tensor) -> bool:
-    """Whether training the model draws random numbers, as dropout does; the state is put back.
+def can_be_stacked(model: nn.Module, x: torch.Tensor) -> bool:
+    """Whether several such models can be trained as one (`train_together`).
 
-    >>> draws_random_numbers(nn.Dropout(0.5), torch.ones(2, 3))
-    True
-    >>> draws_random_numbers(nn.Linear(3, 1), torch.ones(2, 3))
+    Not those that draw random numbers, as dropout does, nor those whose code changes tensors in
+    ways that `torch.func.vmap` does not know, as spectral_norm does. All is left as it was.
+
+    >>> can_be_stacked(nn.Sequential(nn.Linear(3, 1), nn.Dropout(0.5)), torch.ones(2, 3))
     False
+    >>> can_be_stacked(nn.Linear(3, 1), torch.ones(2, 3))
+    True
     """
-    model = copy.deepcopy(model).train()
-    with torch.random.fork_rng(devices=[]):
-        before = torch.get_rng_state()
-        model(x[:_EXAMPLES])
-        return not torch.equal(before, torch.get_rng_state())
+    pair = [copied_model(model).train() for _ in range(2)]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            state = stack_module_state(pair)
+            run = vmap(functional_call, in_dims=(None, 0, None), randomness="error")
+            run(pair[0], state, (x[:_EXAMPLES],))
+        except Exception:  # what vmap cannot do raises this or that, and it is a user's own code
+            return False
+    return True
