@@ -2,9 +2,8 @@
 
 import contextlib
 import json
-import math
 import os
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 __all__ = ["Progress", "read_progress", "write_progress"]
@@ -34,9 +33,6 @@ def write_progress(folder: Path, progress: Progress) -> None:
 def read_progress(folder: Path) -> Progress | None:
     """The progress of the cell whose work folder this is; None if there is none yet."""
     try:
-        found = Progress(**json.loads((folder / _FILE).read_bytes()))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return Progress(**json.loads((folder / _FILE).read_text()))
+    except (OSError, ValueError, TypeError):
         return None
-    numbers = (value for value in astuple(found) if value is not None)
-    are_numbers = all(type(value) in (int, float) and math.isfinite(value) for value in numbers)
-    return found if are_numbers and None not in (found.step, found.num_steps, found.epoch) else None
