@@ -16,7 +16,7 @@ import torch
 
 from fuzz import bombs
 from fuzz.mutations import BYTES, Dice, Mutant, NotApplicableError
-from fuzz.reader import Reader
+from fuzz.reader import Reader, Write
 from lottery_ticket.errors import LotteryError
 
 __all__ = ["Bench", "Verdict", "digest_of"]
@@ -58,7 +58,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._area = folder / "place" / "files"
-        self._examples: dict[tuple[str, str], tuple[dict[str, bytes], str]] = {}
+        self._files: dict[Write, dict[str, bytes]] = {}
+        self._wanted: dict[tuple[str, str], str] = {}
 
     def run(self, name: str, reader: Reader, number: int, seed: int) -> Verdict:
         """Make case `number`, read it, and judge."""
@@ -92,13 +93,16 @@ class Bench:
         return names[number] if number < len(names) else dice.choice(names)
 
     def _written(self, name: str, example: str, reader: Reader) -> tuple[dict[str, bytes], str]:
-        if (name, example) not in self._examples:
+        write = reader.examples[example]
+        if write not in self._files:  # several readers read the same store
             self._lay_out({})
-            reader.examples[example](self._area)
-            files = _contents(self._area)
+            write(self._area)
+            self._files[write] = _contents(self._area)
+        files = self._files[write]
+        if (name, example) not in self._wanted:
             self._lay_out(files)
-            self._examples[name, example] = files, digest_of(reader.read(self._area))
-        return self._examples[name, example]
+            self._wanted[name, example] = digest_of(reader.read(self._area))
+        return files, self._wanted[name, example]
 
     def _lay_out(self, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -192,13 +192,9 @@ def _check_names(op: str, target: Any, kwargs: Mapping[str, Any]) -> None:
     for name in names:
         if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
             raise ValueError(f"{name!r} is no name of an argument")
-    if op in ("get_attr", "call_module") and not _is_quotable(target):
+    # it is put between quotation marks as it is
+    if op in ("get_attr", "call_module") and set(target) & {'"', "\\", "\n", "\r", "\0"}:
         raise ValueError(f"{target!r} is no name of a module or tensor")
-
-
-def _is_quotable(name: str) -> bool:
-    """Whether it can stand between quotation marks as it is."""
-    return name.isprintable() and not set(name) & {'"', "'", "\\"}
 
 
 def _described(node: fx.Node) -> dict[str, Any]:
@@ -208,8 +204,6 @@ def _described(node: fx.Node) -> dict[str, Any]:
         raise UsageError(
             f"{node.name}: {node.target} cannot be saved; only torch's usual operations"
         )
-    if node.op in ("get_attr", "call_module") and not _is_quotable(str(target)):
-        raise UsageError(f"{target!r}: such a name of a module cannot be saved")
     args, kwargs = _encoded(node.args), _encoded(node.kwargs)
     return {"name": node.name, "op": node.op, "target": target, "args": args, "kwargs": kwargs}
 
