@@ -44,14 +44,16 @@ class TrainingError(LotteryError):
     """A training went wrong: a loss that is not finite, say."""
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
+def nearest(name: object, valid: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for a near miss, else the list of valid names.
+
+    What is no text at all is no near miss.
 
     >>> nearest("lenet-mnst", ["lenet-mnist", "quickstart"])
     "; did you mean 'lenet-mnist'?"
     """
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; valid: {', '.join(names)}" if names else ""

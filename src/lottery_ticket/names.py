@@ -1,7 +1,8 @@
 """Names of parameters that do not depend on what a model is wrapped in."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -9,7 +10,16 @@ from torch.optim.swa_utils import AveragedModel
 
 from lottery_ticket.errors import UsageError, nearest
 
-__all__ = ["canonical_name", "find_parameters", "joined", "lazy_names", "named_modules", "near"]
+__all__ = [
+    "Location",
+    "canonical_name",
+    "find_parameters",
+    "joined",
+    "lazy_names",
+    "named_modules",
+    "near",
+    "parameter_locations",
+]
 
 _KEEP_IN_MODULE = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
@@ -45,14 +55,22 @@ def named_modules(model: nn.Module) -> dict[str, nn.Module]:
     A wrapper has the name of what it wraps, which is what stands here.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
-    names = {"": ""}
-    for name in modules:
-        parent, _, part = name.rpartition(".")
-        if name and _is_wrapped(modules[parent], part):
-            names[name] = names[parent]
-        elif name:
-            names[name] = joined(names[parent], part)
-    return {names[name]: module for name, module in modules.items()}
+    return {name: modules[path] for path, name in _canonical_paths(modules).items()}
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a parameter is found in a model as it stands.
+
+    Args:
+        path: attributes that lead from the model to the module, through wrappers too.
+        leaf: the parameter's own name in it.
+        parameter: what is there.
+    """
+
+    path: tuple[str, ...]
+    leaf: str
+    parameter: nn.Parameter
 
 
 def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Parameter]:
@@ -70,13 +88,7 @@ def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Para
     >>> list(find_parameters(nn.DataParallel(nn.Linear(2, 1)), ["weight"]))
     ['weight']
     """
-    known = dict(model.named_parameters(remove_duplicate=False))
-    # the canonical names win: a mask has those
-    known |= {
-        joined(path, leaf): value
-        for path, module in named_modules(model).items()
-        for leaf, value in module.named_parameters(recurse=False, remove_duplicate=False)
-    }
+    known = parameter_locations(model)
     found: dict[str, nn.Parameter] = {}
     name_of: dict[int, str] = {}
     for name in names:
@@ -84,12 +96,12 @@ def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Para
             raise UsageError(
                 f"the model has no parameter {name!r}, which the mask names{near(name, known)}"
             )
-        other = name_of.setdefault(id(known[name]), name)
+        found[name] = known[name].parameter
+        other = name_of.setdefault(id(found[name]), name)
         if other != name:
             raise UsageError(
                 f"{other!r} and {name!r} are one tied parameter of the model; a mask names it once"
             )
-        found[name] = known[name]
     return found
 
 
@@ -103,6 +115,17 @@ def lazy_names(model: nn.Module) -> list[str]:
     return [canonical_name(name, model) for name, value in held if is_lazy(value)]
 
 
+def parameter_locations(model: nn.Module) -> dict[str, Location]:
+    """Every parameter under each of its names; canonical ones win, as a mask has those."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    plain, canonical = {}, {}
+    for path, name in _canonical_paths(modules).items():
+        for leaf, value in modules[path].named_parameters(recurse=False, remove_duplicate=False):
+            location = Location(tuple(path.split(".")) if path else (), leaf, value)
+            plain[joined(path, leaf)] = canonical[joined(name, leaf)] = location
+    return plain | canonical
+
+
 def joined(path: str, leaf: str) -> str:
     """The name of what a module holds; the model itself has the path ''."""
     return f"{path}.{leaf}" if path else leaf
@@ -112,6 +135,18 @@ def near(name: str, names: Iterable[str]) -> str:
     """`nearest`, without the list of all names when none is near: a large model has thousands."""
     hint = nearest(name, names)
     return hint if "did you mean" in hint else ""
+
+
+def _canonical_paths(modules: Mapping[str, nn.Module]) -> dict[str, str]:
+    """Qualified names of modules → their canonical ones."""
+    names = {"": ""}
+    for path in modules:
+        parent, _, part = path.rpartition(".")
+        if path and _is_wrapped(modules[parent], part):
+            names[path] = names[parent]
+        elif path:
+            names[path] = joined(names[parent], part)
+    return names
 
 
 def _is_wrapped(module: object, attribute: str) -> bool:

@@ -2,7 +2,9 @@
 
 import json
 import re
+import warnings
 
+import numpy as np
 import pytest
 from tiny_command import TINY
 
@@ -52,6 +54,26 @@ def test_plan_as_json(ready):
     assert len(values["cells"]) == 8
     assert all(cell["finished"] for cell in values["cells"])
     assert {cell["kind"] for cell in values["cells"]} == {"train", "mask"}
+
+
+def test_warnings_are_printed_as_text(lottery, tmp_path):
+    np.savez(tmp_path / "noise.npz", x=np.zeros((40, 3, 32, 32), "float32"), y=np.arange(40) % 10)
+    (tmp_path / "spec.yaml").write_text(
+        f"name: few\ndata: {{name: arrays, path: {tmp_path / 'noise.npz'}}}\n"
+        "model: {name: Conv4, width: 0.0625}\ntrain: {lr: 0.1, batch_size: 16, duration: 2it}\n"
+        "prune: {scope: channel, densities: [0.05]}\narms: [ticket]\n"
+    )
+    shown = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as for a user; in tests a warning is an error
+        said = lottery("plan", tmp_path / "spec.yaml")
+    assert said.code == 0
+    assert "15.32 %" in said.out
+    assert said.err == (
+        "warning: prune: level 1: asked to keep 56 of 1,116 weights (density 0.05), kept 171 "
+        "(0.1532): each layer keeps at least one channel\n"
+    )
+    assert warnings.showwarning is shown
 
 
 def test_quiet_prints_the_id_alone(ready, tmp_path):

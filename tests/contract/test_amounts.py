@@ -16,16 +16,10 @@ def num_pruned(remaining, amount):
     return floor(Fraction(str(amount)) * remaining + Fraction(1, 2))
 
 
-def check_amount(prune, model, mask, amount, structure="unstructured"):
-    """`floor(amount · remaining + ½)` are pruned of what remains: weights, or channels."""
-    found = prune(model, mask, amount=amount, structure=structure)
-    before, after = (
-        sum(int(kept.flatten(1).any(1).sum()) for kept in m.values())
-        if structure == "channel"
-        else m.num_kept
-        for m in (mask, found)
-    )
-    assert before - after == num_pruned(before, amount)
+def check_amount(prune, model, mask, amount):
+    """`floor(amount · remaining + ½)` are pruned of what remains."""
+    found = prune(model, mask, amount=amount)
+    assert mask.num_kept - found.num_kept == num_pruned(mask.num_kept, amount)
 
 
 @pytest.mark.parametrize("amount", [0.2, 0.15, 0.3])
@@ -43,13 +37,26 @@ def test_half_a_weight_is_rounded_up():
     check_amount(prune, model, mask, 0.5)
 
 
-def test_amount_of_channels_is_refused(case_of):
+@pytest.mark.parametrize("scope", ["global", "layerwise", "erk"])
+def test_amount_of_channels(scope, case_of):
+    """Of the weights that remain, to half a channel of the largest layer (in each layer)."""
+    model = case_of("ResNet20").model
+    mask = prune(model, density=0.5, structure="channel", scope=scope)
+    found = prune(model, mask, amount=0.2, structure="channel", scope=scope)
+    assert found.is_nested_in(mask)
+    assert found.num_prunable == mask.num_prunable
+    channels = [kept[0].numel() for kept in mask.values()]
+    off = max(channels) if scope == "global" else sum(channels)
+    assert abs(found.num_kept - 0.8 * mask.num_kept) <= off / 2
+
+
+def test_amount_of_blocks_is_refused(case_of):
     """A density of groups is not one of weights; a chain of densities is of groups throughout."""
     model = case_of("MLP").model
-    mask = prune(model, density=0.5, structure="channel", scope="layerwise")
+    mask = prune(model, density=0.5, structure="block:4x4", scope="layerwise")
     with pytest.raises(UsageError, match="amount is of the weights that remain"):
-        prune(model, mask, amount=0.2, structure="channel")
-    found = prune(model, mask, density=0.4, structure="channel", scope="layerwise")
+        prune(model, mask, amount=0.2, structure="block:4x4")
+    found = prune(model, mask, density=0.4, structure="block:4x4", scope="layerwise")
     assert found.is_nested_in(mask)
     assert found.num_kept < mask.num_kept
 

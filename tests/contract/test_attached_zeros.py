@@ -82,9 +82,9 @@ def forgets_the_optimizer(mask, model, optimizer):
 
 def clips_first(mask, model, optimizer):
     """Gradients are masked when the optimiser reads them."""
-    attached = mask.attach(model, optimizer)
-    for hook in attached._gradient_hooks:
-        hook.remove()
+    mask.attach(model, optimizer)
+    for name in mask:
+        model.get_parameter(name)._post_accumulate_grad_hooks.clear()
 
     def mask_gradients(*_):
         for name, kept in mask.items():

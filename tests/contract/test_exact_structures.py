@@ -1,4 +1,5 @@
-"""Law 1 for structures: the number of blocks or channels is exact, and none is kept in part."""
+"""Law 1 for structures: the number of blocks is exact, and none is kept in part; whole channels
+keep the nearest number of weights."""
 
 from dataclasses import replace
 
@@ -28,7 +29,10 @@ def groups_of(kept, rows, columns):
 def check_structure(prune, case, criterion, scope, structure):
     """The number of groups is exact, and none is kept in part."""
     ignore = NETS[case.net].odd_layers if structure == "2:4" else ()
-    ones = PruningMask(case.model, ignore=ignore)
+    if structure == "channel":  # and the recurrent layers, which are no convolutions either
+        ones = PruningMask(case.model, targets=["re:.*"])
+    else:
+        ones = PruningMask(case.model, ignore=ignore)
     asked = {"density": 0.5, "scope": scope, "structure": structure}
     entry = CRITERIA[criterion]
     if structure == "2:4":
@@ -44,11 +48,25 @@ def check_structure(prune, case, criterion, scope, structure):
     assert all(bool((kept ^ pruned).all()) for kept, pruned in found.values())
     if scope == "layerwise":
         assert all(kept == num_to_keep(all_, 0.5) for kept, all_ in counts.values())
+    if structure == "channel":
+        check_channels(mask, ones, counts, scope)
+        return
     total = sum(all_ for _, all_ in counts.values())
     wanted = sum(num_to_keep(n, 0.5) for _, n in counts.values())
     assert sum(kept for kept, _ in counts.values()) == (
         wanted if scope == "layerwise" else num_to_keep(total, 0.5)
     )
+
+
+def check_channels(mask, ones, counts, scope):
+    """Half of the weights, to half a channel; at least one of each layer, and all of the output."""
+    sizes = [kept[0].numel() for kept in mask.values()]
+    off = max(sizes) if scope == "global" else sum(sizes)
+    assert abs(mask.num_kept - mask.num_prunable / 2) <= off / 2
+    assert all(kept for kept, _ in counts.values())
+    output = list(ones)[-1]
+    assert set(ones) - set(mask) == {output}
+    assert "the model's output" in mask.left_out[output]
 
 
 STRUCTURES = [("2:4", "global"), *((s, c) for s in ("block:4x4", "channel") for c in SCOPES)]
@@ -70,17 +88,18 @@ def unstructured(model, mask, *, structure, scope, **asked):
     return prune(model, mask, scope=scope, **asked)
 
 
-def one_channel_more(model, mask, *, structure, scope, **asked):
+def five_channels_more(model, mask, *, structure, scope, **asked):
     made = prune(model, mask, structure=structure, scope=scope, **asked)
     name = next(name for name, kept in made.items() if not kept.all())
     rows = made[name].clone()
-    rows[int((~rows.flatten(1).any(1)).nonzero()[0])] = True
-    return PruningMask.from_tensors({**made, name: rows})
+    rows[(~rows.flatten(1).any(1)).nonzero().flatten()[:5]] = True
+    return PruningMask.from_tensors({**made, name: rows}).told_by(made)
 
 
 @pytest.mark.parametrize(
     ("mutant", "structure"),
-    [(unstructured, s) for s in ("2:4", "block:4x4", "channel")] + [(one_channel_more, "channel")],
+    [(unstructured, s) for s in ("2:4", "block:4x4", "channel")]
+    + [(five_channels_more, "channel")],
 )
 def test_other_structures_are_caught(mutant, structure, case_of):
     with pytest.raises(AssertionError):

@@ -151,7 +151,7 @@ def test_mistakes_in_verify():
     finder.find_winning_ticket(None, loop.train, loop.accuracy, 0.5, 1, verbose=False)
     with pytest.raises(UsageError, match="unknown control 'reinitt'; did you mean 'reinit'"):
         finder.verify(never, loop.accuracy, ["shuffled", "reinitt"])
-    with pytest.raises(UsageError, match="replicates: got 0, wanted at least 1"):
+    with pytest.raises(UsageError, match="replicates: got 0, wanted a whole number of at least 1"):
         finder.verify(never, loop.accuracy, replicates=0)
 
 

@@ -8,7 +8,7 @@ from own_loops import NUM_TRAIN, STEPS_PER_EPOCH, Loop, X, Y, net
 from torch import nn
 
 from lottery_ticket import LotteryTicketFinder, UsageError
-from lottery_ticket.masks import PruningMask
+from lottery_ticket.masks import MissedDensityWarning, PruningMask
 from lottery_ticket.models import LeNet300
 from lottery_ticket.pruning import densities, iterative, one_shot
 from lottery_ticket.store import TABLE_COLUMNS
@@ -324,7 +324,7 @@ def test_percent_is_stored_as_a_fraction():
 @pytest.mark.parametrize("structure", ["2:4", "channel"])
 def test_controls_keep_the_structure_of_the_ticket(structure):
     loop = Loop(epochs=1)
-    finder = LotteryTicketFinder(model_fn=net)
+    finder = LotteryTicketFinder(model_fn=conv_net if structure == "channel" else net)
     finder.find_winning_ticket(
         train_fn=loop.train,
         eval_fn=loop.accuracy,
@@ -345,4 +345,73 @@ def test_controls_keep_the_structure_of_the_ticket(structure):
             if structure == "2:4":
                 assert bool((layer.unflatten(1, (-1, 4)).sum(-1) == 2).all())
             else:
-                assert torch.equal(layer.any(1), layer.all(1))
+                channels = layer.flatten(1)
+                assert torch.equal(channels.any(1), channels.all(1))
+                assert bool(channels.any())
+
+
+def conv_net():
+    """With a branch of one channel, which no control may lose."""
+    return nn.Sequential(
+        *(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3), nn.ReLU()),
+        *(nn.Conv2d(8, 1, 1), nn.Conv2d(1, 8, 3), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(128, 10)),
+    )
+
+
+@pytest.mark.parametrize("scope", ["global", "layerwise"])
+def test_channels_by_weights_and_every_class_alive(scope):
+    loop = Loop(epochs=2)
+    finder = LotteryTicketFinder(model_fn=conv_net)
+    model, mask, results = finder.find_winning_ticket(
+        train_fn=loop.train,
+        eval_fn=loop.accuracy,
+        target_sparsity=0.5,
+        pruning_rounds=2,
+        structure="channel",
+        scope=scope,
+        verbose=False,
+    )
+    assert list(mask) == ["1.weight", "3.weight", "4.weight"]
+    for row, density in zip(results.rows, (1, 0.5**0.5, 0.5), strict=True):
+        # half a channel of nine weights, in each layer
+        assert row.num_kept / mask.num_prunable == pytest.approx(density, abs=9 / 2 * 3 / 152)
+    assert [row.num_kept for row in results.rows][-1] == mask.num_kept
+    assert results.table["density"].tolist() == [row.num_kept / 152 for row in results.rows]
+    assert bool(mask["3.weight"].any())
+    assert bool(mask["7.weight"].all())
+    assert "the model's output, as its graph says" in repr(mask)
+    assert results.mask.left_out == mask.left_out
+    assert bool((model[7].weight != 0).all())
+    assert results.problems == []
+    found = finder.verify(loop.train, loop.accuracy, ["shuffled", "random"], verbose=False)
+    assert [row.num_kept for row in found.rows[3:]] == [mask.num_kept] * 2
+
+
+def test_channels_of_linear_layers_are_units_where_they_are_named(tmp_path):
+    loop = Loop(epochs=1)
+    how = {"train_fn": loop.train, "eval_fn": loop.accuracy, "verbose": False}
+    how |= {"structure": "channel", "schedule": one_shot(0.5), "resume": tmp_path}
+    with pytest.raises(UsageError, match="cuts convolutions, and there are none to prune"):
+        LotteryTicketFinder(model_fn=net).find_winning_ticket(**how)
+    assert loop.calls == []
+    finder = LotteryTicketFinder(model_fn=net, targets=["Linear"])
+    _, mask, _ = finder.find_winning_ticket(**how)
+    assert list(mask) == ["0.weight"]
+    assert mask.density == 0.5
+    _, again, _ = LotteryTicketFinder(model_fn=net, targets=["Linear"]).find_winning_ticket(**how)
+    assert again == mask
+    assert len(loop.calls) == 2
+
+
+def test_channels_that_cannot_be_had_are_said_before_training():
+    loop = Loop(epochs=1)
+    how = {"train_fn": loop.train, "eval_fn": loop.accuracy, "verbose": False}
+    how |= {"structure": "channel", "schedule": one_shot(0.95)}
+    finder = LotteryTicketFinder(model_fn=conv_net)
+    with pytest.raises(MissedDensityWarning, match="each layer keeps at least one channel"):
+        finder.find_winning_ticket(**how)  # in tests a warning is an error
+    assert loop.calls == []
+    with pytest.warns(MissedDensityWarning):
+        _, mask, _ = finder.find_winning_ticket(**how)
+    assert mask.num_kept == 9 + 8 + 9

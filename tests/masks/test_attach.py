@@ -397,6 +397,13 @@ def test_what_does_not_belong_together_is_refused():
         mask.attach(model, "adam")
     with pytest.raises(UsageError, match="rewind_step counts the steps of an optimizer"):
         mask.attach(model, rewind_step=5)
+    with pytest.raises(UsageError, match=r"got a dict, wanted a torch.nn.Module"):
+        mask.attach({})
+    for steps in (-1, "5", 2.0, True):
+        with pytest.raises(UsageError, match="start_step: got"):
+            mask.attach(model, start_step=steps)
+        with pytest.raises(UsageError, match="rewind_step: got"):
+            mask.attach(model, OPTIMIZERS["SGD"](model.parameters()), rewind_step=steps)
     with pytest.raises(UsageError, match="rewind_step 5 lies before start_step 10"):
         mask.attach(model, OPTIMIZERS["SGD"](model.parameters()), rewind_step=5, start_step=10)
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import (
+    Asked,
     Budget,
     PruningMask,
     Structure,
@@ -17,6 +18,7 @@ from lottery_ticket.masks import (
     num_groups,
     select,
     select_at,
+    select_channels,
     select_groups,
     select_nm,
 )
@@ -44,7 +46,7 @@ def random_scores(seed):
 
 
 def check_same_as_parts(select_at_fn):
-    """`select_at` is `select`, `select_groups` or `select_nm` with the budget of that density."""
+    """`select_at` is one of the four others, with what they want for that density."""
 
     @law
     @given(
@@ -52,7 +54,7 @@ def check_same_as_parts(select_at_fn):
         st.integers(20, 100),
         st.sampled_from(["global", "layerwise", "erk"]),
         st.sampled_from(["unstructured", "channel", "block:2x2", "2:4"]),
-        st.sampled_from([0.0, 0.1]),
+        st.sampled_from([0.0, 0.19]),
     )
     def check(seed, percent, scope, structure, floor):
         scores, mask = random_scores(seed), all_kept()
@@ -64,6 +66,9 @@ def check_same_as_parts(select_at_fn):
             made = budget(SHAPES, **options)
             in_select = floor if scope == "global" else 0.0
             wanted = select(scores, mask, made, min_layer_density=in_select)
+        elif structure == "channel":
+            asked = Asked(percent / 100, scope, floor)
+            wanted = select_channels(scores, mask, asked, input_dims=DIMS)
         else:
             groups = num_groups(mask, structure, input_dims=DIMS)
             made = budget(SHAPES, **options, num_groups=groups)
@@ -145,26 +150,38 @@ def test_a_budget_in_place_of_a_density():
     assert select_at(scores, mask, budget=per_layer) == select(scores, mask, per_layer)
 
 
-def test_groups_take_the_densities_of_a_budget():
+def test_channels_take_the_weights_of_a_budget():
     scores, mask = random_scores(0), all_kept()
     half = Budget(mask.num_prunable // 2)
     found = select_at(scores, mask, budget=half, structure="channel", input_dims=DIMS)
     assert found == select_at(scores, mask, density=0.5, structure="channel", input_dims=DIMS)
-    # 6, 3 and 10 channels at 1/2, 1/3 and 1/4; of the last 7.5 + ½ are pruned
+    # 36, 16 and 12 weights a channel
     per_layer = Budget(154, (("conv", 108), ("up", 16), ("fc", 30)))
     found = select_at(scores, mask, budget=per_layer, structure="channel", input_dims=DIMS)
     wanted = Budget(6, (("conv", 3), ("up", 1), ("fc", 2)))
     assert found == select_groups(scores, mask, wanted, "channel", input_dims=DIMS)
 
 
-def test_a_floor_in_groups():
+def test_blocks_take_the_densities_of_a_budget():
+    scores, mask = random_scores(0), all_kept()
+    # 54, 12 and 30 blocks at 1/2, 1/3 and 1/4; of the last 22.5 are pruned, and half a one
+    per_layer = Budget(154, (("conv", 108), ("up", 16), ("fc", 30)))
+    options = {"structure": "block:2x2", "input_dims": DIMS}
+    found = select_at(scores, mask, budget=per_layer, **options)
+    groups = num_groups(mask, "block:2x2", input_dims=DIMS)
+    counts = {"conv": groups["conv"] // 2, "up": round(groups["up"] / 3), "fc": 7}
+    wanted = Budget(sum(counts.values()), tuple(counts.items()))
+    assert found == select_groups(scores, mask, wanted, **options)
+
+
+def test_a_floor_in_channels():
     scores, mask = random_scores(0), all_kept()
     per_layer = Budget(43, (("conv", 24), ("up", 6), ("fc", 13)))
     options = {"budget": per_layer, "structure": "channel", "input_dims": DIMS}
     without = select_at(scores, mask, **options)
-    assert int(without["up"].sum()) == 0
-    found = select_at(scores, mask, **options, min_layer_density=0.1)
-    assert int(found["up"].sum()) == 16
+    assert {n: int(kept.sum()) for n, kept in without.items()} == {"conv": 36, "up": 16, "fc": 12}
+    found = select_at(scores, mask, **options, min_layer_density=0.25)
+    assert {n: int(kept.sum()) for n, kept in found.items()} == {"conv": 72, "up": 16, "fc": 36}
 
 
 @pytest.mark.parametrize(

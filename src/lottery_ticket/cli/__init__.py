@@ -17,7 +17,7 @@ from lottery_ticket.cli._models import models
 from lottery_ticket.cli._plan import plan
 from lottery_ticket.cli._plot import plot
 from lottery_ticket.cli._presets import presets
-from lottery_ticket.cli._print import print_error
+from lottery_ticket.cli._print import print_error, warnings_shown
 from lottery_ticket.cli._report import report
 from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
@@ -82,7 +82,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a pipe or log that knows no "±"
     try:
-        app(prog_name="lottery")  # however it was started
+        with warnings_shown():
+            app(prog_name="lottery")  # however it was started
     except LotteryError as error:
         print_error(str(error))
         sys.exit(error.exit_code)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["console", "print_error", "print_json", "print_table", "size_text", "step_shown"]
+__all__ = [
+    "console",
+    "print_error",
+    "print_json",
+    "print_table",
+    "size_text",
+    "step_shown",
+    "warnings_shown",
+]
 
 # a pipe has no width of its own: wide enough for a table not to fold
 _UNLIMITED = 10_000
@@ -20,6 +29,26 @@ console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
 def print_error(message: str) -> None:
     """Print an error to standard error."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """A block in which warnings of this library are printed as text, without the line they are
+    from."""
+    shown = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if category.__module__.partition(".")[0] == "lottery_ticket":
+            text = f"[yellow]warning:[/] {escape(str(message))}"
+            Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+        else:
+            shown(message, category, *where, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 @contextmanager

@@ -17,3 +17,5 @@ from lottery_ticket.criteria._score import score as score
 from lottery_ticket.criteria._small_final import small_final as small_final
 from lottery_ticket.criteria._snip import snip as snip
 from lottery_ticket.criteria._synflow import synflow as synflow
+from lottery_ticket.criteria._unchanged import unchanged as unchanged
+from lottery_ticket.criteria._unchanged import unchanged_random_state as unchanged_random_state

@@ -1,11 +1,21 @@
 """How many weights each level of an experiment keeps: counts that are known before it runs."""
 
+from fractions import Fraction
 from itertools import pairwise
 from math import prod
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment._setting import Inputs
-from lottery_ticket.masks import Budget, budget_at_densities, budget_at_rates, unfit_for_nm
+from lottery_ticket.masks import (
+    Budget,
+    budget_at_densities,
+    budget_at_rates,
+    channels_at,
+    exact,
+    rate_per_layer,
+    unfit_for_nm,
+    warn_missed,
+)
 from lottery_ticket.spec import PruneSpec
 
 __all__ = ["level_budgets"]
@@ -22,7 +32,7 @@ def level_budgets(prune: PruneSpec, inputs: Inputs) -> list[Budget]:
     elif prune.scope == "channel":
         budgets = _of_channels(prune, inputs)
     else:
-        budgets = _counted(prune, inputs.sizes, prune.scope)
+        budgets = _counted(prune, inputs.sizes)
     for level, (before, after) in enumerate(pairwise(budgets), 1):
         if after.total == 0 or after.total == before.total:
             outcome = "prune nothing" if after.total else "keep nothing"
@@ -33,12 +43,12 @@ def level_budgets(prune: PruneSpec, inputs: Inputs) -> list[Budget]:
     return budgets
 
 
-def _counted(prune: PruneSpec, sizes: dict[str, int], scope: str) -> list[Budget]:
+def _counted(prune: PruneSpec, sizes: dict[str, int]) -> list[Budget]:
     if prune.densities:
-        return budget_at_densities(sizes, scope=scope, densities=list(prune.densities))
+        return budget_at_densities(sizes, scope=prune.scope, densities=list(prune.densities))
     assert prune.rate is not None
     return budget_at_rates(
-        sizes, scope=scope, rate=prune.rate, levels=prune.num_levels, rates=prune.rates
+        sizes, scope=prune.scope, rate=prune.rate, levels=prune.num_levels, rates=prune.rates
     )
 
 
@@ -59,21 +69,36 @@ def _of_every_m(prune: PruneSpec, inputs: Inputs) -> list[Budget]:
 
 
 def _of_channels(prune: PruneSpec, inputs: Inputs) -> list[Budget]:
-    """Whole output channels of each layer."""
+    """Whole output channels of each layer: those nearest to the level's density of its weights.
+
+    Warns:
+        MissedDensityWarning: a layer keeps its last channel, and so more than is asked for.
+    """
     channels = {
         name: shape[1 - inputs.input_dims.get(name, 1)] for name, shape in inputs.layers.items()
     }
     weights = {name: prod(shape) // channels[name] for name, shape in inputs.layers.items()}
-    budgets = []
-    for level, counted in enumerate(_counted(prune, channels, "layerwise")):
-        counts = dict(counted.per_layer or ())
-        if empty := [name for name, count in counts.items() if not count]:
-            raise UsageError(
-                f"prune: level {level} would keep no channel of {empty[0]!r}, which has "
-                f"{channels[empty[0]]}; use fewer levels or higher densities"
-            )
+    densities = _densities(prune, inputs)
+    budgets = [_per_layer(inputs.sizes)]
+    for level in range(prune.num_levels):
+        counts = {n: channels_at(num, densities[n][level]) for n, num in channels.items()}
         budgets.append(_per_layer({name: n * weights[name] for name, n in counts.items()}))
+        asked = {name: densities[name][level] * size for name, size in inputs.sizes.items()}
+        is_lifted = any(n == 1 and 2 * asked[name] <= weights[name] for name, n in counts.items())
+        target, kept = sum(asked.values(), Fraction(0)), budgets[-1].total
+        if is_lifted and kept - target > Fraction(min(weights.values()), 2):
+            warn_missed(f"prune: level {level + 1}", target, kept, budgets[0].total)
     return budgets
+
+
+def _densities(prune: PruneSpec, inputs: Inputs) -> dict[str, list[Fraction]]:
+    """Of each layer what is to be kept at levels 1, 2, …"""
+    if prune.densities:
+        return {name: [exact(density) for density in prune.densities] for name in inputs.sizes}
+    assert prune.rate is not None
+    rates = rate_per_layer(inputs.sizes, "layerwise", prune.rate, prune.rates)
+    levels = range(1, prune.num_levels + 1)
+    return {name: [(1 - exact(rate)) ** level for level in levels] for name, rate in rates.items()}
 
 
 def _per_layer(counts: dict[str, int]) -> Budget:

@@ -55,7 +55,8 @@ def inspect_inputs(
     model = _built(spec.model.name, options)
     _check_fit(spec, data, model)
     check_kernels(kernels, model, device=device, augment=spec.train.augment is not None)
-    layers = {name: tuple(p.shape) for name, p in pruned_layers(spec.prune, model).items()}
+    pruned = pruned_layers(spec.prune, model, data.train.x[:2])
+    layers = {name: tuple(value.shape) for name, value in pruned.items()}
     sources = {
         kind: digest
         for kind, entry in (

@@ -15,6 +15,7 @@ from lottery_ticket.store import RunRow
 __all__ = ["Replicate"]
 
 _MASK_NUMERICS = 1  # raised when the same scores give another mask
+_CHANNEL_NUMERICS = 2  # of scope channel: 1 was counted in channels, and might cut the output
 
 
 class Replicate:
@@ -75,9 +76,10 @@ class Replicate:
     def add_mask(self, at: At, inputs: dict[str, Any], **parents: str | None) -> str:
         """The mask of these inputs and parents."""
         layers = self.setting.inputs.layers
+        is_of_channels = inputs.get("scope") == "channel"
         full = {
             "kind": "mask",
-            "numerics": _MASK_NUMERICS,
+            "numerics": _CHANNEL_NUMERICS if is_of_channels else _MASK_NUMERICS,
             # as pairs: in canonical JSON the keys of a mapping lose their order
             "layers": [[name, list(shape)] for name, shape in layers.items()],
             **inputs,

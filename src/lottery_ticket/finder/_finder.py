@@ -1,7 +1,10 @@
 """`LotteryTicketFinder`: iterative pruning of anyone's model with anyone's training loop."""
 
+import contextlib
+import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,16 @@ from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import UsageError, known_keywords, nearest
+from lottery_ticket.finder._arguments import (
+    as_folder,
+    checked_functions,
+    whole_number,
+    within,
+)
 from lottery_ticket.finder._controls import CONTROLS, control_mask
 from lottery_ticket.finder._method import Method, chosen_schedule
 from lottery_ticket.finder._model import ModelSource, chosen_device
+from lottery_ticket.finder._problems import metric_problems
 from lottery_ticket.finder._results import TicketResults
 from lottery_ticket.finder._search import (
     Row,
@@ -26,15 +36,14 @@ from lottery_ticket.finder._training import (
     Start,
     TrainFn,
     Training,
-    checked_callables,
     evaluated,
-    metric_problems,
+    restore_,
     state_on_cpu,
     train_watched,
 )
 from lottery_ticket.masks import Budget, PruningMask, copied_model, warn_on_collapse
 from lottery_ticket.names import lazy_names
-from lottery_ticket.pruning import PIPELINES, Pipeline, Schedule
+from lottery_ticket.pruning import Pipeline, Schedule
 from lottery_ticket.seeds import derive
 from lottery_ticket.tensor_files import made_sense_of
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
@@ -109,9 +118,11 @@ class LotteryTicketFinder:
     ) -> None:
         if mode not in ("max", "min"):
             raise UsageError(f"mode: got {mode!r}{nearest(mode, ('max', 'min'))}")
-        self._source = ModelSource(model_class, dict(model_kwargs or {}), model_fn)
+        self._source = ModelSource(
+            model_class, {} if model_kwargs is None else model_kwargs, model_fn
+        )
         self._device = chosen_device(device)
-        self._seed = seed
+        self._seed = whole_number("seed", seed)
         self._mode = mode
         self._prunable = {"targets": targets, "ignore": ignore, "min_size": min_size}
         self._search: Search | None = None
@@ -152,7 +163,7 @@ class LotteryTicketFinder:
                 `mode="min"`. It is called once before any training, so that a mistake in it costs
                 nothing.
             target_sparsity: fraction of *all* prunable weights to prune (default 0.9), reached
-                exactly.
+                exactly; with channels as nearly as whole ones allow, which `results` shows.
             pruning_rounds: levels after the dense one, in equal ratios; `pruning_rounds=4` trains
                 five times. By default as many as prune about 20 % each.
             verbose: print a line after each training.
@@ -160,7 +171,10 @@ class LotteryTicketFinder:
                 `densities(…)`, `one_shot(…)`.
             criterion: name of a criterion, or your own function of what it needs.
             scope: `"global"`, `"layerwise"` or `"erk"`.
-            structure: `"unstructured"`, `"2:4"`, `"block:4x4"` or `"channel"`.
+            structure: `"unstructured"`, `"2:4"`, `"block:4x4"` or `"channel"`. Channels are those
+                of convolutions, and of other layers if `targets` asks for them; the model's output,
+                found by following what `eval_fn` runs it on, is only cut if `targets` has its own
+                name. What is not cut is in neither count: `mask.left_out` says why.
             pipeline: `"lth"`, `"rewind"`, `"lr_rewind"`, `"finetune"`, `"at_init"`, or a
                 `Pipeline`.
             rewind_step: k, in optimiser steps, where the pipeline rewinds to θ_k.
@@ -174,20 +188,17 @@ class LotteryTicketFinder:
 
         Returns:
             The model with the trained ticket, its mask, and the results. With `model=` given it is
-            that model. A `train_fn` that wrote pruned weights makes the results invalid
-            (`results.problems`); nothing is repaired.
+            that model. A `train_fn` that wrote pruned weights, or trained something else than the
+            model it was given, makes the results invalid (`results.problems`); nothing is repaired.
 
         Raises:
-            UsageError: something does not fit; said before anything trains where that can be.
+            UsageError: something does not fit; said before anything trains where that can be. Or
+                `train_fn` left a model that cannot be rewound: with other names, shapes or ties.
             DataError: the folder in `resume` is damaged or cannot be written.
         """
-        train_fn, eval_fn = checked_callables(train_fn, eval_fn)
-        model, origin = self._model_and_origin(model)
-        dense = PruningMask(model, **self._prunable)
-        chosen = PIPELINES[pipeline] if isinstance(pipeline, str) else pipeline
         method = Method.checked(
             criterion,
-            chosen,
+            pipeline,
             rewind_step,
             batches,
             scope=scope,
@@ -197,11 +208,17 @@ class LotteryTicketFinder:
             loss=loss,
             batch_loss=batch_loss,
         )
-        levels = chosen_schedule(schedule, target_sparsity, pruning_rounds, chosen)
+        train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
+        max_drop = None if max_drop is None else within("max_drop", max_drop)
+        folder = None if resume is None else as_folder("resume", resume)
+        model, origin = self._model_and_origin(model)
+        dense = PruningMask(model, **self._prunable)
+        levels = chosen_schedule(schedule, target_sparsity, pruning_rounds, method.pipeline)
+        dense = method.layers(model, dense, lambda: evaluated(eval_fn, model))
         shapes = {name: tuple(kept.shape) for name, kept in dense.items()}
-        budgets = levels.budgets(shapes, scope=scope, min_layer_density=min_layer_density)
-        method.check_structure(model, dense, budgets[1])
-        folder = None if resume is None else Path(resume)
+        floor = 0.0 if method.has_channels else method.min_layer_density
+        budgets = levels.budgets(shapes, scope=scope, min_layer_density=floor)
+        method.check_structure(model, dense, budgets)
         settings = {
             "name": self._source.name,
             "mode": self._mode,
@@ -217,17 +234,18 @@ class LotteryTicketFinder:
         search = begun_or_resumed(settings, state_on_cpu(model), dense, folder)
         self.initial_state, self._search, self._method = search.initial, search, method
         self._model = model
-        if not search.rows:
+        if not search.rows and search.unrated is None:
             evaluated(eval_fn, model)
+        if folder is not None and len(search.chain) < len(budgets) and not search.has_fallen:
+            save_search(search, folder)  # so that it is known to work before anything trains
         for level in range(len(search.chain), len(budgets)):
             if search.has_fallen:
                 break
-            self._train_level(level, budgets, train_fn, eval_fn)
-            if folder is not None:
-                save_search(search, folder)
+            with _saving(search, folder):
+                self._train_level(level, budgets, train_fn, eval_fn)
             if verbose:
                 print(self.results.line(search.rows[-1]), flush=True)
-        model.load_state_dict(search.best)
+        restore_(model, search.best)
         self.mask = search.masks[search.best_level].to(_device_of(model))
         return model, self.mask, self.results
 
@@ -260,15 +278,10 @@ class LotteryTicketFinder:
             UsageError: nothing was found yet, an unknown arm, or `reinit` without a way to build
                 the model anew.
         """
-        search, _ = self._found()
-        train_fn, eval_fn = checked_callables(train_fn, eval_fn)
-        for arm in arms:
-            if arm not in CONTROLS:
-                raise UsageError(f"unknown control {arm!r}{nearest(arm, CONTROLS)}")
-            if arm == "reinit":
-                self._source.check_can_build()
-        if replicates < 1:
-            raise UsageError(f"replicates: got {replicates}, wanted at least 1")
+        search, method = self._found()
+        train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
+        replicates = whole_number("replicates", replicates, least=1)
+        self._check_arms(arms)
         for arm in arms:
             first = sum(row.arm == arm and row.level == search.best_level for row in search.rows)
             for draw in range(first, first + replicates) if CONTROLS[arm] else range(1 - first):
@@ -301,11 +314,14 @@ class LotteryTicketFinder:
             trained: keep the trained weights too.
 
         Raises:
-            UsageError: nothing was found yet.
+            UsageError: nothing was found yet, or the results up to the ticket are invalid.
 
         >>> finder.ticket().save("mine.ticket.safetensors")  # doctest: +SKIP
         """
         search, method = self._found()
+        chain = [r.problems for r in search.chain[: search.best_level + 1]]
+        if any(chain):
+            raise UsageError(f"ticket: the results are invalid: {self.results.problems[0]}")
         made_by = search.settings["origin"]
         rewound = search.rewind_point if method.pipeline.weights_from == "rewind" else None
         if made_by is not None and rewound is None:
@@ -334,8 +350,9 @@ class LotteryTicketFinder:
             UsageError: nothing was found yet.
             DataError: the folder cannot be written.
         """
-        search = self._found()[0] if results is None else results.search
-        save_search(search, Path(folder))
+        path = as_folder("folder", folder)
+        search = self._begun()[0] if results is None else results.search
+        save_search(search, path)
 
     def load_experiment(self, folder: str | Path) -> TicketResults:
         """Take over a search that was saved: `mask`, `initial_state`, and the results returned.
@@ -344,7 +361,7 @@ class LotteryTicketFinder:
             DataError: there is none, or it is damaged.
             UsageError: it was made with another `mode`.
         """
-        search = load_search(Path(folder))
+        search = load_search(as_folder("folder", folder))
         if search.settings.get("mode") != self._mode:
             raise UsageError(
                 f"{folder}: the search has mode {search.settings.get('mode')!r}, "
@@ -352,24 +369,59 @@ class LotteryTicketFinder:
             )
         with made_sense_of(folder, "saved search", "; it is damaged"):
             method, mask = Method.of_settings(search.settings), search.masks[search.best_level]
-            row = search.chain[search.best_level]
-            if row.num_kept != mask.num_kept:
-                raise ValueError(f"its best level keeps {mask.num_kept}, not {row.num_kept}")
+            if any(row.num_kept != mask.num_kept for row in search.chain[search.best_level :][:1]):
+                raise ValueError("the row of its best level is of another mask")
         self._search, self._method, self.mask = search, method, mask
         self.initial_state = search.initial
         return self.results
 
-    def _found(self) -> tuple[Search, Method]:
+    def _begun(self) -> tuple[Search, Method]:
         if self._search is None or self._method is None:
             raise UsageError("nothing was found yet; call find_winning_ticket or load_experiment")
         return self._search, self._method
+
+    def _found(self) -> tuple[Search, Method]:
+        """The search, once its dense net is trained and judged."""
+        if self._search is not None and not self._search.rows:
+            raise UsageError("nothing was found yet: no training was finished")
+        return self._begun()
+
+    def _check_arms(self, arms: Sequence[str]) -> None:
+        """Each control is known, can be made, and is one: a mistake in the last costs nothing."""
+        search, method = self._begun()
+        if isinstance(arms, str) or not isinstance(arms, Iterable):
+            raise UsageError(f"arms: got {arms!r}, wanted a list such as ['reinit', 'shuffled']")
+        for arm in arms:
+            if arm not in CONTROLS:
+                raise UsageError(f"unknown control {arm!r}{nearest(arm, CONTROLS)}")
+        if "reinit" in arms:
+            fresh = state_on_cpu(self._built(derive(method.seed, "control", "reinit", 0)))
+            if all(
+                name in fresh and torch.equal(fresh[name], search.initial[name])
+                for name in search.masks[0]
+            ):
+                raise UsageError(
+                    "reinit: the model is built with the very weights that the search began "
+                    "with, whatever the seed; it must draw them from torch's random numbers"
+                )
+        if "oneshot" in arms:
+            control_mask("oneshot", search, method, self._model_for_control(), 0)
+
+    def _built(self, seed: int) -> nn.Module:
+        model = self._source.build(seed)
+        if model is self._model:
+            raise UsageError(
+                f"{self._source.name} returned the model that was searched already; it must build "
+                "a fresh one each time"
+            )
+        return model
 
     def _model_and_origin(self, model: nn.Module | None) -> tuple[nn.Module, dict[str, Any] | None]:
         """The model to search in, and by which name and seed this library can build it again."""
         origin = None
         if model is None:
             seed = derive(self._seed, "init")
-            model = self._source.build(seed)
+            model = self._built(seed)
             if self._source.registered_name is not None:
                 name, options = self._source.registered_name, dict(self._source.model_kwargs)
                 origin = {"model": name, "options": options, "seed": seed}
@@ -381,60 +433,68 @@ class LotteryTicketFinder:
     def _train_level(
         self, level: int, budgets: Sequence[Budget], train_fn: TrainFn, eval_fn: EvalFn
     ) -> None:
-        search, method = self._found()
+        search, model = self._begun()[0], self._model
+        assert model is not None
+        if len(search.masks) == level:  # when it was to be made, something failed
+            restore_(model, search.trained)
+            self._append_next_mask(budgets[level])
+        if search.unrated is None:
+            search.unrated = self._trained_level(level, train_fn)
+        else:
+            restore_(model, search.trained)
+        metric = evaluated(eval_fn, model)
+        search.rows.append(_rated(search.unrated, metric))
+        search.unrated = None
+        if not search.has_fallen:
+            search.best_level, search.best = level, search.trained
+        if level + 1 < len(budgets):
+            self._append_next_mask(budgets[level + 1])
+
+    def _trained_level(self, level: int, train_fn: TrainFn) -> Row:
+        search, method = self._begun()
         model = self._model
         assert model is not None
         start = method.start(search, level, self._stream(level))
         mask = search.masks[level].to(_device_of(model))
-        training = train_watched(
-            model,
-            mask,
-            train_fn,
-            start,
-            rewind_step=method.rewind_step if level == 0 else None,
-        )
-        if level == 0 and method.rewind_step is not None and training.rewind_point is None:
+        rewind_step = method.rewind_step if level == 0 else None
+        training = train_watched(model, mask, train_fn, start, rewind_step=rewind_step)
+        if rewind_step is not None and training.rewind_point is None:
             raise UsageError(
-                f"rewind_step {method.rewind_step} was not reached: train_fn made "
+                f"rewind_step {rewind_step} was not reached: train_fn made "
                 f"{training.num_steps} optimiser steps"
             )
-        metric = evaluated(eval_fn, model)
         search.trained = state_on_cpu(model)
         if method.pipeline.optimizer_state == "kept":
             search.optimizer_state = training.optimizer_state
         if level == 0:
             search.dense, search.dense_optimizer_state = search.trained, search.optimizer_state
             search.rewind_point = training.rewind_point
-        search.rows.append(self._row("ticket", level, 0, mask, training, metric))
-        if not search.has_fallen:
-            search.best_level, search.best = level, search.trained
-        if level + 1 < len(budgets):
-            search.masks.append(self._next_mask(search, method, mask, budgets[level + 1]))
+        return self._row("ticket", level, 0, mask, training, _device_of(model))
 
-    def _next_mask(
-        self, search: Search, method: Method, mask: PruningMask, keep: Budget
-    ) -> PruningMask:
+    def _append_next_mask(self, keep: Budget) -> None:
+        search, method = self._begun()
         model = self._model
         assert model is not None
         if method.pipeline.prune_at == "start":
-            model.load_state_dict(search.initial)
+            restore_(model, search.initial)
+        mask = search.masks[-1].to(_device_of(model))
         made = method.next_mask(model, mask, keep, search.initial)
         warn_on_collapse(made)
-        return made
+        search.masks.append(made)
 
     def _train_control(self, arm: str, draw: int, train_fn: TrainFn, eval_fn: EvalFn) -> None:
-        search, method = self._found()
+        search, method = self._begun()
         model = self._model_for_control()
         mask = control_mask(arm, search, method, model, draw).to(_device_of(model))
         seed = self._stream(search.best_level)
         if arm == "reinit":
-            fresh = self._source.build(derive(method.seed, "control", "reinit", draw))
+            fresh = self._built(derive(method.seed, "control", "reinit", draw))
             start = Start(state_on_cpu(fresh), seed)
         else:
             start = method.start(search, search.best_level, seed, is_control=True)
         training = train_watched(model, mask, train_fn, start)
-        metric = evaluated(eval_fn, model)
-        search.rows.append(self._row(arm, search.best_level, draw, mask, training, metric))
+        row = self._row(arm, search.best_level, draw, mask, training, _device_of(model))
+        search.rows.append(_rated(row, evaluated(eval_fn, model)))
 
     def _model_for_control(self) -> nn.Module:
         """A model to train, so that the one with the ticket stays as it is."""
@@ -445,24 +505,31 @@ class LotteryTicketFinder:
 
     def _stream(self, level: int) -> int:
         # by level, as in the engine: a ticket never retrains on the order its mask was found with
-        return derive(self._found()[1].seed, "order", level)
+        return derive(self._begun()[1].seed, "order", level)
 
     def _row(
-        self, arm: str, level: int, draw: int, mask: PruningMask, training: Training, metric: float
+        self,
+        arm: str,
+        level: int,
+        draw: int,
+        mask: PruningMask,
+        training: Training,
+        device: torch.device,
     ) -> Row:
-        _, method = self._found()
+        """A training that `eval_fn` has not judged."""
+        _, method = self._begun()
         return Row(
             arm=arm,
             level=level,
             draw=draw,
             num_kept=mask.num_kept,
-            metric=metric,
+            metric=math.nan,
             num_steps=training.num_steps,
             seconds=training.seconds,
             criterion="random" if arm == "random" else method.criterion.name,
             scope="global" if arm == "random" else method.scope,
-            device=next(iter(mask.values())).device.type,
-            problems=training.problems + metric_problems(metric),
+            device=device.type,
+            problems=training.problems,
         )
 
 
@@ -472,6 +539,21 @@ def _check_has_shapes(model: nn.Module) -> None:
             f"the model's {lazy[0]!r} has no shape yet (a lazy layer); run the model once on an "
             "example before it is returned by model_fn, or passed as model="
         )
+
+
+@contextlib.contextmanager
+def _saving(search: Search, folder: Path | None) -> Iterator[None]:
+    """A block after which the search is saved; after an error too, if a training was finished."""
+    before = len(search.rows), search.unrated
+    try:
+        yield
+    finally:
+        if folder is not None and (len(search.rows), search.unrated) != before:
+            save_search(search, folder)
+
+
+def _rated(row: Row, metric: float) -> Row:
+    return dataclasses.replace(row, metric=metric, problems=row.problems + metric_problems(metric))
 
 
 def _device_of(model: nn.Module) -> torch.device:

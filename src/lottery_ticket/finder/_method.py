@@ -10,14 +10,32 @@ from torch import nn
 
 from lottery_ticket.criteria import CRITERIA, Criterion, CriterionLike, as_criterion
 from lottery_ticket.errors import UsageError
+from lottery_ticket.finder._arguments import (
+    as_batches,
+    as_pipeline,
+    check_optional_call,
+    whole_number,
+    within,
+)
 from lottery_ticket.finder._search import Search
 from lottery_ticket.finder._training import Start
-from lottery_ticket.masks import Budget, PruningMask, Structure, input_dims, select_at
+from lottery_ticket.masks import (
+    Asked,
+    Budget,
+    PruningMask,
+    Structure,
+    input_dims,
+    select_at,
+    warn_if_missed,
+)
 from lottery_ticket.pruning import (
     PIPELINES,
     Pipeline,
     Schedule,
+    channel_layers,
     check_fraction,
+    example_of_given,
+    inputs_seen,
     next_mask,
     target_sparsity,
 )
@@ -48,24 +66,33 @@ class Method:
     def checked(
         cls,
         criterion: CriterionLike,
-        pipeline: Pipeline,
+        pipeline: str | Pipeline,
         rewind_step: int | None,
         batches: Iterable[Any] | None,
+        *,
+        min_layer_density: float,
         **others: Any,
     ) -> "Method":
         """The method, once its parts are known to fit.
 
         Raises:
-            UsageError: an unknown criterion; a rewind step without effect, or none
-                where one is wanted; a criterion that lacks what it needs.
+            UsageError: an unknown criterion or pipeline; a rewind step without effect, or none
+                where one is wanted; a criterion that lacks what it needs; a value of another kind.
         """
+        pipeline = as_pipeline(pipeline)
         if pipeline.has_rewind_step != (rewind_step is not None):
             raise UsageError(
                 "this pipeline rewinds to step k; pass rewind_step=k (optimiser steps)"
                 if rewind_step is None
                 else 'rewind_step has no effect on this pipeline; use pipeline="rewind"'
             )
+        if rewind_step is not None:
+            rewind_step = whole_number("rewind_step", rewind_step, least=0)
         Structure.parse(others["structure"])
+        check_optional_call("loss", "loss(output, target)", others["loss"], 2)
+        check_optional_call("batch_loss", "batch_loss(model, batch)", others["batch_loss"], 2)
+        if others["loss"] is not None and others["batch_loss"] is not None:
+            raise UsageError("loss and batch_loss say the same thing; pass one of them")
         entry = as_criterion(criterion)
         if batches is None and (entry.needs_data or "input_shape" in entry.needs):
             raise UsageError(
@@ -75,23 +102,54 @@ class Method:
             criterion=entry,
             pipeline=pipeline,
             rewind_step=rewind_step,
-            batches=None if batches is None else list(batches),
+            batches=as_batches(batches),
+            min_layer_density=within("min_layer_density", min_layer_density, 1.0),
             **others,
         )
 
-    def check_structure(self, model: nn.Module, dense: PruningMask, first: Budget) -> None:
-        """Raises `UsageError` if the structure does not fit the layers or the first level."""
-        if Structure.parse(self.structure).kind != "unstructured":
-            scores = {name: torch.ones(kept.shape) for name, kept in dense.items()}
-            select_at(
-                scores,
-                dense.to("cpu"),
-                budget=first,
-                scope=self.scope,
-                structure=self.structure,
-                min_layer_density=self.min_layer_density,
-                input_dims=input_dims(model, dense),
-            )
+    @property
+    def starts_later(self) -> bool:
+        """Whether pruned trainings start elsewhere than at step 0 of the schedule."""
+        return self.pipeline.first_step(rewind=self.rewind_step or 0, end=1) > 0
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether whole channels are pruned."""
+        return Structure.parse(self.structure).kind == "channel"
+
+    def layers(
+        self, model: nn.Module, dense: PruningMask, evaluate: Callable[[], object]
+    ) -> PruningMask:
+        """The dense mask of what is pruned; with channels some layers stay out of it.
+
+        Args:
+            evaluate: runs the model on the user's data; called only to see what that is.
+        """
+        if not self.has_channels:
+            return dense
+        given = {"batches": self.batches, "batch_loss": self.batch_loss}
+        example = example_of_given(model, given) or inputs_seen(model, evaluate)[0]
+        return channel_layers(model, dense, example, is_guess=True).cut
+
+    def check_structure(
+        self, model: nn.Module, dense: PruningMask, budgets: Sequence[Budget]
+    ) -> None:
+        """Raises `UsageError` if the structure does not fit the layers or the first level.
+
+        Warns:
+            MissedDensityWarning: channels do not allow for the last level.
+        """
+        if Structure.parse(self.structure).kind == "unstructured":
+            return
+        scores = {name: torch.ones(kept.shape) for name, kept in dense.items()}
+        mask, dims = dense.to("cpu"), input_dims(model, dense)
+        how: dict[str, Any] = {"scope": self.scope, "min_layer_density": self.min_layer_density}
+        keep = budgets[-1] if self.has_channels else budgets[1]
+        made = select_at(
+            scores, mask, budget=keep, structure=self.structure, input_dims=dims, **how
+        )
+        if self.has_channels:
+            warn_if_missed(mask, made, Asked(keep, **how), input_dims=dims)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -184,9 +242,14 @@ def chosen_schedule(
     """The schedule that the arguments of `find_winning_ticket` mean.
 
     Raises:
-        UsageError: a schedule is given beside the arguments that it replaces.
+        UsageError: a schedule is given beside the arguments that it replaces, or is none.
     """
     if schedule is not None:
+        if not isinstance(schedule, Schedule):
+            raise UsageError(
+                f"schedule: got {schedule!r}, wanted one such as iterative(0.2, levels=10), "
+                "densities(0.5, 0.1) or one_shot(0.9) of lottery_ticket.pruning"
+            )
         if sparsity is not None or rounds is not None:
             raise UsageError("give either schedule, or target_sparsity and pruning_rounds")
         return schedule

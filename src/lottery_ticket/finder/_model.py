@@ -9,6 +9,7 @@ from torch import nn
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import resolve_device
+from lottery_ticket.finder._arguments import check_call
 from lottery_ticket.finder._training import seeded
 from lottery_ticket.models import MODELS, build, model_label
 
@@ -35,6 +36,15 @@ class ModelSource:
                     f"{name}: got {type(value).__name__}, wanted a class or function that builds "
                     "a model; pass a model itself as model= to find_winning_ticket"
                 )
+        if not isinstance(self.model_kwargs, Mapping):
+            raise UsageError(
+                f"model_kwargs: got {type(self.model_kwargs).__name__}, wanted a dict of arguments"
+            )
+        if self.model_class is not None:
+            wanted = f"called with {', '.join(self.model_kwargs) or 'no arguments'}"
+            check_call("model_class", wanted, self.model_class, **self.model_kwargs)
+        if self.model_fn is not None:
+            check_call("model_fn", "model_fn()", self.model_fn)
 
     @property
     def name(self) -> str:

@@ -21,8 +21,9 @@ __all__ = ["Row", "Search", "begun_or_resumed", "load_search", "save_search"]
 
 _FORMAT = "lottery_ticket.finder/3"
 _UNSEALED = "lottery_ticket.finder/2"  # as it was, without checksums
-_FILE = re.compile(r"(state|mask-level)-[0-9]+\.safetensors")
 _PARTS = ("initial", "trained", "dense", "best")
+_STATE = re.compile(r"state-\d+\.safetensors")
+_MASK = re.compile(r"mask-level-\d+\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Search:
         dense_optimizer_state: of level 0, for their controls.
         best_level: the level whose ticket is returned.
         best: θ_T of that level.
+        unrated: a training that is finished but for `eval_fn`, which failed; `trained` is its θ_T.
     """
 
     settings: dict[str, Any]
@@ -84,6 +86,7 @@ class Search:
     dense_optimizer_state: Mapping[int, Any] | None = None
     best_level: int = 0
     best: dict[str, torch.Tensor] = field(default_factory=dict)
+    unrated: Row | None = None
 
     @property
     def chain(self) -> list[Row]:
@@ -116,6 +119,8 @@ def begun_or_resumed(
     if folder is None or not (folder / "search.json").exists():
         return Search(settings, initial, masks=PackedMasks([dense]))
     search = load_search(folder)
+    if not search.rows and search.unrated is None:  # nothing was finished
+        return Search(settings, initial, masks=PackedMasks([dense]))
     for key, value in settings.items():
         if search.settings.get(key) != value:
             raise UsageError(
@@ -164,6 +169,8 @@ def save_search(search: Search, folder: Path) -> None:
         "same_as": same_as,
         **plain,
     }
+    if search.unrated is not None:
+        record["unrated"] = asdict(search.unrated)
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     files = {name: search.masks.to_bytes(level) for level, name in enumerate(record["masks"])}
     files[state_name] = save(contiguous)
@@ -176,12 +183,13 @@ def save_search(search: Search, folder: Path) -> None:
             if not target.exists() or target.read_bytes() != data:
                 write_file(target, data)
         write_file(folder / "search.json", (json.dumps(sealed, indent=1) + "\n").encode())
-        for old in folder.glob("state-*.safetensors"):
-            if old.name != state_name:
+        for old in folder.iterdir():
+            if _STATE.fullmatch(old.name) and old.name != state_name:
                 old.unlink()
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot save the search ({error.strerror}); what was saved before is whole"
+            f"{folder}: cannot save the search ({error.strerror}); what was saved before is whole, "
+            "and finder.save_experiment saves what was found to another folder, to be resumed there"
         ) from error
 
 
@@ -196,7 +204,7 @@ def load_search(folder: Path) -> Search:
         raise DataError(f"{folder}: no search here (no search.json); save one first")
     with made_sense_of(path, "saved search", "; it is damaged"):
         record = _unsealed(json.loads(path.read_bytes()), path)
-        tensors = load(_read(folder, record["state"], record))
+        tensors = load(_read(folder, _STATE, record["state"], record))
         names = record["names"]
         parts = {part: _part(tensors, part, names) for part in (*_PARTS, "rewind")}
         for part, twin in record["same_as"].items():
@@ -211,7 +219,7 @@ def load_search(folder: Path) -> Search:
             initial=parts["initial"],
             rows=[_row(**row) for row in record["rows"]],
             masks=PackedMasks(
-                PruningMask.from_bytes(_read(folder, name, record), folder / name)
+                PruningMask.from_bytes(_read(folder, _MASK, name, record), folder / name)
                 for name in record["masks"]
             ),
             trained=parts["trained"],
@@ -221,6 +229,7 @@ def load_search(folder: Path) -> Search:
             dense_optimizer_state=_joined(record["dense_optimizer"], tensors),
             best_level=record["best_level"],
             best=parts["best"],
+            unrated=_row(**record["unrated"]) if "unrated" in record else None,
         )
 
 
@@ -239,10 +248,10 @@ def _unsealed(record: dict[str, Any], path: Path) -> dict[str, Any]:
     return record
 
 
-def _read(folder: Path, name: str, record: Mapping[str, Any]) -> bytes:
-    """One of the files that a search names, which are its own and beside it."""
-    if not _FILE.fullmatch(name) or (folder / name).is_symlink():
-        raise ValueError(f"{name!r} is no file of a search")
+def _read(folder: Path, own: re.Pattern[str], name: str, record: Mapping[str, Any]) -> bytes:
+    """A file that a search names: one of its own, never one elsewhere."""
+    if not own.fullmatch(name) or not (folder / name).is_file():
+        raise ValueError(f"it names the file {name!r}")
     data = (folder / name).read_bytes()
     if "files" in record and hashlib.sha256(data).hexdigest() != record["files"][name]:
         raise ValueError(f"{name} differs from what was written")
@@ -258,7 +267,7 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
         and type(settings["replicate"]) is int
         and type(settings["seed"]) is int
         and (max_drop is None or type(max_drop) in (int, float))
-        and all(map(claimed_shape, settings["layers"].values()))
+        and all(claimed_shape(shape) is not None for shape in settings["layers"].values())
     )
     if not are_right:
         raise ValueError("settings of other types")

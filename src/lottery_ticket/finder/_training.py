@@ -1,8 +1,6 @@
 """One training by the user's `train_fn`: watched, never repaired."""
 
 import contextlib
-import inspect
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +11,8 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.finder._arguments import start_step
+from lottery_ticket.finder._problems import check_can_be_rewound, training_problems
 from lottery_ticket.masks import Attachment, PruningMask, RewindPoint, copied_to_cpu
 from lottery_ticket.pruning import rewind_optimizer_
 
@@ -21,9 +21,8 @@ __all__ = [
     "Start",
     "TrainFn",
     "Training",
-    "checked_callables",
     "evaluated",
-    "metric_problems",
+    "restore_",
     "seeded",
     "state_on_cpu",
     "train_watched",
@@ -79,26 +78,50 @@ def train_watched(
 ) -> Training:
     """Rewind `model` in place, run `train_fn(model, mask)` under the mask, and look at the result.
 
+    What is looked at is the model as it is then, by its names: parameters may be other ones. Which
+    of them are trained (`requires_grad`) is put back: the next training starts as this one did.
+
     Raises:
-        UsageError: `start.step` is not 0 and `train_fn` takes no `start_step`.
+        UsageError: `start.step` is not 0 and `train_fn` takes no `start_step`; or after it the
+            model's state has other names, shapes or ties, so that it cannot be rewound.
     """
-    extra = _start_step(train_fn, start.step)
-    model.load_state_dict(dict(start.weights))
+    extra = start_step(train_fn, start.step)
+    restore_(model, start.weights)
+    trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     attached = Attachment(mask, model, rewind_step=rewind_step, start_step=start.step)
     before = state_on_cpu(model)
     optimizers = _Optimizers(model, mask, attached, start.optimizer_state)
     started = time.monotonic()
     try:
         with seeded(start.seed), optimizers:
-            train_fn(model, mask, **extra)
+            returned = train_fn(model, mask, **extra)
         seconds = time.monotonic() - started
-        problems = _problems(model, attached, before)
+        after = state_on_cpu(model)
+        check_can_be_rewound(before, after)
+        problems = training_problems(
+            model, attached, start=start.weights, before=before, after=after, returned=returned
+        )
+        state = optimizers.final_state()
     finally:
-        attached.detach()
+        attached.release()
         model.zero_grad(set_to_none=True)
-    return Training(
-        attached.num_steps, seconds, problems, attached.rewind_point, optimizers.final_state()
-    )
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(trained.get(name, parameter.requires_grad))
+    return Training(attached.num_steps, seconds, problems, attached.rewind_point, state)
+
+
+def restore_(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Put a whole state into the model in place.
+
+    Raises:
+        UsageError: it is of another model.
+    """
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise UsageError(
+            f"the model is not the one that was searched; search it anew ({error})"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -131,23 +154,6 @@ def state_on_cpu(model: nn.Module) -> dict[str, torch.Tensor]:
     return copied
 
 
-def checked_callables(train_fn: TrainFn | None, eval_fn: EvalFn | None) -> tuple[TrainFn, EvalFn]:
-    """The two functions of the user's.
-
-    Raises:
-        UsageError: one of them is none.
-    """
-    for name, wanted, value in (
-        ("train_fn", "train_fn(model, mask)", train_fn),
-        ("eval_fn", "eval_fn(model) -> float", eval_fn),
-    ):
-        if not callable(value):
-            raise UsageError(f"{name}: got {type(value).__name__}, wanted a function {wanted}")
-    assert train_fn is not None
-    assert eval_fn is not None
-    return train_fn, eval_fn
-
-
 def evaluated(eval_fn: EvalFn, model: nn.Module) -> float:
     """What `eval_fn` says of the model, as a number.
 
@@ -163,13 +169,12 @@ def evaluated(eval_fn: EvalFn, model: nn.Module) -> float:
         ) from None
 
 
-def metric_problems(metric: float) -> tuple[str, ...]:
-    """Why a metric makes a result invalid; empty when it does not."""
-    return () if math.isfinite(metric) else (f"eval_fn returned {metric}",)
-
-
 class _Optimizers:
-    """Finds the optimiser that `train_fn` makes, at its first step on the model's parameters."""
+    """Finds the optimiser that `train_fn` makes, at its first step on the model's parameters.
+
+    With several, the first one counts the steps; one that takes its place because parameters were
+    replaced goes on counting.
+    """
 
     def __init__(
         self,
@@ -181,7 +186,6 @@ class _Optimizers:
         self._model, self._mask = model, mask
         self._attached = attached
         self._state = state
-        self._found: torch.optim.Optimizer | None = None
 
     def __enter__(self) -> "_Optimizers":
         self._hook = register_optimizer_step_pre_hook(self._before_step)
@@ -191,46 +195,12 @@ class _Optimizers:
         self._hook.remove()
 
     def final_state(self) -> Mapping[int, Any] | None:
-        return None if self._found is None else copied_to_cpu(self._found.state_dict()["state"])
+        found = self._attached.optimizers
+        return copied_to_cpu(found[0].state_dict()["state"]) if found else None
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        # with several optimisers the first one counts the steps
-        if self._found is not None or not self._attached.is_trained_by(optimizer):
+        if self._attached.optimizers or not self._attached.is_trained_by(optimizer):
             return
-        self._found = optimizer
         if self._state is not None:
             rewind_optimizer_(optimizer, self._state, self._model, self._mask)
         self._attached.follow(optimizer)
-
-
-def _start_step(train_fn: TrainFn, step: int) -> dict[str, int]:
-    parameters = inspect.signature(train_fn).parameters
-    if "start_step" in parameters:
-        return {"start_step": step}
-    if step == 0:
-        return {}
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return {"start_step": step}
-    raise UsageError(
-        f"this pipeline starts its trainings at step {step} of the learning-rate schedule; "
-        "let train_fn take it: train_fn(model, mask, start_step=0)"
-    )
-
-
-def _problems(
-    model: nn.Module, attached: Attachment, before: Mapping[str, torch.Tensor]
-) -> tuple[str, ...]:
-    problems = []
-    if revived := attached.revived():
-        problems.append(
-            f"train_fn wrote pruned weights: {revived[0]!r} is not zero where the mask prunes"
-            + (f" (nor are {len(revived) - 1} others)" if revived[1:] else "")
-        )
-    after = state_on_cpu(model)
-    trained = [name for name, _ in model.named_parameters()]
-    if all(torch.equal(before[name], after[name]) for name in trained if name in before):
-        problems.append("train_fn changed no parameter of the model it was given")
-    broken = [n for n in trained if n in after and not bool(after[n].isfinite().all())]
-    if broken:
-        problems.append(f"after train_fn {broken[0]!r} holds values that are not finite")
-    return tuple(problems)

@@ -7,7 +7,16 @@ from lottery_ticket.masks._budget import SCOPES as SCOPES
 from lottery_ticket.masks._budget import Budget as Budget
 from lottery_ticket.masks._budget import budget_at_densities as budget_at_densities
 from lottery_ticket.masks._budget import budget_at_rates as budget_at_rates
+from lottery_ticket.masks._budget import exact as exact
 from lottery_ticket.masks._budget import num_pruned as num_pruned
+from lottery_ticket.masks._budget import rate_per_layer as rate_per_layer
+from lottery_ticket.masks._channels import Asked as Asked
+from lottery_ticket.masks._channels import MissedDensityWarning as MissedDensityWarning
+from lottery_ticket.masks._channels import channels_at as channels_at
+from lottery_ticket.masks._channels import is_cut_by_channels as is_cut_by_channels
+from lottery_ticket.masks._channels import select_channels as select_channels
+from lottery_ticket.masks._channels import warn_if_missed as warn_if_missed
+from lottery_ticket.masks._channels import warn_missed as warn_missed
 from lottery_ticket.masks._collapse import LayerCollapseWarning as LayerCollapseWarning
 from lottery_ticket.masks._collapse import collapsed_layers as collapsed_layers
 from lottery_ticket.masks._collapse import warn_on_collapse as warn_on_collapse

@@ -1,22 +1,27 @@
 """`mask.attach(model, optimizer)`: a mask that holds in anyone's training loop.
 
 The same rule as in our own loop (`_enforce.py`): weights and optimiser state start at zero, and
-gradients are masked as they are made. Here hooks on the parameters do it, so the loop needs no
-change. Nothing is added to the model's modules or its `state_dict`.
+gradients are masked as they are made. Here hooks on the parameters do it (`_held.py`), so the loop
+needs no change. Nothing is added to the model's modules or its `state_dict`.
 """
 
-import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks._enforce import keep_bits, keep_only_, mask_optimizer_state_
-from lottery_ticket.names import find_parameters
+from lottery_ticket.masks._enforce import mask_optimizer_state_
+from lottery_ticket.masks._held import (
+    HeldParameters,
+    is_zero_where_pruned,
+    present_parameters,
+    ties_in,
+)
 
 __all__ = ["Attachment", "RewindPoint", "copied_to_cpu"]
 
@@ -36,10 +41,28 @@ class RewindPoint:
     optimizer_state: Mapping[int, Any]
 
 
+@dataclass(frozen=True)
+class _Followed:
+    """An optimiser whose steps are counted, and which masked parameters it trains."""
+
+    optimizer: torch.optim.Optimizer
+    names: frozenset[str]
+    hooks: list[RemovableHandle] = field(default_factory=list)
+
+
 class Attachment:
     """A mask at work on a model; `PruningMask.attach` makes it.
 
     Used as a context manager it ends with the block; else `detach()` ends it.
+
+    The mask is of *names*. Before each step of any torch optimiser that trains the model, and
+    whenever it is asked, it looks up what has these names. A parameter that was replaced
+    (`load_state_dict(assign=True)`, a new layer, …) is masked from then on, its gradients too. Of
+    its optimisers, one that still has the old parameter is refused at its next step; one made anew
+    takes its place. A parameter that is gone, or has another shape, is an error.
+
+    A loop that makes no steps of a torch optimiser cannot be seen: after replacing parameters it
+    calls `zero_()`.
     """
 
     num_steps: int
@@ -47,6 +70,9 @@ class Attachment:
 
     rewind_point: RewindPoint | None
     """θ_k, once step k has been reached."""
+
+    after_step: Callable[[], object] | None
+    """Called after each counted step."""
 
     def __init__(
         self,
@@ -58,25 +84,29 @@ class Attachment:
         start_step: int = 0,
         siblings: list["Attachment"] | None = None,
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise UsageError(f"attach: got a {type(model).__name__}, wanted a torch.nn.Module")
+        for name, steps in (("rewind_step", rewind_step or 0), ("start_step", start_step)):
+            if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+                raise UsageError(f"{name}: got {steps!r}, wanted a number of steps, 0 or more")
         if rewind_step is not None and rewind_step < start_step:
             raise UsageError(f"rewind_step {rewind_step} lies before start_step {start_step}")
         self._model = model
-        self._parameters = find_parameters(model, mask)
-        self._mask = self._fitted(mask)
-        if optimizer is not None:
-            self._check_trains(optimizer)  # before the model is touched
+        self._mask = mask
+        self._ties = ties_in(model, mask)
+        names = frozenset() if optimizer is None else self._names_trained_by(optimizer)
         self._rewind_step = rewind_step
+        self.after_step = None
         self.num_steps = start_step
         self.rewind_point = None
         self._depth = 0
         self._has_looked = False
+        self._followed: list[_Followed] = []
         self._note_rewind_point(optimizer)
-        self.zero_()
-        self._gradient_hooks = self._masking_hooks()
-        self._optimizer_hooks: list[Any] = []
-        self._optimizers: list[torch.optim.Optimizer] = []
+        self._held: HeldParameters | None = HeldParameters(model, mask, self._ties, self)
+        self._overwritten = self._held.overwritten
         if optimizer is not None:
-            self.follow(optimizer)
+            self._follow(optimizer, names)
         self._siblings = [] if siblings is None else siblings
         self._siblings.append(self)
 
@@ -89,85 +119,165 @@ class Attachment:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.detach()
+        if kind is None:
+            self.detach()
+        else:
+            self.release()  # what went wrong is said already
+
+    def __repr__(self) -> str:
+        total = sum(kept.numel() for kept in self._mask.values())
+        num_kept = sum(int(kept.sum()) for kept in self._mask.values())
+        density = f"{num_kept / total if total else 1.0:.4g}"
+        return (
+            f"Attachment({num_kept:,} of {total:,} weights kept, density {density}, "
+            f"{len(self._mask)} layers; {self._status()})"
+        )
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Those whose steps are counted now."""
+        return [followed.optimizer for followed in self._followed]
+
+    @property
+    def overwritten(self) -> list[str]:
+        """Parameters that were replaced by others with weights where the mask prunes.
+
+        Those weights were set to zero before the next step.
+        """
+        return list(self._overwritten)
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
         """Count the steps of an optimiser over the model, and keep its state zero where pruned."""
-        self._check_trains(optimizer)
-        self._zero_state_(optimizer)
-        self._optimizers.append(optimizer)
-        self._optimizer_hooks += [
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
-            optimizer.register_load_state_dict_post_hook(self._zero_state_),
-        ]
+        self._check_attached("follow")
+        self._follow(optimizer, self._names_trained_by(optimizer))
+
+    def follows(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Whether the optimiser's steps are counted."""
+        return any(followed.optimizer is optimizer for followed in self._followed)
 
     def is_trained_by(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether the optimiser holds any of the masked parameters."""
-        theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        return any(id(p) in theirs for p in self._parameters.values())
+        return bool(self._names_held_by(optimizer))
 
     def detach(self) -> None:
-        """Remove the hooks; pruned weights stay zero until something trains them."""
-        for hook in [*self._gradient_hooks, *self._optimizer_hooks]:
-            hook.remove()
-        self._gradient_hooks, self._optimizer_hooks, self._optimizers = [], [], []
+        """Remove the hooks; pruned weights stay zero until something trains them.
+
+        Raises:
+            UsageError: parameters were replaced, no step of an optimiser was seen since, and they
+                have weights where the mask prunes. The hooks are off nevertheless.
+        """
+        is_current = self._held is None or self._held.is_current(self._model)
+        self.release()
+        if not is_current and (lost := self._revived_if_there()):
+            raise UsageError(
+                f"{lost[0]!r} was replaced while the mask was attached, and no optimizer step was "
+                "seen since; it is not zero where the mask prunes: call zero_() after replacing "
+                "parameters, or mask.apply(model) now"
+            )
+
+    def release(self) -> None:
+        """`detach`, without a look at what becomes of it."""
+        if self._held is not None:
+            self._held.release()
+            self._held = None
+        while self._followed:
+            self._unfollow(self._followed[-1])
         if self in self._siblings:
             self._siblings.remove(self)
 
     def replace_mask(self, mask: Mapping[str, torch.Tensor]) -> None:
         """Go on with another mask of the same parameters, as when pruning during training."""
-        self._mask = self._fitted(mask)
-        for hook in self._gradient_hooks:
-            hook.remove()
-        self._gradient_hooks = self._masking_hooks()
-        self.zero_()
-        for optimizer in self._optimizers:
+        self._check_attached("replace_mask").take_up(self._model, mask)
+        self._mask = mask
+        for optimizer in self.optimizers:
             self._zero_state_(optimizer)
 
     @torch.no_grad()
     def zero_(self) -> None:
-        """Set the pruned weights to exactly zero, as after loading a checkpoint."""
-        for name, parameter in self._parameters.items():
-            parameter.masked_fill_(~self._mask[name], 0.0)
+        """Set the pruned weights to exactly zero, as after loading a checkpoint.
+
+        Parameters that were replaced are masked from now on.
+        """
+        if self._held is not None:
+            self._held.take_up(self._model)
+            return
+        for name, parameter in self._parameters().items():
+            parameter.masked_fill_(~self._mask[name].to(parameter.device), 0.0)
 
     def revived(self) -> list[str]:
         """The parameters in which some pruned weight is not exactly zero."""
-        return [n for n, p in self._parameters.items() if bool(p.detach()[~self._mask[n]].any())]
+        found = self._parameters().items()
+        return [name for name, value in found if not is_zero_where_pruned(value, self._mask[name])]
 
-    def _check_trains(self, optimizer: torch.optim.Optimizer) -> None:
+    def meet_replaced(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse an optimiser that still has parameters which were replaced, or follow a new one.
+
+        Called before the first step after parameters were replaced.
+        """
+        self._has_looked = False
+        stale = [f for f in self._followed if f.names - self._names_held_by(f.optimizer)]
+        for followed in stale:
+            if followed.optimizer is optimizer:
+                name = min(followed.names - self._names_held_by(optimizer))
+                raise UsageError(
+                    f"attach: the {type(optimizer).__name__} still trains {name!r} as it was "
+                    "before it was replaced (load_state_dict(assign=True), a new layer, …): make "
+                    "the optimizer after that, over model.parameters()"
+                )
+        if stale and self.is_trained_by(optimizer):
+            for followed in stale:
+                self._unfollow(followed)
+            if not self.follows(optimizer):
+                self.follow(optimizer)
+
+    def _status(self) -> str:
+        if self._held is None:
+            return f"detached after {self.num_steps:,} steps"
+        kinds = ", ".join(type(optimizer).__name__ for optimizer in self.optimizers)
+        return f"{self.num_steps:,} steps of {kinds}" if kinds else "steps are not counted"
+
+    def _check_attached(self, method: str) -> HeldParameters:
+        if self._held is None:
+            raise UsageError(f"{method}: the mask was detached; attach it, or another, again")
+        return self._held
+
+    def _revived_if_there(self) -> list[str]:
+        try:
+            return self.revived()
+        except UsageError:  # what is gone, as after a conversion, is nothing to keep at zero
+            return []
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        return present_parameters(self._model, self._mask, self._ties)
+
+    def _names_held_by(self, optimizer: torch.optim.Optimizer) -> frozenset[str]:
+        theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        return frozenset(name for name, p in self._parameters().items() if id(p) in theirs)
+
+    def _names_trained_by(self, optimizer: torch.optim.Optimizer) -> frozenset[str]:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise UsageError(f"attach: got a {type(optimizer).__name__}, wanted a torch optimizer")
-        if self._parameters and not self.is_trained_by(optimizer):
+        names = self._names_held_by(optimizer)
+        if self._mask and not names:
             raise UsageError(
-                f"attach: the {type(optimizer).__name__} trains none of the "
-                f"{len(self._parameters)} masked parameters; it was made for another model (or "
-                "before this one was copied)"
+                f"attach: the {type(optimizer).__name__} trains none of the {len(self._mask)} "
+                "masked parameters; it was made for another model (or before this one was copied)"
             )
+        return names
 
-    def _fitted(self, mask: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        for name, parameter in self._parameters.items():
-            if mask[name].shape != parameter.shape:
-                raise UsageError(
-                    f"the mask of {name!r} has shape {tuple(mask[name].shape)}, "
-                    f"the model has {tuple(parameter.shape)}"
-                )
-        return {name: mask[name].to(p.device) for name, p in self._parameters.items()}
+    def _follow(self, optimizer: torch.optim.Optimizer, names: frozenset[str]) -> None:
+        self._zero_state_(optimizer)
+        hooks = [
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+            optimizer.register_load_state_dict_post_hook(self._zero_state_),
+        ]
+        self._followed.append(_Followed(optimizer, names, hooks))
 
-    def _masking_hooks(self) -> list[Any]:
-        hooks = []
-        for name, parameter in self._parameters.items():
-            if bool(self._mask[name].all()):
-                continue  # kept whole: costs nothing
-            bits = keep_bits(self._mask[name], parameter)
-            hook = functools.partial(_mask_gradient_, name, bits)
-            is_trained = parameter.requires_grad
-            parameter.requires_grad_(True)  # hooks want it; a frozen layer may be thawed later
-            hooks.append(parameter.register_post_accumulate_grad_hook(hook))
-            parameter.requires_grad_(is_trained)
-            if parameter.grad is not None:
-                hook(parameter)
-        return hooks
+    def _unfollow(self, followed: _Followed) -> None:
+        for hook in followed.hooks:
+            hook.remove()
+        self._followed.remove(followed)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self._depth += 1
@@ -182,18 +292,24 @@ class Attachment:
         self.num_steps += 1
         if not self._has_looked:  # once, as it waits for the device
             self._has_looked = True
-            if revived := self.revived():
-                self.zero_()
-                raise UsageError(
-                    f"{type(optimizer).__name__} moved pruned weights of {revived[0]!r} though "
-                    "their gradients, weights and state were zero; attach works with optimisers "
-                    "that do not (SGD, Adam, AdamW, RMSprop, …), for others call "
-                    "mask.apply(model) after each step"
-                )
+            self._check_zeros_after(optimizer)
         self._note_rewind_point(optimizer)
+        if self.after_step is not None:
+            self.after_step()
+
+    def _check_zeros_after(self, optimizer: torch.optim.Optimizer) -> None:
+        if revived := self.revived():
+            self.zero_()
+            raise UsageError(
+                f"{type(optimizer).__name__} moved pruned weights of {revived[0]!r} though "
+                "their gradients, weights and state were zero; attach works with optimisers "
+                "that do not (SGD, Adam, AdamW, RMSprop, …), for others call "
+                "mask.apply(model) after each step"
+            )
 
     def _zero_state_(self, optimizer: torch.optim.Optimizer) -> None:
-        mask_optimizer_state_(optimizer, self._parameters, self._mask)
+        parameters = self._parameters()
+        mask_optimizer_state_(optimizer, parameters, self._mask)
 
     def _note_rewind_point(self, optimizer: torch.optim.Optimizer | None) -> None:
         if self.num_steps == self._rewind_step and self.rewind_point is None:
@@ -201,17 +317,6 @@ class Attachment:
             self.rewind_point = RewindPoint(
                 self.num_steps, copied_to_cpu(self._model.state_dict()), copied_to_cpu(state)
             )
-
-
-def _mask_gradient_(name: str, bits: torch.Tensor, parameter: torch.Tensor) -> None:
-    gradient = parameter.grad
-    assert gradient is not None
-    if gradient.layout != torch.strided:
-        raise UsageError(
-            f"{name!r} has a {gradient.layout} gradient; a pruned parameter wants a dense one "
-            "(nn.Embedding(…, sparse=False)), or `ignore` it when making the mask"
-        )
-    keep_only_(gradient, bits)
 
 
 def copied_to_cpu(value: Any) -> Any:

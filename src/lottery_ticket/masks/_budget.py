@@ -7,7 +7,15 @@ from math import floor
 
 from lottery_ticket.errors import UsageError, nearest
 
-__all__ = ["SCOPES", "Budget", "budget_at_densities", "budget_at_rates", "exact", "num_pruned"]
+__all__ = [
+    "SCOPES",
+    "Budget",
+    "budget_at_densities",
+    "budget_at_rates",
+    "exact",
+    "num_pruned",
+    "rate_per_layer",
+]
 
 SCOPES = ("global", "layerwise")
 """The scopes of an experiment; the library has `"erk"` too."""
@@ -56,7 +64,7 @@ def budget_at_rates(
 
     Source: Frankle & Carbin 2019, section 2 and appendix G.
     """
-    rate_of = _rate_per_layer(sizes, scope, rate, rates or {})
+    rate_of = rate_per_layer(sizes, scope, rate, rates or {})
     kept = _scoped(sizes, scope)
     budgets = [_budget(kept, scope)]
     for _ in range(levels):
@@ -92,9 +100,10 @@ def _budget(kept: Mapping[str, int], scope: str) -> Budget:
     return Budget(sum(kept.values()), per_layer)
 
 
-def _rate_per_layer(
+def rate_per_layer(
     sizes: Mapping[str, int], scope: str, rate: float, rates: Mapping[str, float]
 ) -> dict[str, float]:
+    """Each layer's own rate, by parameter; raises `UsageError` as `budget_at_rates`."""
     rate_of = dict.fromkeys(_scoped(sizes, scope), rate)
     if rates and scope == "global":
         raise UsageError("rates per layer have no effect with scope 'global'; use 'layerwise'")

@@ -1,4 +1,4 @@
-"""Blocks and channels: groups of weights that are kept or pruned together."""
+"""Blocks and channels: groups of weights that are kept or pruned together, counted as groups."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,14 @@ from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._select import check_scores, select_units
 from lottery_ticket.masks._structure import Structure
 
-__all__ = ["check_dims", "num_groups", "select_groups", "shuffled_groups"]
+__all__ = [
+    "as_matrix",
+    "as_shaped",
+    "check_dims",
+    "num_groups",
+    "select_groups",
+    "shuffled_groups",
+]
 
 
 def num_groups(
@@ -51,6 +58,9 @@ def select_groups(
     input_dims: Mapping[str, int] | None = None,
 ) -> PruningMask:
     """The `budget` highest-scoring blocks or channels among those of which `mask` keeps some.
+
+    It counts groups, whatever their size. `select_at` and `prune` count so with blocks alone:
+    channels are of many sizes, and there `select_channels` counts weights.
 
     A group's score is the mean over its weights, those that are pruned already counting 0 (with
     magnitudes: its L1 norm / its size). The mean makes the smaller blocks at the edges comparable.
@@ -96,7 +106,7 @@ def select_groups(
     chosen = select_units(means, groups, budget, min_layer_density, f"{structure.kind}s")
     return PruningMask.from_tensors(
         {
-            name: _restored(_expanded(chosen[name], matrix, structure) & matrix, mask[name], dim)
+            name: as_shaped(_expanded(chosen[name], matrix, structure) & matrix, mask[name], dim)
             for (name, matrix), dim in zip(
                 kept.items(), check_dims(mask, structure, input_dims).values(), strict=True
             )
@@ -116,7 +126,7 @@ def shuffled_groups(
     dims = check_dims(mask, structure, input_dims)
     return PruningMask.from_tensors(
         {
-            name: _restored(_permuted(matrix, structure, generator), mask[name], dims[name])
+            name: as_shaped(_permuted(matrix, structure, generator), mask[name], dims[name])
             for name, matrix in _matrices(mask, mask, structure, input_dims).items()
         },
         mask.left_out,
@@ -164,7 +174,7 @@ def _matrices(
     """Each tensor seen as a matrix (outputs, inputs · kernel), experts one below the other."""
     dims = check_dims(mask, structure, input_dims)
     _check_blocks(mask, structure, dims)
-    return {name: _as_matrix(value, dims[name]) for name, value in tensors.items()}
+    return {name: as_matrix(value, dims[name]) for name, value in tensors.items()}
 
 
 def _check_blocks(mask: PruningMask, structure: Structure, dims: Mapping[str, int]) -> None:
@@ -186,12 +196,14 @@ def _outputs_first(tensor: torch.Tensor, input_dim: int) -> torch.Tensor:
     return tensor.transpose(1, 2) if input_dim == -2 else tensor
 
 
-def _as_matrix(tensor: torch.Tensor, input_dim: int) -> torch.Tensor:
+def as_matrix(tensor: torch.Tensor, input_dim: int) -> torch.Tensor:
+    """A tensor seen as a matrix (outputs, inputs · kernel), experts one below the other."""
     ordered = _outputs_first(tensor, input_dim)
     return ordered.flatten(0, 1) if has_experts(input_dim) else ordered.flatten(1)
 
 
-def _restored(matrix: torch.Tensor, like: torch.Tensor, input_dim: int) -> torch.Tensor:
+def as_shaped(matrix: torch.Tensor, like: torch.Tensor, input_dim: int) -> torch.Tensor:
+    """What `as_matrix` made a matrix of, in its shape again."""
     ordered = matrix.reshape(_outputs_first(like, input_dim).shape)
     return _outputs_first(ordered, input_dim).contiguous()
 

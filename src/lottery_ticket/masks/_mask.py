@@ -57,15 +57,31 @@ class PruningMask(Mapping[str, torch.Tensor]):
     make the mask from.
     """
 
+    named: Mapping[str, bool]
+    """Parameters that `targets` asked for → whether by their own name, or that of their layer.
+
+    Structure `"channel"` cuts linear layers that are named, and the model's output only where it
+    is named by its own name. What `prune` makes has it too; a file does not.
+    """
+
+    whole: Mapping[str, tuple[int, ...]]
+    """Layers that structure `"channel"` left whole → their shapes.
+
+    They are in no count and come in no loop, and `left_out` says why; `mask[name]` is all true.
+    """
+
     def __new__(cls, *args: object, **kwargs: object) -> "PruningMask":
         made = super().__new__(cls)
         made._attachments = []
         made.left_out = {}
+        made.named = {}
+        made.whole = {}
         return made
 
     def __getstate__(self) -> dict[str, object]:
         # copies and pickles are not attached to anything
-        return {"_masks": self._masks, "left_out": self.left_out}
+        names = ("_masks", "left_out", "named", "whole")
+        return {name: getattr(self, name) for name in names}
 
     @known_keywords("PruningMask")
     def __init__(
@@ -86,11 +102,13 @@ class PruningMask(Mapping[str, torch.Tensor]):
             name: torch.ones(value.shape, dtype=torch.bool, device=value.device)
             for name, value in found.parameters.items()
         }
-        self.left_out = found.left_out
+        self.left_out, self.named = found.left_out, found.named
 
     @classmethod
     def from_tensors(
-        cls, masks: Mapping[str, torch.Tensor], left_out: Mapping[str, str] | None = None
+        cls,
+        masks: Mapping[str, torch.Tensor],
+        left_out: Mapping[str, str] | None = None,
     ) -> "PruningMask":
         """A mask from bool tensors by parameter name, in model order.
 
@@ -189,8 +207,20 @@ class PruningMask(Mapping[str, torch.Tensor]):
         """The bytes of a mask file: packed bits in safetensors."""
         return packed_bytes(self)
 
+    def told_by(self, other: "PruningMask") -> "PruningMask":
+        """This mask, with what another one of the model tells: `left_out`, `named`, `whole`."""
+        made = PruningMask.from_tensors(self, other.left_out)
+        made.named, made.whole = dict(other.named), dict(other.whole)
+        return made
+
     def __getitem__(self, name: str) -> torch.Tensor:
+        if name in self.whole and name not in self._masks:
+            device = next((kept.device for kept in self._masks.values()), None)
+            return torch.ones(self.whole[name], dtype=torch.bool, device=device)
         return self._masks[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._masks
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._masks)
@@ -250,11 +280,19 @@ class PruningMask(Mapping[str, torch.Tensor]):
         return {name: 1.0 - int(m.sum()) / max(m.numel(), 1) for name, m in self.items()}
 
     def is_nested_in(self, other: "PruningMask") -> bool:
-        """Whether every weight kept here is kept in `other` too."""
-        return set(self) == set(other) and all(
-            mask.shape == other[name].shape
-            and not bool((mask & ~other[name].to(mask.device)).any())
-            for name, mask in self.items()
+        """Whether every weight kept here is kept in `other` too.
+
+        Layers that this mask does not speak of are whole, and must be so in `other`.
+        """
+        others = {name: mask for name, mask in other.items() if name not in self}
+        return (
+            set(self) <= set(other)
+            and all(bool(mask.all()) for mask in others.values())
+            and all(
+                mask.shape == other[name].shape
+                and not bool((mask & ~other[name].to(mask.device)).any())
+                for name, mask in self.items()
+            )
         )
 
     @torch.no_grad()
@@ -278,7 +316,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
         """Hold this mask in any training loop, from now until `detach()` or the end of a `with`.
 
         Pruned weights and their optimiser state are set to zero now and stay exactly zero:
-        gradients are masked as they are made, so that clipping and logging see the truth.
+        gradients are masked as they are made, so that clipping and logging see the truth. The mask
+        is of names: parameters that are replaced are held too, see `Attachment`.
 
         Args:
             model: the model; wrapped by `torch.compile` or DDP it works too.
@@ -291,7 +330,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
         Raises:
             UsageError: mask, model and optimiser do not belong together; at the first step, an
-                optimiser that moves weights whose gradient and state are zero.
+                optimiser that moves weights whose gradient and state are zero; at any, parameters
+                that are gone or have another shape, or an optimiser that still has old ones.
 
         >>> model = nn.Linear(2, 1)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -314,14 +354,18 @@ class PruningMask(Mapping[str, torch.Tensor]):
         )
 
     def detach(self) -> None:
-        """End everything `attach` began; pruned weights stay zero until something trains them."""
+        """End everything `attach` began; pruned weights stay zero until something trains them.
+
+        Raises:
+            UsageError: as `Attachment.detach`.
+        """
         while self._attachments:
             self._attachments[-1].detach()
 
     def to(self, device: torch.device | str) -> "PruningMask":
         """The same mask on `device`."""
         moved = {name: mask.to(device) for name, mask in self.items()}
-        return PruningMask.from_tensors(moved, self.left_out)
+        return PruningMask.from_tensors(moved).told_by(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mask: packed bits in safetensors, or plain bool tensors for .pt and .pth.

@@ -94,10 +94,13 @@ class Prunable:
     Args:
         parameters: the prunable ones by name, in model order.
         left_out: every other parameter by name → why, the largest first.
+        named: of the prunable ones those that `targets` asked for → whether by their own name, or
+            that of the layer they belong to.
     """
 
     parameters: Mapping[str, nn.Parameter]
     left_out: Mapping[str, str]
+    named: Mapping[str, bool]
 
 
 def prunable_in(
@@ -123,6 +126,7 @@ def prunable_in(
     if isinstance(min_size, bool) or not isinstance(min_size, int) or min_size < 0:
         raise UsageError(f"min_size: got {min_size!r}, wanted a number of weights, 0 or more")
     places = places_in(model)
+    targets = None if targets is None else _listed(targets, "targets")
     chosen = _selected(model, places, targets)
     ignored = _ignored(model, places, ignore)
     chosen = [place for place in chosen if _key(place) not in ignored]
@@ -147,7 +151,9 @@ def prunable_in(
             left_out[name] = unfit[id(value)].removeprefix("is ")
         else:
             left_out[name] = why_not([place for place in places if place.value is value])
-    return Prunable(found, left_out)
+    own = {id(p.value) for p in chosen if any(_is_own_name(t, p) for t in targets or ())}
+    asked = {} if targets is None else {name: id(value) in own for name, value in found.items()}
+    return Prunable(found, left_out, asked)
 
 
 def layer_weights(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -262,6 +268,13 @@ def _ignored(model: nn.Module, places: list[Place], ignore: Iterable[Target]) ->
         match = matched(target, places, modules, "ignore")
         found |= {_key(place) for place in match.asked + match.inside}
     return found
+
+
+def _is_own_name(target: Target, place: Place) -> bool:
+    """Whether a target is the name of the parameter, or of the layer that it belongs to."""
+    if isinstance(target, tuple):
+        return target == (place.module, place.leaf)
+    return target in (place.name, place.path)
 
 
 def _listed(targets: Iterable[Target], what: str) -> list[Target]:

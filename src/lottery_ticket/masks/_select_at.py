@@ -8,6 +8,7 @@ import torch
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._budget import Budget
+from lottery_ticket.masks._channels import Asked, select_channels
 from lottery_ticket.masks._density import budget as budget_at
 from lottery_ticket.masks._density import least_kept
 from lottery_ticket.masks._groups import num_groups, select_groups
@@ -32,19 +33,20 @@ def select_at(
 ) -> PruningMask:
     """The highest-scoring weights that `mask` keeps, at a density, in any scope and structure.
 
-    Unstructured it is `select` with `budget(…)` and exact in weights. Blocks and channels are
-    `select_groups`: `density` is the fraction of *groups* kept, and their number is exact. `"n:m"`
-    is `select_nm`, which keeps n / m in every layer: it has no scope, and no other density.
+    Unstructured it is `select` with `budget(…)` and exact in weights. `"channel"` is of weights
+    too, as nearly as whole channels allow: see `select_channels`. Blocks are `select_groups`:
+    `density` is the fraction of *blocks* kept, and their number is exact. `"n:m"` is `select_nm`,
+    which keeps n / m in every layer: it has no scope, and no other density.
 
     Args:
         scores: a score per weight, same names and shapes as `mask`; higher is kept.
         mask: what is kept now.
-        density: kept / all prunable weights (groups), pruned ones among the latter.
-        budget: exact numbers of weights, in place of `density` (it wins where both are given).
-            Blocks and channels take the densities it comes to, of each layer if it counts those.
+        density: kept / all prunable weights (blocks), pruned ones among the latter.
+        budget: numbers of weights, in place of `density` (it wins where both are given). Blocks
+            take the densities it comes to, of each layer if it counts those.
         scope: `"global"`, `"layerwise"` or `"erk"`; has no part where `budget` is per layer.
         structure: `"unstructured"`, `"2:4"`, `"block:4x4"`, `"channel"`, or a `Structure`.
-        min_layer_density: no layer falls below it.
+        min_layer_density: no layer falls below it. With channels each keeps at least one.
         input_dims: as `lottery_ticket.masks.input_dims` gives it; 1 where not named. Only
             structures ask for it.
 
@@ -75,6 +77,9 @@ def select_at(
             _shapes(mask), scope=scope, density=density or 0.0, min_layer_density=min_layer_density
         )
         return select(scores, mask, made, min_layer_density=min_layer_density)
+    if structure.kind == "channel":
+        asked = Asked(budget or density or 0.0, scope, min_layer_density)
+        return select_channels(scores, mask, asked, input_dims=input_dims)
     counts = num_groups(mask, structure, input_dims=input_dims)
     if budget is not None and budget.per_layer is not None:
         made = _in_groups(budget.per_layer, mask, counts, min_layer_density)

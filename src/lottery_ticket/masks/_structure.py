@@ -21,7 +21,7 @@ class Structure:
     | `"unstructured"` | a weight | the number of weights |
     | `"n:m"` | all but the n best of every m weights along the inputs | n of every m |
     | `"block:RxC"` | R × C weights of the view (outputs, inputs · kernel) | the number of blocks |
-    | `"channel"` | all weights of one output | the number of channels |
+    | `"channel"` | all weights of one output | whole channels, the nearest number of weights |
 
     Args:
         kind: `"unstructured"`, `"n:m"`, `"block"` or `"channel"`.

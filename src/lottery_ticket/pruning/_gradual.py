@@ -8,7 +8,8 @@ from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import known_keywords
-from lottery_ticket.masks import PruningMask
+from lottery_ticket.masks import PruningMask, Structure
+from lottery_ticket.pruning._channel_layers import channel_layers
 from lottery_ticket.pruning._pruners import MASK_SAYS_IT, prune
 from lottery_ticket.pruning._schedule import Polynomial
 
@@ -20,10 +21,11 @@ class GradualPruner:
 
     Args:
         model: the model being trained.
-        optimizer: over its parameters; its steps are counted.
+        optimizer: over its parameters; its steps are counted, and those of one that takes its
+            place because parameters were replaced.
         schedule: from `polynomial(…)`.
         mask: what is kept at the start; None for all prunable weights.
-        criterion, scope, structure, min_layer_density: as in `prune`.
+        criterion, scope, structure, min_layer_density, example: as in `prune`.
 
     >>> from lottery_ticket.pruning import polynomial
     >>> model = nn.Linear(10, 2)
@@ -54,9 +56,9 @@ class GradualPruner:
         scope: str = "global",
         structure: str = "unstructured",
         min_layer_density: float = 0.0,
+        example: Any = None,
     ) -> None:
         self._model = model
-        self._optimizer = optimizer
         self._schedule = schedule
         self._how: dict[str, Any] = {
             "criterion": criterion,
@@ -65,9 +67,11 @@ class GradualPruner:
             "min_layer_density": min_layer_density,
         }
         self.mask = PruningMask(model) if mask is None else mask
+        if Structure.parse(structure).kind == "channel":  # the layers that are cut stay the same
+            layers = channel_layers(model, self.mask, example)
+            self.mask = layers.joined(layers.cut, self.mask)
         self._attached = self.mask.attach(model, optimizer)
-        # registered after the mask's own hook, so that it sees the step counted
-        self._hook = optimizer.register_step_post_hook(self._after_step)
+        self._attached.after_step = self._prune_if_due
         self._prune_if_due()
 
     def __enter__(self) -> "GradualPruner":
@@ -88,11 +92,7 @@ class GradualPruner:
 
     def detach(self) -> None:
         """Stop pruning; what is pruned stays zero until something trains it."""
-        self._hook.remove()
         self._attached.detach()
-
-    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self._prune_if_due()
 
     def _prune_if_due(self) -> None:
         step = self.num_steps

@@ -78,6 +78,7 @@ def next_mask(
         )
     if isinstance(given.get("batches"), Iterator):
         given["batches"] = list(given["batches"])  # each round looks at them again
+    before = mask
     first, last = mask.density, keep.total / mask.num_prunable if isinstance(keep, Budget) else keep
     dense = {name: int(kept.sum()) for name, kept in mask.items()}
     for number in range(1, entry.rounds + 1):
@@ -92,7 +93,7 @@ def next_mask(
             min_layer_density=min_layer_density,
             input_dims=input_dims,
         )
-    return mask
+    return mask.told_by(before)
 
 
 def _budget_on_the_way(dense: Mapping[str, int], keep: Budget, done: float) -> Budget | None:
