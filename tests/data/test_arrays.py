@@ -96,7 +96,7 @@ WRONG = {
     "complex": ({"x": X + 1j, "y": Y}, "'x' holds complex128, wanted numbers"),
     "scalar": ({"x": X, "y": np.array(3)}, "'y' has shape ()"),
     "empty": ({"x": X[:0], "y": Y[:0]}, "'x' has shape (0, 2)"),
-    "objects": ({"x": np.array([{}, {}]), "y": Y[:2]}, "'x' holds object, wanted numbers"),
+    "objects": ({"x": np.array([{}, {}]), "y": Y[:2]}, "Object arrays cannot be loaded"),
     "NaN": ({"x": np.where(X > 3, np.nan, X), "y": Y}, "the train split holds NaN"),
     "infinite y": ({"x": X, "y": (Y + 1) * np.inf}, "the train split holds NaN"),
     "beyond float32": ({"x": X * 1e300, "y": Y}, "numbers beyond float32"),

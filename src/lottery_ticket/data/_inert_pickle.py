@@ -60,7 +60,7 @@ def read_pickle(path: Path) -> Any:
         except RefusedError as error:
             raise damaged(
                 path,
-                f"refused, as it wants to run {error.name}, which no CIFAR-10 batch needs",
+                f"refused, as it wants to run {error.name}, which no CIFAR batch needs",
                 "Do not trust this file; download the data set from its original address.",
             ) from None
 

@@ -1,16 +1,12 @@
 """Read the user's own `.npz`, and say what is wrong with it."""
 
-import math
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from lottery_ticket.data._files import damaged, reading
+from lottery_ticket.data._npz_sizes import check_npz_sizes
 from lottery_ticket.errors import DataError, nearest
-from lottery_ticket.tensor_files import check_claim, claimed_shape
 
 __all__ = ["PARTS", "read_npz"]
 
@@ -19,11 +15,6 @@ KEYS = {
     "x": "train.x",
     "y": "train.y",
     **{f"{axis}_{part}": f"{part}.{axis}" for part in PARTS for axis in "xy"},
-}
-_MAGIC = b"\x93NUMPY"
-_READ_HEADER = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
 }
 REMEDY = "Write it with numpy.savez(path, x=…, y=…, x_test=…, y_test=…)."
 
@@ -46,52 +37,14 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             f"arrays: cannot find {path}. Looked in {path.absolute().parent}. Give the option "
             "`path` an .npz file, absolute or from the current folder."
         )
-    with reading(path, REMEDY):
-        with path.open("rb") as file:
-            if file.read(len(_MAGIC)) == _MAGIC:
-                raise TypeError("it holds one array, not an .npz with x and y")
-        with zipfile.ZipFile(path) as archive:
-            entries = {name.removesuffix(".npy"): name for name in archive.namelist()}
-            _check_keys(path, [name.removesuffix(".npy") for name in archive.namelist()])
-            wanted = {key: archive.getinfo(entries[key]) for key in entries if key in KEYS}
-            _check_sizes(path, archive, wanted)
-            return {KEYS[key]: _array(path, archive, key, wanted[key]) for key in wanted}
-
-
-def _check_sizes(
-    path: Path, archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo]
-) -> None:
-    """Before anything is unpacked: a small archive can claim arrays of any size."""
-    claimed = 0
-    for key, entry in entries.items():
-        with archive.open(entry) as file:
-            shape, dtype = _header(path, key, file)
-            num_bytes = entry.file_size - file.tell()
-        if math.prod(shape) * dtype.itemsize != num_bytes:
-            raise ValueError(f"{key!r} has {num_bytes} bytes for shape {shape} of {dtype}")
-        claimed += math.prod(shape) * max(dtype.itemsize, np.dtype(np.float32).itemsize)
-    check_claim(path, claimed, path.stat().st_size, "if that is true, save it with numpy.savez")
-
-
-def _header(path: Path, key: str, file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    if version not in _READ_HEADER:
-        raise ValueError(f"{key!r} has a header of version {version}")
-    shape, _, dtype = _READ_HEADER[version](file)
-    if dtype.kind not in "biuf":
-        raise damaged(path, f"{key!r} holds {dtype}, wanted numbers", REMEDY)
-    shape = claimed_shape(shape)
-    if not shape or shape[0] == 0:
-        raise damaged(path, f"{key!r} has shape {shape}, wanted (N, …) with N ≥ 1", REMEDY)
-    return shape, dtype
-
-
-def _array(path: Path, archive: zipfile.ZipFile, key: str, entry: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(entry) as file:
-        array = np.lib.format.read_array(file, allow_pickle=False)
-        if file.read(1):  # reads to the end, where the archive has the checksum
-            raise ValueError(f"{key!r} is longer than its header says")
-    return array
+    # opened here, as numpy forgets to close a file it cannot make sense of
+    with reading(path, REMEDY), path.open("rb") as opened:
+        check_npz_sizes(path)
+        file = np.load(opened, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise TypeError("it holds one array, not an .npz with x and y")
+        _check_keys(path, file.files)
+        return {KEYS[key]: _numbers(path, key, file[key]) for key in file.files if key in KEYS}
 
 
 def _check_keys(path: Path, keys: list[str]) -> None:
@@ -109,3 +62,11 @@ def _check_keys(path: Path, keys: list[str]) -> None:
             if part in wanted and f"{part}.{axis}" not in named:
                 key = axis if part == "train" else f"{axis}_{part}"
                 raise damaged(path, f"has no array {key!r}; got {', '.join(keys) or '—'}", REMEDY)
+
+
+def _numbers(path: Path, key: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "biuf":
+        raise damaged(path, f"{key!r} holds {array.dtype}, wanted numbers", REMEDY)
+    if array.ndim == 0 or len(array) == 0:
+        raise damaged(path, f"{key!r} has shape {array.shape}, wanted (N, …) with N ≥ 1", REMEDY)
+    return array

@@ -369,8 +369,6 @@ class LotteryTicketFinder:
             )
         with made_sense_of(folder, "saved search", "; it is damaged"):
             method, mask = Method.of_settings(search.settings), search.masks[search.best_level]
-            if any(row.num_kept != mask.num_kept for row in search.chain[search.best_level :][:1]):
-                raise ValueError("the row of its best level is of another mask")
         self._search, self._method, self.mask = search, method, mask
         self.initial_state = search.initial
         return self.results

@@ -214,7 +214,7 @@ def load_search(folder: Path) -> Search:
             state = _joined(record["rewind_optimizer"], tensors) or {}
             point = RewindPoint(record["rewind_step"], parts["rewind"], state)
         _check_settings(record["settings"])
-        return Search(
+        search = Search(
             settings=record["settings"],
             initial=parts["initial"],
             rows=[_row(**row) for row in record["rows"]],
@@ -231,6 +231,8 @@ def load_search(folder: Path) -> Search:
             best=parts["best"],
             unrated=_row(**record["unrated"]) if "unrated" in record else None,
         )
+        _check_levels(search)
+        return search
 
 
 def _checksum(record: Mapping[str, Any]) -> str:
@@ -271,6 +273,19 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     )
     if not are_right:
         raise ValueError("settings of other types")
+
+
+def _check_levels(search: Search) -> None:
+    """Raises `ValueError` if a level lacks its training or its mask, or has another's."""
+    num_levels = len(search.chain)
+    are_right = (
+        [row.level for row in search.chain] == list(range(num_levels))
+        and len(search.masks) >= max(1, num_levels)
+        and search.best_level in range(max(1, num_levels))
+        and all(row.num_kept == search.masks[row.level].num_kept for row in search.chain)
+    )
+    if not are_right:
+        raise ValueError("its trainings and masks do not fit")
 
 
 _NUMBERS = ("level", "draw", "num_kept", "num_steps")
