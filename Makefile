@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow bench gpu docs api
+.PHONY: check lint test test-slow fuzz bench gpu docs api
 
 check:
 	bash .ci/run
@@ -18,6 +18,10 @@ test:
 
 test-slow:
 	$(PYTHON) -m pytest -m slow
+
+# damaged and hostile files against every reader; ARGS='--reader ticket --case 7' for one of them
+fuzz:
+	PYTHONPATH=tests $(PYTHON) -m fuzz $(ARGS)
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py

@@ -9,6 +9,7 @@ import numpy as np
 __all__ = ["ESCAPE", "decode_gaps", "encode_gaps"]
 
 ESCAPE = 255
+_PIECE = 1 << 20
 
 
 def encode_gaps(positions: np.ndarray) -> np.ndarray:
@@ -25,13 +26,26 @@ def encode_gaps(positions: np.ndarray) -> np.ndarray:
 
 
 def decode_gaps(code: np.ndarray, size: int) -> np.ndarray:
-    """uint8 → positions in a flat array of `size`; raises `ValueError` for what is no such code.
+    """uint8 → a flat bool array of `size`, True where a weight is kept.
 
-    >>> decode_gaps(np.array([0, 3, 255, 2], np.uint8), 261).tolist()
+    Takes little memory beside the result, whatever the code.
+
+    Raises:
+        ValueError: it is no such code.
+
+    >>> np.flatnonzero(decode_gaps(np.array([0, 3, 255, 2], np.uint8), 261)).tolist()
     [0, 3, 260]
     """
-    positions = np.cumsum(code, dtype=np.int64)[code != ESCAPE]
-    ends_open = len(code) > 0 and code[-1] == ESCAPE
-    if ends_open or (np.diff(positions) <= 0).any() or (positions >= size).any():
+    if code.dtype != np.uint8 or (len(code) > 0 and code[-1] == ESCAPE):
         raise ValueError(f"gaps that lead nowhere, in {size} weights")
-    return positions
+    kept = np.zeros(size, dtype=bool)
+    end, last = 0, -1
+    for start in range(0, len(code), _PIECE):
+        piece = code[start : start + _PIECE]
+        ends = np.cumsum(piece, dtype=np.int64) + end
+        positions = ends[piece != ESCAPE]
+        if (np.diff(positions, prepend=last) <= 0).any() or (positions[-1:] >= size).any():
+            raise ValueError(f"gaps that lead nowhere, in {size} weights")
+        kept[positions] = True
+        end, last = int(ends[-1]), int(positions[-1]) if len(positions) else last
+    return kept

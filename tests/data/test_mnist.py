@@ -108,7 +108,7 @@ DAMAGES = {
     "empty": (IMAGES, b"", "got 0 bytes, not 16"),
     "wrong magic": (IMAGES, header(6) + bytes(20), "got magic 0x00000801, not 0x00000803"),
     "truncated": (IMAGES, header(6, 28, 28) + bytes(100), "got 100 bytes, not 4704"),
-    "too long": (LABELS, header(6) + bytes(7), "got 7 bytes, not 6"),
+    "too long": (LABELS, header(6) + bytes(7), "got 7 bytes or more, not 6"),
     "bad gzip": (IMAGES, b"\x1f\x8b" + bytes(30), "cannot be read: BadGzipFile"),
     "cut gzip": (IMAGES, gzip.compress(header(6, 28, 28))[:-9], "cannot be read: EOFError"),
     "corrupt gzip": (

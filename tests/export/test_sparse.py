@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from itertools import pairwise
 
 import numpy as np
@@ -298,6 +299,45 @@ def test_damaged_files_are_refused(kind, tmp_path):
     saved(path, DAMAGE[kind])
     with pytest.raises(DataError, match=r"net\.safetensors"):
         load_sparse(path)
+
+
+CODE = "__import__('os').environ.__setitem__('LOTTERY_RAN', 'yes')"
+
+
+def with_code_as_default(content, tensors):
+    content["nodes"][0]["target"] = f"x={CODE}"
+
+
+def with_code_as_argument(content, tensors):
+    content["nodes"][1]["kwargs"]["dict"][f"x={CODE}, y"] = 1
+
+
+def with_code_as_module(content, tensors):
+    name = f'0") if {CODE} else getattr(self, "0'
+    content["modules"][name] = content["modules"]["0"]
+    content["nodes"][1]["target"] = name
+
+
+@pytest.mark.parametrize(
+    "change", [with_code_as_default, with_code_as_argument, with_code_as_module]
+)
+def test_names_are_not_run_as_code(change, tmp_path, monkeypatch):
+    """torch writes a graph as Python, with its names as they are, and runs that."""
+    monkeypatch.delenv("LOTTERY_RAN", raising=False)
+    saved(tmp_path / "net.safetensors", change)
+    with pytest.raises(DataError, match="is no name of"):
+        load_sparse(tmp_path / "net.safetensors")
+    assert "LOTTERY_RAN" not in os.environ
+
+
+def test_modules_of_odd_names(tmp_path):
+    net = nn.Sequential()
+    for name in ("layer-1", "a b", "it's", "über", "7"):
+        net.add_module(name, nn.Linear(4, 4))
+    x = torch.rand(3, 4)
+    sparse(net, x, layers="all").save(tmp_path / "net.safetensors")
+    with torch.no_grad():
+        close(load_sparse(tmp_path / "net.safetensors").model(x), net(x))
 
 
 def test_other_files_are_refused(tmp_path):

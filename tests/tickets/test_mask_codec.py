@@ -7,6 +7,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from lottery_ticket import gaps
 from lottery_ticket.tickets._codec import decode_mask, encode_mask
 
 law = settings(
@@ -59,6 +60,12 @@ def check_round_trip(encode, decode):
 
 
 def test_round_trip():
+    check_round_trip(encode_mask, decode_mask)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7])
+def test_gaps_are_read_in_pieces(piece, monkeypatch):
+    monkeypatch.setattr(gaps, "_PIECE", piece)
     check_round_trip(encode_mask, decode_mask)
 
 

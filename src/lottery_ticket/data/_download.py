@@ -14,6 +14,7 @@ from lottery_ticket.data._files import reading
 from lottery_ticket.data._places import Layout, cache_dir, find, missing
 from lottery_ticket.data._sources import SOURCES, Source
 from lottery_ticket.errors import DataError
+from lottery_ticket.tensor_files import check_claim
 
 __all__ = ["located", "unpack"]
 
@@ -56,11 +57,20 @@ def unpack(archive: Path, target: Path) -> None:
     """
     with reading(archive), tempfile.TemporaryDirectory(dir=archive.parent) as aside:
         with tarfile.open(archive) as tar:
+            _check_size(archive, tar)
             tar.extractall(aside, filter="data")
         for entry in Path(aside).iterdir():
             # another process may have put the very same entry there meanwhile
             if not (target / entry.name).exists():
                 entry.rename(target / entry.name)
+
+
+def _check_size(archive: Path, tar: tarfile.TarFile) -> None:
+    """Before anything is written: a small archive can claim files of any size."""
+    num_bytes, claimed = archive.stat().st_size, 0
+    for member in tar:
+        claimed += member.size
+        check_claim(archive, claimed, num_bytes, "it is no archive of a data set")
 
 
 def _download(name: str, folder: Path) -> None:

@@ -1,9 +1,6 @@
-"""Read the arrays out of a pickle without running anything that is in it.
+"""Read the arrays out of a pickle without running anything that is in it."""
 
-A pickle names the functions that rebuild its objects. Here every name stands for one of the inert
-classes below, which only record what they are called with; any other name is refused.
-"""
-
+import io
 import math
 import pickle
 from pathlib import Path
@@ -11,23 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from lottery_ticket import inert_pickle
 from lottery_ticket.data._files import damaged, reading
+from lottery_ticket.inert_pickle import Recorded, RefusedError
+from lottery_ticket.tensor_files import claimed_shape
 
 __all__ = ["read_pickle", "uint8_array"]
-
-
-class Recorded:
-    """Keeps the arguments and the state that the real object would have been given.
-
-    Classes, not functions, and each with `__setstate__`: a pickle can then not alter them either.
-    """
-
-    def __init__(self, *args: Any) -> None:
-        self.args = args
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
 
 
 class RecordedArray(Recorded):
@@ -59,23 +45,6 @@ STAND_INS: dict[tuple[str, str], type] = {
 }
 
 
-class InertUnpickler(pickle.Unpickler):
-    """An unpickler that knows `STAND_INS` and nothing else."""
-
-    path: Path
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        """The stand-in for a global; raises `DataError` for any other."""
-        try:
-            return STAND_INS[module, name]
-        except KeyError:
-            raise damaged(
-                self.path,
-                f"refused, as it wants to run {module}.{name}, which no CIFAR batch needs",
-                "Do not trust this file; download the data set from its original address.",
-            ) from None
-
-
 def read_pickle(path: Path) -> Any:
     """What a pickle holds, with every numpy array as a record for `uint8_array`.
 
@@ -85,10 +54,15 @@ def read_pickle(path: Path) -> Any:
     Raises:
         DataError: it cannot be read, or names anything but the makings of an array.
     """
-    with reading(path), path.open("rb") as file:
-        unpickler = InertUnpickler(file, encoding="bytes")
-        unpickler.path = path
-        return unpickler.load()
+    with reading(path):
+        try:
+            return inert_pickle.read_pickle(io.BytesIO(path.read_bytes()), STAND_INS)
+        except RefusedError as error:
+            raise damaged(
+                path,
+                f"refused, as it wants to run {error.name}, which no CIFAR batch needs",
+                "Do not trust this file; download the data set from its original address.",
+            ) from None
 
 
 def uint8_array(path: Path, record: Any) -> np.ndarray:
@@ -107,6 +81,7 @@ def uint8_array(path: Path, record: Any) -> np.ndarray:
         _version, shape, dtype, is_fortran, content = record.state
         if not isinstance(dtype, RecordedType) or dtype.args[0] not in ("u1", b"u1"):
             raise TypeError("wanted an array of uint8")
+        shape = claimed_shape(shape)
         if not isinstance(content, bytes) or len(content) != math.prod(shape):
             raise ValueError(f"wanted the bytes of an array of shape {shape}")
         flat = np.frombuffer(content, dtype=np.uint8)

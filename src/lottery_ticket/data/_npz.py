@@ -6,6 +6,7 @@ import numpy as np
 
 from lottery_ticket.data._array_names import usual_names
 from lottery_ticket.data._files import damaged, reading
+from lottery_ticket.data._npz_sizes import check_npz_sizes
 from lottery_ticket.errors import DataError
 
 __all__ = ["read_npz", "usable"]
@@ -36,6 +37,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         )
     # opened here, as numpy forgets to close a file it cannot make sense of
     with reading(path, REMEDY), path.open("rb") as opened:
+        check_npz_sizes(path)
         file = np.load(opened, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise TypeError("it holds one array, not an .npz with x and y")

@@ -6,6 +6,8 @@ A tensor is stored as it is, or by rows where that is smaller.
 
 import inspect
 import json
+import keyword
+import math
 import operator
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +15,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import fx, nn
 
 from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.export._sizes import check_sizes
 from lottery_ticket.export._tensor_rows import from_rows, to_rows
 from lottery_ticket.export._vocabulary import (
     BETWEEN,
@@ -33,8 +35,9 @@ from lottery_ticket.export._vocabulary import (
     RESHAPES,
 )
 from lottery_ticket.files import write_file
+from lottery_ticket.tensor_files import check_claim, claimed_shape, made_sense_of, read_tensors
 
-__all__ = ["UNREADABLE", "read_graph", "write_graph"]
+__all__ = ["read_graph", "write_graph"]
 
 _FORMAT = "lottery_ticket.graph/1"
 _OTHERS = (torch.index_select, operator.getitem, F.pad, F.softmax, F.log_softmax, torch.softmax)
@@ -54,16 +57,6 @@ _MODULES: dict[str, type[nn.Module]] = {
         *(*CONVOLUTIONS, *NORMS, *BY_VALUE_MODULES, *POOL_MODULES),
     )
 }
-# what damaged or foreign bytes can raise
-UNREADABLE = (
-    SafetensorError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RuntimeError,
-    AssertionError,  # torch's own, of graphs that make no sense
-)
 
 Inputs = tuple[torch.Tensor, ...]
 
@@ -100,40 +93,66 @@ def write_graph(
     write_file(path, save(tensors, {"graph": json.dumps(content, allow_nan=False)}))
 
 
-def read_graph(path: Path) -> tuple[fx.GraphModule, Inputs, dict[str, Any]]:
+def read_graph(path: Path, max_weights: int | None) -> tuple[fx.GraphModule, Inputs, Any]:
     """The graph, an example of zeros, and the notes.
 
     Raises:
-        DataError: the file is missing, damaged, or of something else.
+        DataError: the file is missing, damaged, of something else, or claims too much.
     """
-    try:
+    with made_sense_of(path, "file of Sparse.save"):
         data = path.read_bytes()
-        tensors = load(data)
-        length = int.from_bytes(data[:8], "little")  # safetensors: header length, then JSON
-        content = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["graph"])
+        tensors, content = read_tensors(data, "graph")
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']!r}, wanted {_FORMAT!r}")
-        for name, shape in content["by_rows"].items():
+        shapes = {name: claimed_shape(shape) for name, shape in content["by_rows"].items()}
+        _check_weights(path, shapes, tensors, len(data), max_weights)
+        for name, shape in shapes.items():
             parts = {
                 part: tensors.pop(f"{name}.{part}") for part in ("values", "columns", "counts")
             }
             tensors[name] = from_rows(parts, shape)
         module = _module(content, tensors)
-        example = tuple(
-            torch.zeros(1, *shape, dtype=getattr(torch, kind)) for kind, *shape in content["inputs"]
+        example = tuple(_input(given, path, len(data)) for given in content["inputs"])
+        check_sizes(module, example, path, len(data))
+        return module, example, content["notes"]
+
+
+def _check_weights(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    tensors: Mapping[str, torch.Tensor],
+    num_bytes: int,
+    max_weights: int | None,
+) -> None:
+    """Before anything is unpacked: rows can claim any width."""
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    if max_weights is None:
+        claimed = sum(
+            size * tensors[f"{name}.values"].element_size() for name, size in sizes.items()
         )
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except UNREADABLE as error:
-        raise DataError(f"{path}: not a readable file of Sparse.save ({error})") from error
-    return module, example, content["notes"]
+        remedy = f"if that is true, load it with max_weights={sum(sizes.values())}"
+        check_claim(path, claimed, num_bytes, remedy)
+    elif sum(sizes.values()) > max_weights:
+        raise DataError(
+            f"{path}: claims {sum(sizes.values()):,} weights, more than {max_weights:,}"
+        )
+
+
+def _input(described: Any, path: Path, num_bytes: int) -> torch.Tensor:
+    kind, *sides = described
+    shape, dtype = claimed_shape(sides), getattr(torch, kind)
+    if not isinstance(dtype, torch.dtype):
+        raise ValueError(f"an input of type {kind!r}")
+    check_claim(path, math.prod(shape) * dtype.itemsize, num_bytes, "save it again")
+    return torch.zeros(1, *shape, dtype=dtype)
 
 
 def _module(content: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> fx.GraphModule:
     parts: dict[str, Any] = {}
     for name, options in content["modules"].items():
         kind = _MODULES[options.pop("type")]
-        parts[name] = nn.utils.skip_init(kind, **options) if "bias" in options else kind(**options)
+        with torch.device("meta"):  # its values are the file's, and its sizes must be theirs
+            parts[name] = kind(**options)
     graph, nodes = fx.Graph(), {}
     for described in content["nodes"]:
         nodes[described["name"]] = node = _node(graph, described, nodes)
@@ -159,7 +178,23 @@ def _node(graph: fx.Graph, described: Mapping[str, Any], nodes: Mapping[str, fx.
     if op == "call_method" and target not in _METHODS:
         raise ValueError(f"unknown method {target!r}")
     args, kwargs = (_decoded(described[key], nodes) for key in ("args", "kwargs"))
+    _check_names(op, target, kwargs)
     return graph.create_node(op, target, tuple(args), kwargs, described["name"])
+
+
+def _check_names(op: str, target: Any, kwargs: Mapping[str, Any]) -> None:
+    """Before torch writes a graph as Python, as it does to run it: a name may hold no code.
+
+    Raises:
+        ValueError: it may.
+    """
+    names = [*kwargs, target] if op == "placeholder" else list(kwargs)
+    for name in names:
+        if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
+            raise ValueError(f"{name!r} is no name of an argument")
+    # it is put between quotation marks as it is
+    if op in ("get_attr", "call_module") and set(target) & {'"', "\\", "\n", "\r", "\0"}:
+        raise ValueError(f"{target!r} is no name of a module or tensor")
 
 
 def _described(node: fx.Node) -> dict[str, Any]:

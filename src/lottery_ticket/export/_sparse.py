@@ -1,5 +1,6 @@
 """A pruned net whose linear layers are executed on what is kept, where that is faster."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,14 +8,15 @@ from pathlib import Path
 import torch
 from torch import fx, nn
 
-from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
+from lottery_ticket.errors import LotteryError, UsageError, nearest
 from lottery_ticket.export._chains import links_of
 from lottery_ticket.export._copies import eval_copy, plain_weights_
 from lottery_ticket.export._decide import converted, measured
 from lottery_ticket.export._difference import largest_difference
-from lottery_ticket.export._graph_file import UNREADABLE, read_graph, write_graph
+from lottery_ticket.export._graph_file import read_graph, write_graph
 from lottery_ticket.export._trace import Example, inputs_of, outputs_of, trace
 from lottery_ticket.process import alone
+from lottery_ticket.tensor_files import made_sense_of
 
 __all__ = ["Sparse", "load_sparse", "sparse"]
 
@@ -122,18 +124,35 @@ def sparse(
     return Sparse(found, forced, batch_size, seconds, difference, followed.module, zeros)
 
 
-def load_sparse(path: str | Path) -> Sparse:
+def load_sparse(path: str | Path, *, max_weights: int | None = None) -> Sparse:
     """Read what `Sparse.save` wrote. Nothing is measured again, and no code of the file is run.
+
+    Args:
+        path: the file.
+        max_weights: refuse tensors with zeros that claim more weights; None for what unpacks to
+            more than 256 MiB and 256 times the file: a small file can claim any number.
 
     Raises:
         DataError: the file is missing, damaged, or of something else.
     """
-    dense, example, notes = read_graph(Path(path))
-    try:
+    dense, example, notes = read_graph(Path(path), max_weights)
+    with made_sense_of(path, "file of Sparse.save", "; its notes do not fit its graph"):
+        _check_notes(**notes)
         model = converted(dense, example, notes["layers"])
         return Sparse(model, dense=dense, example=example, **notes)
-    except UNREADABLE as error:
-        raise DataError(f"{path}: its notes do not fit its graph ({error})") from error
+
+
+def _check_notes(
+    layers: Mapping[str, str], batch_size: int, seconds: Mapping[str, float], max_difference: float
+) -> None:
+    """Raises `ValueError`, or whatever values of other types cause, where notes make no sense."""
+    if not all(way in _WAYS for way in layers.values()):
+        raise ValueError(f"layers: {layers}")
+    if type(batch_size) is not int or batch_size < 1:
+        raise ValueError(f"batch_size: {batch_size!r}")
+    for number in (*seconds.values(), max_difference):
+        if type(number) not in (int, float) or not math.isfinite(number) or number < 0:
+            raise ValueError(f"a measurement of {number!r}")
 
 
 def _forced(layers: str | Mapping[str, str], names: list[str]) -> dict[str, str]:

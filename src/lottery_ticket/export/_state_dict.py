@@ -1,11 +1,11 @@
 """The formats of plain tensors: all of them, or the kept ones alone."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from lottery_ticket.errors import DataError, UsageError
@@ -13,6 +13,7 @@ from lottery_ticket.export._format import Run
 from lottery_ticket.export._pruned_model import PrunedModel, state_of
 from lottery_ticket.gaps import decode_gaps, encode_gaps
 from lottery_ticket.masks import copied_model
+from lottery_ticket.tensor_files import check_claim, claimed_shape, made_sense_of, read_tensors
 from lottery_ticket.tickets import Ticket
 
 __all__ = [
@@ -50,7 +51,8 @@ def write_ticket(pruned: PrunedModel, path: Path) -> None:
 
 def load_ticket(path: Path, pruned: PrunedModel, threads: int | None = None) -> Run:
     """The trained weights of the ticket."""
-    return _running(Ticket.load(path).weights(trained=True), pruned)
+    found = Ticket.load(path, max_weights=pruned.mask.num_prunable)
+    return _running(found.weights(trained=True), pruned)
 
 
 def write_packed(pruned: PrunedModel, path: Path) -> None:
@@ -70,11 +72,13 @@ def write_packed(pruned: PrunedModel, path: Path) -> None:
     path.write_bytes(save(tensors, metadata={"packed": json.dumps(shapes, sort_keys=True)}))
 
 
-def read_packed(path: str | Path) -> dict[str, torch.Tensor]:
+def read_packed(path: str | Path, *, max_weights: int | None = None) -> dict[str, torch.Tensor]:
     """The `state_dict` of a file of the format `packed`, bit for bit.
 
     Args:
         path: the file.
+        max_weights: refuse what claims more pruned layers' weights; None for what unpacks to more
+            than 256 MiB and 256 times the file: a small file can claim any number.
 
     Returns:
         Name → tensor, exactly 0.0 where pruned.
@@ -84,25 +88,40 @@ def read_packed(path: str | Path) -> dict[str, torch.Tensor]:
 
     >>> read_packed("model.packed.safetensors")  # doctest: +SKIP
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            shapes = json.loads((file.metadata() or {})["packed"])
+    with made_sense_of(path, "file of the format packed"):
+        data = Path(path).read_bytes()
+        state, shapes = read_tensors(data, "packed")
+        shapes = {name: claimed_shape(shape) for name, shape in shapes.items()}
+        num_weights = sum(map(math.prod, shapes.values()))
+        if max_weights is None:
+            claimed = sum(
+                math.prod(shape) * state[name + _KEPT].element_size()
+                for name, shape in shapes.items()
+            )
+            remedy = f"if that is true, read it with max_weights={num_weights}"
+            check_claim(path, claimed, len(data), remedy)
+        elif num_weights > max_weights:
+            raise DataError(f"{path}: claims {num_weights:,} weights, more than {max_weights:,}")
         for name, shape in shapes.items():
-            kept, code = state.pop(name + _KEPT), state.pop(name + _GAPS).numpy()
-            whole = torch.zeros(shape, dtype=kept.dtype)
-            whole.view(-1)[torch.from_numpy(decode_gaps(code, whole.numel()))] = kept
-            state[name] = whole
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path}: not a readable file of the format packed ({error})") from error
-    return state
+            if name in state:
+                raise ValueError(f"{name!r} twice")
+            state[name] = _whole(state.pop(name + _GAPS), state.pop(name + _KEPT), shape)
+        return state
+
+
+def _whole(code: torch.Tensor, kept: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    is_kept = torch.from_numpy(decode_gaps(code.numpy(), math.prod(shape)))
+    if kept.shape != (int(is_kept.sum()),):
+        raise ValueError(f"{tuple(kept.shape)} values for {int(is_kept.sum())} gaps")
+    whole = torch.zeros(math.prod(shape), dtype=kept.dtype)
+    whole[is_kept] = kept
+    return whole.view(shape)
 
 
 def load_packed(path: Path, pruned: PrunedModel, threads: int | None = None) -> Run:
     """The tensors in a model of the same architecture."""
-    return _running(read_packed(path), pruned)
+    num_weights = sum(value.numel() for value in pruned.model.state_dict().values())
+    return _running(read_packed(path, max_weights=num_weights), pruned)
 
 
 def _running(state: dict[str, torch.Tensor], pruned: PrunedModel) -> Run:

@@ -35,6 +35,8 @@ def from_rows(parts: Mapping[str, torch.Tensor], shape: Sequence[int]) -> torch.
     """The tensor of such parts; raises `ValueError` if they do not fit one another."""
     values, columns, counts = parts["values"], parts["columns"].long(), parts["counts"].long()
     width = math.prod(shape[1:])
+    if values.ndim != 1 or columns.ndim != 1 or counts.ndim != 1:
+        raise ValueError("rows that are no vectors")
     fits = len(columns) == len(values) == int(counts.sum()) and len(counts) == shape[0]
     if not fits or (counts < 0).any() or (columns < 0).any() or (columns >= width).any():
         raise ValueError(f"rows that are not of a tensor of shape {tuple(shape)}")

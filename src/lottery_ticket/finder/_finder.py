@@ -45,6 +45,7 @@ from lottery_ticket.masks import Budget, PruningMask, copied_model, warn_on_coll
 from lottery_ticket.names import lazy_names
 from lottery_ticket.pruning import Pipeline, Schedule
 from lottery_ticket.seeds import derive
+from lottery_ticket.tensor_files import made_sense_of
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
 __all__ = ["LotteryTicketFinder"]
@@ -362,14 +363,15 @@ class LotteryTicketFinder:
             UsageError: it was made with another `mode`.
         """
         search = load_search(as_folder("folder", folder))
-        if search.settings["mode"] != self._mode:
+        if search.settings.get("mode") != self._mode:
             raise UsageError(
-                f"{folder}: the search has mode {search.settings['mode']!r}, "
+                f"{folder}: the search has mode {search.settings.get('mode')!r}, "
                 f"this finder {self._mode!r}"
             )
-        self._search, self.initial_state = search, search.initial
-        self._method = Method.of_settings(search.settings)
-        self.mask = search.masks[search.best_level]
+        with made_sense_of(folder, "saved search", "; it is damaged"):
+            method, mask = Method.of_settings(search.settings), search.masks[search.best_level]
+        self._search, self._method, self.mask = search, method, mask
+        self.initial_state = search.initial
         return self.results
 
     def _begun(self) -> tuple[Search, Method]:

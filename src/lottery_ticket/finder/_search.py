@@ -1,5 +1,6 @@
 """A search's state: what is finished of it, on disk and in memory."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -8,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.files import write_file
 from lottery_ticket.finder._packed import PackedMasks
 from lottery_ticket.masks import PruningMask, RewindPoint
+from lottery_ticket.tensor_files import claimed_shape, made_sense_of
 
 __all__ = ["Row", "Search", "begun_or_resumed", "load_search", "save_search"]
 
-_FORMAT = "lottery_ticket.finder/2"
+_FORMAT = "lottery_ticket.finder/3"
+_UNSEALED = "lottery_ticket.finder/2"  # as it was, without checksums
 _PARTS = ("initial", "trained", "dense", "best")
 _STATE = re.compile(r"state-\d+\.safetensors")
 _MASK = re.compile(r"mask-level-\d+\.safetensors")
@@ -120,9 +122,9 @@ def begun_or_resumed(
     if not search.rows and search.unrated is None:  # nothing was finished
         return Search(settings, initial, masks=PackedMasks([dense]))
     for key, value in settings.items():
-        if search.settings[key] != value:
+        if search.settings.get(key) != value:
             raise UsageError(
-                f"resume: the search in {folder} has {key} {search.settings[key]!r}, this one "
+                f"resume: the search in {folder} has {key} {search.settings.get(key)!r}, this one "
                 f"{value!r}; resume it as it was, or choose another folder"
             )
     return search
@@ -169,15 +171,18 @@ def save_search(search: Search, folder: Path) -> None:
     }
     if search.unrated is not None:
         record["unrated"] = asdict(search.unrated)
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    files = {name: search.masks.to_bytes(level) for level, name in enumerate(record["masks"])}
+    files[state_name] = save(contiguous)
+    record["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    sealed = {"checksum": _checksum(record), **record}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for level in range(len(search.masks)):
-            target, data = folder / f"mask-level-{level}.safetensors", search.masks.to_bytes(level)
+        for name, data in files.items():
+            target = folder / name
             if not target.exists() or target.read_bytes() != data:
                 write_file(target, data)
-        contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        write_file(folder / state_name, save(contiguous))
-        write_file(folder / "search.json", (json.dumps(record, indent=1) + "\n").encode())
+        write_file(folder / "search.json", (json.dumps(sealed, indent=1) + "\n").encode())
         for old in folder.iterdir():
             if _STATE.fullmatch(old.name) and old.name != state_name:
                 old.unlink()
@@ -197,11 +202,9 @@ def load_search(folder: Path) -> Search:
     path = folder / "search.json"
     if not path.is_file():
         raise DataError(f"{folder}: no search here (no search.json); save one first")
-    try:
-        record = json.loads(path.read_bytes())
-        if record["format"] != _FORMAT:
-            raise DataError(f"{path}: format {record['format']!r}, wanted {_FORMAT!r}")
-        tensors = load((folder / _named(_STATE, record["state"])).read_bytes())
+    with made_sense_of(path, "saved search", "; it is damaged"):
+        record = _unsealed(json.loads(path.read_bytes()), path)
+        tensors = load(_read(folder, _STATE, record["state"], record))
         names = record["names"]
         parts = {part: _part(tensors, part, names) for part in (*_PARTS, "rewind")}
         for part, twin in record["same_as"].items():
@@ -210,12 +213,14 @@ def load_search(folder: Path) -> Search:
         if record["rewind_step"] is not None:
             state = _joined(record["rewind_optimizer"], tensors) or {}
             point = RewindPoint(record["rewind_step"], parts["rewind"], state)
-        return Search(
+        _check_settings(record["settings"])
+        search = Search(
             settings=record["settings"],
             initial=parts["initial"],
-            rows=[_row(row) for row in record["rows"]],
+            rows=[_row(**row) for row in record["rows"]],
             masks=PackedMasks(
-                PruningMask.from_file(folder / _named(_MASK, name)) for name in record["masks"]
+                PruningMask.from_bytes(_read(folder, _MASK, name, record), folder / name)
+                for name in record["masks"]
             ),
             trained=parts["trained"],
             dense=parts["dense"],
@@ -224,29 +229,80 @@ def load_search(folder: Path) -> Search:
             dense_optimizer_state=_joined(record["dense_optimizer"], tensors),
             best_level=record["best_level"],
             best=parts["best"],
-            unrated=_row(record["unrated"]) if "unrated" in record else None,
+            unrated=_row(**record["unrated"]) if "unrated" in record else None,
         )
-    except _UNREADABLE as error:
-        if isinstance(error, UsageError):
-            raise
-        raise DataError(f"{path}: the search cannot be read ({error}); it is damaged") from error
+        _check_levels(search)
+        return search
 
 
-_UNREADABLE = (
-    *(OSError, ValueError, KeyError, TypeError, AttributeError),
-    *(RecursionError, SafetensorError),
-)
+def _checksum(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
-def _named(pattern: re.Pattern[str], name: str) -> str:
-    """A name that `save_search` gives, never one of a file elsewhere."""
-    if not pattern.fullmatch(name):
+def _unsealed(record: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What was saved; an old search has no checksum, but none that lost it passes as old."""
+    if record["format"] not in (_FORMAT, _UNSEALED):
+        raise DataError(f"{path}: format {record['format']!r}, wanted {_FORMAT!r}")
+    if record["format"] == _UNSEALED and not {"checksum", "files"} & set(record):
+        return record
+    if record.pop("checksum") != _checksum(record):
+        raise ValueError("it differs from what was written")
+    return record
+
+
+def _read(folder: Path, own: re.Pattern[str], name: str, record: Mapping[str, Any]) -> bytes:
+    """A file that a search names: one of its own, never one elsewhere."""
+    if not own.fullmatch(name) or not (folder / name).is_file():
         raise ValueError(f"it names the file {name!r}")
-    return name
+    data = (folder / name).read_bytes()
+    if "files" in record and hashlib.sha256(data).hexdigest() != record["files"][name]:
+        raise ValueError(f"{name} differs from what was written")
+    return data
 
 
-def _row(record: Mapping[str, Any]) -> Row:
-    return Row(**{**record, "problems": tuple(record["problems"])})
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Raises `ValueError` or `KeyError` if what results look at is of another type."""
+    max_drop = settings["max_drop"]
+    are_right = (
+        type(settings["name"]) is str
+        and settings["mode"] in ("max", "min")
+        and type(settings["replicate"]) is int
+        and type(settings["seed"]) is int
+        and (max_drop is None or type(max_drop) in (int, float))
+        and all(claimed_shape(shape) is not None for shape in settings["layers"].values())
+    )
+    if not are_right:
+        raise ValueError("settings of other types")
+
+
+def _check_levels(search: Search) -> None:
+    """Raises `ValueError` if a level lacks its training or its mask, or has another's."""
+    num_levels = len(search.chain)
+    are_right = (
+        [row.level for row in search.chain] == list(range(num_levels))
+        and len(search.masks) >= max(1, num_levels)
+        and search.best_level in range(max(1, num_levels))
+        and all(row.num_kept == search.masks[row.level].num_kept for row in search.chain)
+    )
+    if not are_right:
+        raise ValueError("its trainings and masks do not fit")
+
+
+_NUMBERS = ("level", "draw", "num_kept", "num_steps")
+_TEXTS = ("arm", "criterion", "scope", "device")
+
+
+def _row(*, metric: float, seconds: float, problems: list[str], **others: Any) -> Row:
+    """A row; raises `ValueError` or `TypeError` if its values are of other types."""
+    are_right = (
+        all(type(others[name]) is int for name in _NUMBERS)
+        and all(type(others[name]) is str for name in _TEXTS)
+        and all(type(number) in (int, float) for number in (metric, seconds))
+        and all(type(problem) is str for problem in problems)
+    )
+    if not are_right:
+        raise ValueError("a row of other types")
+    return Row(metric=metric, seconds=seconds, problems=tuple(problems), **others)
 
 
 def _part(

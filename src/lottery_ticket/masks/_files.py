@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from lottery_ticket.errors import DataError
+from lottery_ticket.tensor_files import claimed_shape, made_sense_of, read_tensors
 
 __all__ = ["packed_bytes", "unpacked_masks"]
 
@@ -30,32 +30,24 @@ def packed_bytes(masks: Mapping[str, torch.Tensor]) -> bytes:
 
 def unpacked_masks(data: bytes, source: object) -> dict[str, torch.Tensor]:
     """Read such bytes; raises `DataError` that names their source if they are something else."""
-    try:
-        packed = load(data)
-        length = int.from_bytes(data[:8], "little")  # safetensors: header length, then JSON
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
-        header = json.loads(metadata.get("mask", "{}"))
+    with made_sense_of(source, "mask file", "; save it again"):
+        packed, header = read_tensors(data, "mask")
+        header = {} if header is None else header
         if header.get("format") != _FORMAT:
             raise DataError(
                 f"{source}: not a mask file (format {header.get('format')!r}, "
                 f"wanted {_FORMAT!r}); write one with PruningMask.save"
             )
+        shapes = {name: claimed_shape(shape) for name, shape in header["shapes"].items()}
+        if set(shapes) != set(packed):
+            raise ValueError("its tensors are not those whose shapes it names")
         # model order is that of the shapes; the file sorts its tensors
-        return {name: _unpack(packed[name], shape) for name, shape in header["shapes"].items()}
-    except (
-        SafetensorError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        RuntimeError,
-    ) as error:
-        raise DataError(f"{source}: not a readable mask file ({error}); save it again") from error
+        return {name: _unpack(packed[name], shape) for name, shape in shapes.items()}
 
 
-def _unpack(packed: torch.Tensor, shape: list[int]) -> torch.Tensor:
+def _unpack(packed: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     count = math.prod(shape)
     if packed.dtype != torch.uint8 or packed.numel() != -(-count // 8):
         raise ValueError(f"{packed.numel()} bytes of {packed.dtype} for {count} weights")
     bits = np.unpackbits(packed.numpy(), count=count, bitorder="little")
-    return torch.from_numpy(bits.astype(bool)).view(shape)
+    return torch.from_numpy(bits.view(bool)).view(shape)

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from lottery_ticket.masks._interop import (
     to_pruned_,
 )
 from lottery_ticket.masks._prunable import check_any, prunable_in
+from lottery_ticket.masks._saved import read_saved
 from lottery_ticket.masks._targets import QUIET_REASONS, Target
 from lottery_ticket.names import find_parameters
 
@@ -261,7 +261,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
     @property
     def num_kept(self) -> int:
         """Weights kept."""
-        return sum(int(mask.sum()) for mask in self.values())
+        # sum() would hold eight bytes for each weight
+        return sum(int(mask.count_nonzero()) for mask in self.values())
 
     @property
     def density(self) -> float:
@@ -420,21 +421,9 @@ def _read(path: Path, known: Iterable[str] = ()) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise DataError(f"{path}: no such mask file; write one with PruningMask.save")
     if _is_plain(path):
-        return plain_masks(_read_plain(path), path, known)
+        return plain_masks(read_saved(path), path, known)
     return unpacked_masks(path.read_bytes(), path)
 
 
 def _is_plain(path: Path) -> bool:
     return path.suffix in (".pt", ".pth")
-
-
-def _read_plain(path: Path) -> object:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise DataError(
-            f"{path}: refused, since loading it would execute code; a mask file holds plain bool "
-            "tensors by parameter name (torch.save of a dict)"
-        ) from None
-    except Exception as error:  # torch.load says "damaged" with any type, AssertionError too
-        raise DataError(f"{path}: not a readable mask file ({error}); save it again") from None

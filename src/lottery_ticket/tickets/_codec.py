@@ -55,7 +55,8 @@ def decode_mask(encoding: str, data: bytes, shape: Sequence[int], num_kept: int)
     if encoding == "bits":
         flat = _from_bits(_inflated(data, -(-size // 8)), size)
     elif encoding == "gaps":
-        flat = _from_gaps(_inflated(data, num_kept + size // ESCAPE), size)
+        raw = _inflated(data, num_kept + size // ESCAPE)
+        flat = decode_gaps(np.frombuffer(raw, np.uint8), size)
     else:
         raise ValueError(f"unknown encoding {encoding!r}")
     if int(np.count_nonzero(flat)) != num_kept:
@@ -67,13 +68,7 @@ def _from_bits(raw: bytes, size: int) -> np.ndarray:
     bits = np.unpackbits(np.frombuffer(raw, np.uint8))
     if len(raw) != -(-size // 8) or bits[size:].any():
         raise ValueError(f"{len(raw)} bytes of packed bits for {size} weights")
-    return bits[:size].astype(bool)
-
-
-def _from_gaps(raw: bytes, size: int) -> np.ndarray:
-    flat = np.zeros(size, dtype=bool)
-    flat[decode_gaps(np.frombuffer(raw, np.uint8), size)] = True
-    return flat
+    return bits[:size].view(bool)  # zeros and ones
 
 
 def _deflated(raw: bytes, strategy: int) -> bytes:

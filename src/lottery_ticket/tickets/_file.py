@@ -1,32 +1,22 @@
 """A JSON header and tensors as one safetensors file, sealed with a checksum of both."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.tensor_files import made_sense_of, read_tensors
 from lottery_ticket.tickets._digest import weights_sha256
 from lottery_ticket.tickets._plain import canonical_json
 
-__all__ = ["UNREADABLE", "sealed", "unsealed"]
+__all__ = ["REMEDY", "sealed", "unsealed"]
 
 _FORMAT = "lottery_ticket.ticket/1"
-
-# what damaged or foreign bytes can raise
-UNREADABLE = (
-    SafetensorError,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RuntimeError,
-    MemoryError,
-)
+REMEDY = "; copy or save it again"
 
 
 def sealed(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> bytes:
@@ -42,11 +32,9 @@ def sealed(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> by
 
 def unsealed(data: bytes, source: object) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Header and tensors; raises `DataError` that names the source if they are something else."""
-    try:
-        tensors = load(data)
-        length = int.from_bytes(data[:8], "little")  # safetensors: header length, then JSON
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
-        header = json.loads(metadata.get("ticket", "{}"))
+    with made_sense_of(source, "ticket file", REMEDY):
+        tensors, header = read_tensors(data, "ticket")
+        header = {} if header is None else header
         if header.get("format") != _FORMAT:
             raise DataError(
                 f"{source}: not a ticket file (format {header.get('format')!r}, "
@@ -54,11 +42,7 @@ def unsealed(data: bytes, source: object) -> tuple[dict[str, Any], dict[str, tor
             )
         if header.pop("sha256") != _checksum(header, tensors):
             raise ValueError("its checksum differs")
-    except UNREADABLE as error:
-        raise DataError(
-            f"{source}: not a readable ticket file ({error}); copy or save it again"
-        ) from error
-    return header, tensors
+        return header, tensors
 
 
 def _checksum(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:

@@ -9,8 +9,9 @@ import torch
 
 from lottery_ticket.errors import DataError
 from lottery_ticket.masks import PruningMask
+from lottery_ticket.tensor_files import claimed_shape, made_sense_of, most_bytes
 from lottery_ticket.tickets._codec import decode_mask, encode_mask
-from lottery_ticket.tickets._file import UNREADABLE, sealed, unsealed
+from lottery_ticket.tickets._file import REMEDY, sealed, unsealed
 from lottery_ticket.tickets._kept import compact, expanded
 from lottery_ticket.tickets._origin import ModelOrigin, WeightsOrigin
 
@@ -42,20 +43,16 @@ def packed(
     return sealed(header, tensors)
 
 
-def unpacked(data: bytes, source: object, max_weights: int) -> dict[str, Any]:
+def unpacked(data: bytes, source: object, max_weights: int | None) -> dict[str, Any]:
     """The parts, by the names that `packed` gives them.
 
     Raises:
-        DataError: the bytes are damaged, or of something else, or claim more than `max_weights`.
+        DataError: the bytes are damaged, or of something else, or claim more than `max_weights`,
+            or than is likely in so few bytes.
     """
     header, tensors = unsealed(data, source)
-    try:
-        num_weights = sum(_size(layer) for layer in header["layers"])
-        if num_weights > max_weights:
-            raise DataError(
-                f"{source}: claims {num_weights:,} weights; if that is true, load it with "
-                f"max_weights={num_weights}"
-            )
+    with made_sense_of(source, "ticket file", REMEDY):
+        _check_size(header["layers"], tensors, len(data), source, max_weights)
         mask = _unpacked_mask(header["layers"], tensors)
         parts = {
             "mask": mask,
@@ -68,9 +65,7 @@ def unpacked(data: bytes, source: object, max_weights: int) -> dict[str, Any]:
         }
         if tensors:
             raise ValueError(f"unknown tensor {next(iter(tensors))!r}")
-    except UNREADABLE as error:
-        raise DataError(f"{source}: not a readable ticket file ({error})") from error
-    return parts
+        return parts
 
 
 def _packed_mask(mask: PruningMask) -> tuple[list[dict[str, Any]], Tensors]:
@@ -82,20 +77,39 @@ def _packed_mask(mask: PruningMask) -> tuple[list[dict[str, Any]], Tensors]:
             {
                 "name": name,
                 "shape": list(kept.shape),
-                "kept": int(kept.sum()),
+                "kept": int(kept.count_nonzero()),
                 "code": encoding,
             }
         )
     return layers, tensors
 
 
+def _check_size(
+    layers: Sequence[Mapping[str, Any]],
+    tensors: Tensors,
+    num_bytes: int,
+    source: object,
+    max_weights: int | None,
+) -> None:
+    """Before anything is unpacked: a small file can claim any number of weights."""
+    num_weights = claimed = 0
+    for layer in layers:
+        size, stored = _size(layer), (f"{part}/{layer['name']}" for part in ("weights", "trained"))
+        num_weights += size
+        # a byte of the mask, and the weights with the zeros between them
+        claimed += size * (1 + sum(tensors[n].element_size() for n in stored if n in tensors))
+    is_much = claimed > most_bytes(num_bytes) if max_weights is None else num_weights > max_weights
+    if is_much:
+        raise DataError(
+            f"{source}: claims {num_weights:,} weights ({claimed:,} bytes in memory) in a file of "
+            f"{num_bytes:,} bytes; if that is true, load it with max_weights={num_weights}"
+        )
+
+
 def _size(layer: Mapping[str, Any]) -> int:
-    numbers: Sequence[Any] = [*layer["shape"], layer["kept"]]
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        raise ValueError(f"shape {layer['shape']}, {layer['kept']} kept")
-    size = math.prod(layer["shape"])
-    if layer["kept"] > size:
-        raise ValueError(f"{layer['kept']} of {size} weights kept")
+    size, kept = math.prod(claimed_shape(layer["shape"])), layer["kept"]
+    if type(kept) is not int or not 0 <= kept <= size:
+        raise ValueError(f"{kept} of {size} weights kept")
     return size
 
 

@@ -42,7 +42,7 @@ def expanded(tensors: Mapping[str, torch.Tensor], mask: PruningMask) -> dict[str
     """What `compact` was given, 0.0 where pruned; raises `ValueError` if the counts differ."""
     whole = dict(tensors)
     for name, kept in mask.items():
-        if tensors[name].shape != (int(kept.sum()),):
+        if tensors[name].shape != (int(kept.count_nonzero()),):
             raise ValueError(f"{tuple(tensors[name].shape)} values of {name!r} for its mask")
         flat = torch.zeros(kept.numel(), dtype=tensors[name].dtype)
         flat[kept.reshape(-1)] = tensors[name]

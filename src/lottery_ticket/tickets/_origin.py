@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.errors import DataError, UsageError, nearest
-from lottery_ticket.masks import canonical_name
-from lottery_ticket.models import build
+from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
+from lottery_ticket.masks import PruningMask, canonical_name
+from lottery_ticket.models import build, outline
+from lottery_ticket.tensor_files import check_claim
 from lottery_ticket.tickets._digest import weights_sha256
+from lottery_ticket.tickets._kept import check_fits
 from lottery_ticket.tickets._plain import plain
 from lottery_ticket.tickets._versions import versions
 
@@ -133,6 +135,27 @@ class WeightsOrigin:
                 "with WeightsOrigin(state_dict, weights='all')"
             )
         return replace(self, weights=weights)
+
+
+def check_model(origin: ModelOrigin | WeightsOrigin, mask: PruningMask) -> None:
+    """Before a model is made: a few letters of a ticket can ask for one of any size.
+
+    Raises:
+        UsageError: the mask is for another model.
+        DataError: the model is far larger than what the mask prunes.
+    """
+    if origin.model is None:
+        return
+    try:
+        state = outline(origin.model, **origin.options).state_dict()
+    except LotteryError:
+        raise
+    except Exception:  # a user's own model that wants to see values as it is made
+        return
+    check_fits(mask, state, f"model {origin.model!r}")
+    claimed = sum(value.numel() * value.element_size() for value in state.values())
+    remedy = "the ticket's mask is of a far smaller one"
+    check_claim(f"model {origin.model!r}", claimed, 4 * mask.num_prunable, remedy)
 
 
 def checked_tensors(tensors: Mapping[str, torch.Tensor], what: str) -> dict[str, torch.Tensor]:

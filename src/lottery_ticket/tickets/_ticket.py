@@ -14,15 +14,15 @@ from lottery_ticket.files import write_file
 from lottery_ticket.masks import PruningMask, canonical_name, has_only_zeros_where_pruned
 from lottery_ticket.names import named_state
 from lottery_ticket.pruning import rewind_
+from lottery_ticket.tensor_files import made_sense_of
+from lottery_ticket.tickets._file import REMEDY
 from lottery_ticket.tickets._format import packed, unpacked
 from lottery_ticket.tickets._kept import check_fits, zeroed
-from lottery_ticket.tickets._origin import ModelOrigin, WeightsOrigin, checked_tensors
+from lottery_ticket.tickets._origin import ModelOrigin, WeightsOrigin, check_model, checked_tensors
 from lottery_ticket.tickets._plain import plain
 from lottery_ticket.tickets._versions import versions
 
 __all__ = ["Ticket"]
-
-_MAX_WEIGHTS = 2**32
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,6 +92,7 @@ class Ticket:
             return zeroed(self.trained, self.mask)
         if isinstance(self.origin, WeightsOrigin):
             return zeroed(self.origin.tensors, self.mask)
+        check_model(self.origin, self.mask)
         drawn = self.origin.weights(self.provenance, verify=verify)
         check_fits(self.mask, drawn, f"model {self.origin.model!r}")
         return zeroed(drawn, self.mask)
@@ -102,6 +103,7 @@ class Ticket:
         Raises:
             UsageError: the origin names no model; make it yourself and use `apply`.
         """
+        check_model(self.origin, self.mask)
         model = self.origin.architecture()
         return self.apply(model, trained=trained, verify=verify)
 
@@ -152,12 +154,13 @@ class Ticket:
             raise DataError(f"{path}: cannot write the ticket ({error.strerror})") from error
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, max_weights: int = _MAX_WEIGHTS) -> "Ticket":
+    def load(cls, path: str | os.PathLike[str], *, max_weights: int | None = None) -> "Ticket":
         """Read a ticket written by `save`; nothing in the file is executed.
 
         Args:
             path: the file.
-            max_weights: refuse what claims more: a small file can claim any number.
+            max_weights: refuse what claims more; None for what unpacks to more than 256 MiB and
+                256 times the file: a small file can claim any number.
 
         Raises:
             DataError: the file is missing, damaged, or something else.
@@ -172,14 +175,12 @@ class Ticket:
 
     @classmethod
     def from_bytes(
-        cls, data: bytes, source: object = "ticket", *, max_weights: int = _MAX_WEIGHTS
+        cls, data: bytes, source: object = "ticket", *, max_weights: int | None = None
     ) -> "Ticket":
         """Read the bytes of a ticket file; `source` is what an error calls them."""
         parts = unpacked(data, source, max_weights)
-        try:
+        with made_sense_of(source, "ticket file", REMEDY):
             return cls(**parts)
-        except UsageError as error:
-            raise DataError(f"{source}: not a readable ticket file ({error})") from error
 
     def to_bytes(self) -> bytes:
         """The bytes of a ticket file."""
