@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prepared", "RunResult", "load_run", "prepare", "prepare_tickets", "report", "run"]
 
-_WHICH = ("arm", "replicate", "draw", "data_dir", "rederive")
+_WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
 _HOW = ("data_dir", "device", "jobs", "threads", "kernels", "group", "keep", "imports", "progress")
 
 

@@ -213,6 +213,7 @@ def test_the_stack_has_no_dense_step_where_the_dense_net_is_not_known():
     assert len(without_onnx.stack) == 2
 
 
+@pytest.mark.slow
 def test_two_four_is_measured_only_where_it_is_one():
     assert "2:4" in [row["form"] for row in measure(two_four(), **QUICK).rows]
     assert "2:4" not in [row["form"] for row in measure(small(), **QUICK).rows]

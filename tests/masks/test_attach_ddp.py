@@ -96,11 +96,9 @@ def check_as_one(first, second):
         assert is_near, f"{name} differs from the single process's"
 
 
-@pytest.mark.parametrize("variant", ["views", "copies"])
-def test_two_processes_train_as_one(variant, trained):
-    check_as_one(*trained[variant])
-
-
-def test_training_without_the_mask_is_caught(trained):
+# one test: two would start the processes twice, in two workers of the test run
+def test_two_processes_train_as_one_and_training_without_the_mask_is_caught(trained):
+    for variant in ("views", "copies"):
+        check_as_one(*trained[variant])
     with pytest.raises(AssertionError, match="differs from the single process's"):
         check_as_one(*trained["mutant"])

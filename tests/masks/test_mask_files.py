@@ -143,7 +143,7 @@ def test_save_with_too_long_a_name(tmp_path):
 def test_save_is_atomic(name, tmp_path):
     """What fails leaves the mask that was there, and nothing beside it."""
     (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match="cannot write the mask"):
+    with pytest.raises(UsageError, match="a folder is there, which is not replaced"):
         small().save(tmp_path / name)
     assert names_in(tmp_path) == [name]
     (tmp_path / name).rmdir()

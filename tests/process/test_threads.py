@@ -18,7 +18,7 @@ import lottery_ticket
 from lottery_ticket import process
 from lottery_ticket.criteria import score
 from lottery_ticket.export import compact
-from lottery_ticket.files import beside, write_file
+from lottery_ticket.files import aside_of, write_file
 from lottery_ticket.finder import LotteryTicketFinder
 from lottery_ticket.models import MODELS, build
 
@@ -256,7 +256,7 @@ def test_who_waits_long_says_so(monkeypatch, caplog):
 
 
 def test_no_two_calls_write_aside_under_one_name(tmp_path):
-    names = {beside(tmp_path / "file") for _ in range(100)}
+    names = {aside_of(tmp_path / "file") for _ in range(100)}
     assert len(names) == 100
     assert all(name.parent == tmp_path for name in names)
 

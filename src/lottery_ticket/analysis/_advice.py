@@ -71,7 +71,7 @@ def run_command(spec: Mapping[str, Any], changes: Mapping[str, Any] | None = Non
         >>> run_command(canonical(load_spec("quickstart", ["seed=3"])), {"train.lr": 0.05})
         'lottery run quickstart --set seed=3 --set train.lr=0.05'
     """
-    from lottery_ticket.spec import canonical, load_spec  # they load torch
+    from lottery_ticket.spec import canonical, load_spec  # slow to load
 
     # the spec of paper/lenet-mnist is called paper-lenet-mnist, since runs are folders
     name = next((p for p in preset_names() if p.replace("/", "-") == spec["name"]), None)
