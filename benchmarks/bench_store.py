@@ -22,6 +22,8 @@ SPEC = {
     "name": "bench",
     "data": {"name": "digits"},
     "model": {"name": "LeNet300"},
+    "train": {"optimizer": "sgd", "lr": 0.1, "batch_size": 64, "duration": "2ep"},
+    "rewind": "0it",
     "prune": {"criterion": "magnitude", "scope": "global", "rate": 0.2, "levels": 20},
     "arms": [{"name": "ticket", "draws": 1}],
 }

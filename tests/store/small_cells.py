@@ -9,6 +9,8 @@ SPEC = {
     "name": "small",
     "data": {"name": "digits"},
     "model": {"name": "LeNet300"},
+    "train": {"optimizer": "sgd", "lr": 0.1, "batch_size": 64, "duration": "2ep"},
+    "rewind": "0it",
     "prune": {"criterion": "magnitude", "scope": "global", "rate": 0.5, "levels": 9},
     "arms": [{"name": "ticket", "draws": 1}],
     "replicates": 1,

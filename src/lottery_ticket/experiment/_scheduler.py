@@ -65,6 +65,7 @@ class Scheduler:
         """Make whatever is not finished."""
         started = time.monotonic()
         self._take_finished()
+        self.known.clear()  # of what waits, others may make something else meanwhile
         self.observer.begin(self.plan, set(self.contents), self.store)
         if self.waiting:
             with Workers(self.jobs, self.context) as workers:

@@ -60,7 +60,7 @@ def run_facts(store: Store, run: RunRecord) -> RunFacts:
 
 def _recipe(spec: Mapping[str, Any]) -> str:
     """How a net is trained, pruned and rewound, in a line each."""
-    train = ", ".join(f"{name} {_value(value)}" for name, value in spec.get("train", {}).items())
+    train = ", ".join(f"{name} {_value(value)}" for name, value in spec["train"].items())
     prune = ", ".join(f"{name} {_value(value)}" for name, value in spec["prune"].items())
     return f"train: {train}; prune: {prune}; rewind: {spec.get('rewind', '0it')}"
 

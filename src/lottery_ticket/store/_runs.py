@@ -51,6 +51,7 @@ _SPEC = {
     "name": RUN_ID,
     "data": _NAMED,
     "model": _NAMED,
+    "train": MAPPING,
     "prune": Kind(
         "a mapping with criterion and scope",
         lambda value: (
@@ -64,7 +65,7 @@ _SPEC = {
         lambda value: isinstance(value, list) and all(map(_NAMED.fits, value)),
     ),
 }
-_SPEC_OPTIONS = {"train": MAPPING, "source": MAPPING, "replicates": COUNT, "seed": COUNT}
+_SPEC_OPTIONS = {"source": MAPPING, "replicates": COUNT, "seed": COUNT}
 _MAX_DEPTH = 10
 
 
