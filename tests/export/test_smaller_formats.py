@@ -126,7 +126,7 @@ def all_dense(pruned):
     ("made", "message"),
     [
         (three_of_four, "not 2:4: fc2.weight (16, 32): 1 of 128 groups keep more than 2"),
-        (all_dense, "format 2:4: no weight of the layers that the mask speaks of"),
+        (all_dense, "format 2:4: no weight of the layers that the mask speaks of is zero"),
     ],
 )
 def test_models_that_are_not_two_four(made, message, tmp_path):
