@@ -225,5 +225,5 @@ def test_files_that_are_not_there_or_not_ours(tmp_path):
         with pytest.raises(DataError, match="not a readable file of the format packed"):
             read_packed(path)
     for path in (tmp_path / "no" / "such", tmp_path):
-        with pytest.raises(LotteryError, match="cannot be written|is not replaced"):
+        with pytest.raises(LotteryError, match=r"cannot be written|is not replaced"):
             sparse(chain(), X, layers="all").save(path)
