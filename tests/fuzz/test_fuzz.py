@@ -10,8 +10,6 @@ from fuzz.wrong_readers import READERS as WRONG
 from fuzz.wrong_readers import believing, reader
 
 BY_CHANCE = 12
-# what reads specs and stores is being mended elsewhere
-OPEN = {"spec", "cell", "execution", "run", "format", "index", "gc", "rm", "checkpoint", "progress"}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +25,7 @@ def check(bench: Bench, name: str, row: Reader, num_by_chance: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("name", [name for name in tables.READERS if name not in OPEN])
+@pytest.mark.parametrize("name", tables.READERS)
 def test_readers(name: str, bench: Bench):
     check(bench, name, tables.READERS[name], BY_CHANCE)
 
