@@ -609,12 +609,11 @@ def report(
     pages = {"html": html_page, "markdown": markdown_page}
     if format not in pages:
         raise UsageError(f"format: unknown format {format!r}{nearest(format, pages)}")
-    if out is not None:
-        out = usable_path(out, "out")
     if not runs:
         raise UsageError("runs: got none, wanted at least one")
     if out is not None:
-        check_replaceable(Path(out))
+        out = usable_path(out, "out")
+        check_replaceable(out)
     contents = []
     for result in runs:
         tables = result.tables

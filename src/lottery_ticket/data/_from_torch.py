@@ -31,9 +31,7 @@ def from_torch(
             content[f"{part}.x"], content[f"{part}.y"] = _arrays(f"{name}: {part}", dataset)
 
     def fail(problem: str, remedy: str) -> LotteryError:
-        return UsageError(
-            f"{name}: {problem}. {remedy}".replace("true (--set data.relabel=true)", "True")
-        )
+        return UsageError(f"{name}: {problem}. {remedy}")
 
     return data_of(name, content, Said(task, num_classes, relabel), fail)
 

@@ -12,9 +12,10 @@ __all__ = ["ClassLabels", "Fail", "Said", "class_labels", "is_regression", "miss
 
 Fail = Callable[[str, str], LotteryError]  # what is wrong, what to do → the error
 
+RELABEL = "relabel=True (of a run: --set data.relabel=true)"
 REMEDY = (
-    "Number the classes 0, 1, 2, … in integers of shape (N,), or say relabel=true (--set "
-    "data.relabel=true), which numbers those that are there; for regression save y as floats."
+    f"Number the classes 0, 1, 2, … in integers of shape (N,), or say {RELABEL}, which numbers "
+    "those that are there; for regression save y as floats."
 )
 _SHOWN = 6
 
@@ -81,7 +82,7 @@ def is_regression(y: Mapping[str, np.ndarray], said: Said, fail: Fail) -> bool:
         if said.task == "regression" and kinds == ["text"]:
             raise fail(
                 "y is text, which cannot be predicted as a number",
-                "Use the loss cross_entropy, and say relabel=true (--set data.relabel=true).",
+                f"Use the loss cross_entropy, and say {RELABEL}.",
             )
         return said.task == "regression"
     if kinds != ["floats"] or said.relabel or said.num_classes:

@@ -246,7 +246,7 @@ def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
         LOSSES[spec.train.loss](output, y).backward()
     except Exception as error:
         raise UsageError(f"model {name!r} cannot be trained: {_first_line(error)}") from error
-    layers = pruned_layers(spec.prune, model)
+    layers = pruned_layers(spec.prune, model, x)
     if frozen := [n for n, p in layers.items() if not p.requires_grad]:
         raise UsageError(
             f"model {name!r}: {frozen[0]!r} is prunable but frozen (requires_grad=False); leave it "

@@ -80,7 +80,7 @@ def registered_elsewhere() -> dict[str, dict[str, Any]]:
 def sent_by_value() -> Iterator[None]:
     """Within, what imported code defines travels to another process whole, not by the name of a
     module that it could not find there."""
-    import cloudpickle  # loky's
+    import cloudpickle
 
     present = [sys.modules[name] for name in sorted(_neighbours & set(sys.modules))]
     modules = [module for module in present if _is_beside(module)]
