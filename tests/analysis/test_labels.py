@@ -4,9 +4,15 @@ from itertools import product
 
 import numpy as np
 import pytest
-from simulated import MARGIN, simulated
+from simulated import MARGIN, Truth, simulated
 
-from lottery_ticket.analysis import Contrast, Judgement, contrast_of, level_labels
+from lottery_ticket.analysis import (
+    Contrast,
+    Judgement,
+    contrast_of,
+    dense_contrast_of,
+    level_labels,
+)
 
 MATCHING = "matching but not better than reinit"
 CASES = [np.array(case) for case in product([False, True], repeat=5)]
@@ -58,17 +64,20 @@ def test_other_labels_are_caught(mutant):
         names_every_case(mutant)
 
 
+def contrasts(runs):
+    return dense_contrast_of(runs.ticket, runs.dense), contrast_of(runs.ticket, runs.reinit)
+
+
 def judged(runs) -> np.ndarray:
-    judgement = Judgement.of(contrast_of(runs.dense), contrast_of(runs.reinit), MARGIN)
-    return level_labels(judgement)
+    return level_labels(Judgement.of(*contrasts(runs), MARGIN))
 
 
 def seldom_false(judged) -> None:
     """The law: negative labels are as seldom false as winning is."""
     # exactly the margin below dense is not worse than the margin
-    assert (judged(simulated(5, loses=-MARGIN, gains=1.0)) == "not a ticket").mean() <= 0.065
+    assert (judged(simulated(5, Truth.of(loses=-MARGIN, gains=1.0))) == "not a ticket").mean() <= 0.065
     # exactly the margin above reinit is better by the margin
-    assert (judged(simulated(5, gains=MARGIN)) == MATCHING).mean() <= 0.065
+    assert (judged(simulated(5, Truth.of(gains=MARGIN))) == MATCHING).mean() <= 0.065
 
 
 def test_negative_labels_are_seldom_false():
@@ -77,20 +86,20 @@ def test_negative_labels_are_seldom_false():
 
 def nothing_found_is_nothing_there(runs):
     """As if what is not shown were shown not to be."""
-    dense, reinit = contrast_of(runs.dense), contrast_of(runs.reinit)
+    dense, reinit = contrasts(runs)
     labels = np.where(reinit.p_above() > 0.05, MATCHING, "winning")
     return np.where(dense.p_above(-MARGIN) > 0.05, "not a ticket", labels)
 
 
 def against_no_margin(runs):
-    dense, reinit = contrast_of(runs.dense), contrast_of(runs.reinit)
+    dense, reinit = contrasts(runs)
     judgement = Judgement.of(dense, reinit, MARGIN)
     return level_labels(Judgement(**{**vars(judgement), "is_worse": dense.p_below() <= 0.05}))
 
 
 def against_twice_the_margin(runs):
-    reinit = contrast_of(runs.reinit)
-    judgement = Judgement.of(contrast_of(runs.dense), reinit, MARGIN)
+    dense, reinit = contrasts(runs)
+    judgement = Judgement.of(dense, reinit, MARGIN)
     is_no_better = reinit.p_below(2 * MARGIN) <= 0.05
     return level_labels(Judgement(**{**vars(judgement), "is_no_better": is_no_better}))
 
@@ -104,7 +113,6 @@ def test_other_negative_labels_are_caught(mutant):
 
 
 def test_a_contrast_without_replicates_decides_nothing():
-    dense = contrast_of(np.array([[0.01], [-0.01], [0.0]]))
-    missing = np.full(1, np.nan)
-    untested = Contrast(missing, missing, np.zeros(1, int), missing, missing)
+    dense = contrast_of(np.array([[0.01], [-0.01], [0.0]]), np.zeros((3, 1)))
+    untested = Contrast.untested(dense)
     assert list(level_labels(Judgement.of(dense, untested, 0.2))) == ["not decided"]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from scipy import stats
-from simulated import MARGIN, SD, simulated
+from simulated import MARGIN, SD, WINNING, simulated
 
-from lottery_ticket.analysis import contrast_of, power, replicates_needed
+from lottery_ticket.analysis import dense_contrast_of, power, replicates_needed
 
-SPREAD = SD * np.sqrt(2)
+SPREAD = SD * np.sqrt(1.5)  # of a difference to the mean of two dense nets
 
 
 def test_power_of_one_level_is_that_of_the_t_test():
@@ -36,13 +36,17 @@ def test_where_no_number_is_known(distance, sd):
     assert replicates_needed(distance, sd) is None
 
 
+def to_dense(n, seed=0):
+    runs = simulated(n, WINNING, seed=seed)
+    return dense_contrast_of(runs.ticket, runs.dense)
+
+
 def asks_for_enough(replicates_needed) -> None:
     """The law: with as many as are asked for, 80 % of runs decide, and with two less fewer do."""
-    five = contrast_of(simulated(5, gains=0.4).dense)
-    share = float(np.median(five.df)) / 4
+    share = float(np.median(to_dense(5).df)) / 4
     asked = replicates_needed(MARGIN, SPREAD, share)
     matching = [
-        (contrast_of(simulated(n, seed=3).dense).p_above(-MARGIN) <= 0.05).mean()
+        (to_dense(n, seed=3).p_above(-MARGIN) <= 0.05).mean()
         for n in (asked - 2, asked)
     ]
     assert matching[0] < 0.8 <= matching[1]

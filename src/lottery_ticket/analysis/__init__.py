@@ -6,7 +6,8 @@ from lottery_ticket.analysis._advice import run_command as run_command
 from lottery_ticket.analysis._compare import compare as compare
 from lottery_ticket.analysis._contrast import Contrast as Contrast
 from lottery_ticket.analysis._contrast import contrast_of as contrast_of
-from lottery_ticket.analysis._contrast import pooled_variance as pooled_variance
+from lottery_ticket.analysis._contrast import dense_contrast_of as dense_contrast_of
+from lottery_ticket.analysis._contrasts import Contrasts as Contrasts
 from lottery_ticket.analysis._contrasts import contrast_table as contrast_table
 from lottery_ticket.analysis._contrasts import contrasts_of as contrasts_of
 from lottery_ticket.analysis._cost import Cost as Cost
@@ -40,7 +41,11 @@ from lottery_ticket.analysis._run_tables import run_tables as run_tables
 from lottery_ticket.analysis._sequence import ALPHA as ALPHA
 from lottery_ticket.analysis._sequence import claimed_levels as claimed_levels
 from lottery_ticket.analysis._sequence import fixed_sequence as fixed_sequence
+from lottery_ticket.analysis._sequence import holm as holm
 from lottery_ticket.analysis._speed import learning_speed as learning_speed
+from lottery_ticket.analysis._spread import Spread as Spread
+from lottery_ticket.analysis._spread import pooled_variance as pooled_variance
+from lottery_ticket.analysis._spread import spread_of as spread_of
 from lottery_ticket.analysis._statistics import check_one_run as check_one_run
 from lottery_ticket.analysis._statistics import level_statistics as level_statistics
 from lottery_ticket.analysis._statistics import replicate_means as replicate_means

@@ -1,30 +1,49 @@
 """The ticket against dense and against each control, as contrasts and as a table."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from lottery_ticket.analysis._contrast import Contrast, contrast_of
+from lottery_ticket.analysis._contrast import Contrast, contrast_of, dense_contrast_of
 from lottery_ticket.analysis._metric import Metric
 from lottery_ticket.analysis._sequence import ALPHA
 from lottery_ticket.analysis._statistics import values_by_arm
 from lottery_ticket.errors import UsageError
 
-__all__ = ["DENSE", "LEAD", "contrast_table", "contrasts_of"]
+__all__ = ["DENSE", "FRESH", "LEAD", "Contrasts", "contrast_table", "contrasts_of"]
 
 LEAD = "ticket"
 """The arm that is judged."""
 
+FRESH = "reinit"
+"""The arm whose level 0 is a dense net too: from other initial weights."""
+
 DENSE = "dense"
-"""What contrasts call level 0 of the ticket's replicate."""
+"""What contrasts call the dense nets of a replicate: level 0 of `LEAD` and of `FRESH`."""
 
 
-def contrasts_of(table: pd.DataFrame, metric: Metric) -> tuple[pd.Index, dict[str, Contrast]]:
-    """The ticket's levels below dense, and its advantage over dense and over every other arm.
+@dataclass(frozen=True)
+class Contrasts:
+    """The advantages of the ticket's levels below dense; more is better, of a loss a fall.
 
-    The unit of n is the replicate: draws are averaged first, and a difference is taken within a
-    replicate. It counts as an advantage (a fall of a loss is one), so that more is better.
+    Args:
+        levels: those below dense.
+        against: dense and every other arm → the contrast.
+        null: the second dense net's advantage over the first, one level; None where only one was
+            trained.
+    """
+
+    levels: pd.Index
+    against: dict[str, Contrast]
+    null: Contrast | None
+
+
+def contrasts_of(table: pd.DataFrame, metric: Metric) -> Contrasts:
+    """The ticket against dense and against every other arm.
+
+    The unit of n is the replicate: draws are averaged first, and so are the two dense nets, which
+    share the order of the data. The mean of a difference is taken within replicates.
 
     Args:
         table: a result table of one run.
@@ -33,60 +52,74 @@ def contrasts_of(table: pd.DataFrame, metric: Metric) -> tuple[pd.Index, dict[st
     Raises:
         UsageError: the table has no ticket, or none beside the dense training.
     """
+    levels = _finished(table, metric)
+    wide = values_by_arm(table, metric.column, levels)
+    ticket = wide.pop(LEAD)
+    sign = 1.0 if metric.higher_is_better else -1.0
+    values = {
+        arm: sign * _without_noise(frame.reindex(columns=ticket.columns).to_numpy("float64").T)
+        for arm, frame in {LEAD: ticket, **wide}.items()
+    }
+    own = values.pop(LEAD)
+    dense = [arms[:, :1] for arms in (own, values.get(FRESH)) if arms is not None]
+    against = {DENSE: dense_contrast_of(own[:, 1:], np.concatenate(dense, axis=1))}
+    beside = {arm: contrast_of(own, other) for arm, other in values.items()}
+    against |= {arm: contrast[1:] for arm, contrast in beside.items()}
+    has_null = FRESH in values and not np.isnan(values[FRESH][:, 0]).all()
+    null = contrast_of(values[FRESH], own)[:1] if has_null else None
+    return Contrasts(levels[1:], against, null)
+
+
+def _finished(table: pd.DataFrame, metric: Metric) -> pd.Index:
+    """The levels of the ticket, dense and others."""
     own = table.loc[(table["arm"] == LEAD) & table[metric.column].notna(), "level"].dropna()
     if own.empty:
         raise UsageError(
             f"no row of arm {LEAD!r} has a {metric.label}: there is no ticket to judge yet"
         )
-    finished = sorted({int(level) for level in own})
-    if 0 not in finished:
+    levels = pd.Index(sorted({int(level) for level in own}), name="level", dtype="int64")
+    if levels[0] != 0:
         raise UsageError("the dense training (level 0) is missing: nothing to judge a ticket by")
-    levels = pd.Index(finished[1:], name="level", dtype="int64")
-    if levels.empty:
+    if len(levels) == 1:
         raise UsageError("only the dense training is finished: there is no ticket to judge yet")
-    wide = values_by_arm(table, metric.column, levels.insert(0, 0))
-    ticket = wide.pop(LEAD)
-    sign = 1.0 if metric.higher_is_better else -1.0
-    against = {DENSE: ticket.sub(ticket.loc[0], axis="columns")}
-    against |= {
-        arm: ticket.sub(values.reindex(columns=ticket.columns)) for arm, values in wide.items()
-    }
-    # what a subtraction leaves in the last bits is no spread
-    unit = 1e-12 * float(np.nanmax(np.abs(ticket.to_numpy("float64")))) or 1.0
-    return levels, {
-        arm: contrast_of(sign * unit * np.round(values.loc[levels].to_numpy("float64").T / unit))
-        for arm, values in against.items()
-    }
+    return levels
 
 
-def contrast_table(
-    levels: pd.Index, contrasts: Mapping[str, Contrast], metric: Metric, margin: float
-) -> pd.DataFrame:
+def _without_noise(values: np.ndarray) -> np.ndarray:
+    """What a mean leaves in the last bits is no spread."""
+    if np.isnan(values).all():
+        return values
+    unit = 1e-12 * float(np.nanmax(np.abs(values))) or 1.0
+    return unit * np.round(values / unit)
+
+
+def contrast_table(contrasts: Contrasts, metric: Metric, margin: float) -> pd.DataFrame:
     """Contrasts as a table: a row for each level and control that were both measured.
 
     Args:
-        levels, contrasts: what `contrasts_of` returned.
+        contrasts: what `contrasts_of` returned.
         metric: what is judged.
         margin: in the metric's own unit.
 
     Returns:
-        A frame of level, control, difference (ticket − control, in the metric's own unit), sd, n,
-        low and high (95 % t interval of the level alone), pooled_sd, df, pooled_low and
-        pooled_high (95 %, with the spread of neighbouring levels), lower_bound and upper_bound
-        (one-sided 95 %, pooled: what decides), p (one-sided, not adjusted: not worse than dense by
-        the margin, better than a control).
+        A frame of level, control, difference (ticket − control, in the metric's own unit), sd
+        (of one replicate's difference, from the level alone), n, low and high (95 % t interval of
+        the level alone), then what decides, with the spread that
+        `spread_of` takes: pooled_sd (of one replicate's difference), df, pooled_low and pooled_high
+        (95 %), lower_bound and upper_bound (one-sided 95 %), p (one-sided, not adjusted: not worse
+        than dense by the margin, better than a control).
     """
     parts = []
-    for control, contrast in contrasts.items():
+    for control, contrast in contrasts.against.items():
         ends = {
             ("low", "high"): contrast.interval(0.95, is_pooled=False),
             ("pooled_low", "pooled_high"): contrast.interval(0.95),
             ("lower_bound", "upper_bound"): contrast.interval(1 - 2 * ALPHA),
         }
         sign = 1.0 if metric.higher_is_better else -1.0
-        columns: dict[str, object] = {"level": levels, "control": control}
-        columns |= {"difference": sign * contrast.mean, "sd": contrast.sd, "n": contrast.n}
-        columns |= {"pooled_sd": contrast.pooled_sd, "df": contrast.df}
+        columns: dict[str, object] = {"level": contrasts.levels, "control": control}
+        columns |= {"difference": sign * contrast.mean, "sd": contrast.own_sd, "n": contrast.n}
+        columns |= {"pooled_sd": contrast.sd, "df": contrast.df}
         for names, (low, high) in ends.items():
             pair = (low, high) if metric.higher_is_better else (-high, -low)
             columns |= dict(zip(names, pair, strict=True))

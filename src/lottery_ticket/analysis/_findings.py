@@ -1,12 +1,10 @@
 """What the controls say of why a ticket wins: its values, its positions, its search."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from lottery_ticket.analysis._contrast import Contrast
+from lottery_ticket.analysis._contrasts import Contrasts
 from lottery_ticket.analysis._sequence import ALPHA, fixed_sequence
 
 __all__ = ["FINDINGS", "Finding", "findings_of"]
@@ -40,18 +38,18 @@ class Finding:
         return bool(self.levels)
 
 
-def findings_of(levels: pd.Index, contrasts: Mapping[str, Contrast]) -> tuple[Finding, ...]:
+def findings_of(contrasts: Contrasts) -> tuple[Finding, ...]:
     """A finding for each control of `FINDINGS` that was trained in two replicates or more."""
     found = []
     for control, what in FINDINGS.items():
-        if control not in contrasts:
+        if control not in contrasts.against:
             continue
-        contrast = contrasts[control]
+        contrast = contrasts.against[control]
         trained = np.asarray(contrast.n) > 0
         if not (np.asarray(contrast.n) > 1).any():
             continue
         from_sparse = contrast.p_above()[trained][::-1]
         is_shown = fixed_sequence(from_sparse, ALPHA)[::-1]
-        shown = tuple(int(level) for level in levels[trained][is_shown])
+        shown = tuple(int(level) for level in contrasts.levels[trained][is_shown])
         found.append(Finding(what, control, shown))
     return tuple(found)

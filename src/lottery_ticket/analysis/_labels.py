@@ -54,7 +54,7 @@ class Judgement:
             dense.p_below(-margin) <= ALPHA,
             reinit.p_above() <= ALPHA,
             reinit.p_below(margin) <= ALPHA,
-            ~np.isnan(dense.pooled_sd),
+            ~np.isnan(dense.error),
         )
 
 
@@ -110,7 +110,7 @@ def level_needs(dense: Contrast, reinit: Contrast, margin: float) -> list[int | 
 
 
 def _need(contrast: Contrast, level: int, margin: float, measured: float) -> int | None:
-    n, sd = int(contrast.n[level]), float(contrast.pooled_sd[level])
+    n, sd = int(contrast.n[level]), float(contrast.sd[level])
     share = float(contrast.df[level]) / (n - 1)
     planned = replicates_needed(max(margin, measured), sd, share)
     if planned is None or planned > n:

@@ -1,15 +1,13 @@
 """The verdicts of a run's levels, and what they make of the run."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
 import pandas as pd
 
 from lottery_ticket.analysis._contrast import Contrast
-from lottery_ticket.analysis._contrasts import DENSE
+from lottery_ticket.analysis._contrasts import DENSE, FRESH, Contrasts
 from lottery_ticket.analysis._labels import (
     MATCHING,
     NO_VERDICT,
@@ -50,21 +48,18 @@ class LevelVerdict:
 
 
 def judged_levels(
-    levels: pd.Index, contrasts: Mapping[str, Contrast], margin: float, sizes: pd.DataFrame
+    contrasts: Contrasts, margin: float, sizes: pd.DataFrame
 ) -> tuple[LevelVerdict, ...]:
     """The verdict of each level.
 
     Args:
-        levels, contrasts: what `contrasts_of` returned.
+        contrasts: what `contrasts_of` returned.
         margin: in the metric's own unit.
         sizes: what `size_by_level` returned.
     """
-    dense = contrasts[DENSE]
-    reinit = contrasts.get("reinit", _untested(dense))
-    has_control = np.asarray(reinit.n) > 0
-    # where no control was trained there is nothing to stop the sequence, and nothing to claim
-    p_superior = np.where(has_control, reinit.p_above(), 0.0)
-    claimed = claimed_levels(dense.p_above(-margin), p_superior) & has_control
+    dense = contrasts.against[DENSE]
+    reinit = contrasts.against.get(FRESH, Contrast.untested(dense))
+    claimed = claimed_levels(dense.p_above(-margin), reinit.p_above())
     judgement = Judgement.of(dense, reinit, margin)
     labels = level_labels(judgement)
     beats = dense.p_above() <= ALPHA
@@ -80,13 +75,8 @@ def judged_levels(
             bool(beats[i]),
             needs[i],
         )
-        for i, level in enumerate(levels)
+        for i, level in enumerate(contrasts.levels)
     )
-
-
-def _untested(contrast: Contrast) -> Contrast:
-    missing = np.full_like(contrast.mean, np.nan)
-    return Contrast(missing, missing, np.zeros_like(contrast.n), missing, missing)
 
 
 def run_label(levels: tuple[LevelVerdict, ...]) -> str:

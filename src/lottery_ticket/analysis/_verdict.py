@@ -135,18 +135,19 @@ def verdict(
     """
     check_one_run(table)
     metric = metric_of(table)
-    levels, contrasts = contrasts_of(table, metric)
+    contrasts = contrasts_of(table, metric)
+    levels = contrasts.levels
     arms = level_statistics(table, metric.column)
     dense = arms.loc[(arms["arm"] == LEAD) & (arms["level"] == 0)]
     num_test = _num_test(table)
     stated = default_margin(metric, num_test) if margin is None else margin
     absolute = absolute_margin(stated, metric, float(dense["mean"].iloc[0]), num_test)
-    judged = judged_levels(levels, contrasts, absolute, size_by_level(table))
+    judged = judged_levels(contrasts, absolute, size_by_level(table))
     claimed = [found.level for found in judged if found.is_claimed]
     label = run_label(judged)
-    matching = fixed_sequence(contrasts[DENSE].p_above(-absolute), ALPHA)
+    matching = fixed_sequence(contrasts.against[DENSE].p_above(-absolute), ALPHA)
     failed = label != WINNING and any(found.label == NOT_A_TICKET for found in judged)
-    frame = contrast_table(levels, contrasts, metric, absolute)
+    frame = contrast_table(contrasts, metric, absolute)
     if images is not None:
         frame = frame.merge(images, on=["level", "control"], how="left")
     return Verdict(
@@ -161,7 +162,7 @@ def verdict(
         margin_stated=stated,
         num_test=num_test,
         levels=judged,
-        findings=findings_of(levels, contrasts),
+        findings=findings_of(contrasts),
         arms=arms,
         contrasts=frame,
         speed=learning_speed(table),
