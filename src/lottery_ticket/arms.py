@@ -17,8 +17,10 @@ class Arm:
             `"none"`: none, in a training as long as the whole search, of the last level
             alone.
         weights: `"initial"` (θ₀, or what the pipeline takes instead), `"fresh"`,
-            `"fresh_signed"` (fresh magnitudes, the signs of θ₀), `"signed_constant"`, or
-            `"source"` (those of the tickets of `"source"`).
+            `"fresh_signed"` (fresh magnitudes, the signs of θ₀), `"fresh_scaled"` (fresh, and
+            larger where an output reads fewer inputs), `"permuted"` (the kept values of θ₀, each
+            layer's among its kept places), `"signed_constant"`, or `"source"` (those of the
+            tickets of `"source"`).
         pipeline: a name in `lottery_ticket.pruning.PIPELINES`; None for the ticket's own: `lth`,
             or `rewind` where a rewind step is given.
         criterion: what its masks are made with, if not with the experiment's criterion.
@@ -43,6 +45,8 @@ ARMS: dict[str, Arm] = {
     # what the weights do
     "reinit": Arm("ticket", "fresh", "lth", has_draws=True),
     "transfer_reinit": Arm("source", "fresh", "lth", has_draws=True),
+    "reinit_scaled": Arm("ticket", "fresh_scaled", "lth", has_draws=True),
+    "values_permuted": Arm("ticket", "permuted", "lth", has_draws=True),
     "sign_reinit": Arm("ticket", "fresh_signed", "lth", has_draws=True),
     "signed_constant": Arm("ticket", "signed_constant", "lth"),
     # what the mask does

@@ -10,11 +10,14 @@ SD, MARGIN, LEVELS = 0.15, 0.2, 20
 CLEARLY = 50.0  # points by which a level wins that is not in question
 
 # standard deviations over ten replicates, of the ticket and of reinit at levels 0 to 20, in points
-HOW_IT_WORKS = (  # docs/results/how-it-works.csv, scope global
-    (0.56, 0.53, 0.44, 0.63, 0.48, 0.53, 0.53, 0.43, 0.51, 0.63, 0.45)
-    + (0.57, 0.71, 0.58, 0.76, 0.75, 1.00, 0.92, 1.02, 1.74, 1.96),
-    (0.59, 0.48, 0.38, 0.35, 0.58, 0.61, 0.71, 0.45, 0.50, 0.77, 0.88)
-    + (0.98, 0.92, 1.47, 1.26, 1.25, 2.83, 3.36, 3.97, 7.05, 13.58),
+HOW_IT_WORKS = tuple(  # docs/results/how-it-works.csv, scope global
+    np.array(sds.split(), float)
+    for sds in (
+        "0.56 0.53 0.44 0.63 0.48 0.53 0.53 0.43 0.51 0.63 0.45 "
+        "0.57 0.71 0.58 0.76 0.75 1.00 0.92 1.02 1.74 1.96",
+        "0.59 0.48 0.38 0.35 0.58 0.61 0.71 0.45 0.50 0.77 0.88 "
+        "0.98 0.92 1.47 1.26 1.25 2.83 3.36 3.97 7.05 13.58",
+    )
 )
 
 
@@ -127,15 +130,16 @@ TWO_NULLS = {
     "exactly the margin below dense": Truth.of(loses=-MARGIN, gains=1.0),
 }
 # dense levels equal reinit, sparse ones are exactly the margin below dense: none is winning
-MIXED = Truth.of(
-    loses=[0.0] + [-MARGIN] * (LEVELS - 1), gains=[0.0] + [1.0] * (LEVELS - 1)
-)
+MIXED = Truth.of(loses=[0.0] + [-MARGIN] * (LEVELS - 1), gains=[0.0] + [1.0] * (LEVELS - 1))
 PLACES = (0, LEVELS // 2, LEVELS - 1)
 SINGLE = {
     f"all but level {level + 1} win, and it {name}": Truth.all_but(level, **bound)
     for level, (name, bound) in product(
         PLACES,
-        {"equals reinit": {"gains": 0.0}, "lies the margin below dense": {"loses": -MARGIN}}.items(),
+        {
+            "equals reinit": {"gains": 0.0},
+            "lies the margin below dense": {"loses": -MARGIN},
+        }.items(),
     )
 }
 TRUTHS = TWO_NULLS | {"mixed": MIXED} | SINGLE
@@ -151,7 +155,7 @@ NOISES = {
     "levels correlated by 0.9": Noise(correlation=0.9),
     "one reinit draw for all levels": Noise(shared=0.95),
     "dense nets correlated by 0.5": Noise(dense=0.5),
-    "how-it-works'": Noise(*(np.array(sds) / sds[0] for sds in HOW_IT_WORKS)),
+    "how-it-works'": Noise(*(sds / sds[0] for sds in HOW_IT_WORKS)),
 }
 SPIKES = {  # threefold; the last is also a spread that triples at the last level
     f"threefold at level {level + 1}{where}": Noise(spike(level), other)

@@ -51,7 +51,9 @@ def test_dense_nets_of_a_replicate_are_averaged_first():
     assert found.mean == pytest.approx((SEVEN - dense.mean(axis=1, keepdims=True)).mean(axis=0))
     # the ticket's dense net is its level 0, beside levels 1 and 2
     ticket = spread_of(np.concatenate([dense[:, :1], SEVEN], axis=1))
-    assert (found.own_error**2 * 6 - dense.mean(axis=1).var(ddof=1)) == pytest.approx(ticket.own[1:])
+    assert (found.own_error**2 * 6 - dense.mean(axis=1).var(ddof=1)) == pytest.approx(
+        ticket.own[1:]
+    )
     # the mean of two varies half as much as one
     assert found.error[3] ** 2 * 6 - ticket.variance[4] == pytest.approx(
         np.concatenate([dense, SEVEN[:, :2]], axis=1).var(axis=0, ddof=1).mean() / 2
@@ -83,7 +85,9 @@ def test_without_spread_there_is_no_p(values):
 def test_one_side_may_have_no_spread():
     found = contrast_of(ONE, np.ones((6, 1)))
     assert found.df == pytest.approx([5])
-    assert found.p_above() == pytest.approx([stats.ttest_1samp(ONE[:, 0], 1.0, alternative="greater").pvalue])
+    assert found.p_above() == pytest.approx(
+        [stats.ttest_1samp(ONE[:, 0], 1.0, alternative="greater").pvalue]
+    )
 
 
 def test_what_is_missing_is_left_out():

@@ -75,7 +75,9 @@ def judged(runs) -> np.ndarray:
 def seldom_false(judged) -> None:
     """The law: negative labels are as seldom false as winning is."""
     # exactly the margin below dense is not worse than the margin
-    assert (judged(simulated(5, Truth.of(loses=-MARGIN, gains=1.0))) == "not a ticket").mean() <= 0.065
+    assert (
+        judged(simulated(5, Truth.of(loses=-MARGIN, gains=1.0))) == "not a ticket"
+    ).mean() <= 0.065
     # exactly the margin above reinit is better by the margin
     assert (judged(simulated(5, Truth.of(gains=MARGIN))) == MATCHING).mean() <= 0.065
 

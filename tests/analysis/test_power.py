@@ -45,10 +45,7 @@ def asks_for_enough(replicates_needed) -> None:
     """The law: with as many as are asked for, 80 % of runs decide, and with two less fewer do."""
     share = float(np.median(to_dense(5).df)) / 4
     asked = replicates_needed(MARGIN, SPREAD, share)
-    matching = [
-        (to_dense(n, seed=3).p_above(-MARGIN) <= 0.05).mean()
-        for n in (asked - 2, asked)
-    ]
+    matching = [(to_dense(n, seed=3).p_above(-MARGIN) <= 0.05).mean() for n in (asked - 2, asked)]
     assert matching[0] < 0.8 <= matching[1]
 
 

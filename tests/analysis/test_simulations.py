@@ -47,6 +47,10 @@ def contrasts(runs, rule=spread_of):
     return dense, contrast_of(runs.ticket, runs.reinit, rule=rule)
 
 
+def arms(runs):
+    return runs.ticket, runs.reinit
+
+
 def both_p(runs, rule=spread_of):
     dense, reinit = contrasts(runs, rule)
     return dense.p_above(-MARGIN), reinit.p_above()
@@ -303,7 +307,7 @@ def test_p_values_are_valid_and_not_wasteful():
     [
         lambda runs: contrasts(runs)[1].p_above(-MARGIN),
         lambda runs: contrasts(runs, takes_the_spread_for_known)[1].p_above(),
-        lambda runs: contrast_of(*(np.repeat(v, 2, axis=1) for v in (runs.ticket, runs.reinit))).p_above(),
+        lambda runs: contrast_of(*(np.repeat(arm, 2, axis=1) for arm in arms(runs))).p_above(),
         lambda runs: 2 * both_p(runs)[1],
     ],
     ids=["at the margin", "spread taken for known", "every replicate twice", "two-sided"],

@@ -13,9 +13,14 @@ from lottery_ticket.experiment._narrow import narrowed
 from lottery_ticket.experiment._replicate import Replicate
 from lottery_ticket.masks import prunable_sizes
 from lottery_ticket.models import outline, scaled_options
+from lottery_ticket.spec import canonical, spec_from_mapping
 
-FRESH = ("reinit", "transfer_reinit")  # one dense net; the others with weights of their own:
-OTHER_DENSE = ("sign_reinit", "signed_constant")
+FRESH = (
+    "reinit",
+    "transfer_reinit",
+    "reinit_scaled",
+)  # one dense net; the others with weights of their own:
+OTHER_DENSE = ("values_permuted", "sign_reinit", "signed_constant")
 
 
 def cells_of(plan: Plan, level: int) -> dict[str, str]:
@@ -26,8 +31,8 @@ def check_dense_is_shared(plan: Plan) -> None:
     """Level 0 is trained once for all who start from the same weights."""
     dense = cells_of(plan, 0)
     apart = {dense[FRESH[0]], *(dense[arm] for arm in OTHER_DENSE)}
-    assert len(apart) == 3
-    assert dense["reinit"] == dense["transfer_reinit"]
+    assert len(apart) == 4
+    assert len({dense[arm] for arm in FRESH}) == 1
     from_initial = {dense[arm] for arm in ARMS if arm not in (*FRESH, *OTHER_DENSE)}
     assert len(from_initial) == 1
     assert not from_initial & apart
@@ -58,6 +63,8 @@ PINNED = {
     "transfer": "12c0a72a",
     "reinit": "c4c2fc02",
     "transfer_reinit": "0c9318d8",
+    "reinit_scaled": "27281e99",
+    "values_permuted": "33f7ba3b",
     "sign_reinit": "269979d1",
     "signed_constant": "5c6dba92",
     "shuffled": "26a79a59",
@@ -97,6 +104,44 @@ def test_steps_are_counted_as_they_are_trained():
     assert steps["ticket", 0] == steps["finetune", 2] == 38
     assert steps["ticket", 2] == 38 - K
     assert made.num_steps == K + 38 + 2 * (38 - K) + 2 * 38
+
+
+def stretched(arms: list[str], **factors: int) -> Plan:
+    values = canonical(spec_of(arms))
+    values["arms"] = [{arm: {"stretch": factors[arm]}} if arm in factors else arm for arm in arms]
+    return planned(spec_from_mapping(values))
+
+
+def test_a_stretched_arm_trains_longer_below_dense():
+    plain = planned(spec_of(["ticket", "reinit", "lr_rewind"]))
+    made = stretched(["ticket", "reinit", "lr_rewind"], reinit=3, lr_rewind=2)
+    ends = {}
+    for row in made.rows:
+        cell = made.cells[row.cell]
+        ends[row.arm, row.level] = cell.num_steps
+        if row.arm == "ticket" or row.level == 0:  # as it was
+            assert row in plain.rows
+            continue
+        factor = {"reinit": 3, "lr_rewind": 2}[row.arm]
+        train = cell.inputs["train"]
+        assert (train["duration"], train["milestones"]) == (
+            f"{38 * factor}it",
+            [f"{30 * factor}it"],
+        )
+        assert not {row.cell} & {other.cell for other in plain.rows}
+    assert ends["reinit", 1] == ends["reinit", 2] == 3 * 38
+    assert ends["lr_rewind", 1] == ends["lr_rewind", 2] == 2 * 38
+    assert ends["reinit", 0] == ends["lr_rewind", 0] == 38
+
+
+def test_what_hangs_on_a_stretched_ticket():
+    plain = planned(spec_of(["ticket", "reinit", "dense_long"]))
+    made = stretched(["ticket", "reinit", "dense_long"], ticket=2)
+    # its first mask is still made from the dense net, the second from a longer training
+    assert cells_of(made, 1)["reinit"] == cells_of(plain, 1)["reinit"]
+    assert cells_of(made, 2)["reinit"] != cells_of(plain, 2)["reinit"]
+    steps = {row.arm: made.cells[row.cell].num_steps for row in made.rows if row.level == 2}
+    assert steps == {"ticket": 76 - K, "reinit": 38, "dense_long": 38 + 2 * (76 - K)}
 
 
 def test_files_that_others_read_are_named():

@@ -45,6 +45,8 @@ EXPECTED = {
     "transfer": Expected("source", "source's rewound weights"),
     "reinit": Expected("ticket", "fresh"),
     "transfer_reinit": Expected("source", "fresh"),
+    "reinit_scaled": Expected("ticket", "scaled"),
+    "values_permuted": Expected("ticket", "permuted"),
     "sign_reinit": Expected("ticket", "signs"),
     "signed_constant": Expected("ticket", "constant"),
     "shuffled": Expected("shuffled", *REWOUND),
@@ -163,12 +165,41 @@ class Oracle:
             state[name] = torch.from_numpy(np.where(values < 0, -deviation, deviation))
         return state
 
+    def kept(self, arm: str, level: int) -> dict[str, np.ndarray]:
+        """Layer → its kept places; all of them at level 0."""
+        initial = self.initial
+        mask = self.made.mask(arm, level) if level else {}
+        layers = [name for name in initial if name.endswith("weight")]
+        every = {name: np.ones(initial[name].shape, bool) for name in layers}
+        return every | {name: kept.numpy() for name, kept in mask.items()}
+
+    def scaled(self, level: int) -> State:
+        state = self.fresh
+        for name, kept in self.kept("reinit_scaled", level).items():
+            for output, row in enumerate(kept):
+                state[name][output] *= float(np.sqrt(row.size / max(1, row.sum())))
+        return state
+
+    def permuted(self, level: int) -> State:
+        state = self.initial
+        draws = generator(derive(self.root, "control", "values_permuted", 0, level))
+        for name, kept in self.kept("values_permuted", level).items():
+            places = [tuple(place) for place in np.argwhere(kept)]
+            values = [state[name][place].clone() for place in places]
+            for place, i in zip(places, torch.randperm(len(places), generator=draws), strict=True):
+                state[name][place] = values[i]
+        return state
+
     def rewound(self, lr: float) -> Trained:
         order = derive(self.root, "order", 0)
         return plain_training(self.model, self.initial, None, None, order, (0, K), lr)
 
     def start(self, arm: str, level: int) -> tuple[State, list[torch.Tensor] | None]:
         how = EXPECTED[arm].start
+        if how == "scaled":
+            return self.scaled(level), None
+        if how == "permuted":
+            return self.permuted(level), None
         if how in ("fresh", "signs", "constant"):
             return {"fresh": lambda: self.fresh, "signs": self.signs, "constant": self.constant}[
                 how
@@ -303,6 +334,34 @@ def biases_too(model):
             parameter.copy_(torch.copysign(parameter.double().std(correction=0), parameter))
 
 
+def permutes_everything(model, mask, draws):
+    _permute(model, None, draws)
+
+
+def permutes_over_layers(model, mask, draws):
+    with torch.no_grad():
+        weights = {n: p for n, p in model.named_parameters() if p.ndim > 1}
+        values = torch.cat(
+            [weights[n][kept] for n, kept in (mask or {}).items()] or [torch.empty(0)]
+        )
+        values = values[torch.randperm(len(values), generator=draws)]
+        for name, kept in (mask or {}).items():
+            own, values = values[: int(kept.sum())], values[int(kept.sum()) :]
+            weights[name][kept] = own
+
+
+def scales_by_the_layer(model, mask, input_dims):
+    with torch.no_grad():
+        for name, kept in mask.items():
+            model.get_parameter(name).mul_(float((kept.numel() / kept.sum()).sqrt()))
+
+
+def scales_by_the_outputs(model, mask, input_dims):
+    _scale(model, mask, dict.fromkeys(mask, 0))
+
+
+_permute, _scale = _initial.permute_kept_, _initial.scale_to_kept_inputs_
+
 Wrong = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -366,6 +425,11 @@ WRONG_TRAININGS = [
     ("signed_constant", wrong_weights("signed_constant_", unsigned)),
     ("signed_constant", wrong_weights("signed_constant_", of_the_whole_net)),
     ("signed_constant", wrong_weights("signed_constant_", biases_too)),
+    ("values_permuted", wrong_weights("permute_kept_", permutes_everything)),
+    ("values_permuted", wrong_weights("permute_kept_", permutes_over_layers)),
+    ("reinit_scaled", wrong_weights("scale_to_kept_inputs_", lambda *arguments: None)),
+    ("reinit_scaled", wrong_weights("scale_to_kept_inputs_", scales_by_the_layer)),
+    ("reinit_scaled", wrong_weights("scale_to_kept_inputs_", scales_by_the_outputs)),
     ("reinit", wrong_row(WEIGHTS, "fresh", "fresh_signed")),
     ("transfer", wrong_row(WEIGHTS, "source", "initial")),
     ("ticket", without_parent("weights")),

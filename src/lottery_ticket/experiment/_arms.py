@@ -109,6 +109,20 @@ def _signed_constant(replicate: "Replicate", at: At) -> _More:
     return {"initial": {"how": "signed_constant", "numerics": _WEIGHTS_NUMERICS}}, {}
 
 
+def _scaled(replicate: "Replicate", at: At) -> _More:
+    if not at.level:
+        return {}, {}  # nothing is pruned: reinit's own dense net
+    how: dict[str, Any] = {"how": "scaled", "numerics": _WEIGHTS_NUMERICS}
+    if dims := replicate.setting.inputs.input_dims:
+        how["input_dims"] = dict(dims)
+    return {"initial": how}, {}
+
+
+def _permuted(replicate: "Replicate", at: At) -> _More:
+    seed = derive(replicate.root, "control", "values_permuted", at.draw, at.level)
+    return {"initial": {"how": "permuted", "seed": seed, "numerics": _WEIGHTS_NUMERICS}}, {}
+
+
 def _sources_weights(replicate: "Replicate", at: At) -> _More:
     source = replicate.source
     assert source is not None
@@ -120,6 +134,8 @@ WEIGHTS: dict[str, Callable[["Replicate", At], _More]] = {
     "initial": _as_drawn,
     "fresh": _as_drawn,
     "fresh_signed": _signs_of_initial,
+    "fresh_scaled": _scaled,
+    "permuted": _permuted,
     "signed_constant": _signed_constant,
     "source": _sources_weights,
 }

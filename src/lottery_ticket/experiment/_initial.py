@@ -1,5 +1,6 @@
 """What a training starts from: drawn weights, or those of another cell."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ from torch import nn
 
 from lottery_ticket.masks import layer_weights
 from lottery_ticket.models import build
+from lottery_ticket.names import find_parameters
+from lottery_ticket.seeds import generator
 
 __all__ = ["drawn_model", "initial_model"]
 
@@ -20,14 +23,26 @@ def drawn_model(model: Mapping[str, Any], seed: int) -> nn.Module:
     return build(model["name"], seed, **options)
 
 
-def initial_model(inputs: Mapping[str, Any]) -> nn.Module:
-    """The model of a training with its initial weights, before any mask."""
+def initial_model(
+    inputs: Mapping[str, Any], mask: Mapping[str, torch.Tensor] | None = None
+) -> nn.Module:
+    """The model of a training with its initial weights, before they are masked.
+
+    Args:
+        inputs: of its cell.
+        mask: of its cell; None where nothing is pruned. Some weights depend on it.
+    """
     model = drawn_model(inputs["model"], inputs["seeds"]["init"])
-    how = inputs.get("initial")
-    if how is not None and how["how"] == "signs":
-        signs_of_(model, drawn_model(inputs["model"], how["init"]))
-    elif how is not None:
-        signed_constant_(model)
+    how = inputs.get("initial", {})
+    match how.get("how"):
+        case "signs":
+            signs_of_(model, drawn_model(inputs["model"], how["init"]))
+        case "signed_constant":
+            signed_constant_(model)
+        case "permuted":
+            permute_kept_(model, mask, generator(how["seed"]))
+        case "scaled":
+            scale_to_kept_inputs_(model, mask or {}, how.get("input_dims", {}))
     return model
 
 
@@ -48,3 +63,53 @@ def signed_constant_(model: nn.Module) -> None:
     for parameter in layer_weights(model).values():
         deviation = parameter.double().std(correction=0).to(parameter)
         parameter.copy_(torch.copysign(deviation, parameter))
+
+
+@torch.no_grad()
+def permute_kept_(
+    model: nn.Module, mask: Mapping[str, torch.Tensor] | None, draws: torch.Generator
+) -> None:
+    """Shuffle the kept values of each layer among its kept places; the others stay.
+
+    The layer keeps its distribution, of signs too; which weight has which value is lost.
+
+    Args:
+        mask: parameter → kept; None for all weights of every layer.
+        draws: which permutation.
+    """
+    weights = layer_weights(model)
+    kept = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    for name, places in (kept if mask is None else mask).items():
+        parameter = find_parameters(model, [name])[name]
+        values = parameter[places]
+        parameter[places] = values[torch.randperm(len(values), generator=draws)]
+
+
+@torch.no_grad()
+def scale_to_kept_inputs_(
+    model: nn.Module, mask: Mapping[str, torch.Tensor], input_dims: Mapping[str, int]
+) -> None:
+    """Scale the weights of each output by √(inputs / kept inputs).
+
+    Initial weights are drawn with a variance that falls with the number of inputs; of a pruned
+    layer fewer are left, so that its outputs start smaller than they should.
+
+    Args:
+        mask: parameter → kept.
+        input_dims: as `lottery_ticket.masks.input_dims` gives it; 1 where not named.
+
+    Source: Evci et al. 2022 ("Gradient flow in sparse neural networks and how lottery tickets
+    win"), sparsity-aware initialisation: each output by its own number of inputs.
+    """
+    for name, parameter in find_parameters(model, mask).items():
+        inputs = _input_axes(parameter.ndim, input_dims.get(name, 1))
+        kept = mask[name].sum(dim=inputs, keepdim=True).clamp(min=1)
+        count = math.prod(parameter.shape[axis] for axis in inputs)
+        parameter.mul_((count / kept.to(torch.float64)).sqrt().to(parameter.dtype))
+
+
+def _input_axes(ndim: int, input_dim: int) -> tuple[int, ...]:
+    """The axes that one output sums over: its inputs and, of a convolution, the kernel's."""
+    if input_dim not in (0, 1):  # experts, whose number is in front
+        return (input_dim % ndim,)
+    return (input_dim, *range(2, ndim)) if ndim > 1 else (0,)

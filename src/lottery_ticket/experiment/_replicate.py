@@ -125,9 +125,8 @@ class Replicate:
         parents = self._parents(at, pipeline)
         changed, more = WEIGHTS[how.weights](self, at)
         inputs |= changed
-        whole = self.setting.num_steps
-        if how.mask == "none" and at.level:
-            whole = self._search_steps(at.level)
+        whole = self._length(at)
+        if whole != self.setting.num_steps:
             inputs["train"] = self.setting.stretched(whole)
         first = pipeline.first_step(rewind=self.setting.rewind_step, end=whole) if at.level else 0
         if first:
@@ -137,11 +136,18 @@ class Replicate:
         data = self.setting.data
         return self.draft.add(inputs, parents | more, self._label(at), data, steps)
 
+    def _length(self, at: At) -> int:
+        """The step at which a training ends that starts at 0."""
+        stretch = self.setting.spec.stretch(at.arm) if at.level else 1
+        is_long = at.level and ARMS[at.arm].mask == "none"
+        return stretch * (self._search_steps(at.level) if is_long else self.setting.num_steps)
+
     def _search_steps(self, level: int) -> int:
         """Steps of the trainings that find and train the ticket of a level."""
-        whole, first = self.setting.num_steps, self.setting.rewind_step
+        dense, first = self.setting.num_steps, self.setting.rewind_step
+        whole = self._length(At(level=level))
         searched = 1 if self.setting.spec.prune.once else level
-        return whole + searched * (whole - first)
+        return dense + searched * (whole - first)
 
     def _parents(self, at: At, pipeline: Pipeline) -> dict[str, str]:
         """The mask, and what the pipeline takes from other trainings."""
@@ -158,7 +164,7 @@ class Replicate:
     def _seeds(self, at: At) -> dict[str, int]:
         fresh = derive(self.root, "control", "reinit", at.draw)
         seeds = {
-            "init": fresh if ARMS[at.arm].weights in ("fresh", "fresh_signed") else self.init,
+            "init": fresh if ARMS[at.arm].weights.startswith("fresh") else self.init,
             # by level too, so that a ticket never retrains on the order its mask was found with
             "order": derive(self.root, "order", at.level),
             "noise": derive(self.root, "noise", at.level),

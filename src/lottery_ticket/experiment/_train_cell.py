@@ -245,7 +245,7 @@ def _rewound_model(
     cell: Cell, mask: PruningMask | None, store: Store, device: str
 ) -> tuple[nn.Module, str]:
     """The model as the training starts with it, and the hash of its weights before the mask."""
-    model = initial_model(cell.inputs)
+    model = initial_model(cell.inputs, mask)
     if "weights" in cell.parents:
         weights = load_tensors(read_parent(store, cell.parents["weights"], WEIGHTS))
     else:

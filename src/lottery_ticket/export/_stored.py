@@ -201,7 +201,7 @@ def _ticket(
         step = record.inputs.get("start_step", 0)
         origin = WeightsOrigin(initial, step, model=name, options=options)
     elif "initial" in record.inputs:
-        initial = initial_model(record.inputs).state_dict()
+        initial = initial_model(record.inputs, mask).state_dict()
         origin = WeightsOrigin(initial, model=name, options=options)
     else:
         origin = ModelOrigin.of(name, record.inputs["seeds"]["init"], **options)

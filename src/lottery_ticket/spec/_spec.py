@@ -18,10 +18,14 @@ __all__ = ["ArmSpec", "SourceSpec", "Spec"]
 
 
 class ArmSpec(Record):
-    """One arm; in YAML its name alone, or `{reinit: {draws: 3}}`."""
+    """One arm; in YAML its name alone, or `{reinit: {draws: 3}}`.
+
+    `stretch` trains each of its levels below dense so many times as long, its schedule stretched.
+    """
 
     name: Annotated[str, one_of("arm", ARMS)]
     draws: int = Field(1, gt=0, le=1000)
+    stretch: int | None = Field(None, gt=1, le=1000)
 
     @model_validator(mode="before")
     @classmethod
@@ -43,6 +47,11 @@ class ArmSpec(Record):
     def _check(self) -> Self:
         if self.draws > 1 and not ARMS[self.name].has_draws:
             raise ValueError(f"arm {self.name!r} draws nothing, so draws has no effect")
+        if self.stretch is not None and ARMS[self.name].pipeline == "finetune":
+            raise ValueError(
+                f"arm {self.name!r} goes on at the last learning rate of another training, which "
+                "has no schedule to stretch; use lr_rewind"
+            )
         return self
 
 
@@ -97,6 +106,10 @@ class Spec(Record):
     def rewinds_later(self) -> bool:
         """Whether the ticket is rewound to a later step than 0."""
         return Duration.parse(self.rewind).count > 0
+
+    def stretch(self, arm: str) -> int:
+        """How many times as long an arm trains below dense."""
+        return next((own.stretch or 1 for own in self.arms if own.name == arm), 1)
 
     @property
     def data_said(self) -> DataSpec:
