@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lottery_ticket.analysis._contrasts import DENSE, LEAD
+from lottery_ticket.analysis._contrasts import DENSE
+from lottery_ticket.analysis._statistics import LEAD
 from lottery_ticket.analysis._verdict import Verdict
 from lottery_ticket.errors import UsageError
 

@@ -8,16 +8,10 @@ import pandas as pd
 from lottery_ticket.analysis._contrast import Contrast, contrast_of, dense_contrast_of
 from lottery_ticket.analysis._metric import Metric
 from lottery_ticket.analysis._sequence import ALPHA
-from lottery_ticket.analysis._statistics import values_by_arm
+from lottery_ticket.analysis._statistics import FRESH, LEAD, values_by_arm
 from lottery_ticket.errors import UsageError
 
-__all__ = ["DENSE", "FRESH", "LEAD", "Contrasts", "contrast_table", "contrasts_of"]
-
-LEAD = "ticket"
-"""The arm that is judged."""
-
-FRESH = "reinit"
-"""The arm whose level 0 is a dense net too: from other initial weights."""
+__all__ = ["DENSE", "Contrasts", "contrast_table", "contrasts_of"]
 
 DENSE = "dense"
 """What contrasts call the dense nets of a replicate: level 0 of `LEAD` and of `FRESH`."""

@@ -1,7 +1,7 @@
 """What the test set itself leaves open: the same nets, judged on other images."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special  # scipy.stats takes seconds to import
 
-from lottery_ticket.analysis._contrasts import DENSE, LEAD
+from lottery_ticket.analysis._contrasts import DENSE
+from lottery_ticket.analysis._statistics import FRESH, LEAD
 
 __all__ = ["image_intervals"]
 
 # replicate → which images each of its draws got right
-Nets = Mapping[int, list[NDArray[np.bool_]]]
+Nets = Mapping[int, Sequence[NDArray[Any]]]
 
 
 def image_intervals(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -49,7 +50,7 @@ def image_intervals(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     found = []
     for level in sorted(level for arm, level in nets if arm == LEAD and level > 0):
         others = {arm: nets[arm, at] for arm, at in nets if at == level and arm != LEAD}
-        for control, other in {DENSE: nets.get((LEAD, 0), {}), **others}.items():
+        for control, other in {DENSE: _dense(nets), **others}.items():
             differences = _differences(nets[LEAD, level], other)
             if differences is not None:
                 low, high = _interval(differences)
@@ -57,6 +58,13 @@ def image_intervals(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
                     {"level": level, "control": control, "image_low": low, "image_high": high}
                 )
     return pd.DataFrame(found, columns=pd.Index(["level", "control", "image_low", "image_high"]))
+
+
+def _dense(nets: Mapping[tuple[str, int], Nets]) -> dict[int, list[NDArray[np.float64]]]:
+    """The dense nets of each replicate, one of each arm that has its own."""
+    both = [nets[arm, 0] for arm in (LEAD, FRESH) if (arm, 0) in nets]
+    replicates = {replicate for own in both for replicate in own}
+    return {r: [np.mean(own[r], axis=0) for own in both if r in own] for r in replicates}
 
 
 def _differences(own: Nets, other: Nets) -> NDArray[np.float64] | None:

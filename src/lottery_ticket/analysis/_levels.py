@@ -7,7 +7,7 @@ from statistics import median
 import pandas as pd
 
 from lottery_ticket.analysis._contrast import Contrast
-from lottery_ticket.analysis._contrasts import DENSE, FRESH, Contrasts
+from lottery_ticket.analysis._contrasts import DENSE, Contrasts
 from lottery_ticket.analysis._labels import (
     MATCHING,
     NO_VERDICT,
@@ -19,6 +19,7 @@ from lottery_ticket.analysis._labels import (
     level_needs,
 )
 from lottery_ticket.analysis._sequence import ALPHA, claimed_levels
+from lottery_ticket.analysis._statistics import FRESH
 
 __all__ = ["LevelVerdict", "judged_levels", "run_label", "run_needs"]
 

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lottery_ticket.analysis._contrasts import DENSE, LEAD
+from lottery_ticket.analysis._contrasts import DENSE
 from lottery_ticket.analysis._findings import FINDINGS, Finding
 from lottery_ticket.analysis._labels import NO_VERDICT
+from lottery_ticket.analysis._statistics import LEAD
 from lottery_ticket.analysis._words import density, difference, levels_text, signed
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How much one replicate's value varies at each level: its own spread, or that of its neighbours."""
+"""How much a replicate's value varies at each level: its own spread, or one with its neighbours."""
 
 from dataclasses import dataclass
 

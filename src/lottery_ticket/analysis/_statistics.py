@@ -1,5 +1,7 @@
 """Mean and spread over replicates; draws inside a replicate are averaged first."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy import special  # scipy.stats takes seconds to import
@@ -8,12 +10,21 @@ from lottery_ticket.analysis._table import sort_arms
 from lottery_ticket.errors import UsageError
 
 __all__ = [
+    "FRESH",
+    "LEAD",
     "check_one_run",
+    "dense_means",
     "level_statistics",
     "replicate_means",
     "size_by_level",
     "values_by_arm",
 ]
+
+LEAD = "ticket"
+"""The arm that is judged."""
+
+FRESH = "reinit"
+"""The arm whose level 0 is a dense net too: from other initial weights."""
 
 _CELL = ["arm", "level", "replicate"]
 
@@ -101,6 +112,19 @@ def values_by_arm(table: pd.DataFrame, column: str, levels: pd.Index) -> dict[st
         .reindex(levels)
         for arm in sort_arms(table["arm"].dropna())
     }
+
+
+def dense_means(wide: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """Per replicate: the mean of its dense nets, level 0 of `LEAD` and of `FRESH`.
+
+    They share the order of the data and differ in their initial weights; a replicate that has only
+    one of them counts with that.
+
+    Args:
+        wide: what `values_by_arm` returned, `LEAD` among it.
+    """
+    nets = [wide[arm].reindex([0]) for arm in (LEAD, FRESH) if arm in wide]
+    return pd.concat(nets).mean().reindex(wide[LEAD].columns)
 
 
 def size_by_level(table: pd.DataFrame) -> pd.DataFrame:

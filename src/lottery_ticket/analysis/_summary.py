@@ -3,17 +3,25 @@
 import pandas as pd
 
 from lottery_ticket.analysis._metric import metric_of
-from lottery_ticket.analysis._statistics import check_one_run, size_by_level, values_by_arm
+from lottery_ticket.analysis._statistics import (
+    FRESH,
+    LEAD,
+    check_one_run,
+    dense_means,
+    size_by_level,
+    values_by_arm,
+)
 
 __all__ = ["summary"]
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Every arm's metric at every level, and its paired differences from dense and from reinit.
+    """Every arm's metric at every level, and its differences from dense and from reinit.
 
     The unit of n is the replicate: the draws of a replicate are averaged first. A difference is
-    the mean over the replicates that have *both* values. Dense is level 0 of the `ticket` arm of
-    the same replicate; in a table without a `ticket` arm, level 0 of the arm itself.
+    the mean over the replicates that have *both* values. Dense is the mean of the dense nets of
+    the same replicate: level 0 of `ticket` and of `reinit`; in a table without a `ticket` arm,
+    level 0 of the arm itself.
 
     Args:
         table: a result table of one run; rows may be missing.
@@ -34,11 +42,11 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     for arm, values in wide.items():
         columns |= _moments(values, arm, mean_suffix="_mean")
     for arm, values in wide.items():
-        dense = wide.get("ticket", values).reindex([0]).loc[0]
+        dense = dense_means(wide) if LEAD in wide else values.reindex([0]).loc[0]
         columns |= _moments(values.sub(dense, axis="columns"), f"{arm}_minus_dense")
-    for arm, values in wide.items() if "reinit" in wide else ():
-        if arm != "reinit":
-            columns |= _moments(values.sub(wide["reinit"]), f"{arm}_minus_reinit")
+    for arm, values in wide.items() if FRESH in wide else ():
+        if arm != FRESH:
+            columns |= _moments(values.sub(wide[FRESH]), f"{arm}_minus_reinit")
     return pd.concat([sizes, pd.DataFrame(columns, index=sizes.index)], axis=1).reset_index()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lottery_ticket.analysis._advice import Advice
-from lottery_ticket.analysis._contrasts import DENSE, LEAD, contrast_table, contrasts_of
+from lottery_ticket.analysis._contrasts import DENSE, contrast_table, contrasts_of
 from lottery_ticket.analysis._cost import Cost, cost_of
 from lottery_ticket.analysis._findings import Finding, findings_of
 from lottery_ticket.analysis._labels import NOT_A_TICKET, NOT_DECIDED, WINNING
@@ -19,7 +19,7 @@ from lottery_ticket.analysis._metric import Metric, metric_of
 from lottery_ticket.analysis._sentence import verdict_sentence
 from lottery_ticket.analysis._sequence import ALPHA, fixed_sequence
 from lottery_ticket.analysis._speed import learning_speed
-from lottery_ticket.analysis._statistics import check_one_run, level_statistics, size_by_level
+from lottery_ticket.analysis._statistics import LEAD, check_one_run, level_statistics, size_by_level
 from lottery_ticket.analysis._verdict_text import verdict_text
 
 __all__ = ["Verdict", "verdict"]

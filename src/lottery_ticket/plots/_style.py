@@ -39,16 +39,15 @@ class ArmStyle(NamedTuple):
     marker: str
 
 
-# Okabe and Ito's colours, which colour-blind readers tell apart, and thirteen that are farther from
-# them and from one another than the nearest two of those (CIELAB ΔE 22, with normal sight,
-# deuteranopia and protanopia); the marker says it again.
+# Okabe and Ito's colours, which colour-blind readers tell apart, and others as far from them and
+# from one another as so many can be; the marker says it again.
 ARM_STYLE = {
     "ticket": ArmStyle("#0072B2", "o"),
     "transfer": ArmStyle("#0000FF", "p"),
     "reinit": ArmStyle("#D55E00", "s"),
     "transfer_reinit": ArmStyle("#402000", "H"),
-    "reinit_scaled": ArmStyle("#DF8080", "4"),
-    "values_permuted": ArmStyle("#BF40BF", "3"),
+    "reinit_scaled": ArmStyle("#E04060", "4"),
+    "values_permuted": ArmStyle("#2040A0", "3"),
     "sign_reinit": ArmStyle("#9F4020", "d"),
     "signed_constant": ArmStyle("#604040", "8"),
     "shuffled": ArmStyle("#009E73", "^"),
