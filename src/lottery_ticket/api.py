@@ -18,7 +18,7 @@ from lottery_ticket.store import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lottery_ticket.analysis import RunTables, Verdict
+    from lottery_ticket.analysis import Between, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
     from lottery_ticket.experiment import Context, Plan, RunOutcome
     from lottery_ticket.export import Exported, Measured, PrunedModel
@@ -97,6 +97,21 @@ class RunResult:
             advice=advice_for(spec, self.record.layers),
             is_once=bool(spec["prune"].get("once")),
         )
+
+    def between(self, one: str, other: str, *, margin: float | None = None) -> "Between":
+        """One arm against another, level by level: better, worse, or equal within the margin.
+
+        Args:
+            one, other: arms of the run; `"dense"` stands for its dense nets.
+            margin: as of `verdict`.
+
+        Raises:
+            UsageError: there is no such arm, they share no level, or the margin makes no sense.
+        """
+        from lottery_ticket.analysis import between
+
+        margin = self.record.margin if margin is None else margin
+        return between(self.table, one, other, margin=margin)
 
     @property
     def tables(self) -> "RunTables":

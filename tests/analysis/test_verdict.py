@@ -252,6 +252,8 @@ def test_better_than_dense_is_said():
 
 FINDINGS = {
     **WINS,
+    "reinit_scaled": {level: values(0.95, level) for level in range(1, 5)},
+    "values_permuted": {level: WINS["ticket"][level] for level in range(5)},
     "shuffled": {level: values(0.9, level + 1) for level in range(5)},
     "oneshot": {level: WINS["ticket"][level] for level in range(5)},
 }
@@ -261,6 +263,8 @@ def test_findings_name_what_matters():
     found = verdict(table_of(FINDINGS))
     assert [(f.what, f.control, f.levels) for f in found.findings] == [
         ("initial values", "reinit", (2, 3, 4)),
+        ("more than the scale of initial values", "reinit_scaled", (1, 2, 3, 4)),
+        ("which weight has which value", "values_permuted", ()),
         ("mask positions", "shuffled", (1, 2, 3, 4)),
         ("the iterative search", "oneshot", ()),
     ]
@@ -269,9 +273,11 @@ def test_findings_name_what_matters():
     assert "Mask positions matter at this recipe: levels 1–4; +8.00 points" in text
     assert "The iterative search: not shown to matter at this recipe (against oneshot)." in text
     assert "Not tested" not in text
-    assert "Not tested: mask positions (arm shuffled), the iterative search (arm oneshot)." in (
-        " ".join(str(verdict(table_of(WINS))).split())
-    )
+    assert (
+        "Not tested: more than the scale of initial values (arm reinit_scaled), which weight has "
+        "which value (arm values_permuted), mask positions (arm shuffled), the iterative search "
+        "(arm oneshot)."
+    ) in " ".join(str(verdict(table_of(WINS))).split())
 
 
 def test_a_finding_stops_at_the_first_level_that_fails_from_sparse_to_dense():
@@ -339,7 +345,7 @@ def test_plain_values_are_json():
         "what": "initial values", "control": "reinit", "levels": [2, 3, 4], "is_shown": True,
     }  # fmt: skip
     assert {row["control"] for row in values["contrasts"]} == {
-        "dense", "reinit", "shuffled", "oneshot",
+        "dense", "reinit", "reinit_scaled", "values_permuted", "shuffled", "oneshot",
     }  # fmt: skip
     assert values["about"] == {"data": "mnist"}
     assert (values["cost"]["search_seconds"], values["speed"]) == (None, [])
@@ -371,3 +377,38 @@ def test_several_runs_are_refused():
     two = pd.concat([table_of(WINS), table_of(WINS).assign(run="other")])
     with pytest.raises(UsageError, match=r"the table holds 2 runs"):
         verdict(two)
+
+
+def test_the_two_dense_nets_are_compared():
+    found = verdict(table_of(WINS))
+    theirs = stats.ttest_ind(WINS["reinit"][0], WINS["ticket"][0], equal_var=False)
+    assert found.null is not None
+    assert found.null["n"] == 5
+    assert found.null["difference"] == pytest.approx(0, abs=1e-12)
+    assert found.null["low"] < 0 < found.null["high"]
+    assert found.null["p"] == pytest.approx(theirs.pvalue)
+    assert "Null check: reinit's dense net minus the ticket's is 0.00 (" in str(found)
+    assert "more than chance" not in str(found)
+    apart = {**WINS, "reinit": {**WINS["reinit"], 0: values(0.985, 2)}}
+    other = verdict(table_of(apart))
+    assert "Null check: reinit's dense net minus the ticket's is +0.50" in str(other)
+    assert "more than chance explains" in " ".join(str(other).split())
+    assert verdict(table_of(without(WINS, "reinit"))).null is None
+    alone = {**WINS, "reinit": {k: v for k, v in WINS["reinit"].items() if k}}
+    assert verdict(table_of(alone)).null is None
+
+
+def test_dense_is_both_nets():
+    apart = {**WINS, "reinit": {**WINS["reinit"], 0: values(0.986, 2)}}
+    found = verdict(table_of(apart))
+    assert found.contrast(3, "dense")["difference"] == pytest.approx(-0.003)
+    assert found.at(3).label == "not a ticket"
+
+
+def test_a_reinit_that_matches_too_is_said():
+    close = {"ticket": WINS["ticket"], "reinit": {level: values(0.979) for level in range(5)}}
+    found = verdict(table_of(close))
+    assert (found.label, found.level) == ("winning", 3)
+    assert [level.reinit_matches for level in found.levels] == [True] * 4
+    assert "(level 3, 128), by little: reinit matches dense too: " in found.sentence
+    assert not verdict(table_of(WINS)).at(3).reinit_matches

@@ -1,7 +1,7 @@
 """Differences between two arms, level by level, and what their spread says of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,10 @@ class Contrast:
     def __getitem__(self, levels: slice) -> "Contrast":
         """Some of the levels."""
         return Contrast(*(values[..., levels] for values in vars(self).values()))
+
+    def reversed(self) -> "Contrast":
+        """The difference the other way round."""
+        return replace(self, mean=-self.mean)
 
     @property
     def sd(self) -> Floats:
@@ -97,15 +101,20 @@ def contrast_of(values: Floats, control: Floats, *, rule: Rule = spread_of) -> C
     return _contrast(values, control, rule(values), rule(control))
 
 
-def dense_contrast_of(values: Floats, dense: Floats, *, rule: Rule = spread_of) -> Contrast:
+def dense_contrast_of(
+    values: Floats, dense: Floats, *, level_0: Floats | None = None, rule: Rule = spread_of
+) -> Contrast:
     """The contrast of an arm's levels and the dense nets: those of a replicate are averaged first.
 
     Args:
         values: (..., replicates, levels) below dense, in order of sparsity.
         dense: (..., replicates, nets). They share the order of the data, and so are one replicate.
+        level_0: (..., replicates, 1), the arm's own dense net, whose spread is pooled with that of
+            the levels beside it; by default the first of `dense`.
         rule: as in `contrast_of`.
     """
-    spread = rule(np.concatenate([dense[..., :1], values], axis=-1))
+    level_0 = dense[..., :1] if level_0 is None else level_0
+    spread = rule(np.concatenate([level_0, values], axis=-1))
     own = Spread(*(part[..., 1:] for part in vars(spread).values()))
     with np.errstate(invalid="ignore", divide="ignore"):
         known = ~np.isnan(dense)

@@ -1,6 +1,7 @@
 """The ticket against dense and against each control, as contrasts and as a table."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,17 @@ from lottery_ticket.analysis._sequence import ALPHA
 from lottery_ticket.analysis._statistics import FRESH, LEAD, values_by_arm
 from lottery_ticket.errors import UsageError
 
-__all__ = ["DENSE", "Contrasts", "contrast_table", "contrasts_of"]
+__all__ = [
+    "DENSE",
+    "Contrasts",
+    "arm_values",
+    "contrast_table",
+    "contrasts_of",
+    "dense_contrast",
+    "dense_nets",
+    "difference_columns",
+    "null_check",
+]
 
 DENSE = "dense"
 """What contrasts call the dense nets of a replicate: level 0 of `LEAD` and of `FRESH`."""
@@ -26,11 +37,13 @@ class Contrasts:
         against: dense and every other arm → the contrast.
         null: the second dense net's advantage over the first, one level; None where only one was
             trained.
+        fresh: the advantage of `FRESH` over dense; None where it was not trained.
     """
 
     levels: pd.Index
     against: dict[str, Contrast]
     null: Contrast | None
+    fresh: Contrast | None
 
 
 def contrasts_of(table: pd.DataFrame, metric: Metric) -> Contrasts:
@@ -47,21 +60,51 @@ def contrasts_of(table: pd.DataFrame, metric: Metric) -> Contrasts:
         UsageError: the table has no ticket, or none beside the dense training.
     """
     levels = _finished(table, metric)
-    wide = values_by_arm(table, metric.column, levels)
-    ticket = wide.pop(LEAD)
-    sign = 1.0 if metric.higher_is_better else -1.0
-    values = {
-        arm: sign * _without_noise(frame.reindex(columns=ticket.columns).to_numpy("float64").T)
-        for arm, frame in {LEAD: ticket, **wide}.items()
-    }
+    values = arm_values(table, metric, levels)
+    dense = dense_nets(values)
+    assert dense is not None
+    against = {DENSE: dense_contrast(values, LEAD, dense)}
+    fresh = dense_contrast(values, FRESH, dense) if FRESH in values else None
     own = values.pop(LEAD)
-    dense = [arms[:, :1] for arms in (own, values.get(FRESH)) if arms is not None]
-    against = {DENSE: dense_contrast_of(own[:, 1:], np.concatenate(dense, axis=1))}
     beside = {arm: contrast_of(own, other) for arm, other in values.items()}
     against |= {arm: contrast[1:] for arm, contrast in beside.items()}
     has_null = FRESH in values and not np.isnan(values[FRESH][:, 0]).all()
     null = contrast_of(values[FRESH], own)[:1] if has_null else None
-    return Contrasts(levels[1:], against, null)
+    return Contrasts(levels[1:], against, null, fresh)
+
+
+def arm_values(table: pd.DataFrame, metric: Metric, levels: pd.Index) -> dict[str, np.ndarray]:
+    """Arm → (replicates, levels), more being better; not a number where nothing was measured."""
+    wide = values_by_arm(table, metric.column, levels)
+    replicates = sorted({replicate for frame in wide.values() for replicate in frame.columns})
+    sign = 1.0 if metric.higher_is_better else -1.0
+    return {
+        arm: sign * _without_noise(frame.reindex(columns=replicates).to_numpy("float64").T)
+        for arm, frame in wide.items()
+    }
+
+
+def dense_nets(values: dict[str, np.ndarray]) -> np.ndarray | None:
+    """(replicates, nets): level 0 of `LEAD` and of `FRESH`; None where neither is there.
+
+    Args:
+        values: what `arm_values` returned, level 0 first.
+    """
+    nets = [values[arm][:, :1] for arm in (LEAD, FRESH) if arm in values]
+    nets = [net for net in nets if not np.isnan(net).all()]
+    return np.concatenate(nets, axis=1) if nets else None
+
+
+def dense_contrast(values: dict[str, np.ndarray], arm: str, dense: np.ndarray) -> Contrast:
+    """An arm's levels below dense against the dense nets.
+
+    Args:
+        values: what `arm_values` returned, level 0 first.
+        arm: whose levels.
+        dense: what `dense_nets` returned.
+    """
+    level_0 = values[FRESH][:, :1] if arm == FRESH else dense[:, :1]
+    return dense_contrast_of(values[arm][:, 1:], dense, level_0=level_0)
 
 
 def _finished(table: pd.DataFrame, metric: Metric) -> pd.Index:
@@ -105,24 +148,41 @@ def contrast_table(contrasts: Contrasts, metric: Metric, margin: float) -> pd.Da
     """
     parts = []
     for control, contrast in contrasts.against.items():
-        ends = {
-            ("low", "high"): contrast.interval(0.95, is_pooled=False),
-            ("pooled_low", "pooled_high"): contrast.interval(0.95),
-            ("lower_bound", "upper_bound"): contrast.interval(1 - 2 * ALPHA),
-        }
-        sign = 1.0 if metric.higher_is_better else -1.0
-        columns: dict[str, object] = {"level": contrasts.levels, "control": control}
-        columns |= {"difference": sign * contrast.mean, "sd": contrast.own_sd, "n": contrast.n}
-        columns |= {"pooled_sd": contrast.sd, "df": contrast.df}
-        for names, (low, high) in ends.items():
-            pair = (low, high) if metric.higher_is_better else (-high, -low)
-            columns |= dict(zip(names, pair, strict=True))
+        columns = {"level": contrasts.levels, "control": control}
+        columns |= difference_columns(contrast, metric)
         columns["p"] = contrast.p_above(-margin if control == DENSE else 0.0)
-        parts.append(pd.DataFrame(columns).loc[np.asarray(contrast.n) > 0, list(_ORDER)])
+        parts.append(pd.DataFrame(columns).loc[np.asarray(contrast.n) > 0])
     return pd.concat(parts, ignore_index=True)
 
 
-_ORDER = (
-    *("level", "control", "difference", "sd", "n", "low", "high", "pooled_sd", "df"),
-    *("pooled_low", "pooled_high", "lower_bound", "upper_bound", "p"),
-)
+def null_check(contrasts: Contrasts, metric: Metric) -> dict[str, float] | None:
+    """The second dense net minus the first: nothing but chance should tell them apart.
+
+    Returns:
+        difference, sd, n, low and high (95 %), and a two-sided p; None where there is one net, or
+        one replicate.
+    """
+    if contrasts.null is None or int(contrasts.null.n[0]) < 2:
+        return None
+    columns = difference_columns(contrasts.null, metric)
+    own = {"difference": "difference", "sd": "pooled_sd", "n": "n"}
+    names = own | {"low": "pooled_low", "high": "pooled_high"}
+    ps = contrasts.null.p_above()[0], contrasts.null.p_below()[0]
+    return {new: columns[old].item() for new, old in names.items()} | {"p": float(2 * min(ps))}
+
+
+def difference_columns(contrast: Contrast, metric: Metric) -> dict[str, Any]:
+    """A contrast in the metric's own unit: the columns of `contrast_table`."""
+    ends = {
+        ("low", "high"): contrast.interval(0.95, is_pooled=False),
+        ("pooled_low", "pooled_high"): contrast.interval(0.95),
+        ("lower_bound", "upper_bound"): contrast.interval(1 - 2 * ALPHA),
+    }
+    sign = 1.0 if metric.higher_is_better else -1.0
+    columns = {"difference": sign * contrast.mean, "sd": contrast.own_sd, "n": contrast.n}
+    for names, (low, high) in ends.items():
+        if names[0] == "pooled_low":
+            columns |= {"pooled_sd": contrast.sd, "df": contrast.df}
+        pair = (low, high) if metric.higher_is_better else (-high, -low)
+        columns |= dict(zip(names, pair, strict=True))
+    return columns

@@ -11,6 +11,8 @@ __all__ = ["FINDINGS", "Finding", "findings_of"]
 
 FINDINGS = {
     "reinit": "initial values",
+    "reinit_scaled": "more than the scale of initial values",
+    "values_permuted": "which weight has which value",
     "shuffled": "mask positions",
     "oneshot": "the iterative search",
 }
@@ -22,7 +24,7 @@ class Finding:
     """Whether something about the ticket matters, at this recipe.
 
     Args:
-        what: `"initial values"`, `"mask positions"` or `"the iterative search"`.
+        what: a value of `FINDINGS`, such as `"mask positions"`.
         control: the arm that lacks it and shares the rest.
         levels: where the ticket beats the control, from dense to sparse; tested from sparse to
             dense, 5 % for all of them together. Empty where it is not shown.

@@ -35,6 +35,7 @@ class LevelVerdict:
         is_claimed: whether it is among the levels that the run calls winning together.
         is_matching: whether it is not worse than dense by the margin, one-sided at 5 %.
         beats_dense: whether it is better than dense, one-sided at 5 %.
+        reinit_matches: whether reinit is not worse than dense by the margin either, likewise.
         replicates_needed: how many would decide it, where it is not decided and that is known.
     """
 
@@ -45,6 +46,7 @@ class LevelVerdict:
     is_claimed: bool
     is_matching: bool
     beats_dense: bool
+    reinit_matches: bool
     replicates_needed: int | None
 
 
@@ -64,6 +66,8 @@ def judged_levels(
     judgement = Judgement.of(dense, reinit, margin)
     labels = level_labels(judgement)
     beats = dense.p_above() <= ALPHA
+    fresh = contrasts.fresh or Contrast.untested(dense)
+    fresh_matches = fresh.p_above(-margin) <= ALPHA
     needs = level_needs(dense, reinit, margin)
     return tuple(
         LevelVerdict(
@@ -74,6 +78,7 @@ def judged_levels(
             bool(claimed[i]),
             bool(judgement.is_matching[i]),
             bool(beats[i]),
+            bool(fresh_matches[i]),
             needs[i],
         )
         for i, level in enumerate(contrasts.levels)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lottery_ticket.analysis._contrasts import DENSE
 from lottery_ticket.analysis._findings import FINDINGS, Finding
 from lottery_ticket.analysis._labels import NO_VERDICT
+from lottery_ticket.analysis._sequence import ALPHA
 from lottery_ticket.analysis._statistics import LEAD
 from lottery_ticket.analysis._words import density, difference, levels_text, signed
 
@@ -22,6 +23,7 @@ def notes(verdict: "Verdict") -> Iterator[str]:
     for finding in verdict.findings:
         yield _finding(verdict, finding)
     yield _untested(verdict)
+    yield _null(verdict)
     yield _speed(verdict)
     yield _cost(verdict)
     yield _rests_on(verdict)
@@ -57,6 +59,20 @@ def _untested(verdict: "Verdict") -> str:
     if verdict.label == NO_VERDICT or not missing:
         return ""
     return f"Not tested: {', '.join(missing)}."
+
+
+def _null(verdict: "Verdict") -> str:
+    null = verdict.null
+    if null is None or math.isnan(null["low"]):
+        return ""
+    value, low, high = (signed(verdict, null[name]) for name in ("difference", "low", "high"))
+    more = ""
+    if null["p"] <= ALPHA:
+        more = (
+            " That is more than chance explains in one run of twenty: look for what the two do not "
+            "share."
+        )
+    return f"Null check: reinit's dense net minus the ticket's is {value} ({low} to {high}).{more}"
 
 
 def _speed(verdict: "Verdict") -> str:

@@ -32,10 +32,12 @@ def verdict_sentence(verdict: "Verdict") -> str:
 def _winning(verdict: "Verdict") -> str:
     assert verdict.level is not None
     level = verdict.level
+    by_little = ", by little: reinit matches dense too" * verdict.at(level).reinit_matches
     return (
-        f"Winning ticket at {size(verdict.at(level))}: {difference(verdict, level, DENSE)}, "
-        f"{difference(verdict, level, 'reinit')}. {replicates(verdict)}, margin "
-        f"{margin(verdict)}; the claim is tested over all levels, at 5 % in all."
+        f"Winning ticket at {size(verdict.at(level))}{by_little}: "
+        f"{difference(verdict, level, DENSE)}, {difference(verdict, level, 'reinit')}. "
+        f"{replicates(verdict)}, margin {margin(verdict)}; the claim is tested over all levels, at "
+        "5 % in all."
     )
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "check_one_run",
     "dense_means",
     "level_statistics",
+    "num_test_of",
     "replicate_means",
     "size_by_level",
     "values_by_arm",
@@ -43,6 +44,12 @@ def check_one_run(table: pd.DataFrame) -> None:
         raise UsageError(
             f"the table holds {len(runs)} runs ({', '.join(runs)}); pass one at a time"
         )
+
+
+def num_test_of(table: pd.DataFrame) -> int | None:
+    """How many examples the smallest test set of a table has; None where that is not known."""
+    known = table["num_test"].dropna() if "num_test" in table else ()
+    return int(min(known)) if len(known) else None
 
 
 def replicate_means(table: pd.DataFrame, column: str) -> pd.DataFrame:

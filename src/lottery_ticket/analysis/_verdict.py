@@ -1,25 +1,35 @@
 """The verdict of a run: of each level, and over all levels together."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lottery_ticket.analysis._advice import Advice
-from lottery_ticket.analysis._contrasts import DENSE, contrast_table, contrasts_of
+from lottery_ticket.analysis._contrasts import (
+    DENSE,
+    contrast_table,
+    contrasts_of,
+    null_check,
+)
 from lottery_ticket.analysis._cost import Cost, cost_of
 from lottery_ticket.analysis._findings import Finding, findings_of
 from lottery_ticket.analysis._labels import NOT_A_TICKET, NOT_DECIDED, WINNING
 from lottery_ticket.analysis._levels import LevelVerdict, judged_levels, run_label, run_needs
 from lottery_ticket.analysis._margin import absolute_margin, default_margin
 from lottery_ticket.analysis._metric import Metric, metric_of
+from lottery_ticket.analysis._plain import plain
 from lottery_ticket.analysis._sentence import verdict_sentence
 from lottery_ticket.analysis._sequence import ALPHA, fixed_sequence
 from lottery_ticket.analysis._speed import learning_speed
-from lottery_ticket.analysis._statistics import LEAD, check_one_run, level_statistics, size_by_level
+from lottery_ticket.analysis._statistics import (
+    LEAD,
+    check_one_run,
+    level_statistics,
+    num_test_of,
+    size_by_level,
+)
 from lottery_ticket.analysis._verdict_text import verdict_text
 
 __all__ = ["Verdict", "verdict"]
@@ -46,6 +56,8 @@ class Verdict:
         num_test: examples in the test set, where that is known.
         levels: the verdict of each level.
         findings: what the controls show.
+        null: the second dense net minus the first, in the metric's own unit: difference, sd, n,
+            low and high (95 %) and p (two-sided); None where only one was trained.
         arms: per arm and level mean, sd, n and 95 % interval, see `level_statistics`.
         contrasts: per level and control the paired difference, see `contrast_table`; with
             image_low and image_high, the 95 % interval over test images, where they are stored.
@@ -67,6 +79,7 @@ class Verdict:
     num_test: int | None
     levels: tuple[LevelVerdict, ...]
     findings: tuple[Finding, ...]
+    null: Mapping[str, float] | None
     arms: pd.DataFrame
     contrasts: pd.DataFrame
     speed: pd.DataFrame
@@ -97,7 +110,7 @@ class Verdict:
             "findings": [{**asdict(f), "is_shown": f.is_shown} for f in self.findings],
             **{name: getattr(self, name).to_dict("records") for name in frames},
         }
-        return _plain(values)
+        return plain(values)
 
     def __str__(self) -> str:
         return verdict_text(self)
@@ -139,7 +152,7 @@ def verdict(
     levels = contrasts.levels
     arms = level_statistics(table, metric.column)
     dense = arms.loc[(arms["arm"] == LEAD) & (arms["level"] == 0)]
-    num_test = _num_test(table)
+    num_test = num_test_of(table)
     stated = default_margin(metric, num_test) if margin is None else margin
     absolute = absolute_margin(stated, metric, float(dense["mean"].iloc[0]), num_test)
     judged = judged_levels(contrasts, absolute, size_by_level(table))
@@ -163,6 +176,7 @@ def verdict(
         num_test=num_test,
         levels=judged,
         findings=findings_of(contrasts),
+        null=null_check(contrasts, metric),
         arms=arms,
         contrasts=frame,
         speed=learning_speed(table),
@@ -170,19 +184,3 @@ def verdict(
         about=dict(about or {}),
         advice=advice if failed else None,
     )
-
-
-def _num_test(table: pd.DataFrame) -> int | None:
-    known = table["num_test"].dropna() if "num_test" in table else ()
-    return int(min(known)) if len(known) else None
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no missing number but null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if value is pd.NA or (isinstance(value, float) and math.isnan(value)) else value

@@ -1,13 +1,13 @@
 """A verdict for people: the sentence first, then a table that fits 80 columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lottery_ticket.analysis._contrasts import DENSE
 from lottery_ticket.analysis._labels import MATCHING
 from lottery_ticket.analysis._notes import notes
 from lottery_ticket.analysis._text import format_percent
-from lottery_ticket.analysis._words import SHORT, bound_of, margin, signed, wrapped
+from lottery_ticket.analysis._words import SHORT, aligned, bound_of, margin, signed, wrapped
 
 if TYPE_CHECKING:
     from lottery_ticket.analysis._verdict import LevelVerdict, Verdict
@@ -29,7 +29,7 @@ def verdict_text(verdict: "Verdict") -> str:
     return "\n\n".join("\n".join(lines) for lines in sections)
 
 
-def _table(verdict: "Verdict") -> Iterator[str]:
+def _table(verdict: "Verdict") -> list[str]:
     column, word = bound_of(verdict)
     measured = set(verdict.contrasts["control"])
     controls = [control for control in (DENSE, "reinit") if control in measured]
@@ -43,14 +43,7 @@ def _table(verdict: "Verdict") -> Iterator[str]:
             row = verdict.contrast(found.level, control)
             cells += [signed(verdict, row.get(name)) for name in ("difference", column)]
         rows.append([*cells, _short(found)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    return ("  ".join(_aligned(row, widths)) for row in rows)
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
-    *numbers, label = row
-    yield from (cell.rjust(width) for cell, width in zip(numbers, widths, strict=True))
-    yield label
+    return aligned(rows)
 
 
 def _short(found: "LevelVerdict") -> str:

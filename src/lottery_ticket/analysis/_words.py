@@ -12,13 +12,16 @@ from lottery_ticket.analysis._labels import (
     NOT_DECIDED,
     WINNING,
 )
+from lottery_ticket.analysis._metric import Metric
 from lottery_ticket.analysis._text import MISSING, format_percent, number_text
 
 if TYPE_CHECKING:
+    from lottery_ticket.analysis._between import Between
     from lottery_ticket.analysis._verdict import LevelVerdict, Verdict
 
 __all__ = [
     "SHORT",
+    "aligned",
     "bound_of",
     "density",
     "difference",
@@ -26,6 +29,7 @@ __all__ = [
     "margin",
     "replicates",
     "signed",
+    "signed_number",
     "size",
     "wrapped",
 ]
@@ -60,9 +64,19 @@ def signed(verdict: "Verdict", value: float | None) -> str:
     """A difference with its sign, in the metric's printed unit."""
     if value is None or math.isnan(value):
         return MISSING
-    reference = float(verdict.arms["mean"].to_numpy().mean())
-    text = number_text(value, reference, verdict.metric, sign="+")
+    return signed_number(value, float(verdict.arms["mean"].to_numpy().mean()), verdict.metric)
+
+
+def signed_number(value: float, reference: float, metric: Metric) -> str:
+    """A difference with its sign, in a metric's printed unit; `reference` as in `number_text`."""
+    text = number_text(value, reference, metric, sign="+")
     return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of texts: flush right, but for the last column."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    return ["  ".join([*map(str.rjust, row, widths), row[-1]]).rstrip() for row in rows]
 
 
 def difference(verdict: "Verdict", level: int, control: str) -> str:
@@ -91,7 +105,7 @@ def replicates(verdict: "Verdict") -> str:
     return f"{n} replicate{'s' if n != 1 else ''}"
 
 
-def margin(verdict: "Verdict") -> str:
+def margin(verdict: "Verdict | Between") -> str:
     """The margin as it was stated."""
     stated = verdict.margin_stated
     if verdict.metric.unit == "%":

@@ -1,7 +1,12 @@
 """`lottery verdict`."""
 
+from typing import Annotated
+
+import typer
+
 from lottery_ticket.cli._options import Json, Margin, RunReference, StorePath
 from lottery_ticket.cli._print import console, print_json
+from lottery_ticket.errors import UsageError
 
 __all__ = ["verdict"]
 
@@ -9,9 +14,20 @@ __all__ = ["verdict"]
 _STYLES = {"winning": "green", "matching": "yellow", "not a ticket": "red", "not decided": "cyan"}
 
 
+Between = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ARM,ARM",
+        help="Compare two arms instead: ticket,lr_rewind; dense stands for the dense nets.",
+        show_default=False,
+    ),
+]
+
+
 def verdict(
     run: RunReference = "last",
     margin: Margin = None,
+    between: Between = None,
     store: StorePath = None,
     json: Json = False,
 ) -> None:
@@ -20,7 +36,15 @@ def verdict(
 
     from lottery_ticket.api import load_run
 
-    found = load_run(run, store=store).verdict(margin)
+    result = load_run(run, store=store)
+    if between is not None:
+        compared = result.between(*_two(between), margin=margin)
+        if json:
+            print_json(compared.to_dict())
+        else:
+            console.print(str(compared), soft_wrap=True, highlight=False)
+        return
+    found = result.verdict(margin)
     if json:
         print_json(found.to_dict())
         return
@@ -30,3 +54,11 @@ def verdict(
     for label, style in _STYLES.items():
         text.highlight_regex(rf"(?m)(?<=  ){label}(?= \(| \*|$)", style)
     console.print(text, soft_wrap=True)
+
+
+def _two(arms: str) -> tuple[str, str]:
+    """Two arms, as they are written."""
+    names = [name.strip() for name in arms.split(",")]
+    if len(names) != 2 or not all(names):
+        raise UsageError(f"--between: got {arms!r}, wanted two arms, such as ticket,lr_rewind")
+    return names[0], names[1]

@@ -1,0 +1,185 @@
+"""The difference between any two arms, level by level."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lottery_ticket.analysis._contrast import Contrast, contrast_of
+from lottery_ticket.analysis._contrasts import (
+    DENSE,
+    arm_values,
+    dense_contrast,
+    dense_nets,
+    difference_columns,
+)
+from lottery_ticket.analysis._margin import absolute_margin, default_margin
+from lottery_ticket.analysis._metric import Metric, metric_of
+from lottery_ticket.analysis._plain import plain
+from lottery_ticket.analysis._sequence import ALPHA, holm
+from lottery_ticket.analysis._statistics import check_one_run, num_test_of, size_by_level
+from lottery_ticket.analysis._table import sort_arms
+from lottery_ticket.analysis._text import MISSING, format_percent
+from lottery_ticket.analysis._words import aligned, signed_number, wrapped
+from lottery_ticket.analysis._words import margin as stated_margin
+from lottery_ticket.errors import UsageError, nearest
+
+__all__ = ["Between", "between"]
+
+
+@dataclass(frozen=True)
+class Between:
+    """What a run says of one arm against another.
+
+    `print(between)` says it in words; `between.to_dict()` is all of it as plain values.
+
+    Args:
+        run: the run's name.
+        arms: whose difference; the first minus the second.
+        metric: what is judged.
+        margin: how far apart still counts as equal, in the metric's own unit.
+        margin_stated: the same in points of accuracy, or per cent of the dense loss.
+        table: a row per level that both have: level, density, num_kept, difference, sd, n, low and
+            high (95 %), p_better and p_worse (one-sided, not adjusted), is_better, is_worse and
+            is_equivalent (within the margin either way), each level by itself at 5 %, and
+            is_claimed: better or worse over all levels together, at 5 % for each of the two.
+    """
+
+    run: str
+    arms: tuple[str, str]
+    metric: Metric
+    margin: float
+    margin_stated: float
+    table: pd.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values; what is not known is None."""
+        return plain(asdict(self) | {"table": self.table.to_dict("records")})
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+    __repr__ = __str__
+
+
+def between(table: pd.DataFrame, one: str, other: str, *, margin: float | None = None) -> Between:
+    """Compare two arms of a run: which is better, or whether they are equal within a margin.
+
+    Each level by itself has three one-sided tests at 5 %: better, worse, and (two of them) equal
+    within the margin. Several levels together are Holm's, as in the verdict.
+
+    Args:
+        table: a result table of one run.
+        one, other: names of arms; `"dense"` stands for the dense nets.
+        margin: points of accuracy, or per cent of the dense loss; else `default_margin`.
+
+    Raises:
+        UsageError: there is no such arm, both are the same, they share no level, or the margin
+            makes no sense.
+
+    Source: equivalence by two one-sided tests, Schuirmann (1987).
+    """
+    check_one_run(table)
+    known = [DENSE, *sort_arms(table["arm"].dropna())]
+    for arm in (one, other):
+        if arm not in known:
+            raise UsageError(f"between: unknown arm {arm!r}{nearest(arm, known)}")
+    if one == other:
+        raise UsageError(f"between: got {one!r} twice, wanted two arms, such as ticket,lr_rewind")
+    metric = metric_of(table)
+    num_test = num_test_of(table)
+    stated = default_margin(metric, num_test) if margin is None else margin
+    levels, contrast = _contrast(table, metric, one, other)
+    dense = dense_nets(arm_values(table, metric, pd.Index([0], name="level")))
+    reference = np.nan if dense is None else float(np.nanmean(dense))
+    absolute = absolute_margin(stated, metric, reference, num_test)
+    rows = _rows(table, metric, levels, contrast, absolute)
+    run = next((str(run) for run in table["run"].dropna()), "")
+    return Between(run, (one, other), metric, absolute, stated, rows)
+
+
+def _contrast(
+    table: pd.DataFrame, metric: Metric, one: str, other: str
+) -> tuple[pd.Index, Contrast]:
+    finished = table.loc[table[metric.column].notna()]
+    of = {arm: {int(level) for level in own["level"]} for arm, own in finished.groupby("arm")}
+    named = [of.get(arm, set()) - {0} for arm in (one, other) if arm != DENSE]
+    levels = pd.Index([0, *sorted(set.intersection(*named))], name="level", dtype="int64")
+    if len(levels) == 1:
+        raise UsageError(f"between: {one!r} and {other!r} have no level in common yet")
+    values = arm_values(table, metric, levels)
+    if DENSE in (one, other):
+        dense = dense_nets(values)
+        if dense is None:
+            raise UsageError("between: the dense training (level 0) is missing")
+        arm = other if one == DENSE else one
+        found = dense_contrast(values, arm, dense)
+        return levels[1:], found.reversed() if one == DENSE else found
+    return levels[1:], contrast_of(values[one], values[other])[1:]
+
+
+def _rows(
+    table: pd.DataFrame, metric: Metric, levels: pd.Index, contrast: Contrast, margin: float
+) -> pd.DataFrame:
+    sizes = size_by_level(table).reindex(levels)
+    better, worse = contrast.p_above(), contrast.p_below()
+    equivalent = (contrast.p_above(-margin) <= ALPHA) & (contrast.p_below(margin) <= ALPHA)
+    columns = difference_columns(contrast, metric)
+    frame = pd.DataFrame(
+        {
+            "level": levels,
+            "density": sizes["density"].to_numpy(),
+            "num_kept": sizes["num_kept"].to_numpy(),
+            **{name: columns[name] for name in ("difference", "sd", "n")},
+            "low": columns["pooled_low"],
+            "high": columns["pooled_high"],
+            "p_better": better,
+            "p_worse": worse,
+            "is_better": better <= ALPHA,
+            "is_worse": worse <= ALPHA,
+            "is_equivalent": equivalent,
+            "is_claimed": holm(better) | holm(worse),
+        }
+    )
+    return frame.loc[frame["n"] > 0].reset_index(drop=True)
+
+
+def _lines(found: Between) -> Iterator[str]:
+    one, other = found.arms
+    unit = "points" if found.metric.unit == "%" else found.metric.label
+    n = sorted({int(n) for n in found.table["n"]})
+    many = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
+    yield from wrapped(
+        f"{found.run + ': ' if found.run else ''}{one} minus {other}, in {unit}; {many} "
+        f"replicate{'s' if n[-1] != 1 else ''}, margin {stated_margin(found)}."
+    )
+    yield ""
+    rows = [["level", "density", "kept", "difference", "95 % interval", ""]]
+    reference = float(np.nanmax(np.abs(found.table[["difference", "low", "high"]].to_numpy())))
+    for row in found.table.to_dict("records"):
+        texts = [
+            MISSING if pd.isna(row[name]) else signed_number(row[name], reference, found.metric)
+            for name in ("difference", "low", "high")
+        ]
+        interval = MISSING if texts[1] == MISSING else f"{texts[1]} to {texts[2]}"
+        kept = MISSING if pd.isna(row["num_kept"]) else f"{row['num_kept']:,}"
+        size = format_percent(row["density"])
+        rows.append([str(row["level"]), size, kept, texts[0], interval, _label(row)])
+    yield from aligned(rows)
+    yield ""
+    yield from wrapped(
+        f"better, worse: each level by itself, one-sided at 5 %; * over all levels together. "
+        f"equal: within {stated_margin(found)} either way, at 5 %."
+    )
+
+
+def _label(row: dict[Any, Any]) -> str:
+    if pd.isna(row["p_better"]):
+        return MISSING
+    words = [w for w, is_so in (("better", row["is_better"]), ("worse", row["is_worse"])) if is_so]
+    label = words[0] + " *" * bool(row["is_claimed"]) if words else ""
+    if row["is_equivalent"]:
+        return f"{label}, within the margin" if label else "equal"
+    return label or "not decided"
