@@ -65,14 +65,16 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cifar_dir(data_dir: Path, shared_folder: SharedFolder) -> Path:
-    """A folder with `cifar-10-batches-bin`: LOTTERY_DATA, or made by its `prepare.py`."""
+def cifar_dir(data_dir: Path, pytestconfig: pytest.Config) -> Path:
+    """A folder with `cifar-10-batches-bin`: LOTTERY_DATA, or made by its `prepare.py`, which leaves
+    files that are right already: always in one place, so that what is decoded is found again."""
     if (data_dir / "cifar-10-batches-bin").is_dir():
         return data_dir
-    prepare = [sys.executable, data_dir / "prepare.py"]
-    return shared_folder(
-        "cifar", lambda out: subprocess.run([*prepare, out], check=True, timeout=120)
-    )
+    assert pytestconfig.cache is not None
+    out = pytestconfig.cache.mkdir("cifar-10")
+    with FileLock(out / "lock"):
+        subprocess.run([sys.executable, data_dir / "prepare.py", out], check=True, timeout=120)
+    return out
 
 
 @pytest.fixture(scope="session")
