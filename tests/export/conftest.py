@@ -10,7 +10,7 @@ SPEC = {
     "name": "tiny",
     "data": {"name": "digits"},
     "model": {"name": "LeNet300", "hidden": [12, 8]},
-    "train": {"optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "batch_size": 64, "duration": "2ep"},
+    "train": {"optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "batch_size": 64, "duration": "1ep"},
     "prune": {"criterion": "magnitude", "scope": "global", "rate": 0.5, "levels": 2},
     "arms": ["ticket", {"reinit": {"draws": 2}}, "signed_constant", "dense_small", "finetune"],
     "rewind": "5it",

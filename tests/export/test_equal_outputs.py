@@ -48,7 +48,7 @@ def check_file(path: Path, pruned: PrunedModel, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["state_dict", "packed", "ticket"])
-@settings(max_examples=25, **PLAIN)
+@settings(max_examples=15, **PLAIN)
 @given(pruned=pruned_models())
 def test_plain_tensors(name, pruned):
     check_equal(with_ticket(pruned), name)

@@ -14,7 +14,14 @@ from torch import nn
 
 from lottery_ticket.data import Split
 from lottery_ticket.errors import UsageError
-from lottery_ticket.export import FORMATS, Measured, PrunedModel, count_flops, measure
+from lottery_ticket.export import (
+    FORMATS,
+    Measured,
+    PrunedModel,
+    count_flops,
+    load_sparse,
+    measure,
+)
 from lottery_ticket.export._timing import in_turns
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.models import build
@@ -250,46 +257,71 @@ def test_slow_forms_are_called_a_few_times():
     assert len(times["quick"]) >= 10
 
 
-def test_a_batch_size_reaches_its_form_and_a_process_that_fails_loses_its_memory(monkeypatch):
-    sizes = []
+def sparse_net():
+    """Two layers with few weights, of which the mask speaks of the first; a dense one."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 400), nn.Linear(400, 3))
+    for layer in (net[0], net[2]):
+        layer.weight.data *= torch.rand(400, 400) < 0.03  # no unit is dead
+    kept = {"0.weight": net[0].weight != 0, "3.weight": torch.ones(3, 400, dtype=torch.bool)}
+    return PrunedModel.of(net, torch.rand(9, 400), mask=PruningMask.from_tensors(kept))
 
-    def write(pruned, path, *, batch_size):
-        sizes.append(batch_size)
-        FORMATS["sparse"].write(pruned, path, batch_size=batch_size)
+
+@pytest.fixture(scope="module")
+def decided():
+    """What `sparse` has decided for a batch size."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def measured_sparsely(decided):
+    """Where processes that measure memory are killed."""
+
+    def write(pruned, path, **options):
+        FORMATS["sparse"].write(pruned, path, **options)
+        decided.append(load_sparse(path))
 
     def fails(*_):
         raise BrokenProcessPool("it was killed")
 
     rows = dict(FORMATS) | {"sparse": replace(FORMATS["sparse"], write=write)}
-    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
-    monkeypatch.setattr("lottery_ticket.export._measure.peak_memory", fails)
-    found = measure(small(), forms=["sparse"], batch_size=32, compiled=False, seconds=0.01)
-    assert sizes == [32]
-    assert [row["peak_memory_bytes"] for row in found.rows] == [None, None, None]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lottery_ticket.export._formats.FORMATS", rows)
+        patch.setattr("lottery_ticket.export._measure.peak_memory", fails)
+        options = {**SHORT, "memory": True, "batch_size": 200}
+        return measure(sparse_net(), forms=["onnx", "sparse"], **options)
+
+
+def test_the_batch_size_reaches_the_form_that_is_decided_for_it(measured_sparsely, decided):
+    assert [found.batch_size for found in decided] == [200]
+
+
+def test_a_process_that_fails_loses_its_memory_alone(measured_sparsely):
+    found = measured_sparsely
+    assert [row["peak_memory_bytes"] for row in found.rows] == [None] * 4
     assert found.skipped["memory of sparse"] == "BrokenProcessPool: it was killed"
 
 
-def check_executed(measure):
-    """FLOPs as executed: where weights are kept alone, those with kept ones."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(900, 900), nn.ReLU(), nn.Linear(900, 3))
-    model[0].weight.data *= torch.rand(900, 900) < 0.01
-    pruned = PrunedModel.of(model, torch.rand(9, 900))
-    rows = {row["form"]: row for row in measure(pruned, forms=["onnx", "sparse"], **SHORT).rows}
-    assert rows["onnx"]["flops"] == 2 * 900 * 903
-    assert rows["onnx"]["effective_flops"] == 2 * pruned.mask.num_kept
-    assert rows["sparse"]["flops"] < 0.1 * rows["onnx"]["flops"]
+def check_executed(found):
+    """FLOPs as executed: where weights are kept alone, those with the mask's kept ones."""
+    rows = {row["form"]: row for row in found.rows}
+    num_kept = sparse_net().mask.num_kept
+    assert rows["onnx"]["flops"] == 2 * 400 * (400 + 400 + 3)
+    assert rows["onnx"]["effective_flops"] == 2 * (num_kept + 400 * 400)
+    assert rows["sparse"]["flops"] == rows["onnx"]["effective_flops"]
 
 
-def test_what_is_executed_is_counted():
-    check_executed(measure)
+def test_what_is_executed_is_counted(measured_sparsely, decided):
+    assert decided[0].layers["0"] == decided[0].layers["2"] == "sparse"
+    check_executed(measured_sparsely)
 
 
 def test_counting_what_is_not_executed_is_caught(monkeypatch):
     rows = dict(FORMATS) | {"sparse": replace(FORMATS["sparse"], skips=lambda facts: ())}
     monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
+    found = measure(sparse_net(), forms=["onnx", "sparse"], **SHORT)
     with pytest.raises(AssertionError):
-        check_executed(measure)
+        check_executed(found)
 
 
 @pytest.mark.slow

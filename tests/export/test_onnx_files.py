@@ -59,11 +59,6 @@ def test_input_and_output(folder):
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
 
 
-def test_opset(tmp_path):
-    path = export(small(), format="onnx", out=tmp_path / "m.onnx", opset=20).path
-    assert {entry.domain: entry.version for entry in onnx.load(path).opset_import}[""] == 20
-
-
 def test_no_path_of_this_machine_is_in_a_file(folder):
     for path in folder.iterdir():
         data = path.read_bytes()
@@ -94,13 +89,24 @@ def test_zeros_stay_zero(name, folder):
     assert not any(wrong.values())
 
 
-def test_zeros_that_became_something_are_caught(tmp_path):
+@pytest.fixture(scope="module")
+def of_opset_20(tmp_path_factory):
+    """A file in which pruned weights are no zeros."""
     shifted = small()
     for name, kept in shifted.mask.items():
         weight = dict(shifted.model.named_parameters())[name]
         weight.data[~kept] = weight.abs().max()
-    path = export(shifted, format="int8", out=tmp_path / "m.onnx").path
-    assert any(quantised_zeros(path, small()).values())
+    out = tmp_path_factory.mktemp("shifted") / "m.onnx"
+    return export(shifted, format="int8", out=out, opset=20).path
+
+
+def test_opset(of_opset_20):
+    opsets = {entry.domain: entry.version for entry in onnx.load(of_opset_20).opset_import}
+    assert opsets[""] == 20
+
+
+def test_zeros_that_became_something_are_caught(of_opset_20):
+    assert any(quantised_zeros(of_opset_20, small()).values())
 
 
 def test_int8_is_calibrated_on_training_examples(tmp_path, monkeypatch):
@@ -174,7 +180,9 @@ def cut_to_one_unit(width):
     return PrunedModel.of(net, x := torch.linspace(-1, 1, 600).view(100, 6), calibration=x)
 
 
-@pytest.mark.parametrize(("name", "width"), [("int8", 1), ("compact-int8", 8)])
+@pytest.mark.parametrize(
+    ("name", "width"), [pytest.param("int8", 1, marks=pytest.mark.slow), ("compact-int8", 8)]
+)
 def test_biases_of_what_is_zero_throughout_are_kept(name, width, tmp_path):
     """The scale of such a row was 1, in which biases were rounded away."""
     out = export(cut_to_one_unit(width), format=name, out=tmp_path / "m.onnx")

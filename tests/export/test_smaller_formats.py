@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -10,7 +10,8 @@ from shipped_nets import small
 from torch import nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.export import Measured, PrunedModel, export, load_sparse, measure
+from lottery_ticket.export import FORMATS, Measured, PrunedModel, export, load_sparse, measure
+from lottery_ticket.export._card import card_of, readme_of
 from lottery_ticket.export._program import program_of
 from lottery_ticket.models import build
 
@@ -50,8 +51,11 @@ def test_the_card_says_each_thing_once(tmp_path):
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     model[0].weight.data[1] = model[0].weight.data[:, 2] = 0
     pruned = PrunedModel.of(model, torch.rand(5, 4))
-    out = export(pruned, format=["compact", "compact-onnx", "sparse"], out=tmp_path / "out")
-    text = (out.path / "README.md").read_text()
+    smaller, sparse = export(pruned, format=["compact", "sparse"], out=tmp_path / "out").files
+    row = FORMATS["compact-onnx"]
+    facts = row.facts(row.prepare(pruned), tmp_path)
+    onnx = replace(smaller, format="compact-onnx", file=row.file_name, facts=facts)
+    text = readme_of(card_of(pruned, [asdict(file) for file in (smaller, onnx, sparse)]))
     both, first, second, *_ = text.split("```")[-1].strip().split("\n\n")
     assert first == "`model.compact.pt2`, `model.compact.onnx`: 2: inputs 3 → 2, outputs 2 → 2."
     assert both == "`model.compact.pt2`: 0: inputs 4 → 3, outputs 3 → 2."

@@ -89,16 +89,6 @@ def test_what_a_weight_is_made_from_can_be_pruned(tmp_path):
     assert row["effective_flops"] == 2 * sum(int(weight.count_nonzero()) for weight in weights)
 
 
-def test_a_form_executed_sparsely_where_the_mask_says_nothing():
-    net = with_a_made_layer(lambda layer: layer)
-    net[0].weight.data *= torch.rand(12, 8) < 0.1
-    mask = prune(net, sparsity=0.7, ignore=["0"])
-    mask.apply(net)
-    pruned = PrunedModel.of(net, torch.randn(64, 8), mask=mask)
-    found = measure(pruned, forms=["sparse"], seconds=0.01, compiled=False, memory=False)
-    assert "sparse" in set(found.table.form)
-
-
 def two_four_net(**ignored):
     net = with_a_made_layer(lambda layer: layer)
     mask = prune(net, sparsity=0.5, structure="2:4", **ignored)
