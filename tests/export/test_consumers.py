@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from pruned_nets import a_residual_net, images
 
 from lottery_ticket.export import PrunedModel, compact, export
@@ -181,22 +182,22 @@ def test_onnx_runtime_without_torch(format, shipped, said):
 
 
 @pytest.fixture(scope="session")
-def node_modules(shared_folder):
+def node_modules(pytestconfig):
     """onnxruntime-node from npm, whose CPU runtime is in the package itself: without its install
-    script nothing is downloaded from elsewhere."""
+    script nothing is downloaded from elsewhere. It stays in pytest's cache."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         pytest.skip("no node and npm here")
-
-    def install(folder):
-        (folder / "package.json").write_text('{"private": true}')
-        command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund"]
-        command += ["--prefer-offline", "--fetch-retries=0", "onnxruntime-node@1"]
-        said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if said.returncode:
-            pytest.skip(f"npm cannot install onnxruntime-node: {said.stderr.strip()[-200:]}")
-
-    return shared_folder("node", install) / "node_modules"
+    folder = pytestconfig.cache.mkdir("onnxruntime-node")
+    with FileLock(folder / "lock"):
+        if not (folder / "node_modules" / ".package-lock.json").exists():  # npm's last file
+            (folder / "package.json").write_text('{"private": true}')
+            command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund"]
+            command += ["--prefer-offline", "--fetch-retries=0", "onnxruntime-node@1"]
+            said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if said.returncode:
+                pytest.skip(f"npm cannot install onnxruntime-node: {said.stderr.strip()[-200:]}")
+    return folder / "node_modules"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from shipped_nets import Switched
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -80,7 +81,8 @@ def test_what_a_weight_is_made_from_can_be_pruned(tmp_path):
     mask = prune(net, sparsity=0.8, targets=["2", "4", direction], ignore=["0.weight"])
     mask.apply(net)
     assert int((net[0].weight == 0).sum()) == int((~mask[direction]).sum()) > 0
-    pruned = PrunedModel.of(net, torch.randn(9, 8), mask=mask)
+    before = nn.Sequential(with_a_made_layer(parametrizations.weight_norm), Switched())
+    pruned = PrunedModel.of(net, torch.randn(9, 8), mask=mask, dense=before)
     out = export(pruned, format="compact", out=tmp_path / "out")
     assert out.card["pruning"]["num_kept"] == mask.num_kept
     table = measure(pruned, forms=["compact"], seconds=0.01, compiled=False, memory=False).table
