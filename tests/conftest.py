@@ -1,11 +1,14 @@
 """Real data sets, from the folder that LOTTERY_DATA names."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # one test per core: more threads would only wait for one another
@@ -22,6 +25,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", help="where tests/gpu runs; by default on CUDA where there is one")
 
 
+SharedFolder = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> SharedFolder:
+    """A folder by name, which the first of pytest-xdist's workers that wants it has filled.
+
+    Nobody may change what is in it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # of all workers
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        path, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)  # what a fill that failed has left
+                path.mkdir()
+                fill(path)
+                done.touch()
+        return path
+
+    return folder
+
+
 # read on import: the tests of downloads take the variable away
 LOTTERY_DATA = os.environ.get("LOTTERY_DATA")
 
@@ -36,12 +65,15 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cifar_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `cifar-10-batches-bin`: LOTTERY_DATA, or made by its `prepare.py`."""
+def cifar_dir(data_dir: Path, pytestconfig: pytest.Config) -> Path:
+    """A folder with `cifar-10-batches-bin`: LOTTERY_DATA, or made by its `prepare.py`, which leaves
+    files that are right already: always in one place, so that what is decoded is found again."""
     if (data_dir / "cifar-10-batches-bin").is_dir():
         return data_dir
-    out = tmp_path_factory.mktemp("cifar")
-    subprocess.run([sys.executable, data_dir / "prepare.py", out], check=True, timeout=120)
+    assert pytestconfig.cache is not None
+    out = pytestconfig.cache.mkdir("cifar-10")
+    with FileLock(out / "lock"):
+        subprocess.run([sys.executable, data_dir / "prepare.py", out], check=True, timeout=120)
     return out
 
 

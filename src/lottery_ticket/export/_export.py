@@ -17,6 +17,7 @@ from lottery_ticket.export._format import Format, Run
 from lottery_ticket.export._formats import FORMATS, format_named
 from lottery_ticket.export._onnx import check_opset
 from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.export._shared import made_once
 from lottery_ticket.files import folder_aside, sync_folder
 from lottery_ticket.process import environment_kept, random_state_kept
 
@@ -121,7 +122,7 @@ def export(
         as_file = _is_file(target, rows)
         if not isinstance(pruned, PrunedModel):
             pruned = pruned()
-        with _parents_of(target), folder_aside(target) as aside:
+        with _parents_of(target), folder_aside(target) as aside, made_once():
             files = []
             for name, row in rows.items():
                 path = aside / (target.name if as_file else row.file_name)
