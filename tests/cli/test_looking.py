@@ -3,13 +3,13 @@
 import csv
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from terminals import on_a_terminal
 
 from lottery_ticket.store import SCHEMA_VERSION, TABLE_COLUMNS, Store
 
@@ -219,12 +219,9 @@ def test_doctor_without_a_store_and_with_a_damaged_one(lottery, tmp_path):
 
 def test_an_id_is_never_cut_short_however_narrow_the_terminal(ready, tmp_path):
     (run,) = Store(tmp_path / "store").runs()
-    master, slave = pty.openpty()
-    line = [sys.executable, "-m", "lottery_ticket.cli", "list"]
-    subprocess.run(line, stdout=slave, check=True, env={**os.environ, "COLUMNS": "40"})
-    os.close(slave)
-    assert run.id in os.read(master, 10_000).decode()
-    os.close(master)
+    code, said = on_a_terminal("list", env={**os.environ, "COLUMNS": "40"})
+    assert code == 0
+    assert run.id in said
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
