@@ -11,6 +11,7 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = [
     "seed_",
     "seeded",
     "without_tf32",
+    "worker_pool",
 ]
 
 _PATIENCE_SECONDS = 10.0
@@ -183,6 +185,26 @@ def without_tf32() -> Iterator[None]:
     with alone(), ExitStack() as undo:
         _set_attribute(undo, torch.backends.cudnn, "allow_tf32", False)
         yield
+
+
+def worker_pool(max_workers: int, threads: int, **options: Any) -> Executor:
+    """Processes that start without importing `__main__` again, so that a script needs no guard.
+
+    Args:
+        max_workers: how many.
+        threads: of each.
+        options: of loky's `ProcessPoolExecutor`.
+    """
+    from loky import ProcessPoolExecutor
+    from loky.backend import resource_tracker
+
+    # a random.py in the current folder is not Python's own: neither for workers, nor for the
+    # process that loky starts beside them and leaves running
+    with environment_kept(PYTHONSAFEPATH="1"):
+        resource_tracker.ensure_running()
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    env = dict.fromkeys(names, str(threads)) | {"PYTHONSAFEPATH": "1"}
+    return ProcessPoolExecutor(max_workers=max_workers, env=env, **options)
 
 
 def _determinism() -> tuple[bool, bool]:
