@@ -223,6 +223,15 @@ def _check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
         _try_a_step(spec, data, copied_model(model).train())
 
 
+def _shape_hint(shape: tuple[int, ...]) -> str:
+    """What to do with images whose channels are last, or not there."""
+    if len(shape) == 2:
+        return "; images are (N, channels, height, width): x[:, None] of such of one channel"
+    if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] == shape[1]:
+        return "; images are (N, channels, height, width): x.transpose(0, 3, 1, 2) of these"
+    return ""
+
+
 def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
     """One forward and backward pass, so that what does not fit is known before training."""
     name, shape = spec.model.name, tuple(data.input_shape)
@@ -232,7 +241,7 @@ def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
     except Exception as error:  # a user's own model may raise anything
         raise UsageError(
             f"model {name!r} does not take examples of {spec.data.name!r}, "
-            f"which have shape {shape}: {_first_line(error)}"
+            f"which have shape {shape}: {_first_line(error)}{_shape_hint(shape)}"
         ) from error
     wanted = (len(x), data.output_size)
     got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
