@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 from torch.nn.functional import linear
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 
 from lottery_ticket import register_model
 
@@ -78,7 +78,7 @@ def the_same_again(input_size: int, num_classes: int) -> nn.Module:
 @register_model("of-one-part")
 def of_one_part(input_size: int, num_classes: int) -> nn.Module:
     model = plain(input_size, num_classes)
-    model[3] = the_same_again(input_size, num_classes)[3]
+    model[3] = the_same_again(input_size, num_classes).get_submodule("3")
     return model
 
 
@@ -119,7 +119,7 @@ def with_state(input_size: int, num_classes: int) -> nn.Module:
 @register_model("pruned-by-torch")
 def pruned_by_torch(input_size: int, num_classes: int) -> nn.Module:
     model = plain(input_size, num_classes)
-    nn.utils.prune.l1_unstructured(model[1], "weight", 0.5)
+    prune.l1_unstructured(model[1], "weight", 0.5)
     return model
 
 

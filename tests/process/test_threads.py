@@ -176,7 +176,8 @@ def without_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", CALLS)
 def test_calls_that_do_not_wait_are_caught(name, monkeypatch):
     without_turns(monkeypatch)
-    with pytest.raises((AssertionError, lottery_ticket.LotteryError)):
+    # torch does not survive hooks that go while another thread runs them
+    with pytest.raises((AssertionError, lottery_ticket.LotteryError, RuntimeError)):
         check_never_meet(CALLS[name])
 
 

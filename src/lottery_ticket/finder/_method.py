@@ -134,7 +134,7 @@ class Method:
     def check_batches(self, model: nn.Module, dense: PruningMask) -> None:
         """Raises `UsageError` if the criterion could not take the loss of the first batch."""
         if self.batches is not None and "batch_loss" in self.criterion.needs:
-            given = {"loss": self.loss, "batch_loss": self.batch_loss}
+            given: dict[str, Any] = {"loss": self.loss, "batch_loss": self.batch_loss}
             score("saliency", model=model, mask=dense, batches=self.batches[:1], **given)
 
     def check_structure(

@@ -230,7 +230,7 @@ def _checked(budgets: list[Budget]) -> list[Budget]:
 
 
 def _check_count(name: str, value: object, *, least: int = 1, most: int | None = None) -> None:
-    is_count = isinstance(value, int) and not isinstance(value, bool)
-    if not is_count or value < least or (most is not None and value > most):
-        limit = f"of at least {least}" if most is None else f"from {least} to {most:,}"
-        raise UsageError(f"{name}: got {value!r}, wanted a whole number {limit}")
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= (most or value):
+        return
+    limit = f"of at least {least}" + (f" and at most {most:,}" if most else "")
+    raise UsageError(f"{name}: got {value!r}, wanted a whole number {limit}")
