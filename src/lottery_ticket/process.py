@@ -10,6 +10,7 @@ import os
 import random
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
@@ -63,8 +64,10 @@ def alone() -> Iterator[None]:
 @contextmanager
 def random_state_kept(devices: Iterable[torch.device | str] = ()) -> Iterator[None]:
     """A block after which the global generators are as before: torch's (on the CPU and `devices`),
-    NumPy's and Python's."""
+    NumPy's and Python's. And so is what a user's code in it may set for the whole process: default
+    dtype, threads, flushing of denormals, gradients, determinism, filters of warnings."""
     with alone(), ExitStack() as undo:
+        _put_back_later(undo)
         undo.callback(torch.set_rng_state, torch.get_rng_state())
         undo.callback(np.random.set_state, np.random.get_state())
         undo.callback(random.setstate, random.getstate())
@@ -250,6 +253,29 @@ def _set(
     if found != wanted:
         undo.callback(set_, found)
         set_(wanted)
+
+
+def _put_back_later(undo: ExitStack) -> None:
+    """Note how to put back what is set until then; what is not stays untouched."""
+    for get, set_ in (
+        (torch.get_default_dtype, torch.set_default_dtype),
+        (torch.get_num_threads, torch.set_num_threads),
+        (_is_flushing, torch.set_flush_denormal),
+        (torch.is_grad_enabled, torch.set_grad_enabled),
+        (_determinism, _set_determinism),
+        (lambda: list(warnings.filters), _set_filters),
+    ):
+        undo.callback(_put_back, get, set_, get())
+
+
+def _put_back(get: Callable[[], Any], set_: Callable[[Any], object], before: Any) -> None:
+    if get() != before:
+        set_(before)
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.resetwarnings()  # so that Python looks at them anew
+    warnings.filters[:] = filters  # type: ignore[index]
 
 
 def _set_attribute(undo: ExitStack, owner: Any, name: str, wanted: Any) -> None:

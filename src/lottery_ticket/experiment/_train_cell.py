@@ -189,7 +189,8 @@ class _Training:
     def finished(self, description: Mapping[str, Any]) -> Made:
         """Its files, results and execution; raises `TrainingError` if pruned weights came back."""
         model = self.state.model
-        weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+        state = model.state_dict()  # of a tied one each name has a copy, as files have
+        weights = {name: value.cpu().contiguous().clone() for name, value in state.items()}
         if not has_only_zeros_where_pruned(weights, self.mask):
             raise TrainingError("pruned weights came back during training; please report this")
         files, results = _outcome(self.data, self.recipe, self.state)
