@@ -6,6 +6,7 @@ what it found, however it ends.
 """
 
 import logging
+import multiprocessing
 import os
 import random
 import sys
@@ -21,6 +22,7 @@ import torch
 
 __all__ = [
     "alone",
+    "as_it_was",
     "environment_kept",
     "flushing_denormals",
     "neutral_settings",
@@ -148,6 +150,19 @@ def environment_kept(**changes: str) -> Iterator[None]:
             for name in set(os.environ) - set(before):
                 del os.environ[name]
             os.environ.update(before)
+
+
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """A block after which all is as before that exporters and runtimes of others change: random
+    numbers, the environment, whether this thread flushes denormals, who hears what is logged, and
+    the way in which processes start, which can be chosen only once."""
+    with random_state_kept(), environment_kept(), ExitStack() as undo:
+        undo.callback(torch.set_flush_denormal, _is_flushing())
+        undo.callback(logging.root.handlers.__setitem__, slice(None), logging.root.handlers[:])
+        if multiprocessing.get_start_method(allow_none=True) is None:
+            undo.callback(multiprocessing.set_start_method, None, force=True)
+        yield
 
 
 @contextmanager

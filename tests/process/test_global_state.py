@@ -3,6 +3,8 @@ caller has set does not change what a run computes."""
 
 import contextlib
 import hashlib
+import logging
+import multiprocessing
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -261,6 +263,34 @@ def test_denormals_are_treated_as_before(value):
         assert not changed(before)
     finally:
         torch.set_flush_denormal(False)
+
+
+def test_how_processes_start_can_still_be_chosen(tmp_path):
+    """torch's exporter makes a lock between processes, which settles it."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method(None, force=True)
+    try:
+        export(PrunedModel.of(SMALL, BATCH[0]), format="compact", out=tmp_path / "out")
+        multiprocessing.set_start_method("spawn")
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.slow  # it imports for seconds
+@pytest.mark.parametrize("value", [True, False])
+def test_a_runtime_that_resets_denormals_and_logs_leaves_them(value, tmp_path):
+    """ONNX Runtime sets the first, its quantiser makes a handler of what is logged."""
+    handlers = logging.root.handlers[:]
+    logging.root.handlers[:] = []
+    torch.set_flush_denormal(value)
+    try:
+        before = global_state()
+        pruned = PrunedModel.of(SMALL, BATCH[0], calibration=BATCH[0])
+        export(pruned, format=["onnx", "int8"], out=tmp_path / "out")
+        assert not changed(before)
+    finally:
+        torch.set_flush_denormal(False)
+        logging.root.handlers[:] = handlers
 
 
 # whatever the caller has set

@@ -19,7 +19,7 @@ from lottery_ticket.export._onnx import check_opset
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.export._shared import made_once
 from lottery_ticket.files import folder_aside, sync_folder
-from lottery_ticket.process import environment_kept, random_state_kept
+from lottery_ticket.process import as_it_was
 
 __all__ = ["Exported", "ExportedFile", "export", "write_checked"]
 
@@ -80,8 +80,7 @@ class Exported:
         return "\n".join([f"Exported({self.path}:", *files]) + ")"
 
 
-@random_state_kept()
-@environment_kept()  # torch's compiler names its cache there
+@as_it_was()
 def export(
     pruned: PrunedModel | Callable[[], PrunedModel],
     *,

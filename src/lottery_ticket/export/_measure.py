@@ -29,7 +29,7 @@ from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.export._quiet import quiet
 from lottery_ticket.export._shared import made_once
 from lottery_ticket.export._timing import in_turns
-from lottery_ticket.process import environment_kept, on_threads, random_state_kept
+from lottery_ticket.process import as_it_was, on_threads
 from lottery_ticket.tickets import versions
 
 __all__ = ["measure"]
@@ -37,8 +37,7 @@ __all__ = ["measure"]
 BATCHES = (1, 64, 256)
 
 
-@random_state_kept()
-@environment_kept()  # torch's compiler names its cache there
+@as_it_was()
 def measure(
     pruned: PrunedModel,
     *,
