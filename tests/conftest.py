@@ -1,12 +1,15 @@
 """Real data sets, from the folder that LOTTERY_DATA names."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 # one test per core: more threads would only wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,12 +17,38 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from lottery_ticket.data import DataSet, load_dataset
 
 # a machine that is busy is no reason to fail
-settings.register_profile("local", deadline=None)
+settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", help="where tests/gpu runs; by default on CUDA where there is one")
+
+
+SharedFolder = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> SharedFolder:
+    """A folder by name, which the first of pytest-xdist's workers that wants it has filled.
+
+    Nobody may change what is in it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # of all workers
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        path, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)  # what a fill that failed has left
+                path.mkdir()
+                fill(path)
+                done.touch()
+        return path
+
+    return folder
 
 
 # read on import: the tests of downloads take the variable away
@@ -36,12 +65,15 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cifar_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `cifar-10-batches-bin`: LOTTERY_DATA, or made by its `prepare.py`."""
+def cifar_dir(data_dir: Path, pytestconfig: pytest.Config) -> Path:
+    """A folder with `cifar-10-batches-bin`: LOTTERY_DATA, or made by its `prepare.py`, which leaves
+    files that are right already: always in one place, so that what is decoded is found again."""
     if (data_dir / "cifar-10-batches-bin").is_dir():
         return data_dir
-    out = tmp_path_factory.mktemp("cifar")
-    subprocess.run([sys.executable, data_dir / "prepare.py", out], check=True, timeout=120)
+    assert pytestconfig.cache is not None
+    out = pytestconfig.cache.mkdir("cifar-10")
+    with FileLock(out / "lock"):
+        subprocess.run([sys.executable, data_dir / "prepare.py", out], check=True, timeout=120)
     return out
 
 

@@ -138,11 +138,16 @@ print(len(result.table), result.outcome.num_made, result.rows[1]["num_kept"])
 
 
 def test_a_plain_script_without_a_guard_brings_its_own_model_to_the_workers(tmp_path):
-    (tmp_path / "script.py").write_text(SCRIPT)
+    script = tmp_path / "scripts" / "script.py"
+    script.parent.mkdir()
+    script.write_text(SCRIPT)
+    (tmp_path / "random.py").write_text("1 / 0")  # in nobody's way
     environment = {**os.environ, "LOTTERY_STORE": str(tmp_path / "unused")}
     done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, env=environment
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
     assert done.stdout == "once\n4 5 296\n"
-    assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["script.py", "store"]
+    names = sorted(path.name for path in Path(tmp_path).iterdir())
+    assert names == ["random.py", "scripts", "store"]

@@ -11,43 +11,49 @@ import lottery_ticket
 HEAVY = {"pandas", "matplotlib", "sklearn", "scipy", "pydantic", "typer", "ruamel", "rich", "numba"}
 
 
-def loaded_by(statement: str) -> set[str]:
-    """The top-level modules that are loaded after a statement, in a fresh process."""
-    script = f"import sys; {statement}; print(*{{m.split('.')[0] for m in sys.modules}})"
+def loaded_by(*statements: str) -> list[set[str]]:
+    """The top-level modules that are loaded after each of some statements, in a fresh process."""
+    told = "print(*{m.split('.')[0] for m in sys.modules})"
+    script = "\n".join(["import sys", *(f"{statement}\n{told}" for statement in statements)])
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    return [set(line.split()) for line in done.stdout.splitlines()]
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    loaded = loaded_by("import lottery_ticket")
+    (loaded,) = loaded_by("import lottery_ticket")
     assert "lottery_ticket" in loaded
     assert not loaded & (HEAVY | {"torch", "numpy"})
 
 
 def test_the_store_is_listed_without_torch():
-    loaded = loaded_by("import lottery_ticket.store")
-    assert not loaded & (HEAVY | {"torch", "numpy"})
-    loaded = loaded_by("import lottery_ticket.cli, lottery_ticket.api")
-    assert not loaded & {"torch", "pandas", "matplotlib", "sklearn", "scipy", "pydantic"}
+    store, commands = loaded_by(
+        "import lottery_ticket.store", "import lottery_ticket.cli, lottery_ticket.api"
+    )
+    assert not store & (HEAVY | {"torch", "numpy"})
+    assert not commands & {"torch", "pandas", "matplotlib", "sklearn", "scipy", "pydantic"}
 
 
 def test_presets_are_listed_and_verdicts_given_without_torch():
-    assert not loaded_by("from lottery_ticket.spec import preset_data") & {"torch", "numpy"}
-    loaded = loaded_by("import lottery_ticket.analysis, lottery_ticket.api")
-    assert "pandas" in loaded
-    assert not loaded & {"torch", "matplotlib", "sklearn", "pydantic"}
-    script = "import lottery_ticket.analysis; from sys import modules; assert 'scipy.stats' not in"
-    loaded_by(f"{script} modules")
+    (presets,) = loaded_by("from lottery_ticket.spec import preset_data")
+    assert not presets & {"torch", "numpy"}
+    verdicts, _ = loaded_by(
+        "import lottery_ticket.analysis, lottery_ticket.api",
+        "assert 'scipy.stats' not in sys.modules",
+    )
+    assert "pandas" in verdicts
+    assert not verdicts & {"torch", "matplotlib", "sklearn", "pydantic"}
 
 
-def test_what_is_loaded_is_seen():
-    assert "torch" in loaded_by("import lottery_ticket; lottery_ticket.PruningMask")
-
-
-def test_the_compiler_is_loaded_only_to_execute():
-    assert "numba" not in loaded_by("import lottery_ticket.experiment, lottery_ticket.finder")
-    assert "numba" in loaded_by("import lottery_ticket.kernels")
+def test_the_compiler_is_loaded_only_to_execute_and_what_is_loaded_is_seen():
+    names, engine, kernels = loaded_by(
+        "import lottery_ticket; lottery_ticket.PruningMask",
+        "import lottery_ticket.experiment, lottery_ticket.finder",
+        "import lottery_ticket.kernels",
+    )
+    assert "torch" in names
+    assert "numba" not in names | engine
+    assert "numba" in kernels
 
 
 def test_every_public_name_resolves():

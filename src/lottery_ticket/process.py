@@ -6,11 +6,14 @@ what it found, however it ends.
 """
 
 import logging
+import multiprocessing
 import os
 import random
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -19,6 +22,7 @@ import torch
 
 __all__ = [
     "alone",
+    "as_it_was",
     "environment_kept",
     "flushing_denormals",
     "neutral_settings",
@@ -27,6 +31,7 @@ __all__ = [
     "seed_",
     "seeded",
     "without_tf32",
+    "worker_pool",
 ]
 
 _PATIENCE_SECONDS = 10.0
@@ -61,8 +66,10 @@ def alone() -> Iterator[None]:
 @contextmanager
 def random_state_kept(devices: Iterable[torch.device | str] = ()) -> Iterator[None]:
     """A block after which the global generators are as before: torch's (on the CPU and `devices`),
-    NumPy's and Python's."""
+    NumPy's and Python's. And so is what a user's code in it may set for the whole process: default
+    dtype, threads, flushing of denormals, gradients, determinism, filters of warnings."""
     with alone(), ExitStack() as undo:
+        _put_back_later(undo)
         undo.callback(torch.set_rng_state, torch.get_rng_state())
         undo.callback(np.random.set_state, np.random.get_state())
         undo.callback(random.setstate, random.getstate())
@@ -146,6 +153,19 @@ def environment_kept(**changes: str) -> Iterator[None]:
 
 
 @contextmanager
+def as_it_was() -> Iterator[None]:
+    """A block after which all is as before that exporters and runtimes of others change: random
+    numbers, the environment, whether this thread flushes denormals, who hears what is logged, and
+    the way in which processes start, which can be chosen only once."""
+    with random_state_kept(), environment_kept(), ExitStack() as undo:
+        undo.callback(torch.set_flush_denormal, _is_flushing())
+        undo.callback(logging.root.handlers.__setitem__, slice(None), logging.root.handlers[:])
+        if multiprocessing.get_start_method(allow_none=True) is None:
+            undo.callback(multiprocessing.set_start_method, None, force=True)
+        yield
+
+
+@contextmanager
 def neutral_settings(*, is_deterministic: bool = False) -> Iterator[None]:
     """A block in which torch computes as in a fresh process, whatever the caller has set.
 
@@ -183,6 +203,26 @@ def without_tf32() -> Iterator[None]:
     with alone(), ExitStack() as undo:
         _set_attribute(undo, torch.backends.cudnn, "allow_tf32", False)
         yield
+
+
+def worker_pool(max_workers: int, threads: int, **options: Any) -> Executor:
+    """Processes that start without importing `__main__` again, so that a script needs no guard.
+
+    Args:
+        max_workers: how many.
+        threads: of each.
+        options: of loky's `ProcessPoolExecutor`.
+    """
+    from loky import ProcessPoolExecutor
+    from loky.backend import resource_tracker
+
+    # a random.py in the current folder is not Python's own: neither for workers, nor for the
+    # process that loky starts beside them and leaves running
+    with environment_kept(PYTHONSAFEPATH="1"):
+        resource_tracker.ensure_running()
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    env = dict.fromkeys(names, str(threads)) | {"PYTHONSAFEPATH": "1"}
+    return ProcessPoolExecutor(max_workers=max_workers, env=env, **options)
 
 
 def _determinism() -> tuple[bool, bool]:
@@ -228,6 +268,29 @@ def _set(
     if found != wanted:
         undo.callback(set_, found)
         set_(wanted)
+
+
+def _put_back_later(undo: ExitStack) -> None:
+    """Note how to put back what is set until then; what is not stays untouched."""
+    for get, set_ in (
+        (torch.get_default_dtype, torch.set_default_dtype),
+        (torch.get_num_threads, torch.set_num_threads),
+        (_is_flushing, torch.set_flush_denormal),
+        (torch.is_grad_enabled, torch.set_grad_enabled),
+        (_determinism, _set_determinism),
+        (lambda: list(warnings.filters), _set_filters),
+    ):
+        undo.callback(_put_back, get, set_, get())
+
+
+def _put_back(get: Callable[[], Any], set_: Callable[[Any], object], before: Any) -> None:
+    if get() != before:
+        set_(before)
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.resetwarnings()  # so that Python looks at them anew
+    warnings.filters[:] = filters  # type: ignore[index]
 
 
 def _set_attribute(undo: ExitStack, owner: Any, name: str, wanted: Any) -> None:

@@ -37,7 +37,7 @@ WRITES = "import json, sys; json.dump({'rows': [{'n': 1}]}, open(sys.argv[-1], '
         (WRITES, 60, "passed", [{"n": 1}]),
         (WRITES + "print('no'); sys.exit(3)", 60, "failed (3)", [{"n": 1}]),
         ("import os; os.abort()", 60, "failed (-6)", None),
-        ("import subprocess; subprocess.run(['sleep', '99'])", 2, "ended after its 2 s", None),
+        ("import subprocess; subprocess.run(['sleep', '99'])", 1, "ended after its 1 s", None),
         (WRITES, 0, "no time was left", None),
     ],
 )

@@ -32,13 +32,20 @@ def _no_models_of_users(monkeypatch):
     monkeypatch.setattr(MODELS, "_entries", own)
 
 
-def test_table(lottery):
-    said = lottery("models")
+@pytest.fixture
+def models(lottery, tmp_path):
+    """The command, with models of a user."""
+    (tmp_path / "my_models.py").write_text(MODULE)
+    return lambda *options: lottery("models", "--import", "my_models.py", *options)
+
+
+def test_table(models):
+    said = models()
     assert (said.code, said.err) == (0, "")
     header, *lines = said.out.splitlines()
     assert header.split() == ["model", "options", "source", "input", "parameters", "prunable"]
     rows = [re.split(r"\s{2,}", line.strip()) for line in lines]
-    assert len(rows) == len(FORMS)
+    assert len(rows) == len(FORMS) + 3
     assert ["Conv4", "form=compact", "after Frankle & Carbin 2019", "3×32×32", "342,090",
             "341,696"] in rows  # fmt: skip
     assert ["Conv4", "form=paper", "Frankle & Carbin 2019", "3×32×32", "2,425,930",
@@ -46,10 +53,12 @@ def test_table(lottery):
     assert ["VGG16", "form=imagenet, batch_norm=true", "after Simonyan & Zisserman 2015",
             "3×224×224", "138,365,992", "138,344,128"] in rows  # fmt: skip
     assert ["MLP", "input_size=784, num_classes=10", "–", "784", "89,610", "89,400"] in rows
+    assert lines[-2].split() == ["my-open-net", "your", "own", "–", "–", "–"]
 
 
-def test_json(lottery):
-    rows = json.loads(lottery("models", "--json").out)
+def test_json(models):
+    rows = json.loads(models("--json").out)
+    rows, users = rows[: len(FORMS)], rows[len(FORMS) :]
     assert [row["model"] for row in rows] == [form.name for form in FORMS]
     assert {name for row in rows for name in row} == {
         "model", "options", "input_shape", "num_parameters", "num_prunable", "source"
@@ -64,18 +73,11 @@ def test_json(lottery):
         "source": "He et al. 2016a",
     }
     assert all(row["source"] for row in rows if row["model"] != "MLP")
-
-
-def test_a_users_models(lottery, tmp_path):
-    (tmp_path / "my_models.py").write_text(MODULE)
-    rows = json.loads(lottery("models", "--import", "my_models.py", "--json").out)
-    mine = {row["model"]: row for row in rows[len(FORMS) :]}
+    mine = {row["model"]: row for row in users}
     assert list(mine) == ["my-net", "my-open-net", "any-net"]
     assert (mine["my-net"]["num_parameters"], mine["my-net"]["num_prunable"]) == (42, 24)
     assert mine["my-open-net"]["num_parameters"] is None
     assert mine["any-net"]["num_prunable"] == 18
-    text = lottery("models", "--import", "my_models.py").out.splitlines()
-    assert text[-2].split() == ["my-open-net", "your", "own", "–", "–", "–"]
 
 
 def test_a_users_model_that_cannot_be_built(lottery, tmp_path):

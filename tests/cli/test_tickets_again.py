@@ -29,7 +29,8 @@ def test_transfer_end_to_end(ready, tmp_path):
     again = ready("transfer", source.id, *SLOWER, *JOBS, "--quiet")
     assert again.out == f"{run_id}\n"
     assert "transfer, reinit, transfer_reinit" in ready("list").out
-    assert ready("plot", run_id, "--out", tmp_path / "figures").code == 0
+    plotted = ready("plot", run_id, "--out", tmp_path / "figures", "--format", "svg")
+    assert plotted.code == 0
     masks = {row.level: row.mask for row in source.rows if row.arm == "ticket"}
     made = Store(tmp_path / "store").run(run_id)
     assert {r.level: r.mask for r in made.rows if r.arm == "transfer"} == masks

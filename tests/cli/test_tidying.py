@@ -1,12 +1,9 @@
 """`verify`, `rm` and `gc`."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
+from terminals import on_a_terminal
 from tiny_command import TINY
 
 from lottery_ticket.store import Store
@@ -81,14 +78,8 @@ def test_rm(ready, store):
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, 8), ("y", 0, 0)])
 def test_rm_asks(answer, code, left, ready, store):
-    master, slave = pty.openpty()
-    line = [sys.executable, "-m", "lottery_ticket.cli", "rm", store.run("last").id]
-    process = subprocess.Popen(line, stdin=slave, stdout=slave, stderr=slave)
-    os.close(slave)
-    os.write(master, answer.encode() + b"\n")
-    assert process.wait(timeout=60) == code
-    said = os.read(master, 10_000).decode()
-    os.close(master)
+    ended, said = on_a_terminal("rm", store.run("last").id, typed=f"{answer}\n")
+    assert ended == code
     assert "8 cells, " in said
     assert "? [y/N]" in said
     assert "Traceback" not in said

@@ -1,13 +1,15 @@
 """What commands say of a store that is damaged, and how often they read a file of it."""
 
+import json
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from tiny_command import TINY
 
-from lottery_ticket.store import Store, _reads
+from lottery_ticket.store import CellRecord, Store, _reads, sha256
 
 
 @pytest.fixture
@@ -178,3 +180,66 @@ def test_a_store_that_reads_again_is_caught(ready, store, monkeypatch):
     monkeypatch.setattr(_reads.Reads, "known", _reads.Reads.fresh)
     with pytest.raises(AssertionError):
         check_reads_once(ready, store.root, "verdict")
+
+
+def forge(store, row, change):
+    """Change the record of a row's training and seal it again."""
+    folder = store.root / "cells" / row.cell[:2] / row.cell
+    record = store.get(row.cell)
+    values = {name: json.loads(json.dumps(value)) for name, value in vars(record).items()}
+    change(values, folder)
+    (folder / "record.json").write_bytes(CellRecord(**values).to_bytes())
+
+
+def other_weights(data):
+    def change(values, folder):
+        (folder / "weights.safetensors").write_bytes(data)
+        values["files"]["weights.safetensors"] = {"sha256": sha256(data), "bytes": len(data)}
+
+    return change
+
+
+def other_input(name, value):
+    return lambda values, folder: values["inputs"].update({name: value})
+
+
+FORGED = {
+    "no weights": other_weights(b""),
+    "a long header": other_weights((2**62).to_bytes(8, "little")),
+    "deep weights": other_weights((50_008).to_bytes(8, "little") + b'{"a": ' + b"[" * 50_002),
+    "no inputs": lambda values, folder: values["inputs"].clear(),
+    "no seed": other_input("seeds", {}),
+    "another model": other_input("model", {"name": "LeNet300", "hidden": [2**40, 2**40]}),
+}
+
+
+@pytest.mark.parametrize("change", FORGED.values(), ids=FORGED)
+def test_sealed_records_that_make_no_sense_are_damage(change, ready, store, tmp_path):
+    row = store.run("last").rows[0]
+    forge(store, row, change)
+    for command in (
+        ("report", "last", "--out", tmp_path / "report.html"),
+        ("export", "last", "--level", 0, "--format", "packed", "--out", tmp_path / "net"),
+    ):
+        said = ready(*command)
+        assert said.code == 1
+        assert row.cell in said.err
+
+
+def test_a_mask_of_other_layers_is_damage(ready, store, tmp_path):
+    run = store.run("last")
+    (name, (out, inputs)), *rest = run.layers.items()
+    layers = {name: [inputs, out], **dict(rest)}
+    store.save_run(replace(run, layers=layers))
+    said = ready("report", "last", "--out", tmp_path / "report.html")
+    assert said.code == 1
+    assert "its mask is of other layers than the run's" in said.err
+
+
+def test_a_run_that_claims_more_weights_than_its_net_has_is_damage(ready, store, tmp_path):
+    run = store.run("last")
+    size, rows = 2**40, [replace(r, num_kept=2**40) for r in run.rows if r.mask is None]
+    store.save_run(replace(run, layers={"w": [2**20, 2**20]}, num_prunable=size, rows=tuple(rows)))
+    said = ready("report", "last", "--out", tmp_path / "report.html")
+    assert said.code == 1
+    assert "fewer than 1,099,511,627,776 weights" in said.err

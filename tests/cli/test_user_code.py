@@ -1,9 +1,6 @@
 """`--import`: a user's own model and data, in worker processes too."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -40,48 +37,48 @@ arms: [ticket, reinit]
 """
 
 
-def lottery(tmp_path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "lottery_ticket.cli", *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "LOTTERY_STORE": "store"},
-    )
+@pytest.fixture(autouse=True)
+def _code_is_forgotten():
+    """What a test registers is not there for the next."""
+    before = {registry: set(registry) for registry in (DATASETS, MODELS)}
+    yield
+    for registry, names in before.items():
+        for name in set(registry) - names:
+            del registry._entries[name]
 
 
-def test_a_users_model_and_data(tmp_path):
-    code = tmp_path / "own"
-    code.mkdir()
-    (code / "mine.py").write_text(MODULE)
-    (code / "nearby.py").write_text("from torch.nn import ReLU as activation")
+def test_a_users_model_and_data(lottery, tmp_path, capfd):
+    for folder in ("own", "changed"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(MODULE)
+        (tmp_path / folder / "nearby.py").write_text("from torch.nn import ReLU as activation")
     (tmp_path / "mine.yaml").write_text(SPEC)
     (tmp_path / "random.py").write_text("1 / 0")  # in nobody's way
     # a file and its neighbour; workers import them as well
-    done = lottery(
-        tmp_path, "run", "mine.yaml", "--import", "own/mine.py", "--jobs", "2", "--quiet"
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    said = lottery("run", "mine.yaml", "--import", "own/mine.py", "--jobs", 2, "--quiet")
+    assert (said.code, said.err) == (0, "")
+    assert capfd.readouterr() == ("", "")  # the workers say nothing
     store = Store(tmp_path / "store")
     (run,) = store.runs()
-    assert done.stdout == f"{run.id}\n"
+    assert said.out == f"{run.id}\n"
     assert run.id.startswith("mine-")
     assert len(store.cell_names()) == 5
     assert run.layers == {"0.weight": [7, 4], "2.weight": [3, 7]}
 
     # other source, other results: nothing of the old one is taken for the new one
-    (code / "mine.py").write_text(MODULE.replace("activation()", "nn.Tanh()"))
-    done = lottery(tmp_path, "plan", "mine.yaml", "--import", "own/mine.py", "--json")
-    changed = json.loads(done.stdout)
+    plan = ("plan", "mine.yaml", "--json", "--import")
+    assert json.loads(lottery(*plan, "own/mine.py").out)["num_finished"] == 5
+    (tmp_path / "changed" / "mine.py").write_text(MODULE.replace("activation()", "nn.Tanh()"))
+    changed = json.loads(lottery(*plan, "changed/mine.py").out)
     assert (changed["num_cells"], changed["num_finished"]) == (5, 0)
     assert not {cell["cell"] for cell in changed["cells"]} & store.cell_names()
 
 
-def test_user_code_that_fails(tmp_path):
+def test_user_code_that_fails(lottery, tmp_path):
     (tmp_path / "mine.py").write_text("import no_such_module")
-    done = lottery(tmp_path, "run", "quickstart", "--import", "mine.py")
-    assert done.returncode == 2
-    assert done.stderr == (
+    said = lottery("run", "quickstart", "--import", "mine.py")
+    assert said.code == 2
+    assert said.err == (
         "error: --import mine.py: ModuleNotFoundError: No module named 'no_such_module' (mine.py, "
         "line 1); no_such_module is neither installed nor beside the file: install it, or put it "
         "there\n"

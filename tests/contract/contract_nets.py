@@ -1,17 +1,17 @@
 """The nets that every contract is held against: each has something that the others have not."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lottery_ticket.criteria import CRITERIA
+from lottery_ticket.criteria import CRITERIA, Criterion
 from lottery_ticket.models import LeNet5, ResNet20
 
-__all__ = ["BUILT_IN", "NETS", "SCOPES", "Case", "Net", "built", "rows", "train_steps"]
+__all__ = ["BUILT_IN", "NETS", "SCOPES", "Case", "Net", "brief", "built", "rows", "train_steps"]
 
 BUILT_IN = [name for name in CRITERIA if not CRITERIA.entry(name).is_user]
 SCOPES = ("global", "layerwise", "erk")
@@ -120,8 +120,14 @@ def train_steps(
         optimizer.step()
 
 
+def brief(criterion: str) -> Criterion:
+    """The criterion in four rounds if it has more: the next are as those before."""
+    entry = CRITERIA[criterion]
+    return replace(entry, rounds=min(entry.rounds, 4))
+
+
 def takes_long(net: str, criterion: str) -> bool:
-    """Whether a score does: SynFlow's hundred rounds, or ResNet-20 run at all."""
+    """Whether a score does: SynFlow's rounds, or ResNet-20 run at all."""
     entry = CRITERIA[criterion]
     return entry.rounds > 1 or (net == "ResNet20" and "model" in entry.needs)
 

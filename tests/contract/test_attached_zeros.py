@@ -1,5 +1,7 @@
 """Law 3: what is pruned is exactly zero after every step: weights, gradients, optimiser state."""
 
+import functools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -77,7 +79,13 @@ def weights_after_each_step(mask, model, optimizer):
 
 
 def forgets_the_optimizer(mask, model, optimizer):
-    mask.attach(model)
+    def mask_gradient(kept, parameter):
+        parameter.grad.masked_fill_(~kept, 0.0)
+
+    mask.apply(model)
+    for name, kept in mask.items():
+        hook = functools.partial(mask_gradient, kept)
+        model.get_parameter(name).register_post_accumulate_grad_hook(hook)
 
 
 def clips_first(mask, model, optimizer):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from contract_counts import DENSITY, check_counts, num_to_keep
-from contract_nets import BUILT_IN, SCOPES, built, rows
+from contract_nets import BUILT_IN, SCOPES, brief, built, rows
 
 from lottery_ticket import UsageError
 from lottery_ticket.criteria import CRITERIA, score
@@ -27,11 +27,11 @@ def check_best(mask, scores, scope):
 
 
 def check_keeps_the_best(prune, case, criterion, scope):
-    mask = prune(case.model, density=DENSITY, criterion=criterion, scope=scope, **case.given)
+    entry = CRITERIA[criterion] if case.net == "MLP" else brief(criterion)
+    mask = prune(case.model, density=DENSITY, criterion=entry, scope=scope, **case.given)
     dense = PruningMask(case.model)
     assert mask.is_nested_in(dense)
     check_counts(mask, scope)
-    entry = CRITERIA[criterion]
     if entry.rounds == 1 and "generator" not in entry.needs:
         check_best(mask, score(criterion, model=case.model, mask=dense, **case.given), scope)
 
@@ -49,7 +49,7 @@ def check_ties(prune, net, criterion, scope, given):
             model.get_parameter(name).zero_()
     initial = {name: value.clone() for name, value in model.state_dict().items()}
     given = {**given, "initial": initial}
-    mask = prune(model, density=DENSITY, criterion=criterion, scope=scope, **given)
+    mask = prune(model, density=DENSITY, criterion=brief(criterion), scope=scope, **given)
     check_counts(mask, scope)
     flat = [kept.flatten() for kept in mask.values()]
     for kept in [torch.cat(flat)] if scope == "global" else flat:

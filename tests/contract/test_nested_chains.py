@@ -5,7 +5,7 @@ from math import floor
 
 import pytest
 import torch
-from contract_nets import SCOPES, rows
+from contract_nets import SCOPES, brief, rows
 
 from lottery_ticket.masks import Budget, PruningMask
 from lottery_ticket.pruning import iterative, next_mask
@@ -37,9 +37,8 @@ def check_chain(next_mask, case, criterion, scope):
     assert list(mask) == layers[1:-1]
     for level, keep in enumerate(chain_of(mask, scope)):
         jostle_(case.model, level)
-        found = next_mask(
-            criterion, mask, keep, scope=scope, model=case.model, generator=stream(), **case.given
-        )
+        given = {"scope": scope, "model": case.model, "generator": stream(), **case.given}
+        found = next_mask(brief(criterion), mask, keep, **given)
         assert found.is_nested_in(mask)
         check_pruned(found, mask, scope)
         assert found.num_prunable == sum(every[name].numel() for name in layers[1:-1])

@@ -113,7 +113,10 @@ def nothing_compiled():
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("net", NETS)
+COMPILED = [pytest.param(n, marks=[pytest.mark.slow] * (n == "ResNet20")) for n in NETS]
+
+
+@pytest.mark.parametrize("net", COMPILED)
 def test_compiled_models_train_under_the_mask(net, case_of):
     check_compiled(PruningMask.attach, case_of(net))
 

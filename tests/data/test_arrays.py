@@ -74,6 +74,16 @@ def test_bytes_are_scaled_and_vectors_become_columns(tmp_path):
     assert data.train.x.tolist() == [[0.0], [pytest.approx(0.2)], [1.0]]
 
 
+def test_splits_of_other_scales_are_refused(tmp_path):
+    """uint8 is divided by 255; floats beside it are as they are."""
+    images = np.arange(24, dtype=np.uint8).reshape(12, 2)
+    y = np.arange(12) % 2
+    for x, x_test in ((images, images.astype(float)), (images.astype("int64"), images)):
+        np.savez(tmp_path / "a.npz", x=x, y=y, x_test=x_test, y_test=y)
+        with pytest.raises(DataError, match=r"in some splits alone \(train .*, test .*\)"):
+            load_dataset("arrays", path=str(tmp_path / "a.npz"))
+
+
 def test_path_is_relative_to_the_current_folder(tmp_path, monkeypatch):
     save(tmp_path, x=X, y=Y)
     monkeypatch.chdir(tmp_path)

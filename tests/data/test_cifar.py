@@ -12,15 +12,17 @@ from lottery_ticket.errors import DataError
 BINARY, PYTHON = "cifar-10-batches-bin", "cifar-10-batches-py"
 
 
-def test_real_set(cifar_dir):
+def test_real_set(cifar_dir, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)  # decoded here, and not written to the disk
     data = load_dataset("cifar10", data_dir=cifar_dir, validation=5000)
     assert data.train.x.shape == (45_000, 3, 32, 32)
     assert data.test.x.shape == (10_000, 3, 32, 32)
     both = torch.cat([data.train.y, data.validation.y])
     assert both.bincount().tolist() == [5000] * 10
     assert data.test.y[:5].tolist() == [3, 8, 8, 0, 6]
-    torch.testing.assert_close(data.train.x.mean((0, 2, 3)), torch.zeros(3), atol=5e-3, rtol=0)
-    torch.testing.assert_close(data.train.x.std((0, 2, 3)), torch.ones(3), atol=5e-3, rtol=0)
+    some = data.train.x[::9]
+    torch.testing.assert_close(some.mean((0, 2, 3)), torch.zeros(3), atol=5e-3, rtol=0)
+    torch.testing.assert_close(some.std((0, 2, 3)), torch.ones(3), atol=5e-3, rtol=0)
 
 
 @pytest.mark.parametrize(

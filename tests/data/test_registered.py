@@ -186,6 +186,19 @@ def test_torch_datasets_that_make_no_data_set(dataset, message):
     assert str(caught.value).startswith("data set 'registered': ")
 
 
+@pytest.mark.parametrize("y", [Y + 1, Y.float(), torch.eye(3)[Y], Y * 2])
+def test_what_a_message_says_of_torch_datasets_can_be_done(y):
+    """A loader of the user's has no such option in a spec; it can return `from_torch`."""
+    with pytest.raises(
+        LotteryError, match=re.escape("DataSet.from_torch(train, test, …)")
+    ) as error:
+        loaded(lambda: TensorDataset(X, y))
+    assert "--set" not in str(error.value)
+    said = {"relabel": True} if "relabel=True" in str(error.value) else {"task": "classification"}
+    assert repr(said).strip("{}").replace("': ", "=").strip("'") in str(error.value)
+    assert loaded(lambda: DataSet.from_torch(TensorDataset(X, y), **said)).num_classes == 3
+
+
 def test_from_torch_takes_datasets_alone():
     with pytest.raises(LotteryError, match="torch: train is a map-style torch Dataset"):
         DataSet.from_torch(X)

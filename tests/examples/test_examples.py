@@ -2,12 +2,15 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from lottery_ticket.process import random_state_kept
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -22,6 +25,15 @@ def run(name, *arguments):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def run_here(name, monkeypatch, capsys, *arguments):
+    """In this process, which has started torch already."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    with random_state_kept():
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    return capsys.readouterr().out
 
 
 def check_search(out, table, num_prunable, num_kept):
@@ -46,9 +58,10 @@ def test_conv4_on_cifar10(cifar_dir, tmp_path):
     assert re.search(r"ticket − reinit: [+-][\d.]+ points", out)
 
 
-def test_lenet300_on_mnist(data_dir, tmp_path):
-    out = run(
-        "lenet300_mnist.py", "--data-dir", data_dir, "--device", "cpu", "--seeds", 1,
+def test_lenet300_on_mnist(data_dir, tmp_path, monkeypatch, capsys):
+    out = run_here(
+        "lenet300_mnist.py", monkeypatch, capsys,
+        "--data-dir", data_dir, "--device", "cpu", "--seeds", 1,
         "--epochs", 1, "--num-images", 6000, "--out", tmp_path / "table.csv",
     )  # fmt: skip
     ticket, reinit = check_search(out, tmp_path / "table.csv", 266_200, 26_620)

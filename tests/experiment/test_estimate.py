@@ -4,8 +4,14 @@ import pytest
 import torch
 from tiny_runs import planned
 
-from lottery_ticket.experiment import Cell, Context, estimated_seconds
+from lottery_ticket.experiment import Cell, Context, _estimate, estimated_seconds
 from lottery_ticket.experiment._estimate import makespan
+
+
+@pytest.fixture(autouse=True)
+def _short_trials(monkeypatch):
+    """A step is enough: there are seconds or there are none."""
+    monkeypatch.setattr(_estimate, "_ENOUGH_SECONDS", 0.0)
 
 
 def chain(*names: str) -> list[Cell]:

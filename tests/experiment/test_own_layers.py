@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from own_layers import MADE
+from safetensors.torch import load_file
 
 from lottery_ticket.api import run
 from lottery_ticket.errors import UsageError
@@ -69,3 +70,41 @@ def test_nothing_to_prune(run_of, name, ignore, message):
     with pytest.raises(UsageError) as refused:
         run_of(name, ignore=ignore)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "the-same-again",
+            "'1.weight' is one tensor in two models that were built; build all anew",
+        ),
+        ("of-one-part", "'3.weight' is one tensor in two models"),
+        ("of-any-width", "its parameters or their shapes change with the seed"),
+        ("of-no-seed", "its initial weights differ under one seed"),
+        ("with-state", "the model's state '1._extra_state' is a dict; only dense tensors"),
+        ("pruned-by-torch", "'1.weight_orig' is in the form of torch.nn.utils.prune"),
+        ("wrapped", "'module.1.weight' is in a wrapper"),
+    ],
+)
+def test_a_model_that_no_cell_could_rely_on_is_refused(run_of, name, message):
+    """Before anything trains: else a ticket would start from weights that were trained already."""
+    with pytest.raises(UsageError, match=f"model '{name}': {re.escape(message)}"):
+        run_of(name)
+
+
+def test_fresh_weights_that_are_none_are_refused(run_of):
+    for arm in ("reinit", "sign_reinit"):
+        with pytest.raises(UsageError, match=f"arms: '{arm}' draws fresh weights, and model"):
+            run_of("of-one-seed", arms=["ticket", arm])
+    assert len(run_of("of-one-seed").table)
+
+
+def test_tied_weights_are_pruned_as_one(run_of, tmp_path):
+    result = run_of("tied")
+    assert set(result.table.num_prunable) == {64 * 12 + 12 * 12 + PRUNED}
+    exported = result.export(1, format="state_dict", out=tmp_path / "out")
+    assert exported.files[0].max_difference == 0
+    weights = load_file(tmp_path / "out" / "model.safetensors")
+    assert weights["3.weight"].equal(weights.get("4.weight", weights["3.weight"]))
+    assert 0 < int((weights["3.weight"] == 0).sum()) < 12 * 12

@@ -122,3 +122,15 @@ def nets(draw, kinds=(mlp, convolutional, branched)):
 
 def images(count=4, seed=0):
     return torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+
+
+def a_residual_net():
+    """Of which an input, a channel before padding and some that are joined do nothing."""
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+    block = Residual(4, 6, "A", nn.MaxPool2d(2))
+    layers = [first, nn.ReLU(), second, nn.ReLU(), block, nn.Flatten(), nn.Linear(54, 2)]
+    net = zeroed_(nn.Sequential(*layers), 0, 1.0, None)
+    first.weight.data[:, 2] = first.weight.data[1] = second.weight.data[2] = 0
+    block.conv2.weight.data[[0, 3]] = 0
+    return net

@@ -1,5 +1,6 @@
 """What is in the files for ONNX Runtime."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,10 +18,28 @@ from lottery_ticket.export import FORMATS, PrunedModel, export
 from lottery_ticket.export._int8 import _reader
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    out = tmp_path_factory.mktemp("onnx") / "out"
-    return export(small(), format=["onnx", "int8", "int8-dynamic"], out=out).path
+@pytest.fixture(scope="session")
+def folder(shared_folder):
+    """The formats in ONNX, and how often torch's exporter followed the model for them."""
+
+    def fill(folder):
+        followed = []
+
+        def export_of_torch(*arguments, **options):
+            followed.append(options)
+            return torch_exports(*arguments, **options)
+
+        torch_exports = torch.onnx.export
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("torch.onnx.export", export_of_torch)
+            export(small(), format=["onnx", "int8", "int8-dynamic", "pt2"], out=folder / "out")
+        (folder / "times").write_text(str(len(followed)))
+
+    return shared_folder("onnx", fill) / "out"
+
+
+def test_the_model_is_followed_once_for_all_of_them(folder):
+    assert (folder.parent / "times").read_text() == "1"
 
 
 def test_batches_of_any_size(folder):
@@ -40,14 +59,8 @@ def test_input_and_output(folder):
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
 
 
-def test_opset(tmp_path):
-    path = export(small(), format="onnx", out=tmp_path / "m.onnx", opset=20).path
-    assert {entry.domain: entry.version for entry in onnx.load(path).opset_import}[""] == 20
-
-
-def test_no_path_of_this_machine_is_in_a_file(folder, tmp_path):
-    out = export(small(), format="pt2", out=tmp_path / "m.pt2").path
-    for path in [*folder.iterdir(), out]:
+def test_no_path_of_this_machine_is_in_a_file(folder):
+    for path in folder.iterdir():
         data = path.read_bytes()
         assert b"shipped_nets.py" not in data, path
         assert str(Path(torch.__file__).parent).encode() not in data, path
@@ -76,13 +89,24 @@ def test_zeros_stay_zero(name, folder):
     assert not any(wrong.values())
 
 
-def test_zeros_that_became_something_are_caught(tmp_path):
+@pytest.fixture(scope="module")
+def of_opset_20(tmp_path_factory):
+    """A file in which pruned weights are no zeros."""
     shifted = small()
     for name, kept in shifted.mask.items():
         weight = dict(shifted.model.named_parameters())[name]
         weight.data[~kept] = weight.abs().max()
-    path = export(shifted, format="int8", out=tmp_path / "m.onnx").path
-    assert any(quantised_zeros(path, small()).values())
+    out = tmp_path_factory.mktemp("shifted") / "m.onnx"
+    return export(shifted, format="int8", out=out, opset=20).path
+
+
+def test_opset(of_opset_20):
+    opsets = {entry.domain: entry.version for entry in onnx.load(of_opset_20).opset_import}
+    assert opsets[""] == 20
+
+
+def test_zeros_that_became_something_are_caught(of_opset_20):
+    assert any(quantised_zeros(of_opset_20, small()).values())
 
 
 def test_int8_is_calibrated_on_training_examples(tmp_path, monkeypatch):
@@ -97,53 +121,43 @@ def test_int8_is_calibrated_on_training_examples(tmp_path, monkeypatch):
 
 
 MISSING = """
-import sys
-for name in {names!r}:
-    sys.modules[name] = None
-import torch
-from lottery_ticket.errors import UsageError
+import json, sys
+import lottery_ticket.cli, torch
 from lottery_ticket import export
+from lottery_ticket.errors import UsageError
+
+extras = ["onnx", "onnxruntime", "onnxscript", "huggingface_hub"]
+said = [[name for name in extras if name in sys.modules]]
 pruned = export.PrunedModel.of(torch.nn.Linear(2, 1), torch.rand(1, 2))
+for missing, call in (
+    (["onnx", "onnxruntime"], lambda: export.export(pruned, format="onnx", out="m.onnx")),
+    (["huggingface_hub"], lambda: export.HubModel),
+):
+    sys.modules |= dict.fromkeys(missing)
+    try:
+        call()
+    except UsageError as error:
+        said.append(str(error))
+    for name in missing:
+        del sys.modules[name]
+sys.modules |= dict.fromkeys(extras)
 export.export(pruned, out="plain")
-try:
-    {call}
-except UsageError as error:
-    print(error)
+print(json.dumps(said))
 """
 
 
-@pytest.mark.parametrize(
-    ("names", "call", "message"),
-    [
-        (
-            ["onnx", "onnxruntime"],
-            'export.export(pruned, format="onnx", out="m.onnx")',
-            "format onnx needs onnx, onnxruntime, not installed here: pip install {}[onnx]'",
-        ),
-        (
-            ["huggingface_hub"],
-            "export.HubModel",
-            "HubModel needs huggingface_hub, not installed here: pip install {}[hub]'",
-        ),
-    ],
-)
-def test_a_missing_extra(names, call, message, tmp_path):
-    code = MISSING.format(names=names, call=call)
+def test_extras_that_are_missing(tmp_path):
+    """They are loaded where they are needed alone, and what needs them says how to install them."""
     said = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", MISSING], cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True
     )
-    assert said.stdout.strip() == message.format("'lottery-ticket")
+    install = "not installed here: pip install 'lottery-ticket[{}]'"
+    assert json.loads(said.stdout) == [
+        [],
+        f"format onnx needs onnx, onnxruntime, {install.format('onnx')}",
+        f"HubModel needs huggingface_hub, {install.format('hub')}",
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["plain"]
-
-
-def test_the_extras_are_not_loaded_by_the_room():
-    code = (
-        "import sys, lottery_ticket.export, lottery_ticket.cli;"
-        "print([m for m in ('onnx', 'onnxruntime', 'onnxscript', 'huggingface_hub')"
-        " if m in sys.modules])"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +180,9 @@ def cut_to_one_unit(width):
     return PrunedModel.of(net, x := torch.linspace(-1, 1, 600).view(100, 6), calibration=x)
 
 
-@pytest.mark.parametrize(("name", "width"), [("int8", 1), ("compact-int8", 8)])
+@pytest.mark.parametrize(
+    ("name", "width"), [pytest.param("int8", 1, marks=pytest.mark.slow), ("compact-int8", 8)]
+)
 def test_biases_of_what_is_zero_throughout_are_kept(name, width, tmp_path):
     """The scale of such a row was 1, in which biases were rounded away."""
     out = export(cut_to_one_unit(width), format=name, out=tmp_path / "m.onnx")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -10,7 +10,8 @@ from shipped_nets import small
 from torch import nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.export import Measured, PrunedModel, export, load_sparse, measure
+from lottery_ticket.export import FORMATS, Measured, PrunedModel, export, load_sparse, measure
+from lottery_ticket.export._card import card_of, readme_of
 from lottery_ticket.export._program import program_of
 from lottery_ticket.models import build
 
@@ -50,8 +51,11 @@ def test_the_card_says_each_thing_once(tmp_path):
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     model[0].weight.data[1] = model[0].weight.data[:, 2] = 0
     pruned = PrunedModel.of(model, torch.rand(5, 4))
-    out = export(pruned, format=["compact", "compact-onnx", "sparse"], out=tmp_path / "out")
-    text = (out.path / "README.md").read_text()
+    smaller, sparse = export(pruned, format=["compact", "sparse"], out=tmp_path / "out").files
+    row = FORMATS["compact-onnx"]
+    facts = row.facts(row.prepare(pruned), tmp_path)
+    onnx = replace(smaller, format="compact-onnx", file=row.file_name, facts=facts)
+    text = readme_of(card_of(pruned, [asdict(file) for file in (smaller, onnx, sparse)]))
     both, first, second, *_ = text.split("```")[-1].strip().split("\n\n")
     assert first == "`model.compact.pt2`, `model.compact.onnx`: 2: inputs 3 → 2, outputs 2 → 2."
     assert both == "`model.compact.pt2`: 0: inputs 4 → 3, outputs 3 → 2."
@@ -182,16 +186,20 @@ def test_forms_that_a_model_cannot_have_are_skipped_and_said():
         measure(PrunedModel.of(Dynamic(), torch.rand(3, 4)), forms=["compact"], **QUICK)
 
 
-def test_a_compacted_net_is_counted_as_it_is():
-    found = measure(small(), forms=["state_dict", "compact"], **QUICK)
-    whole, smaller = (next(r for r in found.rows if r["form"] == form)
-                      for form in ("state_dict", "compact"))  # fmt: skip
-    assert smaller["num_parameters"] <= whole["num_parameters"]
-    assert smaller["flops"] <= whole["flops"]
+@pytest.fixture(scope="module")
+def two_four_measured():
+    return measure(two_four(), forms=["onnx", "int8", "2:4", "compact"], **QUICK)
 
 
-def test_the_stack_of_a_two_four_model():
-    found = measure(two_four(), forms=["onnx", "int8", "2:4"], **QUICK)
+def test_a_compacted_net_is_counted_as_it_is(two_four_measured):
+    """Half of its hidden units are read by nobody."""
+    rows = {row["form"]: row for row in two_four_measured.rows}
+    for column in ("num_parameters", "flops"):
+        assert rows["compact"][column] < rows["onnx"][column]
+
+
+def test_the_stack_of_a_two_four_model(two_four_measured):
+    found = two_four_measured
     assert [step["step"] for step in found.stack] == ["dense", "2:4", "2:4 and int8"]
     rows = {row["form"]: row for row in found.rows}
     for step, form in zip(found.stack, ("dense onnx", "onnx", "int8"), strict=True):
@@ -201,16 +209,21 @@ def test_the_stack_of_a_two_four_model():
     assert said[0].startswith("step by step: dense: ")
     assert len(said) == 3
     assert Measured.from_dict(json.loads(json.dumps(found.to_dict()))).stack == found.stack
-    assert measure(small(), forms=["state_dict"], **QUICK).stack == []
 
 
-def test_the_stack_has_no_dense_step_where_the_dense_net_is_not_known():
-    pruned = replace(two_four(), dense=None)
-    found = measure(pruned, forms=["onnx", "int8", "2:4"], **QUICK)
-    assert [step["step"] for step in found.stack] == ["2:4", "2:4 and int8"]
-    assert measure(pruned, forms=["2:4"], **QUICK).stack == []
-    without_onnx = replace(found, rows=[row for row in found.rows if row["form"] != "dense onnx"])
-    assert len(without_onnx.stack) == 2
+def test_what_is_no_step_is_left_out(two_four_measured):
+    def steps(*forms, **about):
+        rows = [row for row in two_four_measured.rows if row["form"] in forms]
+        found = replace(two_four_measured, rows=rows, about={**two_four_measured.about, **about})
+        return [step["step"] for step in found.stack]
+
+    dense, forms = ["dense eager", "dense onnx"], ["onnx", "int8", "2:4"]
+    unknown = {"dense_is": "the masked net"}  # as `measure` says of one that it does not know
+    assert (
+        steps(*dense, *forms, **unknown) == steps("dense eager", *forms) == ["2:4", "2:4 and int8"]
+    )
+    assert steps(*dense, "2:4", **unknown) == []
+    assert steps(*dense, "onnx", "int8") == []  # it is not 2:4
 
 
 @pytest.mark.slow

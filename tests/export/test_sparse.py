@@ -50,7 +50,7 @@ def check_outputs(sparse, net, ways, is_compacted):
         close(found.model(x), net(x))
 
 
-def all_or_none(sparse, num_nets=40, phases=tuple(Phase)):
+def all_or_none(sparse, num_nets, phases=tuple(Phase)):
     @settings(**LAW, max_examples=num_nets, phases=phases)
     @given(nets([mlp, convolutional, branched]), st.booleans())
     def law(net, is_compacted):
@@ -67,8 +67,9 @@ def all_or_none(sparse, num_nets=40, phases=tuple(Phase)):
 WAYS = {"sparse": "all", "dense": "none"}
 
 
-def test_outputs_are_equal():
-    all_or_none(sparse)
+@pytest.mark.parametrize("num_nets", [15, pytest.param(200, marks=pytest.mark.slow)])
+def test_outputs_are_equal(num_nets):
+    all_or_none(sparse, num_nets)
 
 
 def changed(change):
@@ -188,8 +189,21 @@ def test_the_original_stays_as_it_is():
     torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["LeNet300", "LeNet5", "ResNet20", "VGG11", "MLP"])
-@pytest.mark.parametrize("is_compacted", [True, False])
+@pytest.mark.parametrize(
+    ("name", "is_compacted"),
+    [
+        ("LeNet300", False),
+        ("LeNet5", True),
+        ("ResNet20", False),
+        ("VGG11", False),
+        ("MLP", True),
+        *(
+            pytest.param(name, True, marks=pytest.mark.slow)
+            for name in ("LeNet300", "ResNet20", "VGG11")
+        ),
+        *(pytest.param(name, False, marks=pytest.mark.slow) for name in ("LeNet5", "MLP")),
+    ],
+)
 def test_what_is_saved_is_what_is_loaded(name, is_compacted, tmp_path):
     options = {
         "ResNet20": {"width": 0.5, "shortcut": "A"},

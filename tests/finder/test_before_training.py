@@ -28,7 +28,7 @@ REFUSED = {
     "scope": [5, None, ["global"], "", "GLOBAL"],
     "pipeline": [None, 5, "", ["lth"], {"weights_from": "end"}],
     "rewind_step": [-1, 2.0, "3", True, math.nan, [1]],
-    "pruning_rounds": [0, -1, 2.0, "2", True, math.nan],
+    "pruning_rounds": [0, -1, 10**9, 2.0, "2", True, math.nan],
     "target_sparsity": [0, 1, -0.5, "0.5", True, math.nan, math.inf, [0.5]],
     "structure": [5, None, "4:2", "block:0x4", ["2:4"]],
     "criterion": [5, None, "", ["magnitude"], lambda weight: weight],
@@ -68,6 +68,26 @@ def test_what_makes_no_sense_is_refused(name, value):
 def test_what_does_is_taken(name, value):
     loop = Loop(epochs=1)
     assert find(loop.train, loop.accuracy, **{name: value})[-1].is_valid
+
+
+X, Y = torch.randn(4, 64), torch.arange(4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (1, "a batch that is a int is not defined"),
+        (X, "one tensor of shape"),
+        ((X[:, :7], Y), "does not run on a torch.float32 tensor of shape .4, 7.: mat1 and mat2"),
+        ((X.double(), Y), "does not run on a torch.float64 tensor"),
+        ((X, Y.float()), "the loss of a torch.float32 .* and a torch.float32 .* cannot be taken"),
+        ((X, Y + 100), "cannot be taken: Target 10[0-3] is out of bounds"),
+        ((X.numpy(), Y), "does not run on a ndarray"),
+    ],
+)
+def test_batches_that_have_no_loss_are_refused(batch, message):
+    with pytest.raises(UsageError, match=message):
+        find(criterion="snip", batches=[batch])
 
 
 @pytest.mark.parametrize("value", ["a", 1.5, None, True, [0], math.nan])
@@ -141,6 +161,7 @@ def test_functions_of_any_kind_are_called(train_fn):
         (with_more, "missing a required argument: 'rate'"),
         (keyword_only, "missing a required .*argument: 'lr'"),
         (functools.partial(with_more, momentum=0.5), "'rate'"),
+        (functools.partial(with_more, mass=0.5), "has incorrect arguments; wanted train_fn"),
         (lambda model, mask, start_step, /: None, "start_step"),
         (coroutine, "got a coroutine function, which would not run"),
         (functools.partial(coroutine), "got a coroutine function"),

@@ -148,6 +148,16 @@ def returns_another_model(model, mask):
     return other
 
 
+def writes_before_it_trains(model, mask):
+    nn.init.normal_(model[3].weight)
+    train(model)
+
+
+def sets_data_before_it_trains(model, mask):
+    model[3].weight.data = torch.randn_like(model[3].weight)
+    train(model)
+
+
 def ruins_a_buffer(model, mask):
     train(model)
     model[1].running_var.fill_(float("inf"))
@@ -172,6 +182,8 @@ def trains_by_hand_what_it_replaced(model, mask):
         (puts_a_copy_in, "train_fn wrote pruned weights: '0.weight' is not zero", 1),
         (trains_by_hand_what_it_replaced, "train_fn wrote pruned weights: '3.weight'", 1),
         (ends_in_bfloat16, "train_fn left '0.weight' in torch.bfloat16; it is rewound to", 0),
+        (writes_before_it_trains, "train_fn wrote pruned weights: '3.weight' was not zero", 1),
+        (sets_data_before_it_trains, "train_fn replaced '3.weight' by a parameter that was", 1),
         (returns_another_model, r"train_fn returned another model (a Sequential)", 0),
         (ruins_a_buffer, "after train_fn '1.running_var' holds values that are not finite", 0),
     ],

@@ -1,20 +1,21 @@
 """`mask.attach` through DistributedDataParallel, in real processes over gloo."""
 
 import copy
-import os
 import sys
+from datetime import timedelta
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 from torch import nn
 
+from lottery_ticket.data import load_dataset
 from lottery_ticket.masks import Budget, PruningMask, select
 
 NUM_STEPS = 10
+PATIENCE = timedelta(seconds=300)  # where many share few cores
 
 
 def net():
@@ -29,9 +30,8 @@ def half_of(model):
 
 
 def digits():
-    data = load_digits()
-    x = torch.from_numpy(data.data).float()[: 32 * NUM_STEPS] / 16
-    return x.split(32), torch.from_numpy(data.target)[: 32 * NUM_STEPS].split(32)
+    data = load_dataset("digits").train
+    return data.x[: 32 * NUM_STEPS].split(32), data.y[: 32 * NUM_STEPS].split(32)
 
 
 def train(model, mask, rank, world_size, *, is_masked=True):
@@ -61,10 +61,9 @@ VARIANTS = {  # gradient_as_bucket_view, under the mask
 
 
 def train_in_parallel(rank, folder):
-    # only this machine's own interface
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    meeting = {"init_method": f"file://{folder}/meeting", "timeout": PATIENCE}
+    dist.init_process_group("gloo", **meeting, rank=rank, world_size=2)
     for name, (has_views, is_masked) in VARIANTS.items():
         model = net()
         mask = half_of(model)
@@ -74,13 +73,25 @@ def train_in_parallel(rank, folder):
     dist.destroy_process_group()
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Variant → the weights of both processes."""
-    folder = tmp_path_factory.mktemp("ddp")
-    mp.spawn(train_in_parallel, (str(folder),), nprocs=2)
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """Variant → the weights of both processes: this one, which has torch already, and another."""
+    # only this machine's own interface
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    num_threads, folder = torch.get_num_threads(), str(tmp_path)
+    other = mp.get_context("spawn").Process(target=train_in_parallel, args=(1, folder))
+    other.start()
+    try:
+        train_in_parallel(0, folder)
+        other.join(PATIENCE.total_seconds())
+        assert other.exitcode == 0
+    finally:
+        torch.set_num_threads(num_threads)
+        other.kill()
+        other.join()
+        other.close()
     return {
-        name: [torch.load(folder / f"{name}-{rank}.pt") for rank in range(2)] for name in VARIANTS
+        name: [torch.load(tmp_path / f"{name}-{rank}.pt") for rank in range(2)] for name in VARIANTS
     }
 
 
@@ -96,7 +107,7 @@ def check_as_one(first, second):
         assert is_near, f"{name} differs from the single process's"
 
 
-# one test: two would start the processes twice, in two workers of the test run
+# one test: two would start the other process twice, in two workers of the test run
 def test_two_processes_train_as_one_and_training_without_the_mask_is_caught(trained):
     for variant in ("views", "copies"):
         check_as_one(*trained[variant])

@@ -130,6 +130,17 @@ def is_frozen_at_first(model):
     model[0].weight.requires_grad_(False)
 
 
+def is_set_from_a_vector(model):
+    """As evolution strategies and hypernetworks do: other values in the same parameters."""
+    vector = torch.randn(sum(p.numel() for p in model.parameters()))
+    nn.utils.vector_to_parameters(vector, model.parameters())
+
+
+def is_written_into(model):
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+
+
 REPLACEMENTS = [
     assigns,
     has_new_layers,
@@ -142,6 +153,8 @@ REPLACEMENTS = [
     wraps_new_layers,
     comes_and_goes,
     is_frozen_at_first,
+    is_set_from_a_vector,
+    is_written_into,
 ]
 
 
@@ -200,7 +213,10 @@ def no_hooks_left():
     torch_optimizer._global_optimizer_pre_hooks.update(before)
 
 
-@pytest.mark.parametrize("replace", [r for r in REPLACEMENTS if r is not comes_and_goes])
+KEPT = (comes_and_goes, is_set_from_a_vector, is_written_into)
+
+
+@pytest.mark.parametrize("replace", [r for r in REPLACEMENTS if r not in KEPT])
 @pytest.mark.parametrize("mutant", [holds_by_identity, zeroes_weights_alone])
 def test_other_ways_to_hold_are_caught(mutant, replace, no_hooks_left):
     with pytest.raises(AssertionError, match="came back"):
@@ -275,6 +291,65 @@ def test_an_optimizer_made_anew_is_counted_and_its_memory_zeroed(is_zeroed):
     assert attached.rewind_point is not None
     assert len(attached.rewind_point.optimizer_state) == 3
     assert attached.optimizers == [optimizer]
+
+
+@pytest.mark.parametrize("is_in_place", [True, False])
+def test_values_set_under_an_optimizer_that_goes_on(is_in_place):
+    model = net()
+    mask = half_of(model)
+    optimizer = OPTIMIZERS["AdamW"](model.parameters())
+    if not is_in_place:  # one in place after the first step is for zero_()
+        mask.attach(model, optimizer)
+        step(model, optimizer)
+        is_set_from_a_vector(model)
+    else:
+        attached = mask.attach(model, optimizer)
+        is_written_into(model)
+    step(model, optimizer)
+    step(model, optimizer)
+    check_zero(model, mask, optimizer)
+    if is_in_place:
+        assert attached.written == list(mask)
+        assert attached.overwritten == []
+
+
+def test_a_model_alone_has_its_optimizers_memory_masked():
+    model = net()
+    optimizer = OPTIMIZERS["momentum"](model.parameters())
+    step(model, optimizer)
+    mask = half_of(model)
+    mask.attach(model)
+    step(model, optimizer)
+    check_zero(model, mask, optimizer)
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_any_optimizer_that_revives_weights_is_refused_at_its_first_step(is_given):
+    """Not the one that is counted alone: Muon beside AdamW is how it is used."""
+    model = net()
+    mask = half_of(model)
+    first = torch.optim.AdamW([model[2].weight, model[0].bias])
+    second = torch.optim.Muon([model[0].weight])
+    attached = mask.attach(model, first if is_given else None)
+    step(model, first)
+    with pytest.raises(UsageError, match=r"Muon moved pruned weights of '0.weight'"):
+        step(model, second)
+    assert attached.revived() == []
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_gradients_that_are_assigned_are_said(is_given):
+    """As torch.func.grad and torch.autograd.grad give them: no hook sees them."""
+    model = net()
+    mask = half_of(model)
+    optimizer = OPTIMIZERS["momentum"](model.parameters())
+    attached = mask.attach(model, optimizer if is_given else None)
+    gradients = torch.autograd.grad(loss_of(model), list(model.parameters()))
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        parameter.grad = gradient
+    with pytest.raises(UsageError, match=r"the gradient of '0.weight' is not zero .* assigned"):
+        optimizer.step()
+    assert attached.revived() == []
 
 
 def test_one_more_optimizer_is_not_counted():

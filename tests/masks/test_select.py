@@ -6,7 +6,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks import Budget, PruningMask, select
+from lottery_ticket.masks import Budget, PruningMask, _highest, select
 
 law = settings(
     max_examples=80,
@@ -81,6 +81,18 @@ def check_selection(select_fn, scope):
 @pytest.mark.parametrize("scope", ["global", "layerwise"])
 def test_selection(scope):
     check_selection(select, scope)
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_selection_in_chunks_of_any_size(size, monkeypatch):
+    monkeypatch.setattr(_highest, "_CHUNK", size)
+    check_selection(select, "global")
+
+
+def test_chunks_that_lose_a_layer_are_caught(monkeypatch):
+    monkeypatch.setattr(_highest, "_joined", lambda together: together[0])
+    with pytest.raises((AssertionError, IndexError)):  # there are not as many as are asked for
+        check_selection(select, "global")
 
 
 def pool(scores, mask, names):

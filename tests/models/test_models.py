@@ -76,7 +76,8 @@ def test_counts_and_shapes(form, counts):
     assert sum(p.numel() for p in model.parameters()) == parameters
     assert sum(prunable_sizes(model).values()) == weights
     num_classes = 1000 if form.input_shape == (3, 224, 224) else 10
-    output = model(torch.empty(2, *form.input_shape, device="meta"))
+    # norms of batches are slow without values
+    output = model.eval()(torch.empty(2, *form.input_shape, device="meta"))
     assert output.shape == (2, num_classes)
 
 

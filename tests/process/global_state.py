@@ -1,6 +1,7 @@
 """All that a process has but once, as plain values."""
 
 import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -35,7 +36,8 @@ def global_state() -> dict[str, Any]:
         "numpy errors": np.geterr(),
         "warning filters": list(warnings.filters),
         "showwarning": warnings.showwarning,
-        "logging": logging.root.manager.disable,
+        "logging": (logging.root.manager.disable, list(logging.root.handlers)),
+        "start of processes": multiprocessing.get_start_method(allow_none=True),
         "folder": os.getcwd(),  # noqa: PTH109
         "environment": dict(os.environ),
         "signal handlers": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],

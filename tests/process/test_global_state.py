@@ -3,6 +3,8 @@ caller has set does not change what a run computes."""
 
 import contextlib
 import hashlib
+import logging
+import multiprocessing
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ import lottery_ticket
 from lottery_ticket import process
 from lottery_ticket.api import RunResult, load_run, prepare
 from lottery_ticket.criteria import score
-from lottery_ticket.data import load_dataset
+from lottery_ticket.data import DATASETS, load_dataset
 from lottery_ticket.experiment import _device, estimated_seconds
 from lottery_ticket.export import PrunedModel, compact, export, measure
 from lottery_ticket.models import MODELS, build
@@ -103,6 +105,50 @@ def search(train: Callable[..., None] = train_fn, build: Any = Restless) -> Any:
     return finder
 
 
+def sets_all(*_: Any, **__: Any) -> Any:
+    """As a user's loop, model or loader may: draws, and sets what is everybody's."""
+    _ = random.random() + np.random.rand() + torch.rand(1)
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    torch.set_flush_denormal(True)
+    torch.set_grad_enabled(False)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    warnings.simplefilter("ignore")
+    return Restless().float()
+
+
+def train_and_set_all(model: nn.Module, mask: Any) -> None:
+    train_fn(model, mask)
+    sets_all()
+
+
+def eval_and_set_all(model: nn.Module) -> float:
+    sets_all()
+    return 0.5
+
+
+def search_with_all_set() -> None:
+    finder = lottery_ticket.LotteryTicketFinder(model_fn=sets_all)
+    finder.find_winning_ticket(None, train_and_set_all, eval_and_set_all, 0.5, 1, verbose=False)
+    assert finder.results.is_valid
+
+
+def loaded_with_all_set() -> None:
+    DATASETS.register("setter", is_user=True)(sets_all)
+    try:
+        load_dataset("setter")
+    finally:
+        DATASETS._entries.pop("setter")
+
+
+def built_with_all_set() -> None:
+    MODELS.register("setter", is_user=True)(sets_all)
+    try:
+        build("setter", 0)
+    finally:
+        MODELS._entries.pop("setter")
+
+
 def drawn(weights: Any, generator: torch.Generator) -> dict[str, torch.Tensor]:
     np.random.rand()
     return {name: torch.rand_like(value) + random.random() for name, value in weights.items()}
@@ -146,6 +192,9 @@ CALLS: dict[str, Callable[[Path, Path], object]] = {
                                          generator=torch.Generator()),
     "prune": pruned,
     "search": lambda top, finished: search(),
+    "a search that sets all": lambda top, finished: search_with_all_set(),
+    "a model that sets all": lambda top, finished: built_with_all_set(),
+    "a loader that sets all": lambda top, finished: loaded_with_all_set(),
     "verify": lambda top, finished: search().verify(train_fn, eval_fn, verbose=False),
     "a search that is stopped": lambda top, finished: search(broken_train_fn),
     "a spec that does not fit": lambda top, finished: prepare({**SPEC, "seed": "x"}, store=top),
@@ -214,6 +263,34 @@ def test_denormals_are_treated_as_before(value):
         assert not changed(before)
     finally:
         torch.set_flush_denormal(False)
+
+
+def test_how_processes_start_can_still_be_chosen(tmp_path):
+    """torch's exporter makes a lock between processes, which settles it."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method(None, force=True)
+    try:
+        export(PrunedModel.of(SMALL, BATCH[0]), format="compact", out=tmp_path / "out")
+        multiprocessing.set_start_method("spawn")
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.slow  # it imports for seconds
+@pytest.mark.parametrize("value", [True, False])
+def test_a_runtime_that_resets_denormals_and_logs_leaves_them(value, tmp_path):
+    """ONNX Runtime sets the first, its quantiser makes a handler of what is logged."""
+    handlers = logging.root.handlers[:]
+    logging.root.handlers[:] = []
+    torch.set_flush_denormal(value)
+    try:
+        before = global_state()
+        pruned = PrunedModel.of(SMALL, BATCH[0], calibration=BATCH[0])
+        export(pruned, format=["onnx", "int8"], out=tmp_path / "out")
+        assert not changed(before)
+    finally:
+        torch.set_flush_denormal(False)
+        logging.root.handlers[:] = handlers
 
 
 # whatever the caller has set

@@ -22,7 +22,7 @@ VALUES = {
     "train": {"lr": 0.1, "batch_size": 8, "duration": "2ep", "loss": "mse"},
     "prune": {"rate": 0.5, "levels": 1},
 }
-SECONDS = 5.0  # much longer than any takes, much less than they took
+SECONDS = 5.0  # of this process: much longer than any takes, much less than they took
 
 
 def bomb(of: str) -> str:
@@ -68,10 +68,10 @@ def bomb(of: str) -> str:
 def test_it_is_refused_at_once(text, message, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(UsageError, match=message) as caught:
         load_spec(path)
-    assert time.monotonic() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
     assert len(str(caught.value)) < 1000
 
 
@@ -135,8 +135,8 @@ def test_every_length_of_a_recipe_is_told_its_unit(key):
     "override", ["a." * 50_000 + "b=1", "x" * 50_000, "train.lr=" + "[" * 9000]
 )
 def test_overrides_are_bounded_too(override):
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(UsageError) as caught:
         parse_overrides([override])
-    assert time.monotonic() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
     assert len(str(caught.value)) < 300

@@ -96,7 +96,7 @@ def check_no_cell_is_made_twice(store, start, take="right", num_cells=200):
         worker.stdin.flush()
     made = {}
     for letter, worker in zip("ab", workers, strict=True):
-        out, _ = worker.communicate(timeout=60)
+        out, _ = worker.communicate(timeout=300)
         made[letter] = [int(number) for number in out.split()]
     assert max(Counter(made["a"] + made["b"]).values()) == 1
     assert {*made["a"], *made["b"]} == set(range(num_cells))
@@ -124,7 +124,7 @@ def check_claims_are_of_the_living(store, start, take="right"):
     assert holder.stdout.readline() == "held\n"
     assert store.claim(name) is None
     holder.send_signal(signal.SIGKILL)
-    holder.wait(timeout=10)
+    holder.wait(timeout=300)
     claim = store.claim(name)
     assert claim is not None
     assert everything(claim.folder).get("checkpoint") == b"so far"

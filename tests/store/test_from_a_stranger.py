@@ -57,6 +57,17 @@ ODD_RUNS = [
       {**SPEC, "arms": 5}, {**SPEC, "arms": [5]}, {**SPEC, "prune": {}}, {**SPEC, "model": {}},
       {**SPEC, "replicates": "3"}, {**SPEC, "train": 5}, {**SPEC, "x": NESTED},
       {**SPEC, "x": "\ud800"})),
+    *({"spec": {**SPEC, "train": {**SPEC["train"], key: value}}} for key, value in (
+      ("lr", "0.1"), ("lr", None), ("optimizer", 5), ("duration", "soon"), ("duration", 5))),
+    *({"spec": {**SPEC, key: value}} for key, value in (
+      ("rewind", "never"), ("rewind", None), ("source", 5), ("source", {"data": 5}),
+      ("source", {"model": {}}), ("arms", [{"name": "ticket"}]),
+      ("arms", [{"name": "x", "draws": -1}]))),
+    {"rows": []},
+    row(level=2**40),
+    *({"layers": value} for value in ([], [["a", []]], [["a", [99]]], [["a", [100]], ["a", [1]]],
+      [["a", [2**62] * 400]], [["a", [1] * 100 + [100]]])),
+    {"num_prunable": 2**40},
     {"stranger": 1},
 ]  # fmt: skip
 
@@ -75,6 +86,9 @@ ODD_CELLS = [
       "test_accuracy", "history", "layers", "initial_sha256", "is_still_falling")
       for value in ("x", -1.5 if key.startswith("num") else "y", [5], {"a": "b"})),
     {"results": {"history": [{"step": [1]}]}},
+    *({"inputs": {key: value}} for key, value in (
+      ("model", 5), ("model", {}), ("model", {"name": 5}), ("data", []), ("data", {"name": "x"}),
+      ("seeds", {"init": "x"}), ("seeds", [1]), ("parents", {"mask": "../x"}), ("start_step", -1))),
     {"stranger": 1},
 ]  # fmt: skip
 

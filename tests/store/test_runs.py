@@ -5,7 +5,7 @@ import json
 import pytest
 from small_cells import cell_folder, commit, everything, name_of, record_of, run_of
 
-from lottery_ticket.errors import StoreError, UsageError
+from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store import (
     SCHEMA_VERSION,
     TABLE_COLUMNS,
@@ -13,6 +13,7 @@ from lottery_ticket.store import (
     Store,
     correct_rows,
     default_store_path,
+    history_rows,
     table_rows,
 )
 
@@ -78,7 +79,7 @@ def test_the_bytes_of_a_run(store):
     # off: runs of an earlier version are the same bytes
     assert not {"others", "model", "margin"} & values.keys()
     layers = {"z.weight": [1, 2], "a.weight": [3]}
-    more = {"layers": layers, "others": (name_of(2), name_of(3)), "margin": 0.5}
+    more = {"num_prunable": 5, "layers": layers, "others": (name_of(2), name_of(3)), "margin": 0.5}
     ordered = RunRecord(**{**vars(run), **more})
     again = RunRecord.from_bytes(ordered.to_bytes(), "here")
     assert again == ordered
@@ -159,6 +160,39 @@ def test_which_test_images_were_right(three):
     (row,) = correct_rows(three, run_of([0, 9]))
     assert (row["arm"], row["level"], row["replicate"], row["draw"]) == ("ticket", 1, 0, 0)
     assert [int(is_right) for is_right in row["correct"]] == [1, 0, 1, 0, 0, 0, 0, 0, 1, 0]
+
+
+def test_images_that_do_not_fit_are_damage(three):
+    """A count beyond the bits would be filled up with wrong ones, or take all memory."""
+    for number, num_test in ((10, 16), (11, 17), (12, 8), (13, 0), (14, 2**62)):
+        record = record_of(name_of(number), {"test_correct.bits": b"\x05\x81"}, num_test=num_test)
+        claim = three.claim(record.name)
+        assert claim is not None
+        three.commit(claim, record, {"test_correct.bits": b"\x05\x81"}, {})
+        rows = correct_rows(three, run_of([10, number]))
+        if number == 10:
+            assert len(list(rows)) == 2
+        else:
+            with pytest.raises(DamagedError, match=f"{name_of(number)}: damaged: 2 bytes for"):
+                list(rows)
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [{"test_loss": 1.0}, {"step": -1}, {"step": 0.5}, {"step": 2**70}, {"step": 1, "level": 7}],
+)
+def test_a_history_without_its_steps_is_damage(measured, three):
+    commit(three, 9, history=[{"step": 1, "test_loss": 1.0}, measured])
+    with pytest.raises(DamagedError, match=f"{name_of(9)}: damaged: its history holds"):
+        history_rows(three, run_of([0, 9]))
+
+
+@pytest.mark.parametrize("file_name", ["record.json", "execution.json"])
+def test_a_table_says_that_a_training_is_damaged(file_name, three):
+    path = cell_folder(three, name_of(1)) / file_name
+    path.write_bytes(path.read_bytes().replace(b"1", b"2"))
+    with pytest.raises(DamagedError, match=f"{file_name}: damaged"):
+        table_rows(three, run_of(range(3)))
 
 
 def test_only_finished_trainings_have_a_row(three):

@@ -7,7 +7,7 @@ import torch
 
 from lottery_ticket.train import OPTIMIZERS, make_optimizer
 
-DIRECT = """
+SCRIPT = """
 import sys
 import torch.nn.functional as F
 from lottery_ticket.data import load_dataset
@@ -16,25 +16,36 @@ from lottery_ticket.train import (
     Batches, TrainState, checkpoint_bytes, make_optimizer, restore_, step_for,
 )
 
-model = build("LeNet300", 0, input_size=64)
-optimizer = make_optimizer("adam", model.parameters(), lr=0.01)
-batches = Batches(load_dataset("digits").train, 16, order_seed=0)
-step = step_for(model, optimizer, {}, batches, loss=F.cross_entropy)
-for batch in batches.order(0):
-    step(batch, 0.01)
-step.write_()
-state = TrainState(model, optimizer)
-restore_(state, checkpoint_bytes(state))
-print("torch._dynamo" in sys.modules)
+batches = Batches(load_dataset("digits").train, 64, order_seed=0)
+
+def train(kernels, name):
+    model = build("LeNet300", 0, input_size=64, hidden=[12, 8])
+    optimizer = make_optimizer(name, model.parameters(), lr=0.01)
+    how = {"loss": F.cross_entropy, "clip_norm": 1.0, "kernels": kernels}
+    step = step_for(model, optimizer, {}, batches, **how)
+    for batch in batches.order(0):
+        step(batch, 0.01)
+    step.write_()
+    state = TrainState(model, optimizer)
+    restore_(state, checkpoint_bytes(state))
+    print(step.description["step"], name, "torch._dynamo" in sys.modules)
+
+train("auto", "adam")
+for name in ("sgd", "adam", "adamw"):
+    train("autograd", name)
+print("numba", "numba" in sys.modules)
 """
 
 
-def test_direct_training_never_imports_torchs_compiler():
+def test_training_never_imports_torchs_compiler_and_what_is_imported_is_seen():
     """It would take each worker process longer than a small training."""
     done = subprocess.run(
-        [sys.executable, "-c", DIRECT], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "False"
+    assert done.stdout.splitlines() == [
+        "direct adam False", "autograd sgd False", "autograd adam False", "autograd adamw False",
+        "numba True",
+    ]  # fmt: skip
 
 
 def test_optimisers_are_torchs():

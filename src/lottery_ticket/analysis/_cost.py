@@ -56,6 +56,6 @@ def _parts(
     """Of the search, the ticket and dense: means over replicates; None where one is missing."""
     chain = table.loc[(table["arm"] == "ticket") & table[column].notna(), ["level", column]]
     means = {int(at): float(rows[column].mean()) for at, rows in chain.groupby("level")}
-    if not {*found_by, level} <= means.keys():
+    if level not in means or not all(at in means for at in found_by):
         return None
     return sum(means[at] for at in found_by), means[level], means[0]

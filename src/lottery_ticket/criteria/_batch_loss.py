@@ -14,6 +14,9 @@ __all__ = ["BatchLoss", "Loss", "default_batch_loss"]
 Loss = Callable[[Any, Any], torch.Tensor]
 BatchLoss = Callable[[nn.Module, Any], torch.Tensor]
 
+_UNFIT = (RuntimeError, TypeError, ValueError, IndexError)
+"""What torch raises where shapes, types or labels do not fit; all else is the user's own."""
+
 
 def default_batch_loss(loss: Loss | None) -> BatchLoss:
     """What `batch_loss` is unless a caller passes one.
@@ -25,7 +28,9 @@ def default_batch_loss(loss: Loss | None) -> BatchLoss:
     def batch_loss(model: nn.Module, batch: Any) -> torch.Tensor:
         if isinstance(batch, tuple | list) and len(batch) == 2:
             x, y = batch
-            return (loss or F.cross_entropy)(model(x), y)
+            output = _called(f"the model does not run on {_described_part(x)}", model, x)
+            what = f"the loss of {_described_part(output)} and {_described_part(y)} cannot be taken"
+            return _called(what, loss or F.cross_entropy, output, y)
         if isinstance(batch, Mapping) and loss is None:
             return _own_loss(model, batch)
         raise UsageError(
@@ -45,6 +50,25 @@ def _own_loss(model: nn.Module, batch: Mapping[str, Any]) -> torch.Tensor:
             "to the batch, or pass batch_loss=, a function (model, batch) → scalar"
         )
     return value
+
+
+def _called(what: str, function: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return function(*args)
+    except UsageError:
+        raise
+    except _UNFIT as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise UsageError(
+            f"batches: {what}: {lines[0]}; pass batches of (x, y) as the model and the loss take "
+            "them, or batch_loss="
+        ) from error
+
+
+def _described_part(value: object) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"a {value.dtype} tensor of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
 
 
 def _described(batch: Any) -> str:

@@ -54,6 +54,7 @@ def data_of(
         if len(content[f"{part}.x"]) != len(y[part]):
             got = f"{part} has {len(content[f'{part}.x'])} x and {len(y[part])} y"
             raise fail(got, SPLIT_REMEDY)
+    _check_same_scale(content, fail)
     targets, num_classes, classes = _targets(y, said, fail)
     splits = {
         part: Split(_floats(part, content[f"{part}.x"], fail, is_x=True), targets[part])
@@ -71,6 +72,18 @@ def data_of(
         digest=content_digest(content),
         classes=classes,
     )
+
+
+def _check_same_scale(content: Mapping[str, np.ndarray], fail: Fail) -> None:
+    """uint8 is divided by 255, and nothing else: splits of both kinds would be of other scales."""
+    kinds = {part: content[f"{part}.x"].dtype for part in PARTS if f"{part}.x" in content}
+    are_bytes = {kind == np.uint8 for kind in kinds.values()}
+    if len(are_bytes) > 1:
+        listed = ", ".join(f"{part} {kind}" for part, kind in kinds.items())
+        raise fail(
+            f"x is uint8, which is divided by 255, in some splits alone ({listed})",
+            "Save x of one type in all.",
+        )
 
 
 def _targets(

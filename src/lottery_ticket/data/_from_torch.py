@@ -1,5 +1,6 @@
 """A torch `Dataset` → arrays → a data set."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from lottery_ticket.data._labels import Said
 from lottery_ticket.errors import LotteryError, UsageError
 
 __all__ = ["from_torch", "is_torch"]
+
+
+_IN_SPEC = re.compile(r" \((of a run: )?--set data\.[^)]*\)")  # options that no such loader has
 
 
 def is_torch(value: Any) -> bool:
@@ -31,7 +35,10 @@ def from_torch(
             content[f"{part}.x"], content[f"{part}.y"] = _arrays(f"{name}: {part}", dataset)
 
     def fail(problem: str, remedy: str) -> LotteryError:
-        return UsageError(f"{name}: {problem}. {remedy}")
+        said = _IN_SPEC.sub("", remedy)
+        if said != remedy or "num_classes=" in said:
+            said += " Say it to DataSet.from_torch(train, test, …), and let the loader return that."
+        return UsageError(f"{name}: {problem}. {said}")
 
     return data_of(name, content, Said(task, num_classes, relabel), fail)
 

@@ -88,10 +88,11 @@ def is_regression(y: Mapping[str, np.ndarray], said: Said, fail: Fail) -> bool:
     if kinds != ["floats"] or said.relabel or said.num_classes:
         return False
     if _could_be_classes(y):
-        shown, task = _listed(_values(y)), "relabel=true" if _width(y) else "task=classification"
+        shown, task = _listed(_values(y)), "task='classification' (--set data.task=classification)"
         raise fail(
             f"y holds whole numbers as floats ({shown}), which may be classes or a regression",
-            f"Say {task} (--set data.{task}) or task=regression, or save classes as integers.",
+            f"Say {RELABEL if _width(y) else task} or task='regression', or save classes as "
+            "integers.",
         )
     return True
 

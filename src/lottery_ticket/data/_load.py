@@ -10,6 +10,7 @@ from lottery_ticket.data._places import chosen_dir, resolve_data_dir
 from lottery_ticket.data._returned import returned
 from lottery_ticket.data._table import DATASETS, Loader
 from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
+from lottery_ticket.process import random_state_kept
 
 __all__ = ["dataset_options", "limits_itself", "load_dataset"]
 
@@ -90,7 +91,8 @@ def load_dataset(name: str, *, data_dir: Path | str | None = None, **options: An
 
 def _loaded_by_user(name: str, loader: Loader, data_dir: Path, options: dict[str, Any]) -> DataSet:
     try:
-        return returned(name, loader(data_dir, **options))
+        with random_state_kept():
+            return returned(name, loader(data_dir, **options))
     except UsageError as error:
         raise UsageError(f"data set {name!r}: {error}") from error
     except LotteryError:

@@ -14,8 +14,9 @@ from lottery_ticket.experiment._execute import execute as execute
 from lottery_ticket.experiment._group import group_size as group_size
 from lottery_ticket.experiment._initial import drawn_model as drawn_model
 from lottery_ticket.experiment._initial import initial_model as initial_model
+from lottery_ticket.experiment._initial import recorded_model as recorded_model
 from lottery_ticket.experiment._mask_cell import read_mask as read_mask
-from lottery_ticket.experiment._mask_cell import read_parent as read_parent
+from lottery_ticket.experiment._mask_cell import read_weights as read_weights
 from lottery_ticket.experiment._observer import Observer as Observer
 from lottery_ticket.experiment._observer import RunOutcome as RunOutcome
 from lottery_ticket.experiment._plan import Plan as Plan

@@ -17,11 +17,11 @@ from lottery_ticket.data import (
     missing_classes,
 )
 from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.experiment._fresh_model import fresh_model
 from lottery_ticket.experiment._layers import pruned_layers
 from lottery_ticket.experiment._setting import Inputs
 from lottery_ticket.masks import copied_model, input_dims, layer_weights
 from lottery_ticket.models import MODELS, build, model_options
-from lottery_ticket.names import lazy_names
 from lottery_ticket.process import random_state_kept
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
 from lottery_ticket.train import LOSSES, check_kernels
@@ -86,7 +86,7 @@ def inspect_inputs(
     data = load_data(spec.data_said, data_dir)
     _check_limit(spec, data)
     options = _model_options(spec, data)
-    model = _built(spec.model.name, options)
+    model = fresh_model(spec.model.name, options, [arm.name for arm in spec.arms])
     _check_fit(spec, data, model)
     check_kernels(kernels, model, device=device, augment=spec.train.augment is not None)
     pruned = pruned_layers(spec.prune, model, data.train.x[:2])
@@ -123,30 +123,6 @@ def inspect_inputs(
 def built_model(spec: Spec, data: DataSet) -> nn.Module:
     """The model of a spec as it is before training, for the data."""
     return build(spec.model.name, seed=0, **_model_options(spec, data))
-
-
-def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
-    try:
-        model, again = (build(name, seed=0, **options) for _ in range(2))
-    except UsageError:
-        raise
-    except Exception as error:  # a user's own model may raise anything
-        raise UsageError(f"model {name!r} cannot be built: {_first_line(error)}") from error
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"model {name!r}: got {type(model).__name__}, wanted a torch.nn.Module")
-    if lazy := lazy_names(model):
-        raise UsageError(
-            f"model {name!r}: {lazy[0]!r} has no shape yet (a lazy layer); build it with its sizes "
-            "(the function can take input_size and num_classes), or run the model on an example "
-            "before it is returned"
-        )
-    pairs = zip(model.parameters(), again.parameters(), strict=True)
-    if not all(torch.equal(one, other) for one, other in pairs):
-        raise UsageError(
-            f"model {name!r}: its initial weights differ under one seed; draw them from the global "
-            "random numbers of torch, NumPy or Python"
-        )
-    return model
 
 
 def _check_limit(spec: Spec, data: DataSet) -> None:
@@ -223,6 +199,15 @@ def _check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
         _try_a_step(spec, data, copied_model(model).train())
 
 
+def _shape_hint(shape: tuple[int, ...]) -> str:
+    """What to do with images whose channels are last, or not there."""
+    if len(shape) == 2:
+        return "; images are (N, channels, height, width): x[:, None] of such of one channel"
+    if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] == shape[1]:
+        return "; images are (N, channels, height, width): x.transpose(0, 3, 1, 2) of these"
+    return ""
+
+
 def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
     """One forward and backward pass, so that what does not fit is known before training."""
     name, shape = spec.model.name, tuple(data.input_shape)
@@ -232,7 +217,7 @@ def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
     except Exception as error:  # a user's own model may raise anything
         raise UsageError(
             f"model {name!r} does not take examples of {spec.data.name!r}, "
-            f"which have shape {shape}: {_first_line(error)}"
+            f"which have shape {shape}: {_first_line(error)}{_shape_hint(shape)}"
         ) from error
     wanted = (len(x), data.output_size)
     got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__

@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from lottery_ticket.errors import DamagedError, LotteryError
 from lottery_ticket.masks import layer_weights
 from lottery_ticket.models import build
 from lottery_ticket.names import find_parameters
 from lottery_ticket.seeds import generator
+from lottery_ticket.store import CellRecord
 
-__all__ = ["drawn_model", "initial_model"]
+__all__ = ["drawn_model", "initial_model", "recorded_model"]
 
 State = dict[str, torch.Tensor]
 
@@ -21,6 +23,26 @@ def drawn_model(model: Mapping[str, Any], seed: int) -> nn.Module:
     """The model of a cell's inputs, with the weights that a seed draws."""
     options = {name: value for name, value in model.items() if name not in ("name", "source")}
     return build(model["name"], seed, **options)
+
+
+def recorded_model(record: CellRecord) -> nn.Module:
+    """The model of a finished training, with the weights that its seed draws.
+
+    Raises:
+        UsageError: it is not registered here.
+        DamagedError: no model can be built of what the record says.
+    """
+    model, seeds = record.input("model"), record.input("seeds")
+    try:
+        return drawn_model(model, seeds["init"])
+    except LotteryError:
+        raise
+    except Exception as error:  # a user's own model may raise anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise DamagedError(
+            f"cell {record.name}: no model {model['name']!r} can be built of what its record says "
+            f"({reason}); its code may have changed, or the record is damaged"
+        ) from error
 
 
 def initial_model(

@@ -10,7 +10,7 @@ from safetensors.torch import load as load_tensors
 
 from lottery_ticket.criteria import CRITERIA, inverse
 from lottery_ticket.data import Split
-from lottery_ticket.errors import StoreError
+from lottery_ticket.errors import DamagedError, StoreError
 from lottery_ticket.experiment._build import load_data
 from lottery_ticket.experiment._cell import WEIGHTS, Cell
 from lottery_ticket.experiment._context import Context
@@ -21,7 +21,7 @@ from lottery_ticket.seeds import generator
 from lottery_ticket.store import Store
 from lottery_ticket.train import LOSSES
 
-__all__ = ["MASK", "make_mask", "read_mask", "read_parent"]
+__all__ = ["MASK", "make_mask", "read_mask", "read_parent", "read_weights"]
 
 MASK = "mask.safetensors"
 
@@ -57,6 +57,22 @@ def read_parent(store: Store, name: str, file_name: str) -> bytes:
     return store.read(record, file_name)
 
 
+def read_weights(store: Store, name: str, file_name: str = WEIGHTS) -> dict[str, torch.Tensor]:
+    """The tensors in a file of a finished cell.
+
+    Raises:
+        StoreError: the cell is gone, or what is sealed there are no tensors.
+    """
+    data = read_parent(store, name, file_name)
+    try:
+        return load_tensors(data)
+    except Exception as error:  # safetensors has many ways to say so
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise DamagedError(
+            f"cell {name}: damaged: its {file_name} holds no tensors ({reason})"
+        ) from error
+
+
 def _scored(cell: Cell, context: Context, store: Store) -> dict[str, Any]:
     """What the criterion looks at."""
     inputs = cell.inputs
@@ -65,7 +81,7 @@ def _scored(cell: Cell, context: Context, store: Store) -> dict[str, Any]:
     stream = generator(inputs.get("seed", 0))
     if "weights" not in cell.parents:
         return {"generator": stream, "weights": {name: torch.empty(s) for name, s in _shapes(cell)}}
-    weights = load_tensors(read_parent(store, cell.parents["weights"], WEIGHTS))
+    weights = read_weights(store, cell.parents["weights"])
     return {"generator": stream, "weights": weights}
 
 

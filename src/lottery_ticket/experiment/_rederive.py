@@ -45,7 +45,7 @@ def rederive(
     record = store.get(name)
     assert record is not None
     execution = store.execution(name)
-    device = resolve_device(execution["device"].partition(" ")[0])
+    device = resolve_device(execution.get("device", "cpu").partition(" ")[0])
     spec = spec or spec_from_mapping(run.spec)
     cell = plan(spec, inspect_inputs(spec, data_dir, device=device)).cells.get(name)
     if cell is None:
@@ -53,7 +53,7 @@ def rederive(
             f"{run.id}: it was trained by another version, with other code or on other data, and "
             "cannot be trained again as it was; run its spec again, with --keep all"
         )
-    context = Context(store.root.absolute(), data_dir, device, execution["threads"])
+    context = Context(store.root.absolute(), data_dir, device, execution.get("threads", 1))
     with (
         tempfile.TemporaryDirectory() as folder,
         configured(context.device, context.threads),
@@ -63,7 +63,7 @@ def rederive(
     if sha256_of(weights) != record.files[WEIGHTS]["sha256"]:
         raise LotteryError(
             f"{run.id}: trained again it ends in other weights than it had; it was trained with "
-            f"{execution['versions']} on a {execution['cpu']} processor. Run its spec again, with "
-            "--keep all"
+            f"{execution.get('versions')} on a {execution.get('cpu')} processor. Run its spec "
+            "again, with --keep all"
         )
     return weights

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
@@ -20,7 +19,7 @@ from lottery_ticket.experiment._build import load_data
 from lottery_ticket.experiment._cell import OPTIMIZER, WEIGHTS, Cell
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._initial import initial_model
-from lottery_ticket.experiment._mask_cell import read_mask, read_parent
+from lottery_ticket.experiment._mask_cell import read_mask, read_weights
 from lottery_ticket.experiment._stop import StopSign
 from lottery_ticket.experiment._watch import Journal, Watch
 from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, layer_weights
@@ -189,7 +188,8 @@ class _Training:
     def finished(self, description: Mapping[str, Any]) -> Made:
         """Its files, results and execution; raises `TrainingError` if pruned weights came back."""
         model = self.state.model
-        weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+        state = model.state_dict()  # of a tied one each name has a copy, as files have
+        weights = {name: value.cpu().contiguous().clone() for name, value in state.items()}
         if not has_only_zeros_where_pruned(weights, self.mask):
             raise TrainingError("pruned weights came back during training; please report this")
         files, results = _outcome(self.data, self.recipe, self.state)
@@ -227,7 +227,7 @@ def _begun(cell: Cell, context: Context, store: Store, folder: Path) -> _Trainin
     model, initial_hash = _rewound_model(cell, mask, store, context.device)
     state = TrainState(model, optimizer_of(recipe)(model.parameters()), cell.first_step)
     if "optimizer" in cell.parents:
-        memory = load_tensors(read_parent(store, cell.parents["optimizer"], OPTIMIZER))
+        memory = read_weights(store, cell.parents["optimizer"], OPTIMIZER)
         rewind_optimizer_(state.optimizer, optimizer_state(memory), model, mask or {})
     augment = AUGMENTATIONS[recipe.augment]() if recipe.augment else None
     order = (seeds["order"], augment, seeds.get("augment", 0))
@@ -247,7 +247,7 @@ def _rewound_model(
     """The model as the training starts with it, and the hash of its weights before the mask."""
     model = initial_model(cell.inputs, mask)
     if "weights" in cell.parents:
-        weights = load_tensors(read_parent(store, cell.parents["weights"], WEIGHTS))
+        weights = read_weights(store, cell.parents["weights"])
     else:
         weights = {name: value.clone() for name, value in model.state_dict().items()}
     rewind_(model, weights, mask)

@@ -5,13 +5,13 @@ import gc
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from lottery_ticket.experiment._cell import Cell
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._device import num_devices
 from lottery_ticket.experiment._execute import Outcome, execute
 from lottery_ticket.experiment._interrupts import ignore_interrupts
+from lottery_ticket.process import worker_pool
 
 __all__ = ["Workers"]
 
@@ -60,12 +60,7 @@ class Workers:
 
 
 def _pool(jobs: int, threads: int) -> Executor:
-    # loky starts workers without importing __main__ again, so that a script needs no guard
-    from loky import ProcessPoolExecutor
-
-    env: Any = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    env["PYTHONSAFEPATH"] = "1"  # a random.py in the current folder is not Python's own
-    return ProcessPoolExecutor(max_workers=jobs, timeout=60, initializer=ignore_interrupts, env=env)
+    return worker_pool(jobs, threads, timeout=60, initializer=ignore_interrupts)
 
 
 def _execute(

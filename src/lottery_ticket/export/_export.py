@@ -17,8 +17,9 @@ from lottery_ticket.export._format import Format, Run
 from lottery_ticket.export._formats import FORMATS, format_named
 from lottery_ticket.export._onnx import check_opset
 from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.export._shared import made_once
 from lottery_ticket.files import folder_aside, sync_folder
-from lottery_ticket.process import environment_kept, random_state_kept
+from lottery_ticket.process import as_it_was
 
 __all__ = ["Exported", "ExportedFile", "export", "write_checked"]
 
@@ -79,8 +80,7 @@ class Exported:
         return "\n".join([f"Exported({self.path}:", *files]) + ")"
 
 
-@random_state_kept()
-@environment_kept()  # torch's compiler names its cache there
+@as_it_was()
 def export(
     pruned: PrunedModel | Callable[[], PrunedModel],
     *,
@@ -121,7 +121,7 @@ def export(
         as_file = _is_file(target, rows)
         if not isinstance(pruned, PrunedModel):
             pruned = pruned()
-        with _parents_of(target), folder_aside(target) as aside:
+        with _parents_of(target), folder_aside(target) as aside, made_once():
             files = []
             for name, row in rows.items():
                 path = aside / (target.name if as_file else row.file_name)

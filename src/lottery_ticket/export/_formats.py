@@ -164,8 +164,8 @@ FORMATS = MappingProxyType(
         "sparse": Format(
             "linear layers on kept weights alone where that was measured to be faster",
             "model.sparse.safetensors", 1e-4, write_sparse, run_sparse, _SPARSE,
-            options=frozenset({"batch_size"}), prepare=compacted, facts=sparse_facts,
-            skips=sparse_weights, rounding=_ROUNDING,
+            options=frozenset({"batch_size"}), prepare=partial(compacted, gather_inputs=True),
+            facts=sparse_facts, skips=sparse_weights, rounding=_ROUNDING,
         ),
         "2:4": Format(
             "all weights in safetensors, 2 of 4 zero in every pruned layer",

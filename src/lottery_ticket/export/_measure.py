@@ -27,8 +27,9 @@ from lottery_ticket.export._measured import DENSE, MASKED, Measured
 from lottery_ticket.export._memory import peak_memory
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.export._quiet import quiet
+from lottery_ticket.export._shared import made_once
 from lottery_ticket.export._timing import in_turns
-from lottery_ticket.process import environment_kept, on_threads, random_state_kept
+from lottery_ticket.process import as_it_was, on_threads
 from lottery_ticket.tickets import versions
 
 __all__ = ["measure"]
@@ -36,8 +37,7 @@ __all__ = ["measure"]
 BATCHES = (1, 64, 256)
 
 
-@random_state_kept()
-@environment_kept()  # torch's compiler names its cache there
+@as_it_was()
 def measure(
     pruned: PrunedModel,
     *,
@@ -84,15 +84,16 @@ def measure(
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder, on_threads(threads):
         ready: dict[str, _Form] = {}
-        for name, (row, model) in chosen.items():
-            on_step(f"writing {name}")
-            try:
-                ready[name] = _made(name, row, model, options, Path(folder), threads)
-            except Exception as error:
-                is_asked_for = forms is not None and name in forms
-                if name == DENSE["eager"] or is_asked_for or not _may_be_skipped(name, error):
-                    raise
-                skipped[name] = _in_a_line(error)
+        with made_once():
+            for name, (row, model) in chosen.items():
+                on_step(f"writing {name}")
+                try:
+                    ready[name] = _made(name, row, model, options, Path(folder), threads)
+                except Exception as error:
+                    is_asked_for = forms is not None and name in forms
+                    if name == DENSE["eager"] or is_asked_for or not _may_be_skipped(name, error):
+                        raise
+                    skipped[name] = _in_a_line(error)
         rows = _rows(ready, threads, seconds, on_step)
         if memory:
             for row in rows:

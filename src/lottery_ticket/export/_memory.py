@@ -8,6 +8,7 @@ import torch
 from lottery_ticket.experiment import sent_by_value
 from lottery_ticket.export._format import Format
 from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.process import worker_pool
 
 __all__ = ["peak_memory"]
 
@@ -31,17 +32,13 @@ def peak_memory(
     Returns:
         None where the platform does not tell (only Linux does).
     """
-    from loky import ProcessPoolExecutor
-
     # a few inputs instead of the data, which would be sent along
     light = PrunedModel(pruned.model, pruned.mask, pruned.trial(batch))
     small, file = _one_layer(row), path.with_name(f"one-layer-{path.name}")
     if small is not None:
         small = row.prepare(small)
         row.write(small, file)
-    # a random.py in the current folder is not Python's own
-    env = {"OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"}
-    with sent_by_value(), ProcessPoolExecutor(max_workers=1, env=env) as pool:
+    with sent_by_value(), worker_pool(1, threads) as pool:
         return pool.submit(_added, row, path, light, threads, small, file).result()
 
 

@@ -1,5 +1,6 @@
 """The format `onnx`: written by torch's exporter, checked by onnx, run by ONNX Runtime."""
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lottery_ticket.export._format import Run
 from lottery_ticket.export._program import program_of
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.export._quiet import quiet
+from lottery_ticket.export._shared import shared
 
 __all__ = ["OLDEST_OPSET", "check_opset", "load_onnx", "onnx_model", "write_onnx"]
 
@@ -42,7 +44,12 @@ def onnx_model(pruned: PrunedModel, opset: int | None = None) -> Any:
     Raises:
         UsageError: the model cannot be followed, or ONNX has no operator for part of it.
     """
-    version = check_opset(opset)
+    # a copy: whoever saves it may move its weights out of it
+    return copy.deepcopy(_exported(pruned, version=check_opset(opset)))
+
+
+@shared
+def _exported(pruned: PrunedModel, *, version: int) -> Any:
     program = program_of(pruned)
     try:
         with quiet():

@@ -12,6 +12,7 @@ from lottery_ticket.export._compact import Compacted, compact
 from lottery_ticket.export._copies import plain_name
 from lottery_ticket.export._format import Run
 from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.export._shared import shared
 from lottery_ticket.export._sparse import load_sparse, sparse
 from lottery_ticket.export._two_four import check_n_m, unfit_for_gpu
 from lottery_ticket.masks import PruningMask, find_parameters, input_dims
@@ -29,7 +30,8 @@ __all__ = [
 ]
 
 
-def compacted(pruned: PrunedModel, *, gather_inputs: bool = True) -> PrunedModel:
+@shared
+def compacted(pruned: PrunedModel, *, gather_inputs: bool) -> PrunedModel:
     """The model without what does nothing, what was removed among its facts.
 
     Raises:

@@ -15,10 +15,10 @@ from lottery_ticket.errors import DataError, StoreError, UsageError
 from lottery_ticket.experiment import (
     WEIGHTS,
     check_registered,
-    drawn_model,
     initial_model,
     read_mask,
-    read_parent,
+    read_weights,
+    recorded_model,
     rederive,
 )
 from lottery_ticket.export._pruned_model import PrunedModel
@@ -66,7 +66,7 @@ def stored_model(
         raise UsageError(f"{_place(run, row)}: not trained yet; `lottery run` the spec to its end")
     spec = _spec(run, data or {})
     loaded = _data(run, spec, record, data_dir)
-    weights = _weights(store, run, spec, row, record, data_dir, may_train=rederive)
+    weights = _weights(store, run, spec, row, data_dir, may_train=rederive)
     model = _filled(record, weights)
     mask = _dense_mask(run, model) if row.mask is None else read_mask(store, row.mask)
     return PrunedModel.of(
@@ -130,10 +130,10 @@ def _data(run: RunRecord, spec: Spec, record: CellRecord, data_dir: Path | None)
             f"{error} Where the options of this run's data are others by now, give them with "
             "--data (data={…} from Python), such as --data path=NEW."
         ) from error
-    if data.digest != record.inputs["data"]["digest"]:
+    if data.digest != record.input("data")["digest"]:
         raise DataError(
             f"{spec.data.name}: the data here are not those that {run.id} was trained on (digest "
-            f"{data.digest[:12]}…, then {record.inputs['data']['digest'][:12]}…)"
+            f"{data.digest[:12]}…, then {record.input('data')['digest'][:12]}…)"
         )
     return data
 
@@ -143,33 +143,32 @@ def _weights(
     run: RunRecord,
     spec: Spec,
     row: RunRow,
-    record: CellRecord,
     data_dir: Path | None,
     *,
     may_train: bool,
-) -> bytes:
+) -> Mapping[str, torch.Tensor]:
     if _has_weights(store, row):
-        return store.read(record, WEIGHTS)
+        return read_weights(store, row.cell)
     if not may_train:
         raise UsageError(
             f"{_place(run, row)}: its trained weights were not kept (--keep needed); --rederive "
             "(rederive=True) trains it again, to the same bytes"
         )
-    return rederive(store, run, row.cell, spec=spec, data_dir=data_dir)
+    return load(rederive(store, run, row.cell, spec=spec, data_dir=data_dir))
 
 
 def _has_weights(store: Store, row: RunRow) -> bool:
     return WEIGHTS not in store.execution(row.cell).get("not_kept", ())
 
 
-def _filled(record: CellRecord, weights: bytes) -> nn.Module:
+def _filled(record: CellRecord, weights: Mapping[str, torch.Tensor]) -> nn.Module:
     """The training's model with its trained weights."""
-    model = drawn_model(record.inputs["model"], record.inputs["seeds"]["init"])
+    model = recorded_model(record)
     try:
-        model.load_state_dict(load(weights))
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise UsageError(
-            f"model {record.inputs['model']['name']!r}: its code is not what was trained ({error})"
+            f"model {record.input('model')['name']!r}: its code is not what was trained ({error})"
         ) from error
     return model
 
@@ -180,7 +179,7 @@ def _dense(store: Store, run: RunRecord, row: RunRow) -> nn.Module | None:
     record = store.get(other.cell)
     if record is None or not _has_weights(store, other):
         return None
-    return _filled(record, store.read(record, WEIGHTS))
+    return _filled(record, read_weights(store, other.cell))
 
 
 def _ticket(
@@ -192,10 +191,10 @@ def _ticket(
     model: nn.Module,
 ) -> Ticket | None:
     """The ticket of a training; None where what it began with is not in the store any more."""
-    parents, (name, options) = record.inputs["parents"], _architecture(record)
+    parents, (name, options) = record.input("parents"), _architecture(record)
     if "weights" in parents:
         try:
-            initial = load(read_parent(store, parents["weights"], WEIGHTS))
+            initial = read_weights(store, parents["weights"])
         except StoreError:
             return None
         step = record.inputs.get("start_step", 0)
@@ -204,7 +203,7 @@ def _ticket(
         initial = initial_model(record.inputs, mask).state_dict()
         origin = WeightsOrigin(initial, model=name, options=options)
     else:
-        origin = ModelOrigin.of(name, record.inputs["seeds"]["init"], **options)
+        origin = ModelOrigin.of(name, record.input("seeds")["init"], **options)
     return Ticket(
         mask,
         origin,
@@ -231,7 +230,7 @@ def _facts(
         "title": f"{run.title}, {row.arm} at level {row.level}",
         "model": {"name": name, "options": options},
         "data": {
-            **record.inputs["data"],
+            **record.input("data"),
             "task": data.task,
             "num_classes": data.num_classes,
             "num_train": len(data.train),
@@ -246,7 +245,7 @@ def _facts(
             "cell": row.cell,
             "spec_fingerprint": fingerprint(run.spec),
             "seed": run.spec.get("seed", 0),
-            "seeds": dict(record.inputs["seeds"]),
+            "seeds": dict(record.input("seeds")),
             "trained_with": store.execution(row.cell).get("versions"),
             "spec": dict(run.spec),
         },
@@ -256,7 +255,7 @@ def _facts(
 
 def _architecture(record: CellRecord) -> tuple[str, dict[str, Any]]:
     """The model's name and options; the hash of a user's code is neither."""
-    options = {key: value for key, value in record.inputs["model"].items() if key != "source"}
+    options = {key: value for key, value in record.input("model").items() if key != "source"}
     return options.pop("name"), options
 
 

@@ -52,8 +52,10 @@ def check_call(name: str, wanted: str, function: object, *args: object, **kwargs
                 raise UsageError(f"{name}: got {kind}, which would not run; wanted {wanted}")
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # of some functions written in C
-        return
+    except (TypeError, ValueError) as error:
+        if isinstance(function, functools.partial):
+            raise UsageError(f"{name}: {error}; wanted {wanted}") from None
+        return  # of some functions written in C
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:

@@ -219,6 +219,7 @@ class LotteryTicketFinder:
         floor = 0.0 if method.has_channels else method.min_layer_density
         budgets = levels.budgets(shapes, scope=scope, min_layer_density=floor)
         method.check_structure(model, dense, budgets)
+        method.check_batches(model, dense)
         settings = {
             "name": self._source.name,
             "mode": self._mode,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.criteria import CRITERIA, Criterion, CriterionLike, as_criterion
+from lottery_ticket.criteria import CRITERIA, Criterion, CriterionLike, as_criterion, score
 from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._arguments import (
     as_batches,
@@ -130,6 +130,12 @@ class Method:
         given = {"batches": self.batches, "batch_loss": self.batch_loss}
         example = example_of_given(model, given) or inputs_seen(model, evaluate)
         return channel_layers(model, dense, example, is_guess=True).cut
+
+    def check_batches(self, model: nn.Module, dense: PruningMask) -> None:
+        """Raises `UsageError` if the criterion could not take the loss of the first batch."""
+        if self.batches is not None and "batch_loss" in self.criterion.needs:
+            given: dict[str, Any] = {"loss": self.loss, "batch_loss": self.batch_loss}
+            score("saliency", model=model, mask=dense, batches=self.batches[:1], **given)
 
     def check_structure(
         self, model: nn.Module, dense: PruningMask, budgets: Sequence[Budget]

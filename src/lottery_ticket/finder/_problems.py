@@ -97,6 +97,11 @@ def _pruned_weights(attached: Attachment) -> list[str]:
             f"train_fn wrote pruned weights: {revived[0]!r} is not zero where the mask prunes"
             + (f" (nor are {len(revived) - 1} others)" if revived[1:] else "")
         )
+    elif attached.written:
+        found.append(
+            f"train_fn wrote pruned weights: {attached.written[0]!r} was not zero where the mask "
+            "prunes, before the first step of an optimizer"
+        )
     if replaced := [name for name in attached.overwritten if name not in revived]:
         found.append(
             f"train_fn replaced {replaced[0]!r} by a parameter that was not zero where the mask "

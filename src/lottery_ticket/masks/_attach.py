@@ -57,7 +57,9 @@ class Attachment:
 
     The mask is of *names*. Before each step of any torch optimiser that trains the model, and
     whenever it is asked, it looks up what has these names. A parameter that was replaced
-    (`load_state_dict(assign=True)`, a new layer, …) is masked from then on, its gradients too. Of
+    (`load_state_dict(assign=True)`, a new layer, …) is masked from then on, its gradients too.
+    Before the first step of each optimiser what was written meanwhile is set to zero, and what it
+    remembers is masked; if its step moves pruned weights, that is an error. Of
     its optimisers, one that still has the old parameter is refused at its next step; one made anew
     takes its place. A parameter that is gone, or has another shape, is an error.
 
@@ -96,11 +98,10 @@ class Attachment:
         self.num_steps = start_step
         self.rewind_point = None
         self._depth = 0
-        self._has_looked = False
         self._followed: list[_Followed] = []
         self._note_rewind_point(optimizer)
         self._held: HeldParameters | None = HeldParameters(model, mask, self._ties, self)
-        self._overwritten = self._held.overwritten
+        self._overwritten, self._written = self._held.overwritten, self._held.written
         if optimizer is not None:
             self._follow(optimizer, names)
         self._siblings = [] if siblings is None else siblings
@@ -141,6 +142,14 @@ class Attachment:
         Those weights were set to zero before the next step.
         """
         return list(self._overwritten)
+
+    @property
+    def written(self) -> list[str]:
+        """Parameters into which weights were written where the mask prunes.
+
+        As found, and set to zero, before the first step of an optimiser.
+        """
+        return list(self._written)
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
         """Count the steps of an optimiser over the model, and keep its state zero where pruned."""
@@ -210,7 +219,6 @@ class Attachment:
 
         Called before the first step after parameters were replaced.
         """
-        self._has_looked = False
         stale = [f for f in self._followed if f.names - self._names_held_by(f.optimizer)]
         for followed in stale:
             if followed.optimizer is optimizer:
@@ -286,22 +294,11 @@ class Attachment:
         if skipped is not None and bool(skipped):
             return
         self.num_steps += 1
-        if not self._has_looked:  # once, as it waits for the device
-            self._has_looked = True
-            self._check_zeros_after(optimizer)
+        if self._held is not None:
+            self._held.after_step(optimizer)
         self._note_rewind_point(optimizer)
         if self.after_step is not None:
             self.after_step()
-
-    def _check_zeros_after(self, optimizer: torch.optim.Optimizer) -> None:
-        if revived := self.revived():
-            self.zero_()
-            raise UsageError(
-                f"{type(optimizer).__name__} moved pruned weights of {revived[0]!r} though "
-                "their gradients, weights and state were zero; attach works with optimisers "
-                "that do not (SGD, Adam, AdamW, RMSprop, …), for others call "
-                "mask.apply(model) after each step"
-            )
 
     def _zero_state_(self, optimizer: torch.optim.Optimizer) -> None:
         parameters = self._parameters()

@@ -3,7 +3,9 @@
 Parameters are replaced more often than one thinks: `load_state_dict(assign=True)`, a new layer
 under the old name, conversions that swap tensors. So none is held by identity. Before each step of
 any torch optimiser that trains the model, each is looked up where its name says; what is new there
-is taken up: its pruned weights are set to zero and its gradients masked, those it has too.
+is taken up: its pruned weights are set to zero and its gradients masked, those it has too. Before
+the first step of each such optimiser its state is masked, and what was written into pruned weights
+is set to zero; after it they must be zero still.
 
 What is held is a value of names: no parameter that has a hook, and the model weakly. It lives as
 long as the model does, whether or not anyone keeps the attachment. (It cannot hang on the
@@ -20,7 +22,10 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
@@ -46,6 +51,8 @@ class _Mark:
         path, leaf: where it is, from the model on.
         address: of its tensor. `torch.utils.swap_tensors` leaves the hooks of a parameter behind,
             though Python still shows them.
+        memory: of its values. `parameter.data = …` changes that alone (`vector_to_parameters`,
+            `Module.to_empty`).
         hook: the one on it, since an address may be that of a tensor freed before.
         whole: in place of a hook, the parameter itself, where nothing of it is pruned.
     """
@@ -54,6 +61,7 @@ class _Mark:
     path: tuple[str, ...]
     leaf: str
     address: int
+    memory: int
     hook: RemovableHandle | None
     whole: nn.Parameter | None
 
@@ -69,6 +77,7 @@ class _Mark:
         return (
             parameter is not None
             and parameter._cdata == self.address
+            and parameter.data_ptr() == self.memory
             and self.hook.id in (parameter._post_accumulate_grad_hooks or ())
         )
 
@@ -92,6 +101,9 @@ class HeldParameters:
     overwritten: list[str]
     """Parameters that were replaced by others with weights where the mask prunes."""
 
+    written: list[str]
+    """Parameters into which weights were written where the mask prunes, before a first step."""
+
     def __init__(
         self,
         model: nn.Module,
@@ -103,7 +115,9 @@ class HeldParameters:
         self._marks: list[_Mark] = []
         self._ties = ties
         self._is_settled = True
-        self.overwritten = []
+        self._met: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
+        self._unseen: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
+        self.overwritten, self.written = [], []
         self.take_up(model, mask)
         _watch(self)
         self._end = weakref.finalize(model, _forget, id(self))
@@ -146,26 +160,82 @@ class HeldParameters:
                 parameter.masked_fill_(~kept, 0.0)
                 hook = self._hooked(name, parameter)
             whole = parameter if hook is None else None
+            here = parameter._cdata, parameter.data_ptr()
             places = [locations.get(each) for each in (name, *self._ties.get(name, ()))]
             self._marks += [
-                _Mark(name, at.path, at.leaf, parameter._cdata, hook, whole) for at in places if at
+                _Mark(name, at.path, at.leaf, *here, hook, whole) for at in places if at
             ]
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Look whether what a step is about to train is still what is held."""
+        """Look whether what a step is about to train is still what is held.
+
+        Raises:
+            UsageError: a parameter is gone, has another shape, or is tied otherwise than before.
+        """
         model, owner = self._model(), self._owner()
-        if model is None or (self._is_settled and self.is_current(model)):
+        if model is None:
+            return
+        is_settled = self._is_settled and self.is_current(model)
+        if is_settled and optimizer in self._met:
             return
         is_followed = owner is not None and owner.follows(optimizer)
         if not is_followed and not _trains_any(optimizer, model.parameters()):
-            return  # of another model
-        if not self.is_current(model):
+            if is_settled:
+                self._met.add(optimizer)  # of another model
+            return
+        if not is_settled:
+            self._met.clear()
+            if not self.is_current(model):
+                self.take_up(model)
+        if written := self._revived(model):  # once for each optimiser, as it waits for the device
+            self.written += written
             self.take_up(model)
         found = present_parameters(model, self.mask, self._ties)
         mask_optimizer_state_(optimizer, found, self.mask)
-        if owner is not None:
+        if owner is not None and not is_settled:
             owner.meet_replaced(optimizer)
         self._is_settled = True
+        self._met.add(optimizer)
+        self._unseen.add(optimizer)
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Look whether the first step of an optimiser left pruned weights at zero.
+
+        Raises:
+            UsageError: it did not. They are zero again.
+        """
+        model = self._model()
+        if model is None or optimizer not in self._unseen:
+            return
+        self._unseen.discard(optimizer)
+        if revived := self._revived(model):
+            why = self._why_moved(type(optimizer).__name__, revived[0], model)
+            self.take_up(model)
+            raise UsageError(why)
+
+    def after_any_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """`after_step`, unless the owner, who follows the optimiser, knows better when."""
+        owner = self._owner()
+        if owner is None or not owner.follows(optimizer):
+            self.after_step(optimizer)
+
+    def _revived(self, model: nn.Module) -> list[str]:
+        found = present_parameters(model, self.mask, self._ties).items()
+        return [name for name, p in found if not is_zero_where_pruned(p, self.mask[name])]
+
+    def _why_moved(self, optimizer: str, name: str, model: nn.Module) -> str:
+        gradient = present_parameters(model, self.mask, self._ties)[name].grad
+        if gradient is not None and not is_zero_where_pruned(gradient, self.mask[name]):
+            return (
+                f"the gradient of {name!r} is not zero where the mask prunes: it was assigned "
+                "(parameter.grad = …) or changed after backward(), where no mask can see it; let "
+                "backward() make it, or mask it too"
+            )
+        return (
+            f"{optimizer} moved pruned weights of {name!r} though their gradients, weights and "
+            "state were zero; attach works with optimisers that do not (SGD, Adam, AdamW, RMSprop, "
+            "…), for others call mask.apply(model) after each step"
+        )
 
     def _hooked(self, name: str, parameter: nn.Parameter) -> RemovableHandle:
         is_trained = parameter.requires_grad
@@ -307,6 +377,7 @@ def _watch(held: HeldParameters) -> None:
         _watched[id(held)] = held
         if not _handles:
             _handles.append(register_optimizer_step_pre_hook(_before_any_step))
+            _handles.append(register_optimizer_step_post_hook(_after_any_step))
 
 
 def _unwatch(held: HeldParameters) -> None:
@@ -327,3 +398,10 @@ def _before_any_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -
         watched = list(_watched.values())
     for held in watched:
         held.before_step(optimizer)
+
+
+def _after_any_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    with _lock:
+        watched = list(_watched.values())
+    for held in watched:
+        held.after_any_step(optimizer)

@@ -3,6 +3,7 @@
 A radix selection: floats are ordered like integers once the bits of negative ones are flipped, so
 the k-th highest is found digit by digit, 16 bits at a time, by counting. Nothing is sorted or
 copied whole; layers stay where they are, and are read in chunks, on whatever device they are.
+Small layers are looked at together: to count a few takes as long as to count many.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,16 +53,17 @@ def _threshold(
 ) -> tuple[int, int]:
     """The key of the `count`-th highest score, and how many that are equal to it are kept."""
     found, rank = 0, count
+    chunks = None
+    if sum(map(len, scores)) <= _CHUNK:  # few enough to be held through all passes
+        chunks = list(_chunks(scores, masks, bits))
     for shift in range(bits - _DIGIT, -1, -_DIGIT):
         is_first = shift + _DIGIT == bits
         counts = torch.zeros(1 << _DIGIT, dtype=torch.int64)
-        for score, mask in zip(scores, masks, strict=True):
-            for part in _parts(score):
-                keys = _keys(score[part], mask[part], bits)
-                if not is_first:
-                    keys = keys[(keys >> (shift + _DIGIT)) == found]
-                digits = (keys >> shift) & ((1 << _DIGIT) - 1)
-                counts += torch.bincount(digits, minlength=1 << _DIGIT).cpu()
+        for keys in chunks or _chunks(scores, masks, bits):
+            if not is_first:
+                keys = keys[(keys >> (shift + _DIGIT)) == found]
+            digits = (keys >> shift) & ((1 << _DIGIT) - 1)
+            counts += torch.bincount(digits, minlength=1 << _DIGIT).cpu()
         if is_first:  # it holds the sign: negative numbers come first
             counts = counts.roll(1 << (_DIGIT - 1))
         num_from = counts.flip(0).cumsum(0).flip(0)  # scores with this digit or a higher one
@@ -69,6 +71,27 @@ def _threshold(
         rank -= int(num_from[digit] - counts[digit])
         found = (found << _DIGIT) + (digit - (1 << (_DIGIT - 1)) if is_first else digit)
     return found, rank
+
+
+def _chunks(
+    scores: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], bits: int
+) -> Iterator[torch.Tensor]:
+    """The keys of all scores, those of small layers on one device together."""
+    together: list[torch.Tensor] = []
+    for score, mask in zip(scores, masks, strict=True):
+        for part in _parts(score):
+            keys = _keys(score[part], mask[part], bits)
+            num = len(keys) + sum(map(len, together))
+            if together and (num > _CHUNK or keys.device != together[0].device):
+                yield _joined(together)
+                together = []
+            together.append(keys)
+    if together:
+        yield _joined(together)
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _parts(flat: torch.Tensor) -> Iterator[slice]:

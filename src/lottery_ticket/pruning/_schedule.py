@@ -23,6 +23,8 @@ __all__ = [
 
 Shapes = Mapping[str, Sequence[int]]
 
+_MOST_LEVELS = 1000  # as in a spec
+
 
 @dataclass(frozen=True)
 class Iterative:
@@ -33,7 +35,7 @@ class Iterative:
 
     def __post_init__(self) -> None:
         check_fraction("rate", self.rate)
-        _check_count("levels", self.levels)
+        _check_count("levels", self.levels, most=_MOST_LEVELS)
 
     def budgets(
         self, shapes: Shapes, *, scope: str, min_layer_density: float = 0.0
@@ -123,7 +125,7 @@ def target_sparsity(sparsity: float, rounds: int) -> Densities:
     (0.5, 0.25)
     """
     check_fraction("sparsity", sparsity)
-    _check_count("rounds", rounds)
+    _check_count("rounds", rounds, most=_MOST_LEVELS)
     last = _complement(sparsity)
     steps = [last ** (i / rounds) for i in range(1, rounds)]
     return Densities((*steps, last))
@@ -144,6 +146,8 @@ class Polynomial:
         check_fraction("final_sparsity", self.final_sparsity)
         check_fraction("initial_sparsity", self.initial_sparsity, has_zero=True)
         _check_count("every_steps", self.every_steps)
+        _check_count("begin_step", self.begin_step, least=0)
+        _check_count("end_step", self.end_step, least=0)
         if not 0 <= self.begin_step < self.end_step:
             raise UsageError(
                 f"polynomial: begin_step {self.begin_step} must come before end_step "
@@ -225,6 +229,8 @@ def _checked(budgets: list[Budget]) -> list[Budget]:
     return budgets
 
 
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{name}: got {value!r}, wanted a whole number of at least 1")
+def _check_count(name: str, value: object, *, least: int = 1, most: int | None = None) -> None:
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= (most or value):
+        return
+    limit = f"of at least {least}" + (f" and at most {most:,}" if most else "")
+    raise UsageError(f"{name}: got {value!r}, wanted a whole number {limit}")

@@ -14,6 +14,7 @@ from lottery_ticket.store._values import (
     FILE_NAME,
     MAPPING,
     NUMBER,
+    TEXT,
     Kind,
     check,
     check_each,
@@ -52,6 +53,18 @@ _RESULTS = {
     "initial_sha256": CELL_NAME,
 }
 _FILE = {"sha256": CELL_NAME, "bytes": COUNT}
+# what a training's model and data are read from; a cell may have other inputs
+_INPUTS = {
+    "model": Kind("a mapping with a name", lambda value: TEXT.fits(_get(value, "name"))),
+    "data": Kind("a mapping with a digest", lambda value: TEXT.fits(_get(value, "digest"))),
+    "seeds": mapping_of(COUNT),
+    "parents": mapping_of(CELL_NAME),
+    "start_step": COUNT,
+}
+
+
+def _get(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,12 @@ class CellRecord:
         """The hash of the results and files: equal for equal bytes, whoever made them."""
         return sha256(json_bytes({"files": self.files, "results": self.results}))
 
+    def input(self, name: str) -> Any:
+        """An input that every cell of its kind has; raises `DamagedError` if this one has not."""
+        if name not in self.inputs:
+            raise DamagedError(f"cell {self.name}: damaged: its inputs hold no {name}")
+        return self.inputs[name]
+
     def to_bytes(self) -> bytes:
         """The bytes of record.json; the last line of defence is their own checksum."""
         return sealed_json(self._values())
@@ -116,6 +135,7 @@ class CellRecord:
         check("name", self.name, CELL_NAME)
         for field in ("inputs", "parents", "files", "results"):
             check(field, getattr(self, field), MAPPING)
+        check_known("inputs", self.inputs, _INPUTS)
         check_each("parents", self.parents, CELL_NAME)
         check_known("results", self.results, _RESULTS)
         for name, described in self.files.items():

@@ -8,6 +8,7 @@ from lottery_ticket.errors import DamagedError
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord, RunRow
 from lottery_ticket.store._store import Store
+from lottery_ticket.store._values import COUNT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,12 +72,17 @@ _EXECUTION = ("train_seconds", "precision", "device", "threads")
 
 
 def table_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
-    """One row per finished training of the run, with the columns of the result table."""
+    """One row per finished training of the run, with the columns of the result table.
+
+    Raises:
+        DamagedError: a training is finished, but not as it was written.
+    """
     cells = store.cells(row.cell for row in run.rows)
     prune = run.spec["prune"]
     rows = []
     for row in run.rows:
         if row.cell not in cells:
+            store.finished(row.cell)  # says so if it is damaged: what is left is not the run
             continue
         summary, execution = cells[row.cell].summary, cells[row.cell].execution
         arm = ARMS.get(row.arm, Arm())
@@ -123,11 +129,19 @@ def layer_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
 def history_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
     """One row per measurement along each training."""
     return [
-        {**_place(row), **record_of_step}
+        {**_place(row), **_measurement(record, measured)}
         for row, record in _finished(store, run, "cell")
         if record is not None
-        for record_of_step in _result(record, "history")
+        for measured in _result(record, "history")
     ]
+
+
+def _measurement(record: CellRecord, measured: dict[str, Any]) -> dict[str, Any]:
+    """What was measured at a step; raises `DamagedError` if it says no step, or another place."""
+    is_of_step = COUNT.fits(measured.get("step"))
+    if not is_of_step or not measured.keys().isdisjoint(_PLACE):
+        raise DamagedError(f"cell {record.name}: damaged: its history holds {measured!r:.80}")
+    return measured
 
 
 def correct_rows(store: Store, run: RunRecord) -> Iterator[dict[str, Any]]:
@@ -135,9 +149,16 @@ def correct_rows(store: Store, run: RunRecord) -> Iterator[dict[str, Any]]:
 
     Its `correct` is a vector of booleans, the images in the order of the data set.
     """
+    num_images = None
     for row, record in _finished(store, run, "cell"):
         if record is not None and _CORRECT in record.files:
             bits, num_test = store.read(record, _CORRECT), _result(record, "num_test")
+            num_images = num_test if num_images is None else num_images
+            if num_test != num_images or len(bits) != -(-num_test // 8):
+                raise DamagedError(
+                    f"cell {record.name}: damaged: {len(bits):,} bytes for {num_test:,} test "
+                    f"images, of which the run has {num_images:,}"
+                )
             yield {**_place(row), "correct": _unpacked(bits, num_test)}
 
 
@@ -167,8 +188,11 @@ def _result(record: CellRecord, name: str) -> Any:
     return record.results[name]
 
 
+_PLACE = ("arm", "level", "replicate", "draw")
+
+
 def _place(row: RunRow) -> dict[str, Any]:
-    return {"arm": row.arm, "level": row.level, "replicate": row.replicate, "draw": row.draw}
+    return {name: getattr(row, name) for name in _PLACE}
 
 
 def _product(shape: list[int]) -> int:

@@ -1,10 +1,12 @@
 """What the store knows of a run: its spec, and which cell is which row of its table."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lottery_ticket.errors import DamagedError
+from lottery_ticket.errors import DamagedError, UsageError
+from lottery_ticket.steps import Duration
 from lottery_ticket.store._files import sealed_json, unsealed_json
 from lottery_ticket.store._values import (
     CELL_NAME,
@@ -24,10 +26,13 @@ __all__ = ["RunRecord", "RunRow"]
 
 
 _LAST_TIME = 253_402_300_800  # the year 10000, which no calendar here has
+_MAX_LEVEL = 10**6
+_MAX_TITLE = 300  # longer ones are cut where they are shown
 
 _ROW = {
     "arm": TEXT,
-    **dict.fromkeys(("level", "replicate", "draw", "num_kept"), COUNT),
+    "level": Kind(f"0 to {_MAX_LEVEL:,}", lambda value: COUNT.fits(value) and value <= _MAX_LEVEL),
+    **dict.fromkeys(("replicate", "draw", "num_kept"), COUNT),
     "cell": CELL_NAME,
     "mask": optional(CELL_NAME),
 }
@@ -40,18 +45,39 @@ _RUN = {
 }
 _LIST = Kind("a list", lambda value: isinstance(value, list))
 _SHAPE = Kind(
-    "a shape", lambda value: isinstance(value, list) and all(COUNT.fits(n) and n for n in value)
+    "a shape",
+    lambda value: (
+        isinstance(value, list)
+        and 0 < len(value) <= _MAX_DIMENSIONS
+        and all(COUNT.fits(side) and side for side in value)
+    ),
 )
+_MAX_DIMENSIONS = 64  # as torch has it
 _NAMED = Kind(
     "a mapping with a name",
     lambda value: isinstance(value, dict) and TEXT.fits(value.get("name")),
 )
+_ARM = Kind(
+    "a mapping with a name and draws",
+    lambda value: _NAMED.fits(value) and COUNT.fits(value.get("draws")),
+)
+
+
+def _is_duration(value: Any) -> bool:
+    try:
+        return bool(Duration.parse(value).unit)
+    except UsageError:
+        return False
+
+
+_DURATION = Kind("a duration, such as 20ep", _is_duration)
 # what is read of a spec without reading it as one
 _SPEC = {
     "name": RUN_ID,
     "data": _NAMED,
     "model": _NAMED,
     "train": MAPPING,
+    "rewind": _DURATION,
     "prune": Kind(
         "a mapping with criterion and scope",
         lambda value: (
@@ -62,10 +88,12 @@ _SPEC = {
     ),
     "arms": Kind(
         "a list of arms",
-        lambda value: isinstance(value, list) and all(map(_NAMED.fits, value)),
+        lambda value: isinstance(value, list) and all(map(_ARM.fits, value)),
     ),
 }
+_TRAIN = {"optimizer": TEXT, "lr": NUMBER, "duration": _DURATION}
 _SPEC_OPTIONS = {"source": MAPPING, "replicates": COUNT, "seed": COUNT}
+_SOURCE = {"data": optional(_NAMED), "model": optional(_NAMED)}
 _MAX_DEPTH = 10
 
 
@@ -120,7 +148,8 @@ class RunRecord:
     @property
     def title(self) -> str:
         """What tables and figures of the run are headed with."""
-        return f"{self.id}, {self.model}" if self.model else self.id
+        title = f"{self.id}, {self.model}" if self.model else self.id
+        return title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…"
 
     @property
     def name(self) -> str:
@@ -165,6 +194,8 @@ class RunRecord:
         """See that names are names and values are what they are used as."""
         for field, kind in _RUN.items():
             check(field, getattr(self, field), kind)
+        if not self.rows:
+            raise ValueError("rows: got none, wanted at least one")
         for number, row in enumerate(self.rows):
             for field, kind in _ROW.items():
                 check(f"rows[{number}].{field}", getattr(row, field), kind)
@@ -173,10 +204,15 @@ class RunRecord:
         for name in self.layers:
             check("layers", name, TEXT)
         check_each("layers", self.layers, _SHAPE)
+        if (found := sum(map(math.prod, self.layers.values()))) != self.num_prunable:
+            raise ValueError(f"layers: got {found:,} weights, wanted {self.num_prunable:,}")
         check("spec", self.spec, MAPPING)
         for key, kind in _SPEC.items():
             check(f"spec.{key}", self.spec.get(key), kind)
+        for key, kind in _TRAIN.items():
+            check(f"spec.train.{key}", self.spec["train"].get(key), kind)
         check_known("spec", self.spec, _SPEC_OPTIONS)
+        check_known("spec.source", self.spec.get("source", {}), _SOURCE)
         _check_plain("spec", self.spec)
 
 

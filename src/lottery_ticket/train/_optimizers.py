@@ -13,28 +13,34 @@ __all__ = ["OPTIMIZERS", "make_optimizer", "torch_class"]
 
 
 class _Light(torch.optim.Optimizer):
-    """Is made, saved and loaded without torch's compiler.
+    """Works without torch's compiler.
 
     torch imports it when the first of these methods is called, to tell it that they are not to be
-    compiled. That takes longer than a small training, in each process. (`step` and `zero_grad`
-    still do, but direct execution calls neither.)
+    compiled. That takes longer than a small training, in each process.
     """
 
     add_param_group: Any = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     state_dict: Any = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict: Any = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    zero_grad: Any = inspect.unwrap(torch.optim.Optimizer.zero_grad)
 
 
 class SGD(_Light, torch.optim.SGD):
     """torch's."""
 
+    step: Any = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+
 
 class Adam(_Light, torch.optim.Adam):
     """torch's."""
 
+    step: Any = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
 
 class AdamW(_Light, torch.optim.AdamW):
     """torch's."""
+
+    step: Any = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
 # name → (class, the options it reads beside lr)

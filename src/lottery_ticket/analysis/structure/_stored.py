@@ -6,16 +6,15 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors.torch import load, save
-from torch import nn
+from safetensors.torch import save
 
 from lottery_ticket.analysis.structure._effective import effective_density
 from lottery_ticket.analysis.structure._kept_weights import kept_weights
 from lottery_ticket.analysis.structure._place import MaskPlace, placed
-from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment import read_mask
+from lottery_ticket.errors import DamagedError, UsageError
+from lottery_ticket.experiment import read_mask, read_weights, recorded_model
 from lottery_ticket.masks import PruningMask
-from lottery_ticket.models import FORMS, build
+from lottery_ticket.models import FORMS
 from lottery_ticket.store import CellRecord, RunRecord, RunRow, Store
 
 __all__ = ["read_masks", "run_effective_density", "run_kept_weights"]
@@ -69,8 +68,8 @@ def run_effective_density(
     record = next((r for _, r in _trainings(store, run, {arm})), None)
     if record is None:
         return pd.DataFrame()
-    model = _initial_model(record)
-    return effective_density(masks, model, _input_shape(record.inputs["model"], run.layers))
+    model = recorded_model(record)
+    return effective_density(masks, model, _input_shape(record.input("model"), run.layers))
 
 
 def run_kept_weights(
@@ -94,7 +93,7 @@ def run_kept_weights(
         initial = _initial_weights(record, known)
         has_weights = WEIGHTS not in store.execution(row.cell).get("not_kept", ())
         if initial is not None and has_weights:
-            trained = load(store.read(record, WEIGHTS))
+            trained = read_weights(store, record.name)
             rows = kept_weights(_mask(store, run, row), initial, trained)
             frames.append(placed(rows, _place(run, row)))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -105,11 +104,28 @@ def _place(run: RunRecord, row: RunRow) -> MaskPlace:
 
 
 def _mask(store: Store, run: RunRecord, row: RunRow) -> PruningMask:
+    """The mask of a row; raises `DamagedError` if it is of other layers than the run's."""
     if row.mask is not None:
-        return read_mask(store, row.mask)
+        mask = read_mask(store, row.mask)
+        if {name: list(layer.shape) for name, layer in mask.items()} != dict(run.layers):
+            raise DamagedError(f"cell {row.mask}: its mask is of other layers than the run's")
+        return mask
+    if row.num_kept == run.num_prunable:  # not a narrower net
+        _check_size(store, run, row)
     return PruningMask.from_tensors(
         {name: torch.ones(shape, dtype=torch.bool) for name, shape in run.layers.items()}
     )
+
+
+def _check_size(store: Store, run: RunRecord, row: RunRow) -> None:
+    """See that a dense training has the weights that its run counts, before room is made for
+    them."""
+    record = store.get(row.cell)
+    described = {} if record is None else record.files.get(WEIGHTS, {})
+    if described.get("bytes", 0) < run.num_prunable:
+        raise DamagedError(
+            f"cell {row.cell}: damaged: it has fewer than {run.num_prunable:,} weights"
+        )
 
 
 def _trainings(
@@ -123,18 +139,13 @@ def _trainings(
                 yield row, record
 
 
-def _initial_model(record: CellRecord) -> nn.Module:
-    options = {k: v for k, v in record.inputs["model"].items() if k not in ("name", "source")}
-    return build(record.inputs["model"]["name"], record.inputs["seeds"]["init"], **options)
-
-
 def _initial_weights(
     record: CellRecord, known: dict[str, Mapping[str, torch.Tensor]]
 ) -> Mapping[str, torch.Tensor] | None:
     """θ₀ of a training by its checksum, or None where the seed gives other weights."""
-    digest = record.results["initial_sha256"]
+    digest = record.results.get("initial_sha256", "")
     if digest not in known:
-        weights = {name: v.clone() for name, v in _initial_model(record).state_dict().items()}
+        weights = {name: v.clone() for name, v in recorded_model(record).state_dict().items()}
         known[hashlib.sha256(save(weights)).hexdigest()] = weights
     return known.get(digest)
 
