@@ -102,7 +102,10 @@ def pooled(values: np.ndarray, width: int = 2) -> Spread:
     windows = [values[..., max(0, i - width) : i + width + 1] for i in range(values.shape[-1])]
     parts = zip(*(pooled_variance(window) for window in windows), strict=True)
     variance, df = (np.stack(part, axis=-1) for part in parts)
-    return replace(found, variance=variance, df=df)
+    has_none = np.isnan(variance)  # of the zeros that paired differences are compared with
+    return replace(
+        found, variance=np.where(has_none, found.own, variance), df=np.where(has_none, 1.0, df)
+    )
 
 
 def all_levels(values: np.ndarray) -> Spread:
