@@ -218,3 +218,30 @@ def test_the_plan_is_that_of_the_run_with_the_same_options(lottery):
     assert lottery("plan", "quickstart", "--device", "abacus").code == 2
     printed = lottery("plan", "quickstart", "--jobs", 3, "--threads", 1).out
     assert "3 at a time" in printed
+
+
+INTERRUPTED = """
+import atexit, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class At:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, At())
+if {again}:
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+from lottery_ticket.cli import main
+sys.argv = ["lottery", "presets"]
+main()
+"""
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["typer", "lottery_ticket.store", "lottery_ticket.spec"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_ctrl_c_at_the_start_is_no_traceback(name, again):
+    """While commands load, and while one works; the next one ends it without a word."""
+    code = INTERRUPTED.format(name=name, again=again)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.stderr.strip() in ("", "error: stopped; the same command continues")
+    assert done.returncode == (-signal.SIGINT if again else 130)

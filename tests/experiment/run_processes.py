@@ -36,11 +36,10 @@ from lottery_ticket.spec import Spec, spec_from_mapping
 from lottery_ticket.store import Store, _files
 
 FORKS = multiprocessing.get_context("forkserver")
-# an optimiser imports torch._dynamo when it is first made
-FORKS.set_forkserver_preload(
-    ["run_processes", "lottery_ticket.experiment", "sklearn.datasets", "torch._dynamo", "pytest"]
-)
+# this module alone is not found by the server of every version
+FORKS.set_forkserver_preload(["run_processes", "lottery_ticket.experiment", "pytest"])
 
+NOISY_NET = str(Path(__file__).with_name("noisy_net.py"))
 NOISY = {
     "name": "noisy",
     "data": {"name": "digits"},
@@ -146,9 +145,14 @@ def start(spec: Spec | dict[str, Any], store: Path, **orders: Any) -> RunProcess
     return RunProcess(Orders(values, store, **orders))
 
 
-def start_noisy(store: Path, **orders: Any) -> RunProcess:
-    """Start the noisy run."""
-    return start(NOISY, store, imports=(str(Path(__file__).with_name("noisy_net.py")),), **orders)
+def start_noisy(
+    store: Path,
+    spec: dict[str, Any] = NOISY,
+    imports: tuple[str, ...] = (),
+    **orders: Any,
+) -> RunProcess:
+    """Start the noisy run, or another of that net."""
+    return start(spec, store, imports=(NOISY_NET, *imports), **orders)
 
 
 def told(store: Path) -> list[Told]:

@@ -72,8 +72,12 @@ def made(tmp_path_factory) -> Made:
 
 @pytest.fixture(scope="module")
 def layerwise(tmp_path_factory) -> Made:
+    """The arms that have masks, hardly trained."""
     prune = {"rate": 0.4, "levels": 2, "scope": "layerwise", "rates": {"fc3": 0.2}}
-    return made_in(tmp_path_factory.mktemp("layerwise"), spec_of(prune=prune))
+    train = TRAIN | {"duration": "8it", "milestones": ["6it"]}
+    source = {"train": train | {"lr": ELSEWHERE["lr"]}}
+    spec = spec_of(LAYERWISE, prune=prune, train=train, source=source)
+    return made_in(tmp_path_factory.mktemp("layerwise"), spec)
 
 
 def test_every_arm_has_a_row():

@@ -11,9 +11,20 @@ from pathlib import Path
 import pytest
 import wrong_engines as wrong
 from every_arm import TRAIN, spec_of
-from run_processes import STOPPED, Moment, cells_told, start, start_noisy, steps_told
+from run_processes import (
+    NOISY,
+    NOISY_NET,
+    STOPPED,
+    Moment,
+    cells_told,
+    start,
+    start_noisy,
+    steps_told,
+)
 from tiny_runs import digests, planned, run_in
 
+from lottery_ticket.experiment import import_user_code
+from lottery_ticket.spec import Spec, spec_from_mapping
 from lottery_ticket.store import Store
 
 HERE = Path(__file__).parent
@@ -69,26 +80,26 @@ def test_killed_at_delicate_moments_ends_in_the_same_bytes(tmp_path, undisturbed
 
 
 @pytest.mark.parametrize(
-    "engine",
+    ("engine", "kill"),
     [
-        wrong.forgets_the_optimizer,
-        wrong.forgets_the_random_state,
-        wrong.goes_back_to_the_first_batch,
-        wrong.starts_from_scratch,
-        wrong.keeps_no_checkpoint,
-        wrong.writes_checkpoints_in_place,
-        wrong.takes_nothing_for_finished,
-        wrong.clears_before_it_commits,
-        wrong.lets_the_dead_hold_their_claims,
+        (wrong.forgets_the_optimizer, KILLS[0]),
+        (wrong.forgets_the_random_state, KILLS[0]),
+        (wrong.goes_back_to_the_first_batch, KILLS[0]),
+        (wrong.starts_from_scratch, KILLS[0]),
+        (wrong.keeps_no_checkpoint, KILLS[0]),
+        (wrong.writes_checkpoints_in_place, KILLS[1]),
+        (wrong.takes_nothing_for_finished, KILLS[3]),
+        (wrong.clears_before_it_commits, KILLS[2]),
+        (wrong.lets_the_dead_hold_their_claims, KILLS[0]),
     ],
 )
-def test_engines_that_do_not_survive_kills_are_caught(engine, tmp_path, undisturbed):
+def test_engines_that_do_not_survive_kills_are_caught(engine, kill, tmp_path, undisturbed):
     with pytest.raises(AssertionError):
-        check_survives_kills(tmp_path / "store", undisturbed, KILLS, engine)
+        check_survives_kills(tmp_path / "store", undisturbed, [kill], engine)
 
 
 def test_killed_again_and_again_ends_in_the_same_bytes(tmp_path, undisturbed):
-    kills = [Moment("any", count) for count in range(1, 50, 3)]
+    kills = [Moment("any", count) for count in range(1, 50, 4)]
     assert check_survives_kills(tmp_path / "store", undisturbed, kills) > 10
 
 
@@ -179,9 +190,25 @@ def test_engines_that_do_not_stop_well_are_caught(engine, tmp_path, undisturbed)
         check_stops_and_continues(tmp_path / "store", undisturbed, engine)
 
 
-def check_two_runs_share(folder, spec, engine=None):
+# two replicates, each a mask between two trainings
+PAIR = NOISY | {"replicates": 2}
+
+
+@pytest.fixture(scope="module")
+def pair() -> Spec:
+    import_user_code((NOISY_NET,))
+    return spec_from_mapping(PAIR)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_pair(pair, tmp_path_factory) -> dict[str, str]:
+    store = tmp_path_factory.mktemp("pair") / "store"
+    run_in(store, pair, threads=1)
+    return digests(store)
+
+
+def check_two_runs_share(folder, spec, undisturbed, engine=None):
     """While one run is at a cell, another makes all that does not hang on it, and not the cell."""
-    run_in(folder / "alone", spec)
     store, plan = folder / "shared", planned(spec)
     held = next(iter(plan.cells))
     below = {held}
@@ -189,9 +216,9 @@ def check_two_runs_share(folder, spec, engine=None):
         if below & set(cell.parents.values()):
             below.add(cell.name)
     others = set(plan.cells) - below
-    with start(spec, store, wrong=engine, pause_at=Moment("step", 2)) as first:
+    with start_noisy(store, PAIR, wrong=engine, pause_at=Moment("step", 2)) as first:
         first.wait_for_pause()
-        with start(spec, store, wrong=engine) as second:
+        with start_noisy(store, PAIR, wrong=engine) as second:
             second.wait_until(
                 lambda: (
                     cells_told(store, "busy").keys() - {held}
@@ -202,61 +229,62 @@ def check_two_runs_share(folder, spec, engine=None):
             assert cells_told(store, "made").keys() == others
             first.resume()
             assert (first.wait(), second.wait()) == (0, 0)
-    assert digests(store) == digests(folder / "alone")
+    assert digests(store) == undisturbed
     assert set(steps_told(store).values()) == {1}
     assert cells_told(store, "made") == dict.fromkeys(plan.cells, 1)
 
 
-@pytest.fixture
-def pair(tiny):
-    """Two replicates, each a mask between two trainings."""
-    return tiny(arms=["ticket"], prune={"levels": 1}, replicates=2)
-
-
-def test_two_runs_on_one_store_share_the_work(tmp_path, pair):
-    check_two_runs_share(tmp_path, pair)
+def test_two_runs_on_one_store_share_the_work(tmp_path, pair, undisturbed_pair):
+    check_two_runs_share(tmp_path, pair, undisturbed_pair)
 
 
 @pytest.mark.parametrize(
     "engine",
     [wrong.grants_every_claim, wrong.claims_the_whole_store, wrong.takes_busy_for_failed],
 )
-def test_engines_that_do_not_share_are_caught(engine, tmp_path, pair):
+def test_engines_that_do_not_share_are_caught(engine, tmp_path, pair, undisturbed_pair):
     with pytest.raises(AssertionError):
-        check_two_runs_share(tmp_path, pair, engine)
+        check_two_runs_share(tmp_path, pair, undisturbed_pair, engine)
 
 
-def check_jobs(folder, spec, **orders):
+def check_jobs(folder, spec, begin=start, **orders):
     """Two worker processes make the bytes that one process makes."""
     for jobs in (1, 2):
-        with start(spec, folder / str(jobs), jobs=jobs, checkpoint_seconds=60.0, **orders) as run:
+        store, how = folder / str(jobs), {"jobs": jobs, "checkpoint_seconds": 60.0}
+        with begin(spec=spec, store=store, **how, **orders) as run:
             assert run.wait() == 0
     assert digests(folder / "1") == digests(folder / "2")
 
 
-@pytest.mark.parametrize("are_workers_forked", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_two_jobs_give_the_bytes_of_one(are_workers_forked, tmp_path, tiny):
-    spec = tiny(arms=["ticket", "reinit", "random"], replicates=2)
-    check_jobs(tmp_path, spec, are_workers_forked=are_workers_forked)
+ARMS = ["ticket", "reinit", "random"]
 
 
-def test_an_order_that_depends_on_the_worker_is_caught(tmp_path, pair):
+def test_two_jobs_give_the_bytes_of_one(tmp_path):
+    check_jobs(tmp_path, PAIR | {"arms": ARMS}, start_noisy, are_workers_forked=True)
+
+
+@pytest.mark.slow
+def test_two_jobs_of_loky_give_the_bytes_of_one(tmp_path, tiny):
+    check_jobs(tmp_path, tiny(arms=ARMS, replicates=2))
+
+
+def test_an_order_that_depends_on_the_worker_is_caught(tmp_path):
     wrong_order = str(HERE / "order_by_process.py")
+    orders = {"are_workers_forked": True, "imports": (wrong_order,)}
     with pytest.raises(AssertionError):
-        check_jobs(tmp_path, pair, are_workers_forked=True, imports=(wrong_order,))
+        check_jobs(tmp_path, PAIR, start_noisy, **orders)
 
 
-def check_outlives_a_worker(folder, spec, moment, **orders):
+def check_outlives_a_worker(folder, undisturbed, moment, **orders):
     """A run one of whose workers was killed is complete, with the same bytes."""
-    run_in(folder / "undisturbed", spec, threads=1)
     death = folder / f"die at {moment}"
     death.touch()
     dies_once = shutil.copy(HERE / "dies_once.py", folder)
-    with start(spec, folder / "killed", jobs=2, imports=(dies_once,), **orders) as run:
+    with start_noisy(folder / "killed", PAIR, jobs=2, imports=(dies_once,), **orders) as run:
         code = run.wait()
     assert not death.exists()
     assert code == 0
-    assert digests(folder / "killed") == digests(folder / "undisturbed")
+    assert digests(folder / "killed") == undisturbed
     assert max(cells_told(folder / "killed", "made").values()) == 1
 
 
@@ -268,14 +296,17 @@ def check_outlives_a_worker(folder, spec, moment, **orders):
         pytest.param("step 5", False, marks=pytest.mark.slow),
     ],
 )
-def test_a_worker_that_dies_takes_nothing_with_it(moment, are_workers_forked, tmp_path, pair):
-    check_outlives_a_worker(tmp_path, pair, moment, are_workers_forked=are_workers_forked)
+def test_a_worker_that_dies_takes_nothing_with_it(
+    moment, are_workers_forked, tmp_path, undisturbed_pair
+):
+    orders = {"are_workers_forked": are_workers_forked}
+    check_outlives_a_worker(tmp_path, undisturbed_pair, moment, **orders)
 
 
-def test_an_engine_that_gives_its_dead_workers_cells_up_is_caught(tmp_path, pair):
+def test_an_engine_that_gives_its_dead_workers_cells_up_is_caught(tmp_path, undisturbed_pair):
     orders = {"wrong": wrong.gives_up_with_its_worker, "are_workers_forked": True}
     with pytest.raises(AssertionError):
-        check_outlives_a_worker(tmp_path, pair, "step 5", **orders)
+        check_outlives_a_worker(tmp_path, undisturbed_pair, "step 5", **orders)
 
 
 SCRIPT = """

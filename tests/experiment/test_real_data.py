@@ -15,17 +15,17 @@ def rows_of(store, spec, **options) -> dict[tuple[str, int], dict]:
 
 
 def test_lenet_on_mnist_learns_and_its_ticket_keeps_up(tmp_path, data_dir):
-    changes = ["replicates=1", "train.duration=1ep", "prune.rate=0.6", "prune.levels=2"]
+    changes = ["replicates=1", "train.duration=1ep", "prune.rate=0.84", "prune.levels=1"]
     spec = load_spec("lenet-mnist", changes)
     store, outcome = run_in(tmp_path, spec, data_dir=data_dir, threads=1)
     assert outcome.is_complete
     rows = rows_of(store, spec, data_dir=data_dir)
-    assert [rows["ticket", level]["num_kept"] for level in range(3)] == [266_200, 106_480, 42_592]
+    assert [rows["ticket", level]["num_kept"] for level in range(2)] == [266_200, 42_592]
     assert rows["ticket", 0]["test_accuracy"] > 0.95
     assert rows["reinit", 0]["test_accuracy"] > 0.95
     # at 16 % of the weights, after one epoch each: the ticket starts where it left off learning
-    assert rows["ticket", 2]["test_accuracy"] > rows["reinit", 2]["test_accuracy"]
-    assert rows["ticket", 2]["test_accuracy"] > 0.95
+    assert rows["ticket", 1]["test_accuracy"] > rows["reinit", 1]["test_accuracy"]
+    assert rows["ticket", 1]["test_accuracy"] > 0.95
     assert all(row["val_loss"] is None and row["early_stop_step"] is None for row in rows.values())
 
 
