@@ -73,6 +73,7 @@ def takes_the_larger_p(claimed) -> None:
     @example(np.array([[np.nan], [0.0]]))
     @example(np.array([[0.05], [0.05]]))
     @example(np.array([[0.5, 0.0], [0.0, 0.0]]))
+    @example(np.array([[0.04, 0.005], [0.005, 0.04]]))
     @given(pairs)
     def holds(found):
         noninferior, superior = found

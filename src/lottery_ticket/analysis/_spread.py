@@ -80,7 +80,7 @@ def _at(values: Floats, level: int) -> tuple[Floats, Floats, Floats, Floats]:
     window, position = values[..., first:end], level - first
     if window.ndim == 2:  # around what this level has
         window = np.where(np.isnan(window[:, [position]]), np.nan, window)
-    is_there = ~np.isnan(window).all(axis=tuple(range(window.ndim - 1)))
+    is_there = ~np.asarray(np.isnan(window).all(axis=tuple(range(window.ndim - 1))))
     if not is_there[position]:
         missing = np.full_like(own, np.nan)
         return missing, missing, own, own_df

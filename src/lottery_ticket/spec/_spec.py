@@ -75,7 +75,9 @@ class Spec(Record):
     train: TrainSpec
     prune: PruneSpec
     rewind: DurationText = "0it"
-    arms: Annotated[tuple[ArmSpec, ...], Field(strict=False)] = (ArmSpec(name="ticket", draws=1),)
+    arms: Annotated[tuple[ArmSpec, ...], Field(strict=False)] = (
+        ArmSpec(name="ticket", draws=1, stretch=None),
+    )
     replicates: int = Field(1, gt=0, le=10_000)
     seed: int = Field(0, ge=0, lt=2**63)
     source: SourceSpec | None = None
@@ -128,7 +130,7 @@ class Spec(Record):
             return None
         given = {"data": self.source.data, "train": self.source.train}
         changes = {name: value for name, value in given.items() if value is not None}
-        arms = (ArmSpec(name="ticket", draws=1),)
+        arms = (ArmSpec(name="ticket", draws=1, stretch=None),)
         return Spec.model_validate({**dict(self), **changes, "arms": arms, "source": None})
 
     def check_lengths(self, steps_per_epoch: int | None = None) -> None:
