@@ -388,11 +388,11 @@ def test_the_two_dense_nets_are_compared():
     assert found.null["low"] < 0 < found.null["high"]
     assert found.null["p"] == pytest.approx(theirs.pvalue)
     assert "Null check: reinit's dense net minus the ticket's is 0.00 (" in str(found)
-    assert "more than chance" not in str(found)
+    assert "Chance alone" not in str(found)
     apart = {**WINS, "reinit": {**WINS["reinit"], 0: values(0.985, 2)}}
     other = verdict(table_of(apart))
     assert "Null check: reinit's dense net minus the ticket's is +0.50" in str(other)
-    assert "more than chance explains" in " ".join(str(other).split())
+    assert "Chance alone gives so much" in " ".join(str(other).split())
     assert verdict(table_of(without(WINS, "reinit"))).null is None
     alone = {**WINS, "reinit": {k: v for k, v in WINS["reinit"].items() if k}}
     assert verdict(table_of(alone)).null is None

@@ -69,8 +69,7 @@ def _null(verdict: "Verdict") -> str:
     more = ""
     if null["p"] <= ALPHA:
         more = (
-            " That is more than chance explains in one run of twenty: look for what the two do not "
-            "share."
+            " Chance alone gives so much in one run of twenty: look for what the two do not share."
         )
     return f"Null check: reinit's dense net minus the ticket's is {value} ({low} to {high}).{more}"
 
