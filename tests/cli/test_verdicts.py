@@ -39,6 +39,26 @@ def test_a_verdict_in_words_and_as_json(ready, tmp_path):
     # `run` ends with the same words
     assert values["sentence"] in " ".join(made.out.split())
     assert f"verdict: lottery verdict {run.id}\n" in made.out
+    # two arms of it
+    said = ready("verdict", "--between", "ticket,dense", "--margin", "3")
+    assert (said.code, said.err) == (0, "")
+    start = f"{run.id}: ticket minus dense, in points; 3 replicates, margin 3 points."
+    assert " ".join(said.out.split()).startswith(start)
+    assert max(map(len, said.out.splitlines())) <= 80
+    values = json.loads(ready("verdict", "--between", "dense,ticket", "--json").out)
+    assert values["arms"] == ["dense", "ticket"]
+    assert values["table"][0]["n"] == 3
+
+
+def test_two_arms_that_cannot_be_compared(ready):
+    for arms, message in (
+        ("ticket", "got 'ticket', wanted two arms"),
+        ("ticket,tikcet", "unknown arm 'tikcet'; did you mean 'ticket'?"),
+        ("ticket,", "wanted two arms"),
+    ):
+        said = ready("verdict", "--between", arms)
+        assert (said.code, said.out) == (2, "")
+        assert message in said.err
 
 
 def test_another_margin(ready):
