@@ -34,7 +34,7 @@ def power(distance: float, sd: float, n: np.ndarray | int, share: float = 1.0) -
 
     Example:
         >>> power(0.2, 0.212, np.array([2, 5, 10]), share=4.0).round(2).tolist()
-        [0.17, 0.59, 0.89]
+        [0.17, 0.59, 0.88]
     """
     n = np.asarray(n)
     errors = distance * np.sqrt(n) / sd

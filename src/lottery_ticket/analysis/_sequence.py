@@ -44,8 +44,8 @@ def holm(p: Floats, alpha: float = ALPHA) -> Bools:
     Source: Holm (1979).
 
     Example:
-        >>> holm(np.array([0.001, 0.04, 0.02, np.nan]))
-        array([ True, False, True, False])
+        >>> holm(np.array([0.001, 0.06, 0.02, np.nan]))
+        array([ True, False,  True, False])
     """
     order = np.argsort(p, axis=-1)  # what is not a number comes last
     ranked = np.take_along_axis(p, order, axis=-1)
