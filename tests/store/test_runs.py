@@ -1,6 +1,7 @@
 """Runs: finding them, and what is removed with one."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from small_cells import cell_folder, commit, everything, name_of, record_of, run_of
@@ -16,6 +17,7 @@ from lottery_ticket.store import (
     history_rows,
     table_rows,
 )
+from lottery_ticket.store._files import remove
 
 
 @pytest.fixture
@@ -135,6 +137,18 @@ def test_cells_that_fill_no_row_are_kept_for_the_run(three):
     three.collect_garbage()
     assert name_of(4) in three.cell_names()
     assert name_of(5) not in three.cell_names()
+
+
+def test_two_may_remove_the_same(tmp_path):
+    """`gc` finds what `rm` has set aside, and both go on."""
+    for _ in range(5):
+        folder = tmp_path / "discarded"
+        folder.mkdir()
+        for number in range(400):
+            (folder / str(number)).touch()
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(remove, [folder] * 3))
+        assert not folder.exists()
 
 
 def test_a_row_of_the_table(three):

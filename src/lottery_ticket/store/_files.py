@@ -237,6 +237,8 @@ def publish_folder(files: Mapping[str, bytes], aside: Path, target: Path) -> boo
 def remove(path: Path) -> None:
     """Remove a file, a link itself, or a folder with all in it; nothing if nothing is there.
 
+    Others may remove the same: `gc` takes what a removal that is not done has set aside.
+
     Raises:
         OSError: a part of it cannot be removed.
     """
@@ -244,7 +246,9 @@ def remove(path: Path) -> None:
         is_folder = stat.S_ISDIR(path.lstat().st_mode)
     except FileNotFoundError:
         return
-    if is_folder:
-        shutil.rmtree(path)  # follows no links
-    else:
+    if not is_folder:
         path.unlink(missing_ok=True)
+        return
+    while os.path.lexists(path):
+        with contextlib.suppress(FileNotFoundError):  # of a part that went meanwhile
+            shutil.rmtree(path)  # follows no links
