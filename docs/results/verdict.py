@@ -156,6 +156,7 @@ OTHERS: dict[str, Judge] = {
     "the sparsest that wins by itself": one_by_one,
 }
 LAST = f"all but level {LEVELS} win, and it lies the margin below dense"
+LOOKED_AT = 3  # replicates of a first look, after which more are added
 # what the others are measured by: truth and noise
 AT = {
     "found": (WINNING, Noise()),
@@ -169,6 +170,13 @@ def of_a_run(judge: Judge, runs: Runs) -> float:
     """How often a run claims any level: one that is not winning, if any is not."""
     false = runs.truth.is_false
     return float((judge(runs) & (false if false.any() else True)).any(axis=1).mean())
+
+
+def of_two_looks(runs: Runs) -> float:
+    """How often a false level is claimed after the first replicates, or else after all of them."""
+    first = (part[:, :LOOKED_AT] for part in (runs.ticket, runs.reinit, runs.dense))
+    claims = claimed(Runs(*first, runs.truth)) | claimed(runs)
+    return float((claims & runs.truth.is_false).any(axis=1).mean())
 
 
 def of_a_level(runs: Runs) -> float:
@@ -215,6 +223,9 @@ def measured() -> Iterator[dict[str, object]]:
             yield {"quantity": f"level, {name}", "n": n, "value": of_a_level(runs)}
             yield {"quantity": f"run, {name}", "n": n, "value": of_a_run(claimed, runs)}
         needs = asked(n)
+        if n >= LOOKED_AT:
+            last = simulated(n, SINGLE[LAST], num_runs=NUM_RUNS)
+            yield {"quantity": "run, looked at before", "n": n, "value": of_two_looks(last)}
         if needs:
             yield {"quantity": "replicates asked for", "n": n, "value": float(np.median(needs))}
     for n in SHOWN:
@@ -252,7 +263,9 @@ def section() -> str:
         shown("false, dense levels equal reinit and sparse ones miss the margin", "run, mixed"),
     ]  # fmt: skip
     single = false[false["truth"].isin(SINGLE)]
+    looks = shown(f"flat, but looked at with {LOOKED_AT} before", "run, looked at before")
     second = [_worst(name, single, [name]) for name in NOISES]
+    second.insert(1, looks)
     second.append(_worst("threefold at one level, which is the one", single, list(SPIKES)))
     third = [
         _line(f"{name}: {words}", [rates[f"{name}: {where}", n] for n in SHOWN])

@@ -18,7 +18,7 @@ from lottery_ticket.store import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lottery_ticket.analysis import Between, RunTables, Verdict
+    from lottery_ticket.analysis import Between, Claim, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
     from lottery_ticket.experiment import Context, Plan, RunOutcome
     from lottery_ticket.export import Exported, Measured, PrunedModel
@@ -69,15 +69,18 @@ class RunResult:
 
         return summary(self.table)
 
-    def verdict(self, margin: float | None = None) -> "Verdict":
+    def verdict(self, margin: float | None = None, *, level: int | None = None) -> "Verdict":
         """Whether the run found a winning ticket, how sure that is, and against what.
 
         Args:
             margin: how much worse than dense still matches it: points of accuracy, or per cent of
                 the dense loss. Else the spec's, else by the size of the test set.
+            level: a level to judge by itself, whatever the run claims. Named now it is no claim;
+                one that the spec names (`claim`) before the first training is.
 
         Raises:
-            UsageError: no ticket is finished yet, or the margin makes no sense.
+            UsageError: no ticket is finished yet, the run has no such level, or the margin makes
+                no sense.
         """
         from lottery_ticket.analysis import advice_for, image_intervals, verdict
 
@@ -96,7 +99,17 @@ class RunResult:
             about=about,
             advice=advice_for(spec, self.record.layers),
             is_once=bool(spec["prune"].get("once")),
+            claim=self._claim(self.record.margin if margin is None else margin),
+            named=level,
         )
+
+    def _claim(self, margin: float | None) -> "Claim | None":
+        from lottery_ticket.analysis import Claim
+
+        stated = self.record.claim
+        if stated is None:
+            return None
+        return Claim(stated.level, stated.num_trained, stated.margin == margin)
 
     def between(self, one: str, other: str, *, margin: float | None = None) -> "Between":
         """One arm against another, level by level: better, worse, or equal within the margin.

@@ -26,7 +26,17 @@ def test_columns_are_the_schema_in_order():
         *("test_accuracy", "test_loss", "val_accuracy", "val_loss"),
         *("early_stop_step", "is_still_falling"),
         *("test_accuracy_at_early_stop", "start_step", "num_steps", "train_seconds"),
-        *("criterion", "scope", "precision", "device", "threads", "cell", "schema_version"),
+        *(
+            "criterion",
+            "scope",
+            "precision",
+            "device",
+            "threads",
+            "cpu",
+            "versions",
+            "cell",
+            "schema_version",
+        ),
     ) == tuple(TABLE_COLUMNS)
 
 

@@ -12,6 +12,7 @@ from tables import table_of
 
 from lottery_ticket.analysis import (
     LOSS,
+    Claim,
     Judgement,
     as_table,
     claimed_levels,
@@ -243,6 +244,65 @@ def test_a_control_at_one_level_alone_decides_that_level():
     assert [level.level for level in found.levels if level.is_claimed] == [3]
 
 
+def claims(**how):
+    """Whether a run with one level named claims it: level 2, which Holm's procedure misses."""
+    arms = {**WINS, "reinit": {**WINS["reinit"], **{n: WINS["ticket"][n] for n in (1, 3, 4)}}}
+    arms["reinit"][2] = [value - 0.0006 for value in WINS["ticket"][2]]
+    return verdict(table_of(arms), **how)
+
+
+def test_a_level_that_was_claimed_before_is_tested_alone():
+    assert claims().label == "not decided"
+    found = claims(claim=Claim(2))
+    assert (found.label, found.level, found.claim) == ("winning", 2, Claim(2))
+    assert [level.level for level in found.levels if level.is_claimed] == [2]
+    assert found.sentence.startswith("Winning ticket at 25.00 % of the weights (level 2, 256), cl")
+    assert "this level alone is tested, at 5 %." in found.sentence
+    assert "* claimed before the first training; the others" in str(found)
+    # the run is about that level, whatever the others show
+    missed = verdict(table_of(WINS), claim=Claim(4))
+    assert (missed.label, missed.level) == ("not a ticket", None)
+    assert not any(level.is_claimed for level in missed.levels)
+    assert missed.sentence == (
+        "Not a ticket at 6.25 % of the weights (level 4, 64), claimed before the first training: "
+        "it is worse than dense by more than 0.2 points. 5 replicates."
+    )
+    assert verdict(table_of(WINS), claim=Claim(1)).label == MATCHING
+    early = verdict(table_of(WINS), claim=Claim(9))
+    assert early.sentence == (
+        "No verdict yet: level 9, claimed before the first training, is not finished."
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"named": 2}, "Level 2, named afterwards: winning by itself, at 5 % ("),
+        ({"claim": Claim(2, 40)}, "Level 2, claimed when 40 trainings were finished: winning by"),
+        ({"claim": Claim(2, is_margin_same=False)}, "Level 2, claimed with another margin: winnin"),
+        ({"claim": Claim(9, 40)}, "Level 9, claimed when 40 trainings were finished, is not"),
+    ],
+)
+def test_a_level_that_is_named_afterwards_is_no_claim(how, said):
+    found = claims(**how)
+    assert (found.label, found.level) == ("not decided", None)
+    assert not any(level.is_claimed for level in found.levels)
+    text = " ".join(str(found).split())
+    assert said in text
+    assert "this is no claim of the run" in text or "is not finished" in text
+    # beside one that was claimed before
+    both = claims(claim=Claim(3), named=2)
+    assert both.claim == Claim(3)
+    assert both.label == MATCHING
+    assert "Level 2, named afterwards" in str(both)
+    assert "named" not in str(claims(claim=Claim(2), named=2))
+
+
+def test_a_level_that_is_not_there_cannot_be_named():
+    with pytest.raises(UsageError, match="level: got 5, wanted one that is trained: 1, 2, 3, 4"):
+        verdict(table_of(WINS), named=5)
+
+
 def test_better_than_dense_is_said():
     better = {**WINS, "ticket": {**WINS["ticket"], 2: values(0.984, 2)}}
     found = verdict(table_of(better))
@@ -274,9 +334,9 @@ def test_findings_name_what_matters():
     assert "The iterative search: not shown to matter at this recipe (against oneshot)." in text
     assert "Not tested" not in text
     assert (
-        "Not tested: more than the scale of initial values (arm reinit_scaled), which weight has "
-        "which value (arm values_permuted), mask positions (arm shuffled), the iterative search "
-        "(arm oneshot)."
+        "Tested: initial values, against unscaled fresh weights alone (reinit). Not tested: more "
+        "than the scale of initial values (reinit_scaled); which weight has which value "
+        "(values_permuted); mask positions (shuffled); the iterative search (oneshot)."
     ) in " ".join(str(verdict(table_of(WINS))).split())
 
 

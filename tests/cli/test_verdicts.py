@@ -2,9 +2,10 @@
 
 import json
 
+import pytest
 from tiny_command import TINY
 
-from lottery_ticket.store import Store
+from lottery_ticket.store import RunClaim, Store
 
 
 def three_replicates(*settings):
@@ -85,6 +86,57 @@ def test_a_margin_in_the_spec_is_the_runs(ready, tmp_path):
     wrong = ready(*TINY, "--set", "margin=0")
     assert wrong.code == 2
     assert "margin: got 0, wanted more than 0" in wrong.err
+
+
+def test_a_level_that_is_claimed(ready, lottery, tmp_path):
+    """Before the first training it is a claim, which stays; afterwards it is none."""
+    claim = ["--set", "claim={density: 0.49}"]
+    named = [*three_replicates("seed=5"), *claim]
+    planned = ready("plan", *named[1:2], *named[6:])
+    assert "claim: level 2, 49.0" in planned.out
+    store = Store(tmp_path / "store")
+    assert ready(*named).code == 0
+    run = store.run("last")
+    assert run.claim == RunClaim(2, 0, 1.0)
+    before = "(level 2, 463)"
+    said = " ".join(ready("verdict").out.split())
+    assert before in said
+    assert "claimed before the first training" in said
+    # a look at it is a look; another margin is another claim
+    assert "Level 1, named afterwards" in ready("verdict", "--level", "1").out
+    assert "Level 2, claimed with another margin" in ready("verdict", "--margin", "3").out
+    assert json.loads(ready("verdict", "--json").out)["claim"]["num_trained"] == 0
+    # it is not taken back, and no other one takes its place
+    assert ready(*three_replicates("seed=5")).code == 0
+    assert store.run("last").claim == run.claim
+    other = ready(*three_replicates("seed=5"), "--set", "claim={level: 1}")
+    assert (other.code, store.run("last").claim) == (2, run.claim)
+    assert f"`lottery verdict {run.id} --level 1`" in other.err
+    # more replicates of it are the same claim; another claim came after a look
+    more = [part.replace("replicates=3", "replicates=4") for part in named]
+    assert ready(*more).code == 0
+    assert store.run("last").claim == RunClaim(2, 0, 1.0)
+    late = [part.replace("replicates=3", "replicates=5") for part in three_replicates("seed=5")]
+    assert ready(*late, "--set", "claim={level: 1}").code == 0
+    assert store.run("last").claim == RunClaim(1, 4 * 2 * 2, 1.0)
+    assert "Level 1, claimed when 16 trainings were finished" in ready("verdict").out
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("claim={level: 9}", "claim.level: got 9, wanted one that is trained: 1 to 2"),
+        ("claim={density: 0.9}", "no level keeps about 90 % of the weights; the nearest, level 1"),
+        ("claim={level: 1, density: 0.7}", "write {level: 12} or {density: 0.05}, one of them"),
+        ("claim={}", "write {level: 12} or {density: 0.05}, one of them"),
+        ("claim=2", "wanted a mapping"),
+    ],
+)
+def test_a_claim_that_makes_no_sense_is_refused(lottery, tmp_path, setting, message):
+    said = lottery(*TINY, "--set", setting)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert not (tmp_path / "store" / "cells").exists()
 
 
 def test_compare(ready, tmp_path):

@@ -13,7 +13,7 @@ FACTS = RunFacts({"run": "tiny-1"}, "name: tiny\n", "lottery run tiny.yaml")
 
 def accuracy(arm, level, replicate):
     """The ticket holds, reinit falls; replicates differ a little, and not alike in all arms."""
-    fall = {"ticket": 0.0003, "reinit": 0.02}.get(arm, 0.01)
+    fall = {"ticket": 0.0002, "reinit": 0.02}.get(arm, 0.01)
     noise = (level + (2 if arm == "reinit" else 1) * replicate) % 3
     return 0.9 - fall * level + 0.0005 * replicate + 0.0002 * noise
 

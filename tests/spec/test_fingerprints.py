@@ -25,6 +25,7 @@ PINNED = {
 }
 # of the others the first digits
 PINNED_TOO = {
+    "lenet-mnist-controls": "27943632143e415a",
     "conv4-cifar10": "983736b6fe52f316",
     "conv4-cifar10-2-4": "ef31147dd554ada9",
     "conv4-cifar10-channels": "0dab65023b116c6e",
@@ -192,9 +193,14 @@ def reading_leaves_no_trace(to_json) -> None:
     bare = to_json(spec_from_mapping(PLAIN))
     for margin in (0.2, 5, None):
         assert to_json(spec_from_mapping(changed(margin=margin))) == bare
+    for claim in ({"level": 1}, {"density": 0.5}, None):
+        told = changed(claim=claim, arms=["ticket", "reinit"])
+        assert to_json(spec_from_mapping(told)) == to_json(
+            spec_from_mapping({**told, "claim": None})
+        )
 
 
-def test_a_margin_renames_nothing():
+def test_a_margin_and_a_claim_rename_nothing():
     reading_leaves_no_trace(canonical_json)
     assert spec_from_mapping(changed(margin=0.5)).margin == 0.5
     assert load_spec("quickstart").margin == 1

@@ -22,7 +22,7 @@ WRONG = {
         (
             {"optimizer": "sgd"},
             (
-                "optimizer: unknown key; valid: arms, data, margin, model, name, prune, "
+                "optimizer: unknown key; valid: arms, claim, data, margin, model, name, prune, "
                 "replicates, rewind, seed, source, train"
             ),
         ),

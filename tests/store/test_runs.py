@@ -10,6 +10,7 @@ from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store import (
     SCHEMA_VERSION,
     TABLE_COLUMNS,
+    RunClaim,
     RunRecord,
     Store,
     correct_rows,
@@ -79,9 +80,10 @@ def test_the_bytes_of_a_run(store):
     values = json.loads(run.to_bytes())
     assert values["rows"] == [["ticket", 0, 0, 0, 100, name_of(1), None]]
     # off: runs of an earlier version are the same bytes
-    assert not {"others", "model", "margin"} & values.keys()
+    assert not {"others", "model", "margin", "claim"} & values.keys()
     layers = {"z.weight": [1, 2], "a.weight": [3]}
     more = {"num_prunable": 5, "layers": layers, "others": (name_of(2), name_of(3)), "margin": 0.5}
+    more["claim"] = RunClaim(2, 7, 0.5)
     ordered = RunRecord(**{**vars(run), **more})
     again = RunRecord.from_bytes(ordered.to_bytes(), "here")
     assert again == ordered

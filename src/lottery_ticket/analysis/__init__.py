@@ -3,8 +3,11 @@
 from lottery_ticket.analysis._advice import Advice as Advice
 from lottery_ticket.analysis._advice import advice_for as advice_for
 from lottery_ticket.analysis._advice import run_command as run_command
+from lottery_ticket.analysis._alike import Unlike as Unlike
+from lottery_ticket.analysis._alike import unlike_trainings as unlike_trainings
 from lottery_ticket.analysis._between import Between as Between
 from lottery_ticket.analysis._between import between as between
+from lottery_ticket.analysis._claim import Claim as Claim
 from lottery_ticket.analysis._compare import compare as compare
 from lottery_ticket.analysis._contrast import Contrast as Contrast
 from lottery_ticket.analysis._contrast import contrast_of as contrast_of

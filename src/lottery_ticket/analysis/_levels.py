@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
 import pandas as pd
 
+from lottery_ticket.analysis._claim import Claim
 from lottery_ticket.analysis._contrast import Contrast
 from lottery_ticket.analysis._contrasts import DENSE, Contrasts
 from lottery_ticket.analysis._labels import (
@@ -32,7 +34,8 @@ class LevelVerdict:
         level, density, num_kept: which.
         label: `winning`, `matching but not better than reinit`, `not a ticket`, `not decided`, or
             `no verdict` at n = 1.
-        is_claimed: whether it is among the levels that the run calls winning together.
+        is_claimed: whether it is among the levels that the run calls winning together, or is the
+            one that it was about before its first training.
         is_matching: whether it is not worse than dense by the margin, one-sided at 5 %.
         beats_dense: whether it is better than dense, one-sided at 5 %.
         reinit_matches: whether reinit is not worse than dense by the margin either, likewise.
@@ -51,7 +54,7 @@ class LevelVerdict:
 
 
 def judged_levels(
-    contrasts: Contrasts, margin: float, sizes: pd.DataFrame
+    contrasts: Contrasts, margin: float, sizes: pd.DataFrame, claim: Claim | None = None
 ) -> tuple[LevelVerdict, ...]:
     """The verdict of each level.
 
@@ -59,12 +62,16 @@ def judged_levels(
         contrasts: what `contrasts_of` returned.
         margin: in the metric's own unit.
         sizes: what `size_by_level` returned.
+        claim: the level that the run is about, if there is one.
     """
     dense = contrasts.against[DENSE]
     reinit = contrasts.against.get(FRESH, Contrast.untested(dense))
-    claimed = claimed_levels(dense.p_above(-margin), reinit.p_above())
     judgement = Judgement.of(dense, reinit, margin)
     labels = level_labels(judgement)
+    if claim is not None and claim.is_stated_before:  # one test: nothing to correct for
+        claimed = (labels == WINNING) & np.asarray(contrasts.levels == claim.level)
+    else:
+        claimed = claimed_levels(dense.p_above(-margin), reinit.p_above())
     beats = dense.p_above() <= ALPHA
     fresh = contrasts.fresh or Contrast.untested(dense)
     fresh_matches = fresh.p_above(-margin) <= ALPHA
@@ -85,8 +92,12 @@ def judged_levels(
     )
 
 
-def run_label(levels: tuple[LevelVerdict, ...]) -> str:
-    """The label of a run: winning is claimed over all levels, what is negative is pointwise."""
+def run_label(levels: tuple[LevelVerdict, ...], claim: Claim | None = None) -> str:
+    """The label of a run: winning is claimed over all levels, what is negative is pointwise.
+
+    Of a run that is about one level since before its first training, it is the label of that level.
+    """
+    levels = _about(levels, claim)
     labels = {found.label for found in levels}
     if any(found.is_claimed for found in levels):
         return WINNING
@@ -97,8 +108,16 @@ def run_label(levels: tuple[LevelVerdict, ...]) -> str:
     return NOT_DECIDED
 
 
-def run_needs(levels: tuple[LevelVerdict, ...]) -> int | None:
+def run_needs(levels: tuple[LevelVerdict, ...], claim: Claim | None = None) -> int | None:
     """About how many replicates would decide the levels that are open."""
+    levels = _about(levels, claim)
     # the middle one: the level that happens to lie nearest to a bound would ask for any number
     needs = [n for n in (found.replicates_needed for found in levels) if n is not None]
     return math.ceil(median(needs)) if needs else None
+
+
+def _about(levels: tuple[LevelVerdict, ...], claim: Claim | None) -> tuple[LevelVerdict, ...]:
+    """The levels that the run is about."""
+    if claim is None or not claim.is_stated_before:
+        return levels
+    return tuple(found for found in levels if found.level == claim.level)

@@ -8,25 +8,61 @@ from lottery_ticket.analysis._contrasts import DENSE
 from lottery_ticket.analysis._findings import FINDINGS, Finding
 from lottery_ticket.analysis._labels import NO_VERDICT
 from lottery_ticket.analysis._sequence import ALPHA
-from lottery_ticket.analysis._statistics import LEAD
+from lottery_ticket.analysis._statistics import FRESH, LEAD
 from lottery_ticket.analysis._words import density, difference, levels_text, signed
 
 if TYPE_CHECKING:
     from lottery_ticket.analysis._verdict import Verdict
 
-__all__ = ["notes"]
+__all__ = ["notes", "tested_text"]
 
 
 def notes(verdict: "Verdict") -> Iterator[str]:
     """One paragraph each; those with nothing to say are empty."""
+    yield _claimed_late(verdict)
+    yield _named(verdict)
     yield _beating(verdict)
     for finding in verdict.findings:
         yield _finding(verdict, finding)
-    yield _untested(verdict)
+    yield tested_text(verdict)
     yield _null(verdict)
+    yield _unlike(verdict)
     yield _speed(verdict)
     yield _cost(verdict)
     yield _rests_on(verdict)
+
+
+def _claimed_late(verdict: "Verdict") -> str:
+    """A level that the spec names, but not before there was something to see."""
+    claim = verdict.claim
+    if claim is None or claim.is_stated_before:
+        return ""
+    when = f"when {claim.num_trained} trainings were finished"
+    if not claim.num_trained:
+        when = "with another margin"
+    return _by_itself(verdict, claim.level, f"claimed {when}")
+
+
+def _named(verdict: "Verdict") -> str:
+    """A level that was asked for."""
+    claim, level = verdict.claim, verdict.named
+    if level is None or (claim is not None and claim.level == level):
+        return ""
+    return _by_itself(verdict, level, "named afterwards")
+
+
+def _by_itself(verdict: "Verdict", level: int, when: str) -> str:
+    if level not in {found.level for found in verdict.levels}:
+        return f"Level {level}, {when}, is not finished."
+    beside = ", ".join(
+        difference(verdict, level, control)
+        for control in (DENSE, FRESH)
+        if verdict.contrast(level, control)
+    )
+    return (
+        f"Level {level}, {when}: {verdict.at(level).label} by itself, at 5 % ({beside}). It may "
+        "have been chosen for what it showed, so this is no claim of the run."
+    )
 
 
 def _shown_level(verdict: "Verdict") -> int:
@@ -53,12 +89,20 @@ def _finding(verdict: "Verdict", finding: Finding) -> str:
     )
 
 
-def _untested(verdict: "Verdict") -> str:
-    tested = {finding.control for finding in verdict.findings}
-    missing = [f"{what} (arm {arm})" for arm, what in FINDINGS.items() if arm not in tested]
-    if verdict.label == NO_VERDICT or not missing:
+def tested_text(verdict: "Verdict") -> str:
+    """Which questions about the ticket the run's controls ask, and which they do not."""
+    if verdict.label == NO_VERDICT:
         return ""
-    return f"Not tested: {', '.join(missing)}."
+    tested = {finding.control: finding.what for finding in verdict.findings}
+    if FRESH in tested and not {"reinit_scaled", "values_permuted"} & tested.keys():
+        tested[FRESH] += ", against unscaled fresh weights alone"
+    missing = {arm: what for arm, what in FINDINGS.items() if arm not in tested}
+    parts = [
+        f"{head}: {'; '.join(f'{what} ({arm})' for arm, what in of.items())}."
+        for head, of in (("Tested", tested), ("Not tested", missing))
+        if of
+    ]
+    return " ".join(parts)
 
 
 def _null(verdict: "Verdict") -> str:
@@ -72,6 +116,23 @@ def _null(verdict: "Verdict") -> str:
             " Chance alone gives so much in one run of twenty: look for what the two do not share."
         )
     return f"Null check: reinit's dense net minus the ticket's is {value} ({low} to {high}).{more}"
+
+
+def _unlike(verdict: "Verdict") -> str:
+    unlike = verdict.unlike
+    if unlike is None:
+        return ""
+    kinds = "; ".join(
+        f"{name} {', '.join(f'{value} ({count})' for value, count in counts.items())}"
+        for name, counts in unlike.counts.items()
+    )
+    said = "both sides of every difference were trained alike in each replicate."
+    if unlike.num_mixed:
+        said = (
+            f"the two sides of {unlike.num_mixed} of {unlike.num_contrasts} differences were not "
+            "trained alike, which may be part of what they show."
+        )
+    return f"Trained in unlike ways (trainings): {kinds}; {said}"
 
 
 def _speed(verdict: "Verdict") -> str:

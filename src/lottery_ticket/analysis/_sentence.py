@@ -20,6 +20,8 @@ __all__ = ["verdict_sentence"]
 
 def verdict_sentence(verdict: "Verdict") -> str:
     """What a verdict says, and what to do where it says nothing yet."""
+    if verdict.claim is not None and verdict.claim.is_stated_before:
+        return _of_one_level(verdict, verdict.claim.level)
     return {
         WINNING: _winning,
         MATCHING: _matching,
@@ -29,16 +31,50 @@ def verdict_sentence(verdict: "Verdict") -> str:
     }[verdict.label](verdict)
 
 
+def _of_one_level(verdict: "Verdict", level: int) -> str:
+    """Of a run that is about one level since before its first training."""
+    stated = "claimed before the first training"
+    if level not in {found.level for found in verdict.levels}:
+        return f"No verdict yet: level {level}, {stated}, is not finished."
+    if verdict.label == NO_VERDICT:
+        return _no_verdict(verdict)
+    at = f"at {size(verdict.at(level))}, {stated}"
+    tried = f"{replicates(verdict)}, margin {margin(verdict)}"
+    return {
+        WINNING: (
+            f"Winning ticket {at}{_by_little(verdict, level)}: {_differences(verdict, level)}. "
+            f"{tried}; this level alone is tested, at 5 %."
+        ),
+        MATCHING: (
+            f"No winning ticket {at}: it matches dense, but is not better than reinit by "
+            f"{margin(verdict)}. {replicates(verdict)}."
+        ),
+        NOT_A_TICKET: (
+            f"Not a ticket {at}: it is worse than dense by more than {margin(verdict)}. "
+            f"{replicates(verdict)}."
+        ),
+        NOT_DECIDED: (
+            f"Not decided {at}: {_differences(verdict, level)}. {tried}.{_needs(verdict)}"
+        ),
+    }[verdict.label]
+
+
 def _winning(verdict: "Verdict") -> str:
     assert verdict.level is not None
     level = verdict.level
-    by_little = ", by little: reinit matches dense too" * verdict.at(level).reinit_matches
     return (
-        f"Winning ticket at {size(verdict.at(level))}{by_little}: "
-        f"{difference(verdict, level, DENSE)}, {difference(verdict, level, 'reinit')}. "
-        f"{replicates(verdict)}, margin {margin(verdict)}; the claim is tested over all levels, at "
-        "5 % in all."
+        f"Winning ticket at {size(verdict.at(level))}{_by_little(verdict, level)}: "
+        f"{_differences(verdict, level)}. {replicates(verdict)}, margin {margin(verdict)}; the "
+        "claim is tested over all levels, at 5 % in all."
     )
+
+
+def _by_little(verdict: "Verdict", level: int) -> str:
+    return ", by little: reinit matches dense too" * verdict.at(level).reinit_matches
+
+
+def _differences(verdict: "Verdict", level: int) -> str:
+    return f"{difference(verdict, level, DENSE)}, {difference(verdict, level, 'reinit')}"
 
 
 def _matching(verdict: "Verdict") -> str:

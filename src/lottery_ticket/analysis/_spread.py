@@ -6,13 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special  # scipy.stats takes seconds to import
 
-__all__ = ["GATE", "NEIGHBOURS", "Spread", "pooled_variance", "spread_of", "spread_of_mean"]
+__all__ = [
+    "EDGE_GATE",
+    "GATE",
+    "NEIGHBOURS",
+    "Spread",
+    "pooled_variance",
+    "spread_of",
+    "spread_of_mean",
+]
 
 NEIGHBOURS = 2
 """Levels on either side whose residuals are pooled with a level's own."""
 
 GATE = 0.25
 """One-sided p of an F test below which a level is judged by its own spread."""
+
+EDGE_GATE = 0.4
+"""The same where a neighbour is missing: where the spread grows from level to level, all that the
+sparsest has vary less than it does."""
 
 Floats = NDArray[np.float64]
 
@@ -36,9 +48,9 @@ def spread_of(values: Floats) -> Spread:
     """The spread of each level.
 
     It is pooled with two neighbours on either side, whose trainings vary about alike; but where a
-    level varies more than they do (an F test of its own variance against theirs, p < 0.25) it is
-    the level's own, with n − 1 degrees of freedom: what is pooled would call such a level winning
-    too lightly.
+    level varies more than they do (an F test of its own variance against theirs, p < 0.25; at the
+    first and the last levels, whose neighbours lie on one side, p < 0.4) it is the level's own,
+    with n − 1 degrees of freedom: what is pooled would call such a level winning too lightly.
 
     Args:
         values: (..., replicates, levels), in order of sparsity. A single table may lack some (not
@@ -93,15 +105,24 @@ def _at(values: Floats, level: int) -> tuple[Floats, Floats, Floats, Floats]:
     with np.errstate(invalid="ignore"):
         others = (k * pooled - _own(window[..., position])[0]) / (k - 1)
     others_df = np.maximum(df * (k - 1) / k, window.shape[-2] - 1)
-    return _gated(own, own_df, pooled, df, others=others, others_df=others_df)
+    is_edge = min(position, k - 1 - position) < NEIGHBOURS
+    gate = EDGE_GATE if is_edge else GATE
+    return _gated(own, own_df, pooled, df, others=others, others_df=others_df, gate=gate)
 
 
 def _gated(
-    own: Floats, own_df: Floats, pooled: Floats, df: Floats, *, others: Floats, others_df: Floats
+    own: Floats,
+    own_df: Floats,
+    pooled: Floats,
+    df: Floats,
+    *,
+    others: Floats,
+    others_df: Floats,
+    gate: float = GATE,
 ) -> tuple[Floats, Floats, Floats, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(others > 0, own / others, np.where(own > 0, np.inf, np.nan))
-        stands_out = special.fdtrc(own_df, others_df, ratio) < GATE
+        stands_out = special.fdtrc(own_df, others_df, ratio) < gate
     stands_out |= np.isnan(pooled)
     return np.where(stands_out, own, pooled), np.where(stands_out, own_df, df), own, own_df
 

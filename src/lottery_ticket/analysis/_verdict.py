@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from lottery_ticket.analysis._advice import Advice
+from lottery_ticket.analysis._alike import Unlike, unlike_trainings
+from lottery_ticket.analysis._claim import Claim
 from lottery_ticket.analysis._contrasts import (
     DENSE,
     contrast_table,
@@ -19,6 +21,7 @@ from lottery_ticket.analysis._labels import NOT_A_TICKET, NOT_DECIDED, WINNING
 from lottery_ticket.analysis._levels import LevelVerdict, judged_levels, run_label, run_needs
 from lottery_ticket.analysis._margin import absolute_margin, default_margin
 from lottery_ticket.analysis._metric import Metric, metric_of
+from lottery_ticket.analysis._notes import tested_text
 from lottery_ticket.analysis._plain import plain
 from lottery_ticket.analysis._sentence import verdict_sentence
 from lottery_ticket.analysis._sequence import ALPHA, fixed_sequence
@@ -31,6 +34,7 @@ from lottery_ticket.analysis._statistics import (
     size_by_level,
 )
 from lottery_ticket.analysis._verdict_text import verdict_text
+from lottery_ticket.errors import UsageError
 
 __all__ = ["Verdict", "verdict"]
 
@@ -43,8 +47,11 @@ class Verdict:
 
     Args:
         run: the run's name.
-        label: as those of levels. `winning` is a claim over all levels at 5 %.
+        label: as those of levels. `winning` is a claim over all levels at 5 %; of a run that is
+            about one level since before its first training, the label of that level.
         level: the sparsest level claimed as winning; None where none is.
+        claim: the level that the run is about, by its spec; None where it names none.
+        named: the level that was asked for when the verdict was made; None where none was.
         matching_level: the sparsest that matches dense together with all before it, 5 % for all of
             them (a claim of its own, without reinit); None where not even the first does.
         num_replicates: of the ticket and dense.
@@ -58,6 +65,7 @@ class Verdict:
         findings: what the controls show.
         null: the second dense net minus the first, in the metric's own unit: difference, sd, n,
             low and high (95 %) and p (two-sided); None where only one was trained.
+        unlike: what differs in how the trainings were executed; None where nothing is known to.
         arms: per arm and level mean, sd, n and 95 % interval, see `level_statistics`.
         contrasts: per level and control the paired difference, see `contrast_table`; with
             image_low and image_high, the 95 % interval over test images, where they are stored.
@@ -78,8 +86,11 @@ class Verdict:
     margin_stated: float
     num_test: int | None
     levels: tuple[LevelVerdict, ...]
+    claim: Claim | None
+    named: int | None
     findings: tuple[Finding, ...]
     null: Mapping[str, float] | None
+    unlike: Unlike | None
     arms: pd.DataFrame
     contrasts: pd.DataFrame
     speed: pd.DataFrame
@@ -91,6 +102,11 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in words."""
         return verdict_sentence(self)
+
+    @property
+    def tested(self) -> str:
+        """What the controls of the run test about its ticket, and what they do not, in words."""
+        return tested_text(self)
 
     def at(self, level: int) -> LevelVerdict:
         """The verdict of one level."""
@@ -107,6 +123,7 @@ class Verdict:
         frames = ("arms", "contrasts", "speed")
         values = asdict(self) | {
             "sentence": self.sentence,
+            "tested": self.tested,
             "findings": [{**asdict(f), "is_shown": f.is_shown} for f in self.findings],
             **{name: getattr(self, name).to_dict("records") for name in frames},
         }
@@ -126,14 +143,16 @@ def verdict(
     about: Mapping[str, str] | None = None,
     advice: Advice | None = None,
     is_once: bool = False,
+    claim: Claim | None = None,
+    named: int | None = None,
 ) -> Verdict:
     """Judge a run.
 
     A level is *winning* when its ticket is not worse than dense by the margin **and** better than
     `reinit`, each one-sided at 5 %. The run's claim is its sparsest level among those that
-    `claimed_levels` takes together. The unit of n is the replicate, and differences are paired
-    within it. What is random is the replicate: initial weights and data order. What is held fixed
-    is this recipe and this test set.
+    `claimed_levels` takes together; or the one level that it was about before its first training,
+    if that is winning. The unit of n is the replicate. What is random is the replicate: initial
+    weights and data order. What is held fixed is this recipe and this test set.
 
     Args:
         table: a result table of one run, of the engine or of a finder; rows may be missing.
@@ -142,22 +161,28 @@ def verdict(
         about: what was run, for `compare`.
         advice: what to try where some level is not a ticket, and none is claimed as winning.
         is_once: whether each level was pruned once from the dense net (`prune.once`), see `cost`.
+        claim: the level that the run is about.
+        named: a level to judge by itself, whatever the run is about.
 
     Raises:
-        UsageError: the table holds several runs or no ticket, or the margin makes no sense.
+        UsageError: the table holds several runs or no ticket, it has no such level, or the margin
+            makes no sense.
     """
     check_one_run(table)
     metric = metric_of(table)
     contrasts = contrasts_of(table, metric)
     levels = contrasts.levels
+    if named is not None and named not in levels:
+        listed = ", ".join(map(str, levels))
+        raise UsageError(f"level: got {named}, wanted one that is trained: {listed}")
     arms = level_statistics(table, metric.column)
     dense = arms.loc[(arms["arm"] == LEAD) & (arms["level"] == 0)]
     num_test = num_test_of(table)
     stated = default_margin(metric, num_test) if margin is None else margin
     absolute = absolute_margin(stated, metric, float(dense["mean"].iloc[0]), num_test)
-    judged = judged_levels(contrasts, absolute, size_by_level(table))
+    judged = judged_levels(contrasts, absolute, size_by_level(table), claim)
     claimed = [found.level for found in judged if found.is_claimed]
-    label = run_label(judged)
+    label = run_label(judged, claim)
     matching = fixed_sequence(contrasts.against[DENSE].p_above(-absolute), ALPHA)
     failed = label != WINNING and any(found.label == NOT_A_TICKET for found in judged)
     frame = contrast_table(contrasts, metric, absolute)
@@ -169,14 +194,17 @@ def verdict(
         level=max(claimed, default=None),
         matching_level=max((int(level) for level in levels[matching]), default=None),
         num_replicates=int(dense["n"].iloc[0]),
-        replicates_needed=run_needs(judged) if label == NOT_DECIDED else None,
+        replicates_needed=run_needs(judged, claim) if label == NOT_DECIDED else None,
         metric=metric,
         margin=absolute,
         margin_stated=stated,
         num_test=num_test,
         levels=judged,
+        claim=claim,
+        named=named,
         findings=findings_of(contrasts),
         null=null_check(contrasts, metric),
+        unlike=unlike_trainings(table),
         arms=arms,
         contrasts=frame,
         speed=learning_speed(table),

@@ -57,7 +57,9 @@ def _legend(verdict: "Verdict") -> Iterator[str]:
     word = bound_of(verdict)[1]
     yield f"ticket minus dense or control, in {unit}; {word}: its one-sided 95 % bound"
     if any(found.is_claimed for found in verdict.levels):
-        yield "* claimed together; the others are judged one by one, at 5 % each"
+        is_before = verdict.claim is not None and verdict.claim.is_stated_before
+        how = "claimed before the first training" if is_before else "claimed together"
+        yield f"* {how}; the others are judged one by one, at 5 % each"
     if any(found.label == MATCHING for found in verdict.levels):
         yield from wrapped(
             f"matching: not worse than dense by {margin(verdict)}, and not better than reinit by "

@@ -71,6 +71,7 @@ def print_plan(prepared: "Prepared", *, json: bool) -> None:
                 "steps_to_train": sum(cell.num_steps for cell in todo),
                 "estimated_seconds": seconds,
                 "num_prunable": total,
+                "claim": planned.claim,
                 "levels": [
                     {"level": level, "num_kept": budget.total, "density": budget.total / total}
                     for level, budget in enumerate(planned.budgets)
@@ -110,6 +111,9 @@ def print_plan(prepared: "Prepared", *, json: bool) -> None:
         f"{len(done)} in the store; {sum(c.num_steps for c in todo):,} of "
         f"{planned.num_steps:,} steps to train"
     )
+    if planned.claim is not None:
+        kept = planned.budgets[planned.claim].total
+        console.print(f"claim: level {planned.claim}, {100 * kept / total:.2f} % of the weights")
     for note in planned.inputs.notes:
         console.print(note, soft_wrap=True, markup=False)
     if todo:

@@ -95,7 +95,9 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
         print_summary(result)
         console.print()
     if outcome.is_complete and any(row["arm"] == "ticket" for row in result.rows):
-        console.print(Text(fill(result.verdict().sentence, width=80)))
+        found = result.verdict()
+        for text in (found.sentence, found.tested):
+            console.print(Text(fill(text, width=80)))
         console.print()
     made = f"{outcome.num_made} cells made in {time_text(outcome.seconds)}"
     found = f", {outcome.num_found} found in the store" if outcome.num_found else ""

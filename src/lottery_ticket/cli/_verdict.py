@@ -24,9 +24,20 @@ Between = Annotated[
 ]
 
 
+Named = Annotated[
+    int | None,
+    typer.Option(
+        help="A level to judge by itself; it is no claim of the run. One that the spec names "
+        "before the first training is (claim: {level: 12}).",
+        show_default=False,
+    ),
+]
+
+
 def verdict(
     run: RunReference = "last",
     margin: Margin = None,
+    level: Named = None,
     between: Between = None,
     store: StorePath = None,
     json: Json = False,
@@ -38,13 +49,15 @@ def verdict(
 
     result = load_run(run, store=store)
     if between is not None:
+        if level is not None:
+            raise UsageError("--level: has no effect with --between, which compares every level")
         compared = result.between(*_two(between), margin=margin)
         if json:
             print_json(compared.to_dict())
         else:
             console.print(str(compared), soft_wrap=True, highlight=False)
         return
-    found = result.verdict(margin)
+    found = result.verdict(margin, level=level)
     if json:
         print_json(found.to_dict())
         return

@@ -12,6 +12,7 @@ from lottery_ticket.arms import ARMS
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment._arms import At
 from lottery_ticket.experiment._cell import Cell
+from lottery_ticket.experiment._claim import claimed_level
 from lottery_ticket.experiment._draft import Draft
 from lottery_ticket.experiment._replicate import Replicate
 from lottery_ticket.experiment._setting import Inputs, Setting
@@ -24,7 +25,10 @@ __all__ = ["Plan", "plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a run, parents first, and which of them fills which row of its table."""
+    """All cells of a run, parents first, and which of them fills which row of its table.
+
+    `claim` is the level that the spec says the run is about.
+    """
 
     id: str
     spec: Spec
@@ -32,6 +36,7 @@ class Plan:
     budgets: tuple[Budget, ...]
     cells: Mapping[str, Cell]
     rows: tuple[RunRow, ...]
+    claim: int | None = None
 
     @property
     def num_steps(self) -> int:
@@ -44,7 +49,7 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
 
     Raises:
         UsageError: a level would prune or keep nothing, a length in `train` has no effect, tickets
-            of other data do not fit, or a model has no narrower form.
+            of other data do not fit, a model has no narrower form, or no level is the one claimed.
     """
     setting, source = Setting.of(spec, inputs), _source(spec, inputs)
     draft = Draft(spec, inputs)
@@ -62,6 +67,7 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
         tuple(draft.budgets),
         draft.needed(row.cell for row in rows),
         tuple(rows),
+        claimed_level(spec.claim, rows, sum(inputs.sizes.values())),
     )
 
 

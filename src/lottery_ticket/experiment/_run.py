@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+from lottery_ticket.experiment._claim import stated_claim
 from lottery_ticket.experiment._context import Context
 from lottery_ticket.experiment._interrupts import interrupts, new_stop_file
 from lottery_ticket.experiment._observer import Observer, RunOutcome
@@ -12,7 +13,7 @@ from lottery_ticket.experiment._stop import ask_to_stop
 from lottery_ticket.experiment._user_code import registered_elsewhere
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
-from lottery_ticket.store import RunRecord, Store, store_errors
+from lottery_ticket.store import RunClaim, RunRecord, Store, store_errors
 
 __all__ = ["finished_cells", "run_plan"]
 
@@ -28,10 +29,11 @@ def run_plan(
 
     Raises:
         StoreError: the store cannot be written, or a finished cell not be read.
+        UsageError: the run claims another level since before its first result.
     """
     store.open_for_writing()
     with store_errors(store.root), store.in_use(plan.id), new_stop_file(store) as stop_file:
-        run = store.save_run(_run_record(plan))
+        run = store.save_run(_run_record(plan, stated_claim(plan, store)))
         context = replace(context, stop_file=stop_file, registered=registered_elsewhere())
         scheduler = Scheduler(plan, store, context, jobs, observer or Observer())
         with interrupts(stop_file):
@@ -59,7 +61,7 @@ def finished_cells(plan: Plan, store: Store) -> set[str]:
     }
 
 
-def _run_record(plan: Plan) -> RunRecord:
+def _run_record(plan: Plan, claim: RunClaim | None) -> RunRecord:
     shown = {row.cell for row in plan.rows} | {row.mask for row in plan.rows}
     return RunRecord(
         plan.id,
@@ -71,4 +73,5 @@ def _run_record(plan: Plan) -> RunRecord:
         tuple(sorted(set(plan.cells) - shown)),
         model_label(plan.spec.model.name, plan.spec.model.options),
         plan.spec.margin,
+        claim,
     )

@@ -66,7 +66,9 @@ class TicketResults:
 
         return summary(self.table)
 
-    def verdict(self, *others: "TicketResults", margin: float | None = None) -> "Verdict":
+    def verdict(
+        self, *others: "TicketResults", margin: float | None = None, level: int | None = None
+    ) -> "Verdict":
         """Whether the searches found a winning ticket, how sure that is, and against what.
 
         Args:
@@ -75,6 +77,7 @@ class TicketResults:
             margin: how much worse than dense still matches it: points of accuracy, or per cent of
                 the dense loss. Else 0.2 points, or 5 %; choose more where `eval_fn` looks at fewer
                 than 10,000 examples.
+            level: a level to judge by itself; named after the search, it is no claim.
 
         Raises:
             UsageError: another search, one seed twice, or results that are invalid.
@@ -88,7 +91,7 @@ class TicketResults:
         searches = (self, *others)
         _check_replicates(searches)
         tables = [found.table.assign(replicate=i) for i, found in enumerate(searches)]
-        return verdict(pd.concat(tables, ignore_index=True), margin=margin)
+        return verdict(pd.concat(tables, ignore_index=True), margin=margin, named=level)
 
     @property
     def layers(self) -> "pd.DataFrame":

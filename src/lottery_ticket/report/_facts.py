@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lottery_ticket.analysis import run_command
-from lottery_ticket.store import RunRecord, Store
+from lottery_ticket.store import RunRecord, Store, versions_text
 
 __all__ = ["RunFacts", "run_facts"]
 
@@ -49,7 +49,7 @@ def run_facts(store: Store, run: RunRecord) -> RunFacts:
         "trainings": f"{len(executions)} of {len(trainings)} finished",
         "time": _time(executions),
         "machine": _distinct(executions, _machine),
-        "versions": _distinct(executions, _versions),
+        "versions": _distinct(executions, lambda execution: versions_text(execution) or ""),
     }
     return RunFacts(
         {name: value for name, value in rows.items() if value},
@@ -82,11 +82,6 @@ def _machine(execution: Mapping[str, Any]) -> str:
     count = f", {threads} thread{'' if threads == 1 else 's'} per training" if threads else ""
     device, kind = str(execution.get("device", "")), execution.get("cpu", "")
     return f"{device} ({kind}){count}" if device == "cpu" and kind else f"{device}{count}"
-
-
-def _versions(execution: Mapping[str, Any]) -> str:
-    versions = execution.get("versions", {})
-    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
 
 
 def _distinct(executions: Iterable[Mapping[str, Any]], said: Any) -> str:

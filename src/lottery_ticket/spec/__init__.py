@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lottery_ticket.spec._records import ModelSpec as ModelSpec
     from lottery_ticket.spec._records import TrainSpec as TrainSpec
     from lottery_ticket.spec._spec import ArmSpec as ArmSpec
+    from lottery_ticket.spec._spec import ClaimSpec as ClaimSpec
     from lottery_ticket.spec._spec import SourceSpec as SourceSpec
     from lottery_ticket.spec._spec import Spec as Spec
 
@@ -43,6 +44,7 @@ _HOMES = {
     "ModelSpec": "lottery_ticket.spec._records",
     "TrainSpec": "lottery_ticket.spec._records",
     "ArmSpec": "lottery_ticket.spec._spec",
+    "ClaimSpec": "lottery_ticket.spec._spec",
     "SourceSpec": "lottery_ticket.spec._spec",
     "Spec": "lottery_ticket.spec._spec",
 }

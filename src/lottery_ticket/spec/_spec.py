@@ -14,7 +14,7 @@ from lottery_ticket.spec._prune import PruneSpec
 from lottery_ticket.spec._records import DataSpec, ModelSpec, TrainSpec
 from lottery_ticket.steps import Duration
 
-__all__ = ["ArmSpec", "SourceSpec", "Spec"]
+__all__ = ["ArmSpec", "ClaimSpec", "SourceSpec", "Spec"]
 
 
 class ArmSpec(Record):
@@ -66,6 +66,19 @@ class SourceSpec(Record):
     level: Annotated[int, Field(gt=0)] | None = None
 
 
+class ClaimSpec(Record):
+    """The one level that an experiment is about, by its number or by its density."""
+
+    level: Annotated[int, Field(gt=0)] | None = None
+    density: Annotated[Float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.level is None) == (self.density is None):
+            raise ValueError("write {level: 12} or {density: 0.05}, one of them")
+        return self
+
+
 class Spec(Record):
     """An experiment."""
 
@@ -83,6 +96,7 @@ class Spec(Record):
     source: SourceSpec | None = None
     # how the results are read, not how they are made: it renames nothing
     margin: Annotated[Float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
+    claim: ClaimSpec | None = Field(None, exclude=True)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -97,6 +111,11 @@ class Spec(Record):
         if self.prune.once and "oneshot" in names:
             raise ValueError("arms: with prune.once the ticket is 'oneshot' itself; leave it out")
         self._check_rounds(names)
+        if self.claim is not None and (missing := {"ticket", "reinit"} - {*names}):
+            raise ValueError(
+                f"claim: a winning ticket is better than its reinit; add {sorted(missing)[0]!r} to "
+                "the arms, or leave it out"
+            )
         if "finetune" in names and self.train.schedule == "cosine":
             raise ValueError(
                 "arms: 'finetune' goes on at the last learning rate, which is about 0 with "

@@ -1,6 +1,6 @@
 """The rows of a run's table, as plain values: quick to make and to print, without pandas."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.arms import ARMS, Arm
@@ -20,6 +20,7 @@ __all__ = [
     "history_rows",
     "layer_rows",
     "table_rows",
+    "versions_text",
 ]
 
 # raised when a column goes, or changes its name or its meaning; a new one breaks no reader
@@ -52,6 +53,8 @@ TABLE_COLUMNS: dict[str, type] = {
     "precision": str,
     "device": str,
     "threads": int,
+    "cpu": str,
+    "versions": str,
     "cell": str,
     "schema_version": int,
 }
@@ -68,7 +71,7 @@ _MEASURED = (
     "num_steps",
 )
 _CORRECT = "test_correct.bits"
-_EXECUTION = ("train_seconds", "precision", "device", "threads")
+_EXECUTION = ("train_seconds", "precision", "device", "threads", "cpu")
 
 
 def table_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
@@ -102,11 +105,18 @@ def table_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
                 if arm.mask == "random" and prune["scope"] == "layerwise"
                 else prune["scope"],
                 **{name: execution.get(name) for name in _EXECUTION},
+                "versions": versions_text(execution),
                 "cell": row.cell,
                 "schema_version": SCHEMA_VERSION,
             }
         )
     return rows
+
+
+def versions_text(execution: Mapping[str, Any]) -> str | None:
+    """What a training was executed with, in a line; None where that is not known."""
+    versions = execution.get("versions", {})
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) or None
 
 
 def layer_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:

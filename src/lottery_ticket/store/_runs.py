@@ -22,7 +22,7 @@ from lottery_ticket.store._values import (
     optional,
 )
 
-__all__ = ["RunRecord", "RunRow"]
+__all__ = ["RunClaim", "RunRecord", "RunRow"]
 
 
 _LAST_TIME = 253_402_300_800  # the year 10000, which no calendar here has
@@ -42,6 +42,11 @@ _RUN = {
     "num_prunable": Kind("a count above 0", lambda value: COUNT.fits(value) and value > 0),
     "model": TEXT,
     "margin": optional(Kind("0 or more", lambda value: NUMBER.fits(value) and value >= 0)),
+}
+_CLAIM = {
+    "level": Kind(f"1 to {_MAX_LEVEL:,}", lambda value: _ROW["level"].fits(value) and value > 0),
+    "num_trained": COUNT,
+    "margin": _RUN["margin"],
 }
 _LIST = Kind("a list", lambda value: isinstance(value, list))
 _SHAPE = Kind(
@@ -118,6 +123,22 @@ class RunRow:
 
 
 @dataclass(frozen=True)
+class RunClaim:
+    """The one level that a run is about, stated in its spec.
+
+    Args:
+        level: which.
+        num_trained: trainings below dense that were finished when it was stated; 0 where it was
+            stated before any result could be seen.
+        margin: the spec's margin at that time; None where it stated none.
+    """
+
+    level: int
+    num_trained: int
+    margin: float | None = None
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """A run: a spec and its rows.
 
@@ -133,6 +154,7 @@ class RunRecord:
         model: the model with its form, as titles call it.
         margin: how much worse than dense still matches it, where the spec says so: points of
             accuracy, or per cent of the dense loss.
+        claim: the one level that the run is about, where the spec says so.
     """
 
     id: str
@@ -144,6 +166,7 @@ class RunRecord:
     others: tuple[str, ...] = ()
     model: str = ""
     margin: float | None = None
+    claim: RunClaim | None = None
 
     @property
     def title(self) -> str:
@@ -165,7 +188,7 @@ class RunRecord:
         """The bytes of the run's file."""
         values = asdict(self)
         values["rows"] = [list(asdict(row).values()) for row in self.rows]
-        for name in ("others", "model", "margin"):
+        for name in ("others", "model", "margin", "claim"):
             if not values[name]:
                 del values[name]
         values["layers"] = list(self.layers.items())  # JSON objects are sorted, layers are not
@@ -181,6 +204,8 @@ class RunRecord:
             values["rows"] = tuple(RunRow(*row) for row in values["rows"])
             values["layers"] = dict(values["layers"])
             values["others"] = tuple(values.get("others", ()))
+            if values.get("claim") is not None:
+                values["claim"] = RunClaim(**values["claim"])
             record = cls(**values)
             record._check()
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -194,6 +219,8 @@ class RunRecord:
         """See that names are names and values are what they are used as."""
         for field, kind in _RUN.items():
             check(field, getattr(self, field), kind)
+        for field, kind in _CLAIM.items() if self.claim else ():
+            check(f"claim.{field}", getattr(self.claim, field), kind)
         if not self.rows:
             raise ValueError("rows: got none, wanted at least one")
         for number, row in enumerate(self.rows):
