@@ -46,7 +46,7 @@ def tests(device: str, rows: Rows) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [
-            *(sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "-q"),
+            *(sys.executable, "-m", "pytest", "-o", "addopts=", "-q"),
             *("-m", "not slow", f"--junitxml={report}", f"--device={device}"),
             *(str(TESTS / name) for name in chosen),
         ]

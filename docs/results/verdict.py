@@ -1,6 +1,7 @@
 """How often a verdict is false, and how often one is found: simulated runs, for docs/verdict.md.
 
 python docs/results/verdict.py            # simulate (half an hour), and write what is below
+python docs/results/verdict.py classes    # one of them alone: power, false or classes
 python docs/results/verdict.py --render   # write page and figure from the committed rates
 python docs/results/verdict.py --check    # exit 1 if the page says anything else
 
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "tests" / "analysis")]
@@ -24,6 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent.parent / "tests" / "analysis")]
 from pages import is_written  # noqa: E402
 from render import read_table  # noqa: E402
 from simulated import (  # noqa: E402
+    LABELS,
     LEVELS,
     MARGIN,
     MIXED,
@@ -37,7 +40,9 @@ from simulated import (  # noqa: E402
     Runs,
     Truth,
     cases,
+    rows_of_answers,
     simulated,
+    simulated_answers,
 )
 
 from lottery_ticket.analysis import (  # noqa: E402
@@ -45,9 +50,11 @@ from lottery_ticket.analysis import (  # noqa: E402
     Judgement,
     Spread,
     claimed_levels,
+    class_differences,
     contrast_of,
     dense_contrast_of,
     fixed_sequence,
+    holm,
     level_labels,
     level_needs,
     pooled_variance,
@@ -56,14 +63,17 @@ from lottery_ticket.analysis import (  # noqa: E402
 )
 
 PAGE = HERE.parent / "verdict.md"
-RATES, CASES, FIGURE = (
-    HERE / f"verdict-{name}" for name in ("power.csv", "false.csv", "power.png")
+RATES, CASES, BY_CLASS, FIGURE = (
+    HERE / f"verdict-{name}" for name in ("power.csv", "false.csv", "classes.csv", "power.png")
 )
 EXAMPLE = "lenet-mnist"
 NS = range(2, 21)
 SHOWN = (3, 5, 10, 20)
 NUM_RUNS, NUM_FRESH = 3_000, 20_000
 LOOK_AGAIN = 0.045
+NUM_ANSWERS = 1_000  # runs with answers to single images
+SHIFTS = (0.0, 0.01, 0.03)  # of whole classes from training to training
+HURT = 0.1  # of one class, to be found
 NUM_NEEDS = 20  # runs asked for the replicates they need
 
 Rule = Callable[[np.ndarray], Spread]
@@ -235,6 +245,45 @@ def measured() -> Iterator[dict[str, object]]:
                 yield {"quantity": f"{name}: {where}", "n": n, "value": of_a_run(judge, runs)}
 
 
+def by_class(nets: list[np.ndarray]) -> np.ndarray:
+    """The classes that are called unlike the others."""
+    found = class_differences(rows_of_answers(*nets), LABELS, level=2, density=0.5)
+    return found.table["is_beyond_chance"].to_numpy()
+
+
+def over_images(nets: list[np.ndarray]) -> np.ndarray:
+    """The same with the trained nets held fixed."""
+    ticket, *dense = (net.mean(axis=0) for net in nets)
+    images, classes = ticket - np.mean(dense, axis=0), np.unique(LABELS)
+    p = [stats.ttest_ind(images[c == LABELS], images[c != LABELS]).pvalue for c in classes]
+    return holm(np.array(p))
+
+
+def over_replicates(nets: list[np.ndarray]) -> np.ndarray:
+    """The same with the images held fixed: a t test over the means of replicates."""
+    ticket, *dense = nets
+    of = [(ticket - np.mean(dense, axis=0))[:, c == LABELS] for c in np.unique(LABELS)]
+    means = np.array([part.mean(axis=1) for part in of])
+    others = (means.sum(axis=0) - means) / (len(means) - 1)
+    return holm(stats.ttest_1samp(means - others, 0, axis=1).pvalue)
+
+
+CLASS_RULES = {"as chosen": by_class, "nets held fixed": over_images,
+               "images held fixed": over_replicates}  # fmt: skip
+
+
+def answered() -> Iterator[dict[str, object]]:
+    """How often a class is called unlike the others: any, where none is; the one that is."""
+    for n in SHOWN[:3]:
+        for shift in SHIFTS:
+            runs = [simulated_answers(i, shift=shift, n=n) for i in range(NUM_ANSWERS)]
+            hurt = [simulated_answers(i, shift=shift, n=n, hurt=HURT) for i in range(NUM_ANSWERS)]
+            for name, rule in CLASS_RULES.items():
+                false = np.mean([rule(nets).any() for nets in runs])
+                found = np.mean([rule(nets)[3] for nets in hurt])
+                yield {"rule": name, "n": n, "shift": shift, "false": false, "found": found}
+
+
 def _line(text: str, values: list[float]) -> str:
     return f"| {text} | {' | '.join(f'{100 * value:.1f} %' for value in values)} |"
 
@@ -309,6 +358,29 @@ def section() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def classes() -> str:
+    """The table of rules for classes, between the page's markers."""
+    rates = pd.read_csv(BY_CLASS).set_index(["rule", "n", "shift"])
+    ns = SHOWN[:3]
+    head = [f"n = {n}" for n in ns]
+    lines = [f"| classes shift by | rule | {' | '.join(head)} |", "| ---: | --- |" + " ---: |" * 3]
+    for shift in SHIFTS:
+        for name in CLASS_RULES:
+            cells = [
+                f"{100 * rates.loc[(name, n, shift), 'false']:.1f} % "
+                f"({100 * rates.loc[(name, n, shift), 'found']:.0f} %)"
+                for n in ns
+            ]
+            lines.append(f"| {100 * shift:g} points | {name} | {' | '.join(cells)} |")
+    how = (
+        f"{NUM_ANSWERS:,} runs each of {len(np.unique(LABELS))} classes of "
+        f"{int((LABELS == 0).sum())} images: how often any class is called unlike the others where "
+        f"none is, and in brackets how often one is found that loses {100 * HURT:g} points. "
+        "Command: `python docs/results/verdict.py classes`."
+    )
+    return "\n".join(lines) + f"\n\n{how}\n"
+
+
 def _worst(text: str, false: pd.DataFrame, noises: list[str]) -> str:
     rows = false[false["noise"].isin(noises)]
     return _line(text, [float(rows.loc[rows["n"] == n, "rate"].max()) for n in SHOWN])
@@ -322,7 +394,7 @@ def example() -> str:
 
 def rendered(text: str) -> str:
     """The page with its sections made anew."""
-    for name, made in (("example", example), ("simulated", section)):
+    for name, made in (("example", example), ("simulated", section), ("classes", classes)):
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         pattern = re.escape(start) + ".*?" + re.escape(end)
         if not re.search(pattern, text, re.S):
@@ -370,8 +442,11 @@ def draw() -> None:
 def main() -> None:
     """Simulate and write, or check."""
     if not {"--render", "--check"} & set(sys.argv):
-        for path, rows in ((RATES, measured()), (CASES, false_claims())):
-            pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g")
+        parts = {"power": (RATES, measured), "false": (CASES, false_claims),
+                 "classes": (BY_CLASS, answered)}  # fmt: skip
+        for name in sys.argv[1:] or parts:
+            path, rows = parts[name]
+            pd.DataFrame(rows()).to_csv(path, index=False, float_format="%.6g")
     if is_written(PAGE, rendered(PAGE.read_text(encoding="utf-8")), __file__):
         draw()
 

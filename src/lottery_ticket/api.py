@@ -18,7 +18,7 @@ from lottery_ticket.store import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lottery_ticket.analysis import Between, Claim, RunTables, Verdict
+    from lottery_ticket.analysis import Between, Claim, ClassDifferences, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
     from lottery_ticket.experiment import Context, Plan, RunOutcome
     from lottery_ticket.export import Exported, Measured, PrunedModel
@@ -126,6 +126,73 @@ class RunResult:
         margin = self.record.margin if margin is None else margin
         return between(self.table, one, other, margin=margin)
 
+    def by_class(
+        self,
+        level: int | None = None,
+        *,
+        data_dir: str | Path | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> "ClassDifferences":
+        """Whom pruning hurts: the ticket of a level minus dense, in each class of the test set.
+
+        Args:
+            level: of which ticket; by default the one claimed as winning, else the sparsest that
+                matches dense, else the sparsest.
+            data_dir: where data files are, which hold the classes of the test images; else
+                `$LOTTERY_DATA`, else a per-user cache.
+            data: options of the data set that are others here: `{"path": "moved.npz"}`.
+
+        Raises:
+            UsageError: this is no classifier, or there is no such ticket yet.
+            DataError: the data are not to be had, or not those that it was trained on.
+            StoreError: something in the store is damaged.
+
+        >>> print(load_run().by_class(12))  # doctest: +SKIP
+        """
+        from lottery_ticket.analysis import class_differences
+        from lottery_ticket.experiment import run_data, run_spec
+        from lottery_ticket.process import neutral_settings
+
+        level = self._spoken_of() if level is None else level
+        rows = [row for row in self.rows if row["arm"] == "ticket" and row["level"] == level]
+        correct = list(correct_rows(self.store, self.record))
+        if not rows or not correct:
+            raise UsageError(
+                f"{self.id}: level {level}: a ticket that is trained, of a classifier, has answers "
+                "to single test images; there are none"
+            )
+        with neutral_settings():
+            spec = run_spec(self.record, data or {})
+            record = self.store.get(rows[0]["cell"])
+            assert record is not None
+            folder = None if data_dir is None else Path(data_dir).absolute()
+            found = run_data(self.record, spec, record, folder)
+        return class_differences(
+            correct,
+            found.test.y.numpy(),
+            level=level,
+            density=rows[0]["density"],
+            names=found.classes,
+        )
+
+    def _by_class_or_why(
+        self, verdict: "Verdict", data_dir: str | Path | None
+    ) -> "ClassDifferences | str | None":
+        """The classes at the level that a verdict speaks of; why not; None of no classifier."""
+        if all(row["test_accuracy"] is None for row in self.rows):
+            return None
+        try:
+            return self.by_class(verdict.shown.level, data_dir=data_dir)
+        except (DataError, UsageError) as error:
+            return f"Not known without the classes of the test images: {error}"
+
+    def _spoken_of(self) -> int:
+        """The level that a verdict speaks of."""
+        verdict, reason = self._judged()
+        if verdict is None:
+            raise UsageError(f"{self.id}: {reason}")
+        return verdict.shown.level
+
     @property
     def tables(self) -> "RunTables":
         """Every table of the run: figures and reports are made from these."""
@@ -178,10 +245,15 @@ class RunResult:
         return paths
 
     def report(
-        self, out: str | Path | None = None, *, format: str = "html", margin: float | None = None
+        self,
+        out: str | Path | None = None,
+        *,
+        format: str = "html",
+        margin: float | None = None,
+        data_dir: str | Path | None = None,
     ) -> str:
         """A report of the run; see `report`."""
-        return report([self], out, format=format, margin=margin)
+        return report([self], out, format=format, margin=margin, data_dir=data_dir)
 
     def pruned_model(
         self,
@@ -606,6 +678,7 @@ def report(
     *,
     format: str = "html",
     margin: float | None = None,
+    data_dir: str | Path | None = None,
 ) -> str:
     """Runs as one self-contained page: verdict first, then figures, tables, and what was run.
 
@@ -614,6 +687,8 @@ def report(
         out: the file to write; None for none.
         format: `"html"`, a page that opens without a network, or `"markdown"`, for a pull request.
         margin: as of `RunResult.verdict`.
+        data_dir: where data files are, for the classes of the test images; where they are not to
+            be had, the page says so.
 
     Returns:
         The page.
@@ -649,8 +724,9 @@ def report(
             raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
         verdict, reason = result._judged(margin)
         facts = run_facts(result.store, result.record)
+        classes = None if verdict is None else result._by_class_or_why(verdict, data_dir)
         contents.append(
-            content_of(ReportRun(result.record.title, tables, verdict or reason, facts))
+            content_of(ReportRun(result.record.title, tables, verdict or reason, facts, classes))
         )
     page = pages[format](contents)
     if out is not None:

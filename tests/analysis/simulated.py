@@ -182,3 +182,36 @@ def cases() -> Iterator[tuple[str, str, Truth, Noise]]:
     """Every truth with every noise: (name of the truth, of the noise, both)."""
     for (truth, what), (noise, how) in product(TRUTHS.items(), (NOISES | SPIKES).items()):
         yield truth, noise, what, how
+
+
+# answers to single test images of several classes
+
+CLASSES, IMAGES = 8, 100
+LABELS = np.repeat(np.arange(CLASSES), IMAGES)
+
+
+def simulated_answers(
+    seed: int, *, shift: float, n: int = 3, hurt: float = 0.0
+) -> list[np.ndarray]:
+    """Whether the ticket and two dense nets get each image right, (n, images) each.
+
+    They are equally good; each training shifts whole classes by `shift`, as a standard deviation.
+    The ticket gets `hurt` fewer of class 3 right.
+    """
+    rng = np.random.default_rng(seed)
+    right = rng.beta(7.2, 0.8, LABELS.size)  # how often a net gets an image right: 0.9 on average
+    nets = []
+    for loss in (hurt, 0.0, 0.0):
+        shifts = rng.normal(0, shift, (n, CLASSES))[:, LABELS] - loss * (LABELS == 3)
+        nets.append(rng.random((n, LABELS.size)) < np.clip(right + shifts, 0, 1))
+    return nets
+
+
+def rows_of_answers(ticket: object, *dense: object) -> list[dict[str, object]]:
+    """Rows as the store has them: the ticket at level 2, and one or two dense nets."""
+    nets = [("ticket", 2, ticket), *zip(("ticket", "reinit"), (0, 0), dense, strict=False)]
+    return [
+        {"arm": arm, "level": level, "replicate": r, "draw": 0, "correct": correct}
+        for arm, level, nets_of in nets
+        for r, correct in enumerate(np.asarray(nets_of, dtype=bool))
+    ]

@@ -179,10 +179,33 @@ def test_report(ready, tmp_path):
     page = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "Numbers, but no verdict" in page
+    assert "Whom pruning hurts" in page
     assert ready("report").out.startswith("report.html (")
     said = ready("report", "last", "last", "--format", "markdown")
     assert said.out.count("## Numbers, but no verdict") == 2
     assert said.out.endswith("</details>\n")
+
+
+def test_classes(ready):
+    said = ready("classes")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("At ")
+    assert "One replicate does not tell" in " ".join(said.out.split())
+    assert max(map(len, said.out.splitlines())) <= 80
+    values = json.loads(ready("classes", "--level", "1", "--json").out)
+    assert values["level"] == 1
+    assert [row["num_images"] for row in values["table"]] == [30] * 10
+    mean = sum(row["difference"] for row in values["table"]) / 10
+    assert mean == pytest.approx(values["difference"])
+    (row,) = (
+        row
+        for row in json.loads(ready("verdict", "--json").out)["contrasts"]
+        if (row["level"], row["control"]) == (1, "dense")
+    )
+    assert values["difference"] == pytest.approx(row["difference"])
+    wrong = ready("classes", "--level", "7")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "level 7: a ticket that is trained, of a classifier" in wrong.err
 
 
 def test_a_report_that_cannot_be(ready, tmp_path):

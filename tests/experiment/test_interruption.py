@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -351,8 +352,10 @@ def kill_at_random_moments(spec, folder: Path, jobs: int, times: int, within: fl
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_killed_ten_times(tmp_path, tiny, jobs):
-    spec = tiny(train={"duration": "20ep"}, prune={"levels": 5}, replicates=2)
-    run_in(tmp_path / "undisturbed", spec)
-    hits = kill_at_random_moments(spec, tmp_path / "killed", jobs, times=10, within=6.0)
+    spec = tiny(train={"duration": "200ep"}, prune={"levels": 5}, replicates=2)
+    started = time.monotonic()
+    launch(spec, tmp_path / "undisturbed", jobs).communicate()
+    within = (time.monotonic() - started) / 6  # ten kills take five sixths of that, however fast
+    hits = kill_at_random_moments(spec, tmp_path / "killed", jobs, times=10, within=within)
     assert hits >= 8
     assert digests(tmp_path / "killed") == digests(tmp_path / "undisturbed")

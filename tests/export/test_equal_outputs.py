@@ -1,13 +1,14 @@
 """What is loaded from a file says what the masked dense model says (law 10)."""
 
 import copy
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from safetensors.torch import load_file, save_file
 from shipped_nets import pruned_models, small, two_four_models
 
@@ -85,7 +86,14 @@ def test_two_of_four(pruned):
 @settings(max_examples=40, **PLAIN)
 @given(pruned=pruned_models())
 def test_many_nets(name, pruned):
-    check_equal(pruned, name)
+    try:
+        check_equal(pruned, name)
+    except LotteryError as refused:  # eight bits may be too few: a file that differs is not written
+        if not (
+            "int8" in name and re.search("outputs differ .*nothing was written$", str(refused))
+        ):
+            raise
+        event("refused")
 
 
 def half_a_weight(pruned, path):

@@ -358,8 +358,9 @@ def test_the_runtime_is_not_in_the_memory_of_a_form():
 @pytest.mark.slow
 def test_without_a_compiler(tiny, monkeypatch):
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
     torch.compiler.reset()
-    found = measure(tiny.pruned_model(2), forms=["packed"], seconds=0.05, memory=False)
+    # not monkeypatch: what it puts back, torch takes for a setting that is gone
+    with torch._inductor.config.patch(force_disable_caches=True):
+        found = measure(tiny.pruned_model(2), forms=["packed"], seconds=0.05, memory=False)
     assert "dense compiled" in found.skipped
     assert any("dense compiled was not measured" in note for note in found.notes)

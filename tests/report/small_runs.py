@@ -1,8 +1,9 @@
 """A run's tables without a run: values by formula, so that a page has something to show."""
 
+import numpy as np
 import pandas as pd
 
-from lottery_ticket.analysis import RunTables, as_table, verdict
+from lottery_ticket.analysis import RunTables, as_table, class_differences, verdict
 from lottery_ticket.report import ReportRun, RunFacts, content_of
 
 HOSTILE = "</script><script>alert('x')</script>\"><img src=x onerror=alert(1)> & <b>"
@@ -92,14 +93,29 @@ def small_tables(arms=("ticket", "reinit"), replicates=3, layers=LAYERS, **optio
     )
 
 
-def small_content(title="tiny-1, Net", facts=FACTS, **options):
+def small_classes(names=("ant", "bee", "cat")):
+    """The ticket of level 2 by class: it loses a third of the last one, and nothing else."""
+    of = np.repeat(np.arange(len(names)), 30)
+    wrong = (of == len(names) - 1) & (np.arange(of.size) % 3 == 0)
+    rows = [
+        {"arm": "ticket", "level": level, "replicate": r, "draw": 0}
+        | {"correct": ~wrong if level else np.ones(of.size, bool)}
+        for level in (0, 2)
+        for r in range(3)
+    ]
+    return class_differences(rows, of, level=2, density=0.25, names=names)
+
+
+def small_content(title="tiny-1, Net", facts=FACTS, classes=None, **options):
     """What a report says of such a run."""
     tables = small_tables(**options)
-    return content_of(ReportRun(title, tables, verdict(tables.table), facts))
+    classes = classes or small_classes()
+    return content_of(ReportRun(title, tables, verdict(tables.table), facts, classes))
 
 
 def hostile_content():
     """A run whose every name is an attack."""
     tables = small_tables(("ticket", "reinit", HOSTILE), layers={HOSTILE: 40, "fc": 8})
     facts = RunFacts({"model": HOSTILE}, HOSTILE, HOSTILE)
-    return content_of(ReportRun(HOSTILE, tables, verdict(tables.table), facts))
+    classes = small_classes((HOSTILE, "bee"))
+    return content_of(ReportRun(HOSTILE, tables, verdict(tables.table), facts, classes))

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from small_runs import NUM_LEVELS, accuracy, small_content, small_tables
+from small_runs import NUM_LEVELS, accuracy, small_classes, small_content, small_tables
 
 from lottery_ticket.analysis import RunTables, verdict
 from lottery_ticket.report import ReportRun, content_of
@@ -141,3 +141,31 @@ def test_long_histories_are_thinned_and_say_so():
     assert 100 < len(chart.stops) <= 121
     assert chart.stops[-1].x == 999
     assert "Every 9th measurement is drawn." in chart.caption
+
+
+def test_classes_stand_from_the_one_that_loses_most():
+    chart = CONTENT.classes.chart
+    assert [stop.tick for stop in chart.stops] == ["cat", "ant", "bee"]
+    assert chart.stops[0].text == "cat · 30 images"
+    (line,) = chart.series
+    assert line.y == pytest.approx([-100 / 3, 0, 0], rel=1e-5)
+    assert line.open == [False, True, True]  # beyond chance, and not
+    assert line.low[0] < line.y[0] < line.high[0]
+    assert line.low[1] is None  # nothing varies
+    assert chart.rules[0].y == pytest.approx(-100 / 9)
+    texts = [[cell.text for cell in row] for row in CONTENT.classes.table.rows]
+    assert texts[2][:5] == ["cat", "30", "100.00", "66.67", "−33.33 *"]
+    assert "beyond what chance gives it differs for cat by −33.33" in CONTENT.classes.sentence
+
+
+def test_of_many_classes_the_chart_shows_those_that_differ_most():
+    names = tuple(f"n{i:02d}" for i in range(50))
+    chart = small_content(classes=small_classes(names)).classes.chart
+    assert len(chart.stops) == 40
+    assert chart.stops[0].tick == "n49"
+    assert "The 40 that differ most" in chart.caption
+
+
+def test_why_there_are_no_classes_is_said():
+    section = small_content(classes="Not known without the data.").classes
+    assert (section.sentence, section.chart) == ("Not known without the data.", None)

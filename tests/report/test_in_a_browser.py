@@ -65,7 +65,8 @@ def lines_of(page, chart):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everything_is_drawn_and_fits(show, width, scheme):
     page = show(HTML, width=width, color_scheme=scheme)
-    for chart in (*CONTENT.main, *CONTENT.learning, *CONTENT.structure):
+    charts = (*CONTENT.main, CONTENT.classes.chart, *CONTENT.learning, *CONTENT.structure)
+    for chart in charts:
         assert lines_of(page, chart.name) == [series.name for series in chart.series]
         assert page.locator(f"#run-1-{chart.name} .key").count() == len(chart.series)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -75,6 +76,16 @@ def test_everything_is_drawn_and_fits(show, width, scheme):
         assert box["x"] + box["width"] <= width
     colors = {scheme: page.evaluate("getComputedStyle(document.body).backgroundColor")}
     assert (colors[scheme] == "rgb(253, 253, 251)") == (scheme == "light")
+
+
+def test_classes_are_marks_with_their_names(show):
+    page = show(HTML)
+    figure = page.locator("#run-1-classes")
+    ticks = [text.inner_html() for text in figure.locator("text.tick").all()]
+    assert {"ant", "bee", "cat"} <= set(ticks)
+    assert figure.locator("g.series path.mark").count() == 3
+    assert figure.locator("g.series path.mark.open").count() == 2
+    assert figure.locator("g.series path.line").count() == 0
 
 
 def test_lines_lie_where_their_values_are(show):

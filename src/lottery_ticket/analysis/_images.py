@@ -12,7 +12,7 @@ from scipy import special  # scipy.stats takes seconds to import
 from lottery_ticket.analysis._contrasts import DENSE
 from lottery_ticket.analysis._statistics import FRESH, LEAD
 
-__all__ = ["image_intervals"]
+__all__ = ["dense_images", "image_intervals"]
 
 # replicate → which images each of its draws got right
 Nets = Mapping[int, Sequence[NDArray[Any]]]
@@ -50,7 +50,7 @@ def image_intervals(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     found = []
     for level in sorted(level for arm, level in nets if arm == LEAD and level > 0):
         others = {arm: nets[arm, at] for arm, at in nets if at == level and arm != LEAD}
-        for control, other in {DENSE: _dense(nets), **others}.items():
+        for control, other in {DENSE: dense_images(nets), **others}.items():
             differences = _differences(nets[LEAD, level], other)
             if differences is not None:
                 low, high = _interval(differences)
@@ -60,7 +60,7 @@ def image_intervals(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=pd.Index(["level", "control", "image_low", "image_high"]))
 
 
-def _dense(nets: Mapping[tuple[str, int], Nets]) -> dict[int, list[NDArray[np.float64]]]:
+def dense_images(nets: Mapping[tuple[str, int], Nets]) -> dict[int, list[NDArray[np.float64]]]:
     """The dense nets of each replicate, one of each arm that has its own."""
     both = [nets[arm, 0] for arm in (LEAD, FRESH) if (arm, 0) in nets]
     replicates = {replicate for own in both for replicate in own}

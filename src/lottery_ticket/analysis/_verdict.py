@@ -17,7 +17,7 @@ from lottery_ticket.analysis._contrasts import (
 )
 from lottery_ticket.analysis._cost import Cost, cost_of
 from lottery_ticket.analysis._findings import Finding, findings_of
-from lottery_ticket.analysis._labels import NOT_A_TICKET, NOT_DECIDED, WINNING
+from lottery_ticket.analysis._labels import MATCHING, NOT_A_TICKET, NOT_DECIDED, WINNING
 from lottery_ticket.analysis._levels import LevelVerdict, judged_levels, run_label, run_needs
 from lottery_ticket.analysis._margin import absolute_margin, default_margin
 from lottery_ticket.analysis._metric import Metric, metric_of
@@ -107,6 +107,17 @@ class Verdict:
     def tested(self) -> str:
         """What the controls of the run test about its ticket, and what they do not, in words."""
         return tested_text(self)
+
+    @property
+    def shown(self) -> LevelVerdict:
+        """The level to speak of: the one claimed, else the sparsest that comes nearest to it."""
+        if self.level is not None:
+            return self.at(self.level)
+        for label in (WINNING, MATCHING):
+            found = [level for level in self.levels if level.label == label]
+            if found:
+                return found[-1]
+        return self.levels[-1]
 
     def at(self, level: int) -> LevelVerdict:
         """The verdict of one level."""

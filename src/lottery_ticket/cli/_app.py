@@ -10,6 +10,7 @@ import typer
 
 from lottery_ticket import __version__
 from lottery_ticket.cli._bench_export import bench_export
+from lottery_ticket.cli._classes import classes
 from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
 from lottery_ticket.cli._export import export
@@ -73,6 +74,7 @@ app.command("models")(models)
 app.command("list")(list_runs)
 app.command("table")(table)
 app.command("verdict")(verdict)
+app.command("classes")(classes)
 app.command("compare")(compare)
 app.command("plot")(plot)
 app.command("report")(report)

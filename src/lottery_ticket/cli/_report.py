@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lottery_ticket.cli._options import Margin, StorePath, open_store
+from lottery_ticket.cli._options import DataDir, Imports, Margin, StorePath, open_store
 from lottery_ticket.cli._print import size_text
 
 __all__ = ["report"]
@@ -37,18 +37,22 @@ def report(
         Format, typer.Option(help="A page that opens offline, or text for a pull request.")
     ] = Format.html,
     margin: Margin = None,
+    data_dir: DataDir = None,
+    imports: Imports = None,
     store: StorePath = None,
 ) -> None:
     """Write a report that can be sent: verdict, figures, tables, and what was run, in one file."""
     from lottery_ticket.api import load_run
     from lottery_ticket.api import report as written
     from lottery_ticket.errors import LotteryError
+    from lottery_ticket.experiment import import_user_code
 
+    import_user_code(imports or [])
     opened = open_store(store)
     results = [load_run(run, store=opened) for run in runs or ["last"]]
     path = Path("report.html") if out is None and format is Format.html else out
     try:
-        page = written(results, path, format=str(format), margin=margin)
+        page = written(results, path, format=str(format), margin=margin, data_dir=data_dir)
     except OSError as error:
         raise LotteryError(f"{path}: cannot be written ({error.strerror or error})") from None
     print(

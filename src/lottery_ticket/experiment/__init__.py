@@ -26,6 +26,8 @@ from lottery_ticket.experiment._progress import read_progress as read_progress
 from lottery_ticket.experiment._rederive import rederive as rederive
 from lottery_ticket.experiment._run import finished_cells as finished_cells
 from lottery_ticket.experiment._run import run_plan as run_plan
+from lottery_ticket.experiment._run_data import run_data as run_data
+from lottery_ticket.experiment._run_data import run_spec as run_spec
 from lottery_ticket.experiment._setting import Inputs as Inputs
 from lottery_ticket.experiment._user_code import check_registered as check_registered
 from lottery_ticket.experiment._user_code import import_user_code as import_user_code

@@ -10,21 +10,22 @@ import torch
 from safetensors.torch import load
 from torch import nn
 
-from lottery_ticket.data import DataSet, dataset_options, load_dataset
-from lottery_ticket.errors import DataError, StoreError, UsageError
+from lottery_ticket.data import DataSet
+from lottery_ticket.errors import StoreError, UsageError
 from lottery_ticket.experiment import (
     WEIGHTS,
-    check_registered,
     initial_model,
     read_mask,
     read_weights,
     recorded_model,
     rederive,
+    run_data,
+    run_spec,
 )
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.masks import PruningMask, find_parameters
 from lottery_ticket.process import neutral_settings
-from lottery_ticket.spec import Spec, fingerprint, spec_from_mapping
+from lottery_ticket.spec import Spec, fingerprint
 from lottery_ticket.store import CellRecord, RunRecord, RunRow, Store, table_rows
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
@@ -64,8 +65,8 @@ def stored_model(
     record = store.get(row.cell)
     if record is None:
         raise UsageError(f"{_place(run, row)}: not trained yet; `lottery run` the spec to its end")
-    spec = _spec(run, data or {})
-    loaded = _data(run, spec, record, data_dir)
+    spec = run_spec(run, data or {})
+    loaded = run_data(run, spec, record, data_dir)
     weights = _weights(store, run, spec, row, data_dir, may_train=rederive)
     model = _filled(record, weights)
     mask = _dense_mask(run, model) if row.mask is None else read_mask(store, row.mask)
@@ -104,38 +105,6 @@ def _row(run: RunRecord, level: int, arm: str, replicate: int, draw: int) -> Run
 def _place(run: RunRecord, row: RunRow) -> str:
     draw = f", draw {row.draw}" if row.draw else ""
     return f"{run.id}, {row.arm} level {row.level}, replicate {row.replicate}{draw}"
-
-
-def _spec(run: RunRecord, data: Mapping[str, Any]) -> Spec:
-    """The spec of a run, with the options of its data set as they are here."""
-    check_registered(run.id, run.spec)
-    for name in ("name", "validation", "limit"):
-        if name in data:
-            raise UsageError(
-                f"--data {name}: this decides which examples there are, and stays as it was; give "
-                "options that say where or how these are found, such as path"
-            )
-    values = {**run.spec, "data": {**run.spec["data"], **data}}
-    return spec_from_mapping(values, run.id)
-
-
-def _data(run: RunRecord, spec: Spec, record: CellRecord, data_dir: Path | None) -> DataSet:
-    said = spec.data_said
-    try:
-        data = load_dataset(said.name, data_dir=data_dir, **said.options)
-    except DataError as error:
-        if not dataset_options(said.name).keys() - {"validation", "limit"}:
-            raise
-        raise DataError(
-            f"{error} Where the options of this run's data are others by now, give them with "
-            "--data (data={…} from Python), such as --data path=NEW."
-        ) from error
-    if data.digest != record.input("data")["digest"]:
-        raise DataError(
-            f"{spec.data.name}: the data here are not those that {run.id} was trained on (digest "
-            f"{data.digest[:12]}…, then {record.input('data')['digest'][:12]}…)"
-        )
-    return data
 
 
 def _weights(

@@ -81,7 +81,7 @@ def _arms(levels: Levels, stats: pd.DataFrame) -> list[Series]:
 
 
 def difference_chart(tables: RunTables, verdict: Verdict) -> Chart:
-    """The ticket's paired differences from dense and from each control, with their intervals."""
+    """The ticket's differences from dense and from each control, with their intervals."""
     metric, levels = verdict.metric, Levels(tables.table)
     rows = verdict.contrasts
     scaled = rows.assign(
@@ -98,8 +98,8 @@ def difference_chart(tables: RunTables, verdict: Verdict) -> Chart:
     return Chart(
         "difference",
         "Ticket minus dense, and minus each control",
-        "Paired within replicates: mean and 95 % t interval, its spread pooled with neighbouring "
-        f"levels. A ticket wins where the interval against dense lies {side} the margin, and that "
+        "Means over replicates and 95 % t intervals, their spread pooled with neighbouring levels. "
+        f"A ticket wins where the interval against dense lies {side} the margin, and that "
         f"against reinit {side} zero; its tests are one-sided, so that they may touch.{outside}",
         "Differences of the ticket with intervals, over the share of weights kept. The table of "
         "levels has the values.",

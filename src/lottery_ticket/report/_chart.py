@@ -11,15 +11,23 @@ __all__ = ["Axis", "Chart", "InputMap", "Rule", "Series", "Stop", "nulls"]
 
 @dataclass(frozen=True)
 class Stop:
-    """A place on the x axis where there are values, and what it is called."""
+    """A place on the x axis where there are values, and what it is called.
+
+    Args:
+        x: where.
+        text: what the hover calls it.
+        tick: what the axis calls it, where its scale is `names`.
+    """
 
     x: float
     text: str
+    tick: str = ""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: `linear`, `log`, or (x alone) `density`, in percent and sparser to the right."""
+    """An axis: `linear`, `log`, or (x alone) `density`, in percent and sparser to the right, or
+    `names`, those of the stops."""
 
     label: str
     scale: str
@@ -48,6 +56,7 @@ class Series:
         low, high: the ends of a band, or of bars; None for none.
         open: which marks are hollow; None for none.
         is_bars: intervals as bars instead of a band.
+        is_points: marks without a line between them.
         dash: whether the line is dashed.
         is_ink: in the colour of the text, whatever the theme.
     """
@@ -61,6 +70,7 @@ class Series:
     high: Sequence[float | None] | None = None
     open: Sequence[bool] | None = None
     is_bars: bool = False
+    is_points: bool = False
     dash: bool = False
     is_ink: bool = False
 

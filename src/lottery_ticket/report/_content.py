@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lottery_ticket.analysis import RunTables, Verdict
+from lottery_ticket.analysis import ClassDifferences, RunTables, Verdict
 from lottery_ticket.report._arm_charts import (
     difference_chart,
     metric_charts,
@@ -12,6 +12,7 @@ from lottery_ticket.report._arm_charts import (
     speed_chart,
 )
 from lottery_ticket.report._chart import Chart, InputMap
+from lottery_ticket.report._classes import ReportClasses, classes_of
 from lottery_ticket.report._curve_charts import curve_charts
 from lottery_ticket.report._facts import RunFacts
 from lottery_ticket.report._headline import Headline, headline, no_ticket
@@ -36,12 +37,15 @@ class ReportRun:
         tables: every table of the run.
         verdict: its verdict, or why there is none.
         facts: what was run.
+        classes: the ticket against dense by class, or why that is not known; None of what is no
+            classifier.
     """
 
     title: str
     tables: RunTables
     verdict: Verdict | str
     facts: RunFacts
+    classes: ClassDifferences | str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class RunContent:
         title: the run's name and model.
         headline: the verdict first.
         main: the chart that says it all, and the differences behind the verdict.
+        classes: whom pruning hurts; None of what is no classifier.
         learning: the loss, learning curves, early stops.
         structure: what the masks look like.
         inputs: what the first layer looks at; None where the inputs are no image.
@@ -63,6 +68,7 @@ class RunContent:
     title: str
     headline: Headline
     main: Sequence[Chart]
+    classes: ReportClasses | None
     learning: Sequence[Chart]
     structure: Sequence[Chart]
     inputs: InputMap | None
@@ -77,6 +83,7 @@ class RunContent:
     def charts(self) -> dict[str, Any]:
         """Name → what the page's script draws."""
         drawn = [*self.main, *self.learning, *self.structure]
+        drawn += [self.classes.chart] if self.classes and self.classes.chart else []
         drawn += [self.inputs] if self.inputs is not None else []
         return {chart.name: chart.to_dict() for chart in drawn}
 
@@ -94,6 +101,7 @@ def content_of(run: ReportRun) -> RunContent:
         run.title,
         no_ticket(str(run.verdict)) if verdict is None else headline(verdict),
         [metric, *([] if verdict is None else [difference_chart(tables, verdict)])],
+        None if run.classes is None else classes_of(run.classes),
         [
             *curve_charts(tables),
             *([speed_chart(tables, verdict)] if verdict is not None and has_speed else []),

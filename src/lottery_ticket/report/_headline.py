@@ -96,7 +96,7 @@ class Headline:
 
 def headline(verdict: Verdict) -> Headline:
     """The headline of a verdict."""
-    shown = _shown_level(verdict)
+    shown = verdict.shown
     if verdict.label == WINNING:
         title = f"A winning ticket at {format_percent(shown.density)} of the weights"
     else:
@@ -139,17 +139,6 @@ def _question(verdict: Verdict) -> str:
         "random values (reinit), do worse? If both, they are a winning ticket."
         f"{sure if verdict.label == WINNING else ''}{rests_on}"
     )
-
-
-def _shown_level(verdict: Verdict) -> LevelVerdict:
-    """The level to speak of: the one claimed, else the sparsest that comes nearest to it."""
-    if verdict.level is not None:
-        return verdict.at(verdict.level)
-    for label in (WINNING, MATCHING):
-        found = [level for level in verdict.levels if level.label == label]
-        if found:
-            return found[-1]
-    return verdict.levels[-1]
 
 
 def _merits(verdict: Verdict, shown: LevelVerdict) -> list[Merit]:

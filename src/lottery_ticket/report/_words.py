@@ -15,6 +15,10 @@ WORDS = {
     "had at the very beginning (or at an early step, where the spec says rewind).",
     "reinit": "A control: the ticket's mask, but fresh random weights under it. If it does as well "
     "as the ticket, the initial values are nothing special.",
+    "reinit_scaled": "A control: as reinit, but the fresh weights are scaled to the inputs that "
+    "each unit keeps. If it does as well as the ticket, the scale was all.",
+    "values_permuted": "A control: the ticket's mask and its initial values, permuted among the "
+    "kept weights of each layer.",
     "shuffled": "A control: the ticket's initial weights, but its mask permuted within each layer.",
     "random": "A control: the initial weights under a random mask of as many weights.",
     "oneshot": "A control: pruned once from the dense network instead of level by level.",
@@ -23,7 +27,8 @@ WORDS = {
     "winning": "Not worse than dense by the margin, and better than reinit: both, each tested one-"
     "sided at 5 %. So each level is judged by itself.",
     "claimed": "The levels that the run as a whole calls winning: tested together, so that a false "
-    "one is among them in at most 5 of 100 runs.",
+    "one is among them in about 5 of 100 runs at most; or the one level that it was about before "
+    "its first training, which is tested alone.",
     "matching": "Not worse than dense by the margin, and shown not to be better than reinit by the "
     "margin.",
     "not a ticket": "Worse than dense by more than the margin.",

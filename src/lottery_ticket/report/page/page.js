@@ -52,6 +52,18 @@
     return ticks;
   }
 
+  function namedTicks(stops, place) {
+    const ticks = [];
+    let free = -Infinity;
+    for (const stop of stops) {
+      const half = 3.3 * stop.tick.length + 4;
+      if (place(stop.x) - half < free) continue;
+      free = place(stop.x) + half;
+      ticks.push([stop.x, stop.tick]);
+    }
+    return ticks;
+  }
+
   function scale(kind, from, to, start, end) {
     const f = kind === "log" ? Math.log : (v) => v;
     const span = f(to) - f(from) || 1;
@@ -144,7 +156,12 @@
       if (this.svg) this.svg.remove();
       const svg = (this.svg = make("svg", { width, height, "aria-hidden": "true" }));
       this.frame.prepend(svg);
-      const ticksX = isDensity ? stopTicks(values, this.placeX, 46) : linearTicks(from, to, width < 480 ? 4 : 7);
+      const ticksX =
+        x.scale === "names"
+          ? namedTicks(stops, this.placeX)
+          : isDensity
+            ? stopTicks(values, this.placeX, 46)
+            : linearTicks(from, to, width < 480 ? 4 : 7);
       this.axes(svg, box, ticksX, ticksY);
       this.lines(svg, box);
       this.pointer = make("g", { class: "pointer" }, svg);
@@ -189,8 +206,10 @@
         const shift = series.is_bars ? (index - (this.shown.length - 1) / 2) * 5 : 0;
         const points = this.points(series, shift);
         if (series.low) this.spread(group, series, points);
-        const path = points.map(([px, py], i) => `${i ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`);
-        make("path", { d: path.join(""), class: series.dash ? "line dashed" : "line" }, group);
+        if (!series.is_points) {
+          const path = points.map(([px, py], i) => `${i ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`);
+          make("path", { d: path.join(""), class: series.dash ? "line dashed" : "line" }, group);
+        }
         for (const [px, py, i] of series.marker || points.length === 1 ? points : []) {
           const isOpen = series.open && series.open[i];
           const mark = { d: MARKS[series.marker] || MARKS.o, class: isOpen ? "mark open" : "mark" };

@@ -1,0 +1,278 @@
+"""Whom pruning hurts: the ticket against dense, class by class."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special  # scipy.stats takes seconds to import
+
+from lottery_ticket.analysis._images import dense_images
+from lottery_ticket.analysis._plain import plain
+from lottery_ticket.analysis._sequence import ALPHA
+from lottery_ticket.analysis._statistics import LEAD
+from lottery_ticket.analysis._text import MISSING, format_percent
+from lottery_ticket.analysis._words import aligned, wrapped
+from lottery_ticket.errors import UsageError
+
+__all__ = ["ClassDifferences", "class_differences", "class_interval", "points"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassDifferences:
+    """The ticket of a level minus dense, class by class.
+
+    Args:
+        level, density: which ticket.
+        num_replicates: that have both.
+        difference: over all test images, as a fraction.
+        table: a row per class: class, name, num_images, dense, ticket (accuracies), difference, low
+            and high (95 %: other replicates and other images), unlike_others (its difference minus
+            that of all other images), p (two-sided, that this is 0) and is_beyond_chance (step by
+            step as in Holm's procedure, 5 % over all classes). p is not a number with one
+            replicate.
+    """
+
+    level: int
+    density: float
+    num_replicates: int
+    difference: float
+    table: pd.DataFrame
+
+    @property
+    def beyond_chance(self) -> list[int]:
+        """Classes that fare otherwise than the rest, beyond what chance gives."""
+        return self.table.loc[self.table["is_beyond_chance"], "class"].tolist()
+
+    @property
+    def sentence(self) -> str:
+        """What it says, in a sentence or two."""
+        n = self.num_replicates
+        where = f"At {format_percent(self.density)} of the weights (level {self.level})"
+        overall = f"the ticket differs from dense by {points(self.difference)} points in all"
+        if n == 1:
+            return (
+                f"{where} {overall}. One replicate does not tell what pruning does to a class from "
+                "what another training would; more do."
+            )
+        parts = [
+            f"{row['name']} by {points(row['difference'])}"
+            for row in self.table.to_dict("records")
+            if row["is_beyond_chance"]
+        ]
+        found = "no class fares otherwise beyond what chance gives"
+        if parts:
+            found = f"beyond what chance gives it differs for {', '.join(parts)}"
+        return f"{where} {overall}; {found} (5 % over all classes; {n} replicates)."
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values; what is not known is None."""
+        values = {**vars(self), "table": self.table.to_dict("records")}
+        return plain({"sentence": self.sentence, **values})
+
+    def __str__(self) -> str:
+        rows = [["class", "images", "dense", "ticket", "difference", "95 % interval", ""]]
+        for row in self.table.to_dict("records"):
+            ends = class_interval(row)
+            accuracies = (f"{100 * row[name]:.2f} %" for name in ("dense", "ticket"))
+            star = "*" if row["is_beyond_chance"] else ""
+            shown = [row["name"], f"{row['num_images']:,}", *accuracies]
+            rows.append([*shown, points(row["difference"]), ends, star])
+        legend = [
+            "differences in points; intervals: where other replicates and other test images",
+            "would lie",
+        ]
+        if self.beyond_chance:
+            legend.append("* unlike the other classes, beyond chance")
+        return "\n".join([*wrapped(self.sentence), "", *aligned(rows), *legend])
+
+    __repr__ = __str__
+
+
+def class_differences(
+    rows: Iterable[Mapping[str, Any]],
+    labels: Sequence[int] | NDArray[np.int64],
+    *,
+    level: int,
+    density: float,
+    names: Sequence[str] | None = None,
+) -> ClassDifferences:
+    """How the ticket of a level fares against dense in each class of the test set.
+
+    x is, for a replicate and an image, whether the ticket is right minus the mean of the dense
+    nets. Both the replicate and the images are random: the error of a class's mean is that over
+    images, σ²/N, and what whole classes shift by from training to training, which that does not
+    hold: s²/n over the replicates' means, less the share in it of single images, with n − 1 degrees
+    of freedom. Of that shift the larger of the class's own and the mean over classes is taken,
+    since 3 or 5 replicates tell little of one class. Degrees of freedom of the sum are
+    Satterthwaite's. A class that is unlike all others beyond chance is left out of what the next
+    are held against.
+
+    Args:
+        rows: for each training arm, level, replicate, draw and `correct`, (N,) booleans.
+        labels: (N,) the class of each image.
+        level: which ticket.
+        density: of that level, to be shown.
+        names: of the classes; None for "class 0" and so on.
+
+    Raises:
+        UsageError: the run has no per-image results of this level and dense, or labels of other
+            images.
+
+    Source: Hooker et al. 2019, "What do compressed deep neural networks forget?" (there: Welch's
+    test over trainings, each class by itself); Holm (1979).
+    """
+    nets: dict[tuple[str, int], dict[int, list[NDArray[np.bool_]]]]
+    nets = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row["level"] in (0, level):
+            nets[row["arm"], row["level"]][row["replicate"]].append(row["correct"])
+    dense, ticket = dense_images(nets), nets.get((LEAD, level), {})
+    both = sorted(dense.keys() & ticket.keys())
+    if not both or level == 0:
+        raise UsageError(
+            f"level {level}: there are no answers to single test images of this ticket and of "
+            "dense; they are stored for classifiers, once both are trained"
+        )
+    other = np.array([np.mean(dense[r], axis=0) for r in both])
+    own = np.array([np.mean(ticket[r], axis=0) for r in both])
+    classes, of = np.unique(np.asarray(labels), return_inverse=True)
+    if own.shape[1] != len(of):
+        raise UsageError(f"labels: got {len(of):,}, wanted one for each of {own.shape[1]:,} images")
+    at = {
+        "class": classes,
+        "name": [f"class {c}" if names is None else names[c] for c in classes],
+        "num_images": np.bincount(of),
+        "dense": _Sums.of(other, of).mean,
+        "ticket": _Sums.of(own, of).mean,
+    }
+    found = pd.DataFrame({**at, **_table(own - other, of)})
+    return ClassDifferences(level, density, len(both), float((own - other).mean()), found)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What is known of groups of images; arrays are (..., groups).
+
+    Args:
+        images: how many.
+        means: of each replicate, (replicates, groups).
+        squares: Σ (mean over replicates)², over images.
+        within: Σ of the variance over replicates, over images.
+    """
+
+    images: Floats
+    means: Floats
+    squares: Floats
+    within: Floats
+
+    @classmethod
+    def of(cls, x: Floats, of: NDArray[np.intp]) -> "_Sums":
+        """Each class of (replicates, images)."""
+        images = np.bincount(of)
+        image = x.mean(axis=0)
+        within = x.var(axis=0, ddof=1) if len(x) > 1 else np.zeros(len(of))
+        means = np.array([np.bincount(of, weights=row) / images for row in x])
+        sums = (np.bincount(of, weights=each) for each in (image**2, within))
+        return cls(images.astype(float), means, *(np.asarray(each, float) for each in sums))
+
+    def others(self) -> "_Sums":
+        """For each group all the others together."""
+        images = self.images.sum() - self.images
+        total = (self.means * self.images).sum(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (total - self.means * self.images) / images
+        return _Sums(
+            images, means, self.squares.sum() - self.squares, self.within.sum() - self.within
+        )
+
+    def __getitem__(self, groups: NDArray[np.intp]) -> "_Sums":
+        return _Sums(*(part[..., groups] for part in vars(self).values()))
+
+    @property
+    def mean(self) -> Floats:
+        """Of all replicates."""
+        return self.means.mean(axis=0)
+
+    @property
+    def of_images(self) -> Floats:
+        """The variance of `mean`, for other images."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            spread = (self.squares / self.images - self.mean**2).clip(0) / (self.images - 1)
+        return np.where(self.images > 1, spread, np.nan)
+
+    @property
+    def of_single_images(self) -> Floats:
+        """The share of single images in the variance of `mean` over replicates."""
+        return self.within / self.images**2 / len(self.means)
+
+
+def _table(x: Floats, of: NDArray[np.intp]) -> dict[str, Any]:
+    """The columns of differences, from (replicates, images)."""
+    sums = _Sums.of(x, of)
+    error, df = _error(sums)
+    half = -special.stdtrit(df, 0.025) * error
+    unlike, p, is_beyond = _unlike_others(sums)
+    return {
+        "difference": sums.mean, "low": sums.mean - half, "high": sums.mean + half,
+        "unlike_others": unlike, "p": p, "is_beyond_chance": is_beyond,
+    }  # fmt: skip
+
+
+def _unlike_others(sums: _Sums) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Each class against all others, step by step: one that is unlike them is no measure of what
+    comes after."""
+    count = len(sums.images)
+    unlike, p = np.full(count, np.nan), np.full(count, np.nan)
+    is_beyond = np.zeros(count, dtype=bool)
+    while (left := np.flatnonzero(~is_beyond)).size > 1:
+        one = sums[left]
+        rest = one.others()
+        error, df = _error(one, rest)
+        unlike[left] = one.mean - rest.mean
+        if len(sums.means) == 1:
+            break
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p[left] = 2 * special.stdtr(df, -np.abs(unlike[left]) / error)
+        if np.isnan(p[left]).all():
+            break
+        first = left[np.nanargmin(p[left])]
+        if p[first] > ALPHA / left.size:
+            break
+        is_beyond[first] = True
+    return unlike, p, is_beyond
+
+
+def _error(one: _Sums, rest: _Sums | None = None) -> tuple[Floats, Floats]:
+    """The standard error of means, or of what they exceed others by, and its degrees of freedom."""
+    n = len(one.means)
+    sides = [one] if rest is None else [one, rest]
+    images = sum(side.of_images for side in sides)
+    shift = np.zeros_like(images)
+    if n > 1:
+        means = one.means if rest is None else one.means - rest.means
+        own = means.var(axis=0, ddof=1) / n - sum(side.of_single_images for side in sides)
+        shift = np.maximum(own, max(0.0, float(np.nanmean(own))))
+    variance = images + shift
+    fewest = np.min([side.images for side in sides], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = variance**2 / (images**2 / (fewest - 1) + shift**2 / max(n - 1, 1))
+    return np.where(variance > 0, np.sqrt(variance), np.nan), df
+
+
+def class_interval(row: Mapping[str, Any]) -> str:
+    """The interval of a row of `ClassDifferences.table`, in points."""
+    if np.isnan(row["low"]):  # one image, or nothing varies
+        return MISSING
+    return f"{points(row['low'])} to {points(row['high'])}"
+
+
+def points(value: float) -> str:
+    """A difference of accuracies with its sign, in points."""
+    text = f"{100 * value:+.2f}"
+    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")
