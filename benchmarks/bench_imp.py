@@ -5,7 +5,8 @@
 
 21 levels, ticket and re-initialised control, at the ticket's masks of the stored run; pruning,
 evaluation and the store included. The conventional loop does the same trainings and evaluations
-in one process with all cores.
+in one process with all cores; so does that over a `TensorDataset`, whose images are transformed
+once.
 """
 
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import torch
 from bench_sparsity import masks_of_run
-from conventional import Images, imp
+from conventional import Images, imp, tensors
 from measure import Rows, arguments, in_turns, report, spread
 
 from lottery_ticket.api import run
@@ -37,10 +38,12 @@ def ours(data_dir: str | None, batch_size: int, precision: str) -> None:
         assert len(result.rows) == 42
 
 
-def conventional(data: DataSet, batch_size: int) -> None:
+def conventional(data: DataSet, batch_size: int, *, as_tensors: bool = False) -> None:
     """The same by the loop that people write."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    imp(_images(data.train), _images(data.test), batch_size, levels=20, rate=0.2, epochs=1)
+    splits = [_images(split) for split in (data.train, data.test)]
+    train, test = [tensors(images) for images in splits] if as_tensors else splits
+    imp(train, test, batch_size, levels=20, rate=0.2, epochs=1)
 
 
 def _images(split: Split) -> Images:
@@ -64,6 +67,7 @@ def main() -> None:
                 f"ours, {precision}": lambda b=batch_size, p=precision: ours(options.data_dir, b, p)
                 for precision in options.precisions.split()
             }
+            things["TensorDataset"] = lambda b=batch_size: conventional(data, b, as_tensors=True)
             things["conventional"] = lambda b=batch_size: conventional(data, b)
             seconds = in_turns(things, options.repeats, warm_up=False)
             slowest = seconds["conventional"]

@@ -1,6 +1,7 @@
 """The tables of docs/how-it-works.md: measured on scikit-learn's digits, and rendered.
 
 python docs/results/how_it_works.py            # measure (minutes), and write what is below
+python docs/results/how_it_works.py controls   # the second table alone
 python docs/results/how_it_works.py --render   # write page and figure from the committed rows
 python docs/results/how_it_works.py --check    # exit 1 if the page says anything else
 """
@@ -20,7 +21,8 @@ from pages import is_written
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "how-it-works.md"
 ROWS, ABOUT, FIGURE = (HERE / f"how-it-works.{kind}" for kind in ("csv", "json", "png"))
-MARKERS = "<!-- measured -->\n", "<!-- /measured -->\n"
+CONTROL_ROWS = HERE / "how-it-works-controls.csv"
+MNIST = "lenet-mnist-controls"
 
 REPLICATES, EPOCHS = 10, 30
 # level i has density 10^(−i/10): each prunes 20.6 % of what remains, and 10, 13 and 20 are these
@@ -31,6 +33,16 @@ ARMS = {
     "global": ["ticket", "reinit", "shuffled", "random", "oneshot"],
     "layerwise": ["ticket", "oneshot"],
 }
+# quickstart with the controls that share more with the ticket, and with longer trainings
+AT = 10  # 2.8 % of the weights, there and in MNIST
+LONGER = 3
+CONTROLS = {
+    "as long": ["ticket", "reinit", "reinit_scaled", "values_permuted", "sign_reinit",
+                "signed_constant"],
+    "longer": [f"{{{arm}: {{stretch: {LONGER}}}}}" for arm in ("ticket", "reinit")],
+}  # fmt: skip
+CONTROL_COLUMNS = ["length", "arm", "level", "replicate", "num_kept", "num_prunable",
+                   "test_accuracy"]  # fmt: skip
 COLUMNS = ["scope", "arm", "level", "replicate", "num_kept", "num_prunable", "test_accuracy"]
 
 ROW_OF = {
@@ -94,6 +106,21 @@ def measure() -> None:
     ABOUT.write_text(json.dumps(about, indent=1) + "\n")
 
 
+def measure_controls() -> None:
+    """Train the controls, and write their rows."""
+    import lottery_ticket
+
+    with TemporaryDirectory() as folder:
+        store = os.environ.get("LOTTERY_STORE", folder)  # what is there already is found
+        tables = [
+            lottery_ticket.run(
+                "quickstart", overrides=[f"arms=[{', '.join(arms)}]"], store=store, threads=1
+            ).table.assign(length=length)
+            for length, arms in CONTROLS.items()
+        ]
+    pd.concat(tables)[CONTROL_COLUMNS].to_csv(CONTROL_ROWS, index=False, float_format="%.6g")
+
+
 def percent(values: pd.Series) -> str:
     """Mean ± sd of fractions."""
     return f"{100 * values.mean():.2f} ± {100 * values.std():.2f}"
@@ -148,13 +175,56 @@ def section() -> str:
     return "\n".join([*tables, how])
 
 
+def fairer() -> str:
+    """The table of controls that share more with the ticket."""
+    digits, mnist = pd.read_csv(CONTROL_ROWS), pd.read_csv(HERE / f"{MNIST}.csv")
+    of = {
+        "digits": digits.query("length == 'as long'"),
+        f"digits, {LONGER} times as long": digits.query("length == 'longer'"),
+        "MNIST": mnist,
+    }
+    header, lines = ["test accuracy in %, and the ticket's lead in points"], []
+    for name, rows in of.items():
+        n = rows["replicate"].nunique()
+        header.append(f"{name} (n = {n})")
+    for arm in CONTROLS["as long"]:
+        cells = [_with_lead(rows.query("level == @AT"), arm) for rows in of.values()]
+        lines.append([f"`{arm}`" if arm != "ticket" else arm, *cells])
+    kept = {name: rows.query("level == @AT")["num_kept"].iloc[0] for name, rows in of.items()}
+    how = (
+        f"At 2.8 % of the weights: {kept['digits']:,} and {kept['MNIST']:,}. Commands: `python "
+        f"docs/results/how_it_works.py controls` (quickstart's recipe), `lottery run {MNIST}`. "
+        f"Rows: [{CONTROL_ROWS.name}](results/{CONTROL_ROWS.name}), "
+        f"[{MNIST}.csv](results/{MNIST}.csv).\n"
+    )
+    return "\n".join([markdown(header, lines), how])
+
+
+def _with_lead(rows: pd.DataFrame, arm: str) -> str:
+    """An arm's mean ± sd, and by how much the ticket is better."""
+    means = rows.groupby(["arm", "replicate"])["test_accuracy"].mean()
+    if arm not in means.index.get_level_values("arm"):
+        return "–"
+    text = percent(means[arm])
+    return (
+        text if arm == "ticket" else f"{text} ({_lead(means['ticket'].mean() - means[arm].mean())})"
+    )
+
+
+def _lead(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
 def rendered(text: str) -> str:
-    """The page with its section made anew."""
-    before, start, rest = text.partition(MARKERS[0])
-    _, end, after = rest.partition(MARKERS[1])
-    if not (start and end):
-        raise SystemExit(f"{PAGE.name}: wanted the markers {MARKERS}")
-    return f"{before}{start}{section()}{end}{after}"
+    """The page with its sections made anew."""
+    for name, made in (("measured", section), ("controls", fairer)):
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+        before, found, rest = text.partition(start)
+        _, found_end, after = rest.partition(end)
+        if not (found and found_end):
+            raise SystemExit(f"{PAGE.name}: wanted the markers {start.strip()} and {end.strip()}")
+        text = f"{before}{start}{made()}{end}{after}"
+    return text
 
 
 def draw() -> None:
@@ -172,7 +242,9 @@ def draw() -> None:
 def main() -> None:
     """Measure and write, or check."""
     if not {"--render", "--check"} & set(sys.argv):
-        measure()
+        if sys.argv[1:] != ["controls"]:
+            measure()
+        measure_controls()
     if is_written(PAGE, rendered(PAGE.read_text(encoding="utf-8")), __file__):
         draw()
 

@@ -182,6 +182,51 @@ def _times(row: Any, other: str) -> str:
     return f"{row[f'times_{other}_bound']} {row[f'times_{other}']:.2f} ×".strip()
 
 
+def by_arm(of: Reproduction, table: pd.DataFrame) -> Cells:
+    """Arms as rows, since there are many of them: the metric at some levels."""
+    metric, sizes = metric_of(table), size_by_level(table)
+    stats = level_statistics(table, metric.column).set_index(["arm", "level"])
+    header = [f"arm ({metric.unit})", *(format_percent(sizes.density[n]) for n in of.levels)]
+    rows = [
+        [f"`{arm}`", *(_mean(stats.loc[(arm, level)], metric) for level in of.levels)]
+        for arm in sort_arms(table["arm"])
+    ]
+    dense = _mean(stats.loc[("ticket", 0)], metric)
+    return [header, ["dense", dense, *[""] * (len(of.levels) - 1)], *rows]
+
+
+def arm_map(table: pd.DataFrame, title: str) -> Figure:
+    """Each arm minus dense, as a map of arms and densities."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import TwoSlopeNorm
+
+    sizes = size_by_level(table)
+    means = table.groupby(["arm", "level"])["test_accuracy"].mean().mul(100).unstack()
+    dense = means.loc[["ticket", "reinit"], 0].mean()
+    lost = means.drop(columns=0) - dense
+    lost = lost.loc[lost.iloc[:, -4:].mean(axis=1).sort_values(ascending=False).index]
+    figure = Figure(figsize=(9.6, 0.36 * len(lost) + 1.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    ax.imshow(lost, cmap="RdBu", norm=TwoSlopeNorm(0, -3, 1), aspect="auto")
+    for row, values in enumerate(lost.to_numpy(float)):
+        for column, value in enumerate(values):
+            text = (f"{value:+.2f}" if abs(value) < 10 else f"{value:+.0f}").replace("-", "−")
+            is_dark = value < -1.8 or value > 0.7
+            ax.text(column, row, text, ha="center", va="center", fontsize=8,
+                    color="white" if is_dark else "black")  # fmt: skip
+    ax.set_yticks(range(len(lost)), list(lost.index))
+    densities = [format_percent(sizes.density[n]).removesuffix(" %") for n in lost.columns]
+    ax.set_xticks(range(lost.shape[1]), densities)
+    ax.set_xlabel("weights kept (%)")
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    n = table["replicate"].nunique()
+    ax.set_title(f"{title}: test accuracy minus dense ({dense:.2f} %), points, mean of n = {n}",
+                 fontsize=10, loc="left")  # fmt: skip
+    return figure
+
+
 LENET = {
     "ticket": {0: 98.43, 10: 98.30, 15: 98.22, 20: 97.87},
     "reinit": {0: 98.38, 10: 98.09, 15: 97.76, 20: 96.52},
@@ -198,6 +243,13 @@ REPRODUCTIONS = (
     Reproduction("lenet-mnist-oneshot", by_level, {}, (0, 5, 10, 13, 17, 20), has_verdict=False),
     Reproduction("lenet-mnist-late-resetting", by_level, {}, (0, 5, 10, 13, 15, 18, 20)),
     Reproduction("lenet-mnist-to-fashion", by_level, {}, (0, 5, 10, 13, 15, 18, 20)),
+    Reproduction(
+        "lenet-mnist-controls",
+        by_arm,
+        {},
+        (3, 6, 8, 10, 12, 13),
+        figure=(arm_map, "each arm minus dense at each density"),
+    ),
     Reproduction("sin-regression", by_level, {}),
     Reproduction(
         "paper-lenet-mnist",

@@ -186,6 +186,15 @@ def test_report(ready, tmp_path):
     assert said.out.endswith("</details>\n")
 
 
+def test_a_damaged_cell_is_not_listed_as_finished(ready, tmp_path):
+    (before,) = json.loads(ready("list", "--json").out)
+    assert before["finished"] == before["cells"]
+    record = next((tmp_path / "store" / "cells").rglob("record.json"))
+    record.write_bytes(record.read_bytes()[:-9])
+    (after,) = json.loads(ready("list", "--json").out)
+    assert after["finished"] == before["finished"] - 1
+
+
 def test_classes(ready):
     said = ready("classes")
     assert (said.code, said.err) == (0, "")

@@ -41,8 +41,9 @@ def check_file(path: Path, pruned: PrunedModel, name: str) -> None:
     with torch.no_grad():
         got, wanted = run(inputs), pruned.model(inputs)
     assert got.shape == wanted.shape
-    # ranges of int8 are those of the calibration, which these inputs leave a little
-    limit = (2 if "int8" in name else 1) * max(
+    # ranges of int8 are those of the calibration, which these inputs leave a little: in a net of
+    # one unit a layer, by as much again
+    limit = (3 if "int8" in name else 1) * max(
         row.tolerance * float(wanted.abs().max()), row.rounding
     )
     assert float((got - wanted).abs().max()) <= limit

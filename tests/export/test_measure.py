@@ -356,11 +356,11 @@ def test_the_runtime_is_not_in_the_memory_of_a_form():
 
 
 @pytest.mark.slow
-def test_without_a_compiler(tiny, monkeypatch):
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+def test_without_a_compiler(tiny):
     torch.compiler.reset()
     # not monkeypatch: what it puts back, torch takes for a setting that is gone
-    with torch._inductor.config.patch(force_disable_caches=True):
+    settings = {"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}
+    with torch._inductor.config.patch(settings):
         found = measure(tiny.pruned_model(2), forms=["packed"], seconds=0.05, memory=False)
     assert "dense compiled" in found.skipped
     assert any("dense compiled was not measured" in note for note in found.notes)

@@ -45,6 +45,18 @@ def diverges(model, mask):
         model[3].bias.fill_(float("nan"))
 
 
+def changes_the_mask(model, mask):
+    mask["0.weight"].logical_not_()
+    Loop(epochs=1).train(model, mask)
+
+
+def test_a_loop_that_changes_its_mask_changes_no_other():
+    model, mask, results = find(changes_the_mask)
+    assert "train_fn changed the mask that it was given, which changes nothing" in str(results)
+    assert mask == find(ignores_the_mask)[1]
+    assert not model[0].weight[~mask["0.weight"]].any()
+
+
 def test_a_loop_that_ignores_the_mask_is_held_to_it():
     model, mask, results = find(ignores_the_mask)
     assert results.is_valid

@@ -369,6 +369,46 @@ def test_a_step_within_a_step_counts_once(batches):
     assert attached.num_steps == 4
 
 
+class Failing(Wrapped):
+    """Raises within a step of a step, once."""
+
+    fails = True
+
+    def step(self, closure=None):
+        def closed():
+            if self.fails:
+                self.fails = False
+                raise RuntimeError("no step")
+            return closure()
+
+        return super().step(closed)
+
+
+@pytest.mark.parametrize("kind", [Failing, type("Plain", (torch.optim.SGD,), {})])
+def test_a_step_that_raised_does_not_hide_those_after_it(batches, kind):
+    model = net()
+    mask = random_mask(model)
+    optimizer = kind(model.parameters(), lr=0.1)
+    failing = iter([True, False, False, False])
+
+    def closure():
+        if kind is not Failing and next(failing):
+            raise RuntimeError("no step")
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(batches[0][0]), batches[0][1])
+        loss.backward()
+        return loss
+
+    with mask.attach(model, optimizer, rewind_step=2) as attached:
+        with pytest.raises(RuntimeError, match="no step"):
+            optimizer.step(closure)
+        assert attached.num_steps == 0
+        for _ in range(3):
+            optimizer.step(closure)
+        assert attached.num_steps == 3
+        assert attached.rewind_point.step == 2
+
+
 def test_an_optimiser_that_revives_weights_is_refused_at_its_first_step(batches):
     model = net()
     mask = random_mask(model)

@@ -1,5 +1,6 @@
 """One training by the user's `train_fn`: watched, never repaired."""
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,16 +93,19 @@ def train_watched(
     attached = Attachment(mask, model, rewind_step=rewind_step, start_step=start.step)
     before = state_on_cpu(model)
     optimizers = _Optimizers(model, mask, attached, start.optimizer_state)
+    given = copy.deepcopy(mask)  # what is done to it is not done to the one that holds
     started = time.monotonic()
     try:
         with seeded(start.seed, all_devices()), optimizers:
-            returned = train_fn(model, mask, **extra)
+            returned = train_fn(model, given, **extra)
         seconds = time.monotonic() - started
         after = state_on_cpu(model)
         check_can_be_rewound(before, after)
         problems = training_problems(
             model, attached, start=start.weights, before=before, after=after, returned=returned
         )
+        if given != mask:
+            problems += ("train_fn changed the mask that it was given, which changes nothing",)
         state = optimizers.final_state()
     finally:
         attached.release()

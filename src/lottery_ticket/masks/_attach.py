@@ -5,6 +5,7 @@ gradients are masked as they are made. Here hooks on the parameters do it (`_hel
 needs no change. Nothing is added to the model's modules or its `state_dict`.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -284,6 +285,8 @@ class Attachment:
         self._followed.remove(followed)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if self._depth > 0 and _steps_in_progress({each.optimizer for each in self._followed}) == 1:
+            self._depth = 0  # the step before this one raised, and its end was never heard of
         self._depth += 1
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
@@ -327,3 +330,13 @@ def copied_to_cpu(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: copied_to_cpu(item) for key, item in value.items()}
     return value
+
+
+def _steps_in_progress(optimizers: set[torch.optim.Optimizer]) -> int:
+    """How many calls of `step`, with torch's hooks, are on the stack."""
+    count, frame = 0, inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "wrapper" and "profile_name" in frame.f_code.co_varnames:
+            count += frame.f_locals.get("self") in optimizers
+        frame = frame.f_back
+    return count

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from numbers import Integral
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Budget, budget, budget_at_rates
@@ -34,8 +35,8 @@ class Iterative:
     levels: int
 
     def __post_init__(self) -> None:
-        check_fraction("rate", self.rate)
-        _check_count("levels", self.levels, most=_MOST_LEVELS)
+        _set(self, rate=check_fraction("rate", self.rate))
+        _set(self, levels=_count("levels", self.levels, most=_MOST_LEVELS))
 
     def budgets(
         self, shapes: Shapes, *, scope: str, min_layer_density: float = 0.0
@@ -58,8 +59,7 @@ class Densities:
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        for value in self.values:
-            check_fraction("densities", value)
+        _set(self, values=tuple(check_fraction("densities", value) for value in self.values))
         if not self.values or list(self.values) != sorted(set(self.values), reverse=True):
             raise UsageError(
                 f"densities: got {list(self.values)}; they must fall from level to level"
@@ -124,8 +124,8 @@ def target_sparsity(sparsity: float, rounds: int) -> Densities:
     >>> target_sparsity(0.75, rounds=2).values
     (0.5, 0.25)
     """
-    check_fraction("sparsity", sparsity)
-    _check_count("rounds", rounds, most=_MOST_LEVELS)
+    sparsity = check_fraction("sparsity", sparsity)
+    rounds = _count("rounds", rounds, most=_MOST_LEVELS)
     last = _complement(sparsity)
     steps = [last ** (i / rounds) for i in range(1, rounds)]
     return Densities((*steps, last))
@@ -143,11 +143,11 @@ class Polynomial:
     initial_sparsity: float = 0.0
 
     def __post_init__(self) -> None:
-        check_fraction("final_sparsity", self.final_sparsity)
-        check_fraction("initial_sparsity", self.initial_sparsity, has_zero=True)
-        _check_count("every_steps", self.every_steps)
-        _check_count("begin_step", self.begin_step, least=0)
-        _check_count("end_step", self.end_step, least=0)
+        _set(self, final_sparsity=check_fraction("final_sparsity", self.final_sparsity))
+        initial = check_fraction("initial_sparsity", self.initial_sparsity, has_zero=True)
+        _set(self, initial_sparsity=initial)
+        for name, least in (("every_steps", 1), ("begin_step", 0), ("end_step", 0)):
+            _set(self, **{name: _count(name, getattr(self, name), least=least)})
         if not 0 <= self.begin_step < self.end_step:
             raise UsageError(
                 f"polynomial: begin_step {self.begin_step} must come before end_step "
@@ -229,8 +229,15 @@ def _checked(budgets: list[Budget]) -> list[Budget]:
     return budgets
 
 
-def _check_count(name: str, value: object, *, least: int = 1, most: int | None = None) -> None:
-    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= (most or value):
-        return
+def _count(name: str, value: object, *, least: int = 1, most: int | None = None) -> int:
+    is_count = isinstance(value, Integral) and not isinstance(value, bool)
+    if is_count and least <= int(value) <= (most or int(value)):
+        return int(value)  # of NumPy's, too, as an int of Python's
     limit = f"of at least {least}" + (f" and at most {most:,}" if most else "")
     raise UsageError(f"{name}: got {value!r}, wanted a whole number {limit}")
+
+
+def _set(record: object, **values: object) -> None:
+    """Put Python's own numbers into a frozen record, in place of NumPy's."""
+    for name, value in values.items():
+        object.__setattr__(record, name, value)
