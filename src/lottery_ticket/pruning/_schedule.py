@@ -1,5 +1,6 @@
 """How many weights each level keeps, or each step of a gradual pruning."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -230,9 +231,10 @@ def _checked(budgets: list[Budget]) -> list[Budget]:
 
 
 def _count(name: str, value: object, *, least: int = 1, most: int | None = None) -> int:
-    is_count = isinstance(value, Integral) and not isinstance(value, bool)
-    if is_count and least <= int(value) <= (most or int(value)):
-        return int(value)  # of NumPy's, too, as an int of Python's
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        number = operator.index(value)  # type: ignore[arg-type]  # of NumPy's, too
+        if least <= number <= (most or number):
+            return number
     limit = f"of at least {least}" + (f" and at most {most:,}" if most else "")
     raise UsageError(f"{name}: got {value!r}, wanted a whole number {limit}")
 
