@@ -212,7 +212,7 @@ def _with_lead(rows: pd.DataFrame, arm: str) -> str:
 
 
 def _lead(value: float) -> str:
-    return f"{100 * value:+.1f}".replace("-", "−")
+    return f"{100 * value:+.2f}".replace("-", "−")
 
 
 def rendered(text: str) -> str:

@@ -81,7 +81,7 @@ def _finding(verdict: "Verdict", finding: Finding) -> str:
         return f"{name}: not shown to matter at this recipe (against {finding.control})."
     level = verdict.level if verdict.level in finding.levels else max(finding.levels)
     assert level is not None
-    verb = "matter" if finding.what.endswith("s") else "matters"
+    verb = "matter" if finding.what in ("initial values", "mask positions") else "matters"
     among = f"{levels_text(finding.levels)}; " if len(finding.levels) > 1 else ""
     return (
         f"{name} {verb} at this recipe: {among}{difference(verdict, level, finding.control)} at "
