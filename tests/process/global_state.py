@@ -37,6 +37,7 @@ def global_state() -> dict[str, Any]:
         "warning filters": list(warnings.filters),
         "showwarning": warnings.showwarning,
         "logging": (logging.root.manager.disable, list(logging.root.handlers)),
+        "where modules are looked for": list(sys.path),
         "start of processes": multiprocessing.get_start_method(allow_none=True),
         "folder": os.getcwd(),  # noqa: PTH109
         "environment": dict(os.environ),

@@ -36,11 +36,11 @@ def write_int8(pruned: PrunedModel, path: Path, *, opset: int | None = None) -> 
             "format int8: it wants training examples to see the ranges of activations on; give "
             "PrunedModel.of(…, calibration=x), or use int8-dynamic"
         )
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-
     _check_weights(pruned)
-    reader = _reader(pruned.calibration)
     with quiet():
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+        reader = _reader(pruned.calibration)
         quantize_static(
             onnx_model(pruned, opset),
             path,
@@ -55,10 +55,10 @@ def write_int8(pruned: PrunedModel, path: Path, *, opset: int | None = None) -> 
 
 def write_int8_dynamic(pruned: PrunedModel, path: Path, *, opset: int | None = None) -> None:
     """Dynamic: weights in int8, the ranges of activations found anew for each batch."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     _check_weights(pruned)
     with quiet():
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
         quantize_dynamic(
             onnx_model(pruned, opset),
             path,

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -12,9 +13,10 @@ __all__ = ["quiet"]
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Neither warnings nor logging below errors; both are put back afterwards."""
+    """Neither warnings nor logging below errors; both are put back afterwards, and so is where
+    modules are looked for, which ONNX Runtime's quantisation adds to."""
     with alone():
-        before = logging.root.manager.disable
+        before, path = logging.root.manager.disable, list(sys.path)
         logging.disable(logging.WARNING)
         try:
             with warnings.catch_warnings():
@@ -22,3 +24,4 @@ def quiet() -> Iterator[None]:
                 yield
         finally:
             logging.disable(before)
+            sys.path[:] = path
