@@ -11,6 +11,7 @@ from torch import nn
 from fuzz import bombs
 from fuzz.formats import in_json, in_safetensors, in_sqlite, in_yaml, with_seal
 from fuzz.reader import Reader
+from lottery_ticket.api import load_run
 from lottery_ticket.errors import DataError, LotteryError
 from lottery_ticket.experiment import Cell, Context, inspect_inputs, plan, run_plan
 from lottery_ticket.experiment._watch import Journal
@@ -89,6 +90,16 @@ def verify_store(folder: Path) -> Any:
     store = Store(folder / "store")
     checked = [store.check(name) for name in sorted(store.cell_names())]
     return [[None if record is None else record.content for record in checked], read_store(folder)]
+
+
+def show_store(folder: Path) -> Any:
+    """What is printed of each run: verdict, classes and report."""
+    store = Store(folder / "store")
+    found = []
+    for record in store.runs():
+        run = load_run(record.id, store=store)
+        found += [str(run.verdict()), str(run.by_class()), run.report(format="markdown")]
+    return found
 
 
 def tidy(folder: Path) -> Any:
@@ -211,6 +222,7 @@ READERS: dict[str, Reader] = {
         is_sealed=True,
         prepare=make_index,
     ),
+    "shown": _of_store(show_store, *ANY, is_forged=True),
     "gc": _of_store(tidy, *ANY, is_forged=True),
     "rm": _of_store(remove_runs, *ANY, is_forged=True),
     "checkpoint": Reader(
