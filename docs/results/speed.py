@@ -98,7 +98,8 @@ def experiments() -> str:
     for name in ("bench_imp", "bench_imp_tensors"):
         found = read(name)
         rows = [[row[key] for key in keys] for row in found["rows"]]
-        parts += [table(["batch", "loop", "seconds", keys[-1]], rows), about(found, "bench_imp.py")]
+        parts.append(table(["batch", "loop", "seconds", keys[-1]], rows))
+        parts.append(about(found, "bench_imp.py"))
     return section(
         "A whole experiment",
         "`lenet-mnist`, 21 levels, ticket and reinit, one epoch per training, at the masks of a\n"
