@@ -100,13 +100,12 @@ def experiments() -> str:
         rows = [[row[key] for key in keys] for row in found["rows"]]
         parts.append(table(["batch", "loop", "seconds", keys[-1]], rows))
         parts.append(about(found, "bench_imp.py"))
-    return section(
-        "A whole experiment",
+    intro = (
         "`lenet-mnist`, 21 levels, ticket and reinit, one epoch per training, at the masks of a\n"
-        "full run; pruning, evaluation and the store included. `TensorDataset` is the conventional\n"
-        "loop over images that were transformed once.",
-        *parts,
+        "full run; pruning, evaluation and the store included. `TensorDataset` is the\n"
+        "conventional loop over images that were transformed once."
     )
+    return section("A whole experiment", intro, *parts)
 
 
 def selection() -> str:
