@@ -97,19 +97,21 @@ class RunResult:
             margin=self.record.margin if margin is None else margin,
             images=image_intervals(correct_rows(self.store, self.record)),
             about=about,
-            advice=advice_for(spec, self.record.layers),
+            advice=advice_for(self.record.told, self.record.layers),
             is_once=bool(spec["prune"].get("once")),
             claim=self._claim(self.record.margin if margin is None else margin),
             named=level,
         )
 
     def _claim(self, margin: float | None) -> "Claim | None":
-        from lottery_ticket.analysis import Claim
+        from lottery_ticket.analysis import Claim, default_margin, metric_of, num_test_of
 
-        stated = self.record.claim
+        stated, table = self.record.claim, self.table
         if stated is None:
             return None
-        return Claim(stated.level, stated.num_trained, stated.margin == margin)
+        default = default_margin(metric_of(table), num_test_of(table))
+        one, other = (default if m is None else m for m in (stated.margin, margin))
+        return Claim(stated.level, stated.num_trained, one == other)
 
     def between(self, one: str, other: str, *, margin: float | None = None) -> "Between":
         """One arm against another, level by level: better, worse, or equal within the margin.
@@ -136,8 +138,8 @@ class RunResult:
         """Whom pruning hurts: the ticket of a level minus dense, in each class of the test set.
 
         Args:
-            level: of which ticket; by default the one claimed as winning, else the sparsest that
-                matches dense, else the sparsest.
+            level: of which ticket; by default the one that the verdict speaks of: the run's claim,
+                else the sparsest that matches dense, else the sparsest.
             data_dir: where data files are, which hold the classes of the test images; else
                 `$LOTTERY_DATA`, else a per-user cache.
             data: options of the data set that are others here: `{"path": "moved.npz"}`.
@@ -154,12 +156,18 @@ class RunResult:
         from lottery_ticket.process import neutral_settings
 
         level = self._spoken_of() if level is None else level
-        rows = [row for row in self.rows if row["arm"] == "ticket" and row["level"] == level]
-        correct = list(correct_rows(self.store, self.record))
-        if not rows or not correct:
+        tickets = [row for row in self.rows if row["arm"] == "ticket" and row["level"]]
+        rows = [row for row in tickets if row["level"] == level]
+        if not rows:
+            there = ", ".join(str(n) for n in sorted({row["level"] for row in tickets})) or "none"
             raise UsageError(
-                f"{self.id}: level {level}: a ticket that is trained, of a classifier, has answers "
-                "to single test images; there are none"
+                f"{self.id}: level: got {level}, wanted a ticket that is trained: {there}"
+            )
+        correct = list(correct_rows(self.store, self.record))
+        if not correct:
+            raise UsageError(
+                f"{self.id}: it is no classifier, or older than answers to single test images: "
+                "there are no classes to compare"
             )
         with neutral_settings():
             spec = run_spec(self.record, data or {})
@@ -176,15 +184,29 @@ class RunResult:
         )
 
     def _by_class_or_why(
-        self, verdict: "Verdict", data_dir: str | Path | None
+        self,
+        verdict: "Verdict",
+        data_dir: str | Path | None,
+        data: Mapping[str, Any] | None,
     ) -> "ClassDifferences | str | None":
-        """The classes at the level that a verdict speaks of; why not; None of no classifier."""
+        """The classes at the level that a verdict speaks of; why not; None of no classifier.
+
+        Nothing is downloaded to write a page.
+        """
+        from lottery_ticket.data import found_datasets
+
         if all(row["test_accuracy"] is None for row in self.rows):
             return None
+        name = self.record.spec["data"]["name"]
+        if found_datasets(data_dir).get(name, Path()) is None:
+            return (
+                f"The classes of the test images are not known here: {name} was not found. "
+                "--data-dir names the folder that has its files."
+            )
         try:
-            return self.by_class(verdict.shown.level, data_dir=data_dir)
+            return self.by_class(verdict.shown.level, data_dir=data_dir, data=data)
         except (DataError, UsageError) as error:
-            return f"Not known without the classes of the test images: {error}"
+            return f"The classes of the test images are not known here: {error}"
 
     def _spoken_of(self) -> int:
         """The level that a verdict speaks of."""
@@ -251,9 +273,10 @@ class RunResult:
         format: str = "html",
         margin: float | None = None,
         data_dir: str | Path | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> str:
         """A report of the run; see `report`."""
-        return report([self], out, format=format, margin=margin, data_dir=data_dir)
+        return report([self], out, format=format, margin=margin, data_dir=data_dir, data=data)
 
     def pruned_model(
         self,
@@ -679,6 +702,7 @@ def report(
     format: str = "html",
     margin: float | None = None,
     data_dir: str | Path | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> str:
     """Runs as one self-contained page: verdict first, then figures, tables, and what was run.
 
@@ -687,8 +711,9 @@ def report(
         out: the file to write; None for none.
         format: `"html"`, a page that opens without a network, or `"markdown"`, for a pull request.
         margin: as of `RunResult.verdict`.
-        data_dir: where data files are, for the classes of the test images; where they are not to
-            be had, the page says so.
+        data_dir: where data files are, for the classes of the test images; where they are not
+            found, the page says so.
+        data: options of the data sets that are others here: `{"path": "moved.npz"}`.
 
     Returns:
         The page.
@@ -724,7 +749,7 @@ def report(
             raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
         verdict, reason = result._judged(margin)
         facts = run_facts(result.store, result.record)
-        classes = None if verdict is None else result._by_class_or_why(verdict, data_dir)
+        classes = None if verdict is None else result._by_class_or_why(verdict, data_dir, data)
         contents.append(
             content_of(ReportRun(result.record.title, tables, verdict or reason, facts, classes))
         )

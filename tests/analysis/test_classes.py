@@ -153,3 +153,31 @@ def test_single_images_and_single_classes_do_not_break_it():
     assert two.table["num_images"].tolist() == [1, 2]
     assert two.beyond_chance == []
     str(two)
+
+
+def test_of_two_classes_the_one_that_changed_is_named():
+    rng = np.random.default_rng(1)
+    of = np.repeat([0, 1], 300)
+    dense = rng.random((5, 600)) < 0.95
+    ticket = rng.random((5, 600)) < np.where(of == 1, 0.7, 0.95)
+    result = found(rows_of(ticket, dense), of)
+    assert result.beyond_chance == [1]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ((3, 7), ["class 3", "class 7"]),
+        (("a\nb", "c "), ["a b", "c"]),
+        (None, ["class 0", "class 1"]),
+    ],
+)
+def test_names_are_text_in_one_line(names, shown):
+    result = found(rows_of([[1, 0, 1, 1]] * 2, [[1, 1, 1, 1]] * 2), [0, 0, 1, 1], names=names)
+    assert result.table["name"].tolist() == shown
+    str(result)
+
+
+def test_too_few_names_are_said():
+    with pytest.raises(UsageError, match="names: got 1, and there is a class 1"):
+        found(rows_of([[1, 0]], [[1, 1]]), [0, 1], names=["a"])

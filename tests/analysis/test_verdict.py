@@ -274,6 +274,27 @@ def test_a_level_that_was_claimed_before_is_tested_alone():
     )
 
 
+def test_what_is_told_is_told_of_the_claimed_level():
+    found = verdict(table_of(WINS, train_seconds=2.0), claim=Claim(4))
+    assert (found.shown.level, found.cost.level) == (4, 4)
+    assert verdict(table_of(WINS)).shown.level == 3
+    assert "find the mask of 6.25 %" in " ".join(str(found).split())
+
+
+def test_a_claimed_level_that_is_not_finished_is_said():
+    table = table_of(WINS)
+    is_two = table["level"] == 2
+    early = verdict(table[~(is_two & (table["replicate"] > 0))], claim=Claim(2))
+    assert early.sentence == (
+        "No verdict yet: level 2, claimed before the first training, has 1 finished replicate "
+        "beside dense."
+    )
+    no_reinit = verdict(table[~(is_two & (table["arm"] == "reinit"))], claim=Claim(2))
+    assert no_reinit.sentence.endswith("has 0 finished replicates beside reinit.")
+    one = verdict(table[table["replicate"] == 0], claim=Claim(2))
+    assert one.sentence.startswith("No verdict from one replicate")
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [

@@ -14,6 +14,7 @@ NAMES = [
     "list",
     "table",
     "verdict",
+    "classes",
     "compare",
     "plot",
     "report",

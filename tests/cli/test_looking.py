@@ -214,7 +214,7 @@ def test_classes(ready):
     assert values["difference"] == pytest.approx(row["difference"])
     wrong = ready("classes", "--level", "7")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "level 7: a ticket that is trained, of a classifier" in wrong.err
+    assert "level: got 7, wanted a ticket that is trained: 1, 2" in wrong.err
 
 
 def test_a_report_that_cannot_be(ready, tmp_path):

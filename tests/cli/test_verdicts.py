@@ -102,6 +102,10 @@ def test_a_level_that_is_claimed(ready, lottery, tmp_path):
     said = " ".join(ready("verdict").out.split())
     assert before in said
     assert "claimed before the first training" in said
+    assert json.loads(ready("classes", "--json").out)["level"] == 2
+    # the command that runs it again states it, too
+    page = ready("report", "--format", "markdown").out
+    assert "--set claim.level=2" in page
     # a look at it is a look; another margin is another claim
     assert "Level 1, named afterwards" in ready("verdict", "--level", "1").out
     assert "Level 2, claimed with another margin" in ready("verdict", "--margin", "3").out
@@ -120,6 +124,13 @@ def test_a_level_that_is_claimed(ready, lottery, tmp_path):
     assert ready(*late, "--set", "claim={level: 1}").code == 0
     assert store.run("last").claim == RunClaim(1, 4 * 2 * 2, 1.0)
     assert "Level 1, claimed when 16 trainings were finished" in ready("verdict").out
+
+
+def test_a_claim_beside_a_source(ready):
+    """Its tickets come from elsewhere; the claim is of this run alone."""
+    options = ("--set", "train.lr=0.05", "--set", "claim={level: 2}", "--jobs", "1")
+    assert ready("transfer", "last", *options).code == 0
+    assert json.loads(ready("verdict", "--json").out)["claim"]["level"] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Numbers of NumPy mean what they show."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from torch import nn
@@ -23,3 +25,7 @@ def test_schedules_hold_numbers_of_python():
     gradual = polynomial(np.float64(0.9), begin_step=np.int64(0), end_step=np.int64(10))
     assert gradual == polynomial(0.9, begin_step=0, end_step=10)
     assert type(gradual.end_step) is int
+
+
+def test_exact_fractions_are_numbers_too():
+    assert iterative(Fraction(1, 5), levels=3) == iterative(0.2, levels=3)

@@ -55,7 +55,7 @@ ODD_RUNS = [
     *({"claim": value} for value in (
       5, [], {"level": 1}, {"level": 0, "num_trained": 0}, {"level": 1, "num_trained": -1},
       {"level": "1", "num_trained": 0}, {"level": 1, "num_trained": 0, "x": 0},
-      {"level": 1, "num_trained": 0, "margin": "1"})),
+      {"level": 1, "num_trained": 0, "margin": "1"}, {"level": 99, "num_trained": 0})),
     *({"model": value} for value in (5, ["x"], "\x1b]0;x\x07")),
     *({"spec": value} for value in (5, [], {}, {**SPEC, "name": "../x"}, {**SPEC, "data": "digits"},
       {**SPEC, "arms": 5}, {**SPEC, "arms": [5]}, {**SPEC, "prune": {}}, {**SPEC, "model": {}},

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from small_cells import cell_folder, commit, everything, name_of, record_of, run_of
@@ -83,7 +84,7 @@ def test_the_bytes_of_a_run(store):
     assert not {"others", "model", "margin", "claim"} & values.keys()
     layers = {"z.weight": [1, 2], "a.weight": [3]}
     more = {"num_prunable": 5, "layers": layers, "others": (name_of(2), name_of(3)), "margin": 0.5}
-    more["claim"] = RunClaim(2, 7, 0.5)
+    more |= {"claim": RunClaim(2, 7, 0.5), "rows": (replace(run.rows[0], level=2),)}
     ordered = RunRecord(**{**vars(run), **more})
     again = RunRecord.from_bytes(ordered.to_bytes(), "here")
     assert again == ordered

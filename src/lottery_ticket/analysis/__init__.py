@@ -57,6 +57,7 @@ from lottery_ticket.analysis._spread import pooled_variance as pooled_variance
 from lottery_ticket.analysis._spread import spread_of as spread_of
 from lottery_ticket.analysis._statistics import check_one_run as check_one_run
 from lottery_ticket.analysis._statistics import level_statistics as level_statistics
+from lottery_ticket.analysis._statistics import num_test_of as num_test_of
 from lottery_ticket.analysis._statistics import replicate_means as replicate_means
 from lottery_ticket.analysis._statistics import size_by_level as size_by_level
 from lottery_ticket.analysis._summary import summary as summary

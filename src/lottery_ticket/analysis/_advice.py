@@ -78,7 +78,10 @@ def run_command(spec: Mapping[str, Any], changes: Mapping[str, Any] | None = Non
     spec = {**spec, "arms": [_arm(arm) for arm in spec["arms"]]}
     settings = dict(changes or {})
     if name is not None:
-        known = canonical(load_spec(name))
+        preset_spec = load_spec(name)
+        known = canonical(preset_spec)
+        if "margin" in spec:
+            known["margin"] = preset_spec.margin
         known = {**known, "arms": [_arm(arm) for arm in known["arms"]]}
         preset, own = (dict(_flat(values)) for values in (known, spec))
         other = {key: own.get(key) for key in [*preset, *own] if preset.get(key) != own.get(key)}

@@ -1,5 +1,6 @@
 """Whom pruning hurts: the ticket against dense, class by class."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def class_differences(
     *,
     level: int,
     density: float,
-    names: Sequence[str] | None = None,
+    names: Sequence[object] | None = None,
 ) -> ClassDifferences:
     """How the ticket of a level fares against dense in each class of the test set.
 
@@ -142,11 +143,13 @@ def class_differences(
     other = np.array([np.mean(dense[r], axis=0) for r in both])
     own = np.array([np.mean(ticket[r], axis=0) for r in both])
     classes, of = np.unique(np.asarray(labels), return_inverse=True)
+    if names is not None and len(names) <= classes.max():
+        raise UsageError(f"names: got {len(names)}, and there is a class {classes.max()}")
     if own.shape[1] != len(of):
         raise UsageError(f"labels: got {len(of):,}, wanted one for each of {own.shape[1]:,} images")
     at = {
         "class": classes,
-        "name": [f"class {c}" if names is None else names[c] for c in classes],
+        "name": [_name(int(c), names) for c in classes],
         "num_images": np.bincount(of),
         "dense": _Sums.of(other, of).mean,
         "ticket": _Sums.of(own, of).mean,
@@ -241,7 +244,9 @@ def _unlike_others(sums: _Sums) -> tuple[Floats, Floats, NDArray[np.bool_]]:
             p[left] = 2 * special.stdtr(df, -np.abs(unlike[left]) / error)
         if np.isnan(p[left]).all():
             break
-        first = left[np.nanargmin(p[left])]
+        # of the last two each is as unlike the other: the one that changed more is meant
+        likeliest = np.isclose(p[left], np.nanmin(p[left]), rtol=1e-9, atol=0)
+        first = left[np.argmax(np.where(likeliest, np.abs(one.mean), -1.0))]
         if p[first] > ALPHA / left.size:
             break
         is_beyond[first] = True
@@ -263,6 +268,12 @@ def _error(one: _Sums, rest: _Sums | None = None) -> tuple[Floats, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
         df = variance**2 / (images**2 / (fewest - 1) + shift**2 / max(n - 1, 1))
     return np.where(variance > 0, np.sqrt(variance), np.nan), df
+
+
+def _name(number: int, names: Sequence[object] | None) -> str:
+    """What a class is called, in one line: a bare number is none."""
+    name = str(number) if names is None else " ".join(str(names[number]).split())
+    return f"class {name}" if re.fullmatch(r"-?[\d.]*", name) else name
 
 
 def class_interval(row: Mapping[str, Any]) -> str:

@@ -37,10 +37,10 @@ def _claimed_late(verdict: "Verdict") -> str:
     claim = verdict.claim
     if claim is None or claim.is_stated_before:
         return ""
-    when = f"when {claim.num_trained} trainings were finished"
     if not claim.num_trained:
-        when = "with another margin"
-    return _by_itself(verdict, claim.level, f"claimed {when}")
+        return _by_itself(verdict, claim.level, "claimed with another margin", "margin")
+    when = f"claimed when {claim.num_trained} trainings were finished"
+    return _by_itself(verdict, claim.level, when)
 
 
 def _named(verdict: "Verdict") -> str:
@@ -51,7 +51,7 @@ def _named(verdict: "Verdict") -> str:
     return _by_itself(verdict, level, "named afterwards")
 
 
-def _by_itself(verdict: "Verdict", level: int, when: str) -> str:
+def _by_itself(verdict: "Verdict", level: int, when: str, chosen: str = "level") -> str:
     if level not in {found.level for found in verdict.levels}:
         return f"Level {level}, {when}, is not finished."
     beside = ", ".join(
@@ -60,13 +60,16 @@ def _by_itself(verdict: "Verdict", level: int, when: str) -> str:
         if verdict.contrast(level, control)
     )
     return (
-        f"Level {level}, {when}: {verdict.at(level).label} by itself, at 5 % ({beside}). It may "
-        "have been chosen for what it showed, so this is no claim of the run."
+        f"Level {level}, {when}: {verdict.at(level).label} by itself, at 5 % ({beside}). That "
+        f"{chosen} may have been chosen for what it showed, so this is no claim of the run."
     )
 
 
 def _shown_level(verdict: "Verdict") -> int:
-    """The level that is spoken of: the one claimed, else the sparsest."""
+    """The level that is spoken of: the one claimed or to be claimed, else the sparsest."""
+    claim = verdict.claim
+    if claim is not None and claim.is_stated_before:
+        return verdict.shown.level
     return verdict.levels[-1].level if verdict.level is None else verdict.level
 
 

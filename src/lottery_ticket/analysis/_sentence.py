@@ -36,6 +36,13 @@ def _of_one_level(verdict: "Verdict", level: int) -> str:
     stated = "claimed before the first training"
     if level not in {found.level for found in verdict.levels}:
         return f"No verdict yet: level {level}, {stated}, is not finished."
+    least = min(2, verdict.num_replicates)
+    for control in (DENSE, "reinit"):
+        if (n := verdict.contrast(level, control).get("n", 0)) < least:
+            return (
+                f"No verdict yet: level {level}, {stated}, has {n} finished "
+                f"replicate{'s' * (n != 1)} beside {control}."
+            )
     if verdict.label == NO_VERDICT:
         return _no_verdict(verdict)
     at = f"at {size(verdict.at(level))}, {stated}"

@@ -70,7 +70,7 @@ class Verdict:
         contrasts: per level and control the paired difference, see `contrast_table`; with
             image_low and image_high, the 95 % interval over test images, where they are stored.
         speed: see `learning_speed`; empty without a validation split.
-        cost: of the ticket that is claimed; of the sparsest where none is.
+        cost: of the ticket that is claimed, or that the run is about; else of the sparsest.
         about: what was run, where that is known: data, model, criterion, scope, rewind.
         advice: what to try next, where the literature knows.
     """
@@ -110,7 +110,11 @@ class Verdict:
 
     @property
     def shown(self) -> LevelVerdict:
-        """The level to speak of: the one claimed, else the sparsest that comes nearest to it."""
+        """The level to speak of: the one that the run is about since before its first training;
+        else the one claimed; else the sparsest that comes nearest to it."""
+        about = None if self.claim is None or not self.claim.is_stated_before else self.claim.level
+        if about in {found.level for found in self.levels}:
+            return next(found for found in self.levels if found.level == about)
         if self.level is not None:
             return self.at(self.level)
         for label in (WINNING, MATCHING):
@@ -219,7 +223,14 @@ def verdict(
         arms=arms,
         contrasts=frame,
         speed=learning_speed(table),
-        cost=cost_of(table, max(claimed, default=int(levels[-1])), is_once=is_once),
+        cost=cost_of(table, _costly(claimed, claim, levels), is_once=is_once),
         about=dict(about or {}),
         advice=advice if failed else None,
     )
+
+
+def _costly(claimed: list[int], claim: Claim | None, levels: pd.Index) -> int:
+    """The level whose cost is told: the one claimed or to be claimed, else the sparsest."""
+    if not claimed and claim is not None and claim.is_stated_before and claim.level in levels:
+        return claim.level
+    return max(claimed, default=int(levels[-1]))

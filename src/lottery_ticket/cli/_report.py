@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from lottery_ticket.cli._options import DataDir, Imports, Margin, StorePath, open_store
+from lottery_ticket.cli._options import (
+    DataDir,
+    DataOptions,
+    Imports,
+    Margin,
+    StorePath,
+    data_options,
+    open_store,
+)
 from lottery_ticket.cli._print import size_text
 
 __all__ = ["report"]
@@ -38,6 +46,7 @@ def report(
     ] = Format.html,
     margin: Margin = None,
     data_dir: DataDir = None,
+    data: DataOptions = None,
     imports: Imports = None,
     store: StorePath = None,
 ) -> None:
@@ -52,7 +61,14 @@ def report(
     results = [load_run(run, store=opened) for run in runs or ["last"]]
     path = Path("report.html") if out is None and format is Format.html else out
     try:
-        page = written(results, path, format=str(format), margin=margin, data_dir=data_dir)
+        page = written(
+            results,
+            path,
+            format=str(format),
+            margin=margin,
+            data_dir=data_dir,
+            data=data_options(data),
+        )
     except OSError as error:
         raise LotteryError(f"{path}: cannot be written ({error.strerror or error})") from None
     print(

@@ -51,16 +51,21 @@ def claimed_level(
     return level
 
 
-def stated_claim(plan: "Plan", store: Store) -> RunClaim | None:
+def stated_claim(plan: "Plan", store: Store, before: RunRecord | None) -> RunClaim | None:
     """What a run claims, with what could be known when that was first stated.
 
     A claim that was stated before any result stays, whatever later specs leave out. Replicates may
     be added to it: trainings of earlier runs that stated the same claim before them do not count.
 
+    Args:
+        plan: of the run.
+        store: where it will be.
+        before: the run's record, if it was started before.
+
     Raises:
         UsageError: the run claims another level since before its first result.
     """
-    earlier = _earlier(plan, store)
+    earlier = None if before is None else before.claim
     if plan.claim is None or (earlier is not None and earlier.level == plan.claim):
         return earlier
     seen = {row.cell for row in plan.rows if row.level} & store.cell_names()
@@ -70,17 +75,17 @@ def stated_claim(plan: "Plan", store: Store) -> RunClaim | None:
             f"{len(seen)} trainings are finished; leave claim out, and ask for another level with "
             f"`lottery verdict {plan.id} --level {plan.claim}`"
         )
+    kept = _kept(plan.rows, plan.claim)
     for record in _records(store):
-        if record.claim == RunClaim(plan.claim, 0, plan.spec.margin):
+        is_same = record.claim == RunClaim(plan.claim, 0, plan.spec.margin)
+        if is_same and _kept(record.rows, plan.claim) == kept:
             seen -= record.cells()
     return RunClaim(plan.claim, len(seen), plan.spec.margin)
 
 
-def _earlier(plan: "Plan", store: Store) -> RunClaim | None:
-    if store.has_run(plan.id):
-        with suppress(DamagedError):  # it is written anew
-            return store.read_run(plan.id).claim
-    return None
+def _kept(rows: Iterable[RunRow], level: int) -> set[int]:
+    """How many weights the tickets of a level keep."""
+    return {row.num_kept for row in rows if row.arm == "ticket" and row.level == level}
 
 
 def _records(store: Store) -> Iterator[RunRecord]:

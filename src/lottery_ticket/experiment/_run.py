@@ -33,7 +33,8 @@ def run_plan(
     """
     store.open_for_writing()
     with store_errors(store.root), store.in_use(plan.id), new_stop_file(store) as stop_file:
-        run = store.save_run(_run_record(plan, stated_claim(plan, store)))
+        earlier = store.earlier_run(plan.id)
+        run = store.save_run(_run_record(plan, stated_claim(plan, store, earlier)), earlier)
         context = replace(context, stop_file=stop_file, registered=registered_elsewhere())
         scheduler = Scheduler(plan, store, context, jobs, observer or Observer())
         with interrupts(stop_file):

@@ -1,7 +1,7 @@
 """What a number means: `amount` of what remains, `sparsity` or `density` of all. Never percent."""
 
 from fractions import Fraction
-from numbers import Real
+from numbers import Rational, Real
 
 from lottery_ticket.errors import UsageError
 
@@ -20,7 +20,8 @@ def check_fraction(name: str, value: object, *, has_zero: bool = False) -> float
     if isinstance(value, bool) or not isinstance(value, Real):
         raise UsageError(f"{name}: got {value!r} ({type(value).__name__}), wanted a fraction")
     if not isinstance(value, int | float):
-        value = float(str(value))  # 0.9 of float32 is 0.9, and not 0.89999998
+        # 0.9 of float32 is 0.9, and not 0.89999998
+        value = float(value) if isinstance(value, Rational) else float(str(value))
     if not (0 < value < 1 or (has_zero and value == 0)):
         hint = f"; for {value:g} % write {value / 100:g}" if 1 < value < 100 else ""
         raise UsageError(f"{name}: {value:g} is not a fraction between 0 and 1{hint}")

@@ -53,8 +53,8 @@ def run_facts(store: Store, run: RunRecord) -> RunFacts:
     }
     return RunFacts(
         {name: value for name, value in rows.items() if value},
-        _yaml(run.spec),
-        _command(run.spec),
+        _yaml(run.told),
+        _command(run.told),
     )
 
 
@@ -95,7 +95,8 @@ def _options(values: Mapping[str, Any]) -> str:
 
 def _yaml(spec: Mapping[str, Any]) -> str:
     """A key to a line; JSON is YAML too."""
-    return "".join(f"{json.dumps(key)[1:-1]}: {json.dumps(spec[key])}\n" for key in spec)
+    told = {key: value for key, value in spec.items() if value is not None}
+    return "".join(f"{json.dumps(key)[1:-1]}: {json.dumps(told[key])}\n" for key in told)
 
 
 def _command(spec: Mapping[str, Any]) -> str:

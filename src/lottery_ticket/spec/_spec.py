@@ -148,9 +148,10 @@ class Spec(Record):
         if self.source is None:
             return None
         given = {"data": self.source.data, "train": self.source.train}
-        changes = {name: value for name, value in given.items() if value is not None}
+        changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
         arms = (ArmSpec(name="ticket", draws=1, stretch=None),)
-        return Spec.model_validate({**dict(self), **changes, "arms": arms, "source": None})
+        changes |= {"arms": arms, "source": None, "claim": None}
+        return Spec.model_validate({**dict(self), **changes})
 
     def check_lengths(self, steps_per_epoch: int | None = None) -> None:
         """`TrainSpec.check_lengths`, of the rewind step too."""

@@ -184,6 +184,14 @@ class RunRecord:
         shown = {row.cell for row in self.rows} | {row.mask for row in self.rows if row.mask}
         return shown | set(self.others)
 
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """The spec with what only decides how its results are read: the margin, and a claim that
+        was stated before the first training."""
+        is_before = self.claim is not None and not self.claim.num_trained
+        claim = {"claim": {"level": self.claim.level}} if is_before and self.claim else {}
+        return {**self.spec, "margin": self.margin, **claim}
+
     def to_bytes(self) -> bytes:
         """The bytes of the run's file."""
         values = asdict(self)
@@ -205,6 +213,7 @@ class RunRecord:
             values["layers"] = dict(values["layers"])
             values["others"] = tuple(values.get("others", ()))
             if values.get("claim") is not None:
+                check("claim", values["claim"], MAPPING)
                 values["claim"] = RunClaim(**values["claim"])
             record = cls(**values)
             record._check()
@@ -226,6 +235,9 @@ class RunRecord:
         for number, row in enumerate(self.rows):
             for field, kind in _ROW.items():
                 check(f"rows[{number}].{field}", getattr(row, field), kind)
+        levels = {row.level for row in self.rows if row.arm == "ticket"}
+        if self.claim is not None and self.claim.level not in levels:
+            raise ValueError(f"claim.level: got {self.claim.level}, wanted one of the ticket's")
         for name in self.others:
             check("others", name, CELL_NAME)
         for name in self.layers:

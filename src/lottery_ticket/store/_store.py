@@ -238,11 +238,23 @@ class Store:
         """
         return _with_store_errors(self.root, run_in_use(self._paths, run_id))
 
-    def save_run(self, run: RunRecord) -> RunRecord:
-        """Write a run's record; one that exists keeps its time of creation."""
-        if self.has_run(run.id):
+    def earlier_run(self, run_id: str) -> RunRecord | None:
+        """The record of a run that was started before; None if there is none, or it is damaged."""
+        if self.has_run(run_id):
             with contextlib.suppress(DamagedError):
-                run = replace(run, created=self.read_run(run.id).created)
+                return self.read_run(run_id)
+        return None
+
+    def save_run(self, run: RunRecord, earlier: RunRecord | None = None) -> RunRecord:
+        """Write a run's record; one that exists keeps its time of creation.
+
+        Args:
+            run: the record.
+            earlier: what `earlier_run` said, if it was asked already.
+        """
+        earlier = earlier or self.earlier_run(run.id)
+        if earlier is not None:
+            run = replace(run, created=earlier.created)
         with store_errors(self.root):
             write_file(self._paths.run(run.id), run.to_bytes())
         return run
