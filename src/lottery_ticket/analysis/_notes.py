@@ -186,10 +186,11 @@ def _equal_budget(verdict: "Verdict") -> str:
 
 def _rests_on(verdict: "Verdict") -> str:
     size = f" of {verdict.num_test:,} examples" if verdict.num_test else ""
+    measured = set(verdict.contrasts["control"])
     spreads = ", ".join(
         f"{spread} to {control}"
-        for control in dict.fromkeys(verdict.contrasts["control"])
-        if (spread := _spread(verdict, control))
+        for control in (DENSE, FRESH)
+        if control in measured and (spread := _spread(verdict, control))
     )
     between = f" Spread between replicates (sd of a difference): {spreads}." if spreads else ""
     return f"Bounds hold for this recipe and this test set{size}.{between}{_images(verdict)}"
