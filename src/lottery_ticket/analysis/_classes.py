@@ -127,6 +127,17 @@ def class_differences(
 
     Source: Hooker et al. 2019, "What do compressed deep neural networks forget?" (there: Welch's
     test over trainings, each class by itself); Holm (1979).
+
+    Example:
+        >>> own = {"arm": "ticket", "replicate": 0, "draw": 0}
+        >>> right = np.array([True] * 9 + [False])
+        >>> rows = [
+        ...     {**own, "level": 0, "correct": right},
+        ...     {**own, "level": 1, "correct": ~right},
+        ... ]
+        >>> found = class_differences(rows, [0] * 5 + [1] * 5, level=1, density=0.5)
+        >>> found.table["difference"].tolist()
+        [-1.0, -0.6]
     """
     nets: dict[tuple[str, int], dict[int, list[NDArray[np.bool_]]]]
     nets = defaultdict(lambda: defaultdict(list))
