@@ -295,9 +295,9 @@ def test_more_than_was_asked_for_is_said():
     [
         ({"asked": Asked(Budget(60))}, "all layers: asked to keep 60 weights of 52 left"),
         ({"asked": Asked(Budget(-1))}, "all layers: asked to keep -1 weights of 52 left"),
-        ({"asked": Asked(1.5)}, "density: got 1.5, wanted a fraction from 0 to 1"),
+        ({"asked": Asked(1.5)}, "density: 1.5 is not a fraction between 0 and 1"),
         ({"asked": Asked(0.5, "all")}, "unknown scope 'all'"),
-        ({"asked": Asked(0.5, "global", 2.0)}, "min_layer_density: got 2.0"),
+        ({"asked": Asked(0.5, "global", 2.0)}, "min_layer_density: 2 is not a fraction"),
         ({"asked": Asked(Budget(1, (("a", 1),)))}, "the budget is for ['a'], the mask is for"),
         ({"b": torch.full((2, 8), math.nan)}, "scores of 'b' contain NaN; nothing was pruned"),
         ({"b": torch.tensor([[math.inf, -math.inf] * 4] * 2)}, "holds both +inf and -inf"),

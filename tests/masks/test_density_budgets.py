@@ -241,13 +241,13 @@ def test_erk_in_groups_has_the_densities_of_erk_in_weights():
     [
         ({"scope": "erdos"}, "unknown scope 'erdos'; valid: erk, global, layerwise"),
         ({"scope": "layer_wise"}, "unknown scope 'layer_wise'; did you mean 'layerwise'?"),
-        ({"density": 1.5}, "density: got 1.5, wanted a fraction from 0 to 1"),
-        ({"density": -0.1}, "density: got -0.1"),
-        ({"density": math.nan}, "density: got nan"),
+        ({"density": 1.5}, "density: 1.5 is not a fraction between 0 and 1"),
+        ({"density": -0.1}, "density: -0.1 is not a fraction"),
+        ({"density": math.nan}, "density: nan is not a fraction"),
         ({"density": "0.5"}, "density: got '0.5'"),
         ({"density": None}, "density: got None"),
         ({"density": True}, "density: got True"),
-        ({"min_layer_density": 2}, "min_layer_density: got 2, wanted a fraction from 0 to 1"),
+        ({"min_layer_density": 2}, "min_layer_density: 2 is not a fraction between 0 and 1"),
     ],
 )
 def test_what_cannot_be(options, problem):

@@ -236,8 +236,11 @@ def test_neither_density_nor_budget(structure):
         ({"density": 0.5, "structure": "4:2"}, "structure '4:2' keeps n of every m weights"),
         ({"density": 0.5, "structure": "filters"}, "structure: got 'filters', wanted one of"),
         ({"density": 0.5, "scope": "all"}, "unknown scope 'all'"),
-        ({"density": 1.5}, "density: got 1.5, wanted a fraction from 0 to 1"),
-        ({"density": 5, "structure": "2:4"}, "density: got 5, wanted a fraction from 0 to 1"),
+        ({"density": 1.5}, "density: 1.5 is not a fraction between 0 and 1"),
+        (
+            {"density": 5, "structure": "2:4"},
+            "density: 5 is not a fraction between 0 and 1; for 5 % write 0.05",
+        ),
         ({"density": 0.1, "min_layer_density": 0.5}, "density 0.1 keeps 38 of 384, but min_layer"),
         ({"structure": "3:5"}, "wants a multiple of 5 inputs, not so: conv (6, 4,"),
     ],

@@ -11,7 +11,8 @@ import torch
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks._budget import SCOPES, Budget, exact
 from lottery_ticket.masks._density import budget as budget_at
-from lottery_ticket.masks._density import check_fraction, least_kept
+from lottery_ticket.masks._density import least_kept
+from lottery_ticket.masks._fraction import check_fraction
 from lottery_ticket.masks._groups import as_matrix, as_shaped, check_dims
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._select import check_scores
@@ -218,8 +219,8 @@ def _pools(mask: PruningMask, asked: Asked) -> list[tuple[tuple[str, ...], Fract
             return _counted(asked.keep.per_layer, sizes)
         target = Fraction(asked.keep.total)
     else:
-        check_fraction("density", asked.keep)
-        target = exact(asked.keep) * total
+        keep = check_fraction("density", asked.keep, has_zero=True, has_one=True)
+        target = exact(keep) * total
     if asked.scope == "global":
         return [(tuple(sizes), target)]
     if asked.scope == "layerwise":

@@ -6,9 +6,10 @@ from math import ceil, prod
 
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks._budget import SCOPES, Budget, exact, num_pruned
+from lottery_ticket.masks._fraction import check_fraction
 from lottery_ticket.masks._share import share
 
-__all__ = ["budget", "budget_erk", "check_fraction", "least_kept"]
+__all__ = ["budget", "budget_erk", "least_kept"]
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -53,7 +54,7 @@ def budget(
     scopes = (*SCOPES, "erk")
     if scope not in scopes:
         raise UsageError(f"unknown scope {scope!r}{nearest(scope, scopes)}")
-    check_fraction("density", density)
+    density = check_fraction("density", density, has_zero=True, has_one=True)
     sizes = {n: prod(s) for n, s in shapes.items()} if num_groups is None else dict(num_groups)
     least = {name: least_kept(size, min_layer_density) for name, size in sizes.items()}
     total = sum(sizes.values())
@@ -97,8 +98,8 @@ def least_kept(size: int, min_layer_density: float) -> int:
     >>> least_kept(30, 0.1)
     3
     """
-    check_fraction("min_layer_density", min_layer_density)
-    return ceil(exact(min_layer_density) * size)
+    least = check_fraction("min_layer_density", min_layer_density, has_zero=True, has_one=True)
+    return ceil(exact(least) * size)
 
 
 def _shares(
@@ -114,9 +115,3 @@ def _shares(
 
 def _complement(density: float) -> float:
     return float(1 - exact(density))
-
-
-def check_fraction(name: str, value: float) -> None:
-    """Raises `UsageError` unless the value is a number from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise UsageError(f"{name}: got {value!r}, wanted a fraction from 0 to 1")

@@ -1,31 +1,11 @@
 """What a number means: `amount` of what remains, `sparsity` or `density` of all. Never percent."""
 
 from fractions import Fraction
-from numbers import Rational, Real
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.masks import check_fraction
 
-__all__ = ["check_fraction", "density_of"]
-
-
-def check_fraction(name: str, value: object, *, has_zero: bool = False) -> float:
-    """A fraction in (0, 1), or in [0, 1) with `has_zero`; percent is refused with a hint.
-
-    Raises:
-        UsageError: it is something else.
-
-    >>> check_fraction("sparsity", 0.9)
-    0.9
-    """
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise UsageError(f"{name}: got {value!r} ({type(value).__name__}), wanted a fraction")
-    if not isinstance(value, int | float):
-        # 0.9 of float32 is 0.9, and not 0.89999998
-        value = float(value) if isinstance(value, Rational) else float(str(value))
-    if not (0 < value < 1 or (has_zero and value == 0)):
-        hint = f"; for {value:g} % write {value / 100:g}" if 1 < value < 100 else ""
-        raise UsageError(f"{name}: {value:g} is not a fraction between 0 and 1{hint}")
-    return float(value)
+__all__ = ["density_of"]
 
 
 def density_of(

@@ -8,8 +8,7 @@ from math import prod
 from numbers import Integral
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks import Budget, budget, budget_at_rates
-from lottery_ticket.pruning._amount import check_fraction
+from lottery_ticket.masks import Budget, budget, budget_at_rates, check_fraction
 
 __all__ = [
     "Densities",
