@@ -1,5 +1,6 @@
 """From one level to the next: schedules, pipelines, score, select, rewind."""
 
+from lottery_ticket.masks import check_fraction as check_fraction
 from lottery_ticket.pruning._channel_layers import channel_layers as channel_layers
 from lottery_ticket.pruning._channel_layers import example_of_given as example_of_given
 from lottery_ticket.pruning._gradual import GradualPruner as GradualPruner
