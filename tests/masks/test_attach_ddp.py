@@ -70,6 +70,7 @@ def train_in_parallel(rank, folder):
         parallel = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=has_views)
         train(parallel, mask, rank, 2, is_masked=is_masked)
         torch.save(model.state_dict(), f"{folder}/{name}-{rank}.pt")
+    dist.barrier()  # nobody hangs up while the other still talks: gloo would abort it
     dist.destroy_process_group()
 
 
