@@ -68,6 +68,10 @@ class Conv2(_Conv):
     >>> sum(p.numel() for p in Conv2(num_classes=10).parameters())
     202570
 
+    The compact Conv-4 and Conv-6 have the counts of public implementations. A public compact Conv-2
+    pools after each convolution, which makes 79,690 parameters; this one pools once, as the paper
+    does.
+
     Source: Frankle & Carbin 2019, figure 2; initial weights are PyTorch's default, theirs are
     `init="glorot_normal"`.
     """
@@ -89,7 +93,7 @@ class Conv4(_Conv):
 @MODELS.register("Conv6")
 class Conv6(_Conv):
     """Conv-6: 64-64-pool, 128-128-pool, 256-256-pool and one linear layer, 1,186,378 parameters;
-    as in the paper 2,262,602.
+    as in the paper 2,262,602, for which the paper says 1.7 million.
 
     Args and source: as `Conv2`.
     """
