@@ -1,6 +1,7 @@
 """`mask.attach` through DistributedDataParallel, in real processes over gloo."""
 
 import copy
+import os
 import sys
 from datetime import timedelta
 
@@ -74,13 +75,19 @@ def train_in_parallel(rank, folder):
     dist.destroy_process_group()
 
 
+def in_other_process(folder):
+    """Ends without taking torch down: its threads now and then abort a process that ends."""
+    train_in_parallel(1, folder)
+    os._exit(0)
+
+
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """Variant → the weights of both processes: this one, which has torch already, and another."""
     # only this machine's own interface
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     num_threads, folder = torch.get_num_threads(), str(tmp_path)
-    other = mp.get_context("spawn").Process(target=train_in_parallel, args=(1, folder))
+    other = mp.get_context("spawn").Process(target=in_other_process, args=(folder,))
     other.start()
     try:
         train_in_parallel(0, folder)
