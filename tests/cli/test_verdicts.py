@@ -126,6 +126,18 @@ def test_a_level_that_is_claimed(ready, lottery, tmp_path):
     assert "Level 1, claimed when 16 trainings were finished" in ready("verdict").out
 
 
+def test_a_claim_can_be_stated_anew_while_nothing_is_trained(lottery, tmp_path):
+    """A run that was stopped at once: level and margin may still be others."""
+    claimed = [*three_replicates("claim={level: 2}"), "--set", "margin=2"]
+    assert lottery(*claimed).code == 0
+    store = Store(tmp_path / "store")
+    for row in store.run("last").rows:
+        store.discard(row.cell)
+    assert lottery(*three_replicates("claim={level: 2}"), "--set", "margin=3").code == 0
+    assert store.run("last").claim == RunClaim(2, 0, 3.0)
+    assert json.loads(lottery("verdict", "--json").out)["claim"]["is_margin_same"] is True
+
+
 def test_a_claim_beside_a_source(ready):
     """Its tickets come from elsewhere; the claim is of this run alone."""
     options = ("--set", "train.lr=0.05", "--set", "claim={level: 2}", "--jobs", "1")

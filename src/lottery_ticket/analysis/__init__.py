@@ -7,7 +7,6 @@ from lottery_ticket.analysis._alike import Unlike as Unlike
 from lottery_ticket.analysis._alike import unlike_trainings as unlike_trainings
 from lottery_ticket.analysis._between import Between as Between
 from lottery_ticket.analysis._between import between as between
-from lottery_ticket.analysis._claim import Claim as Claim
 from lottery_ticket.analysis._classes import ClassDifferences as ClassDifferences
 from lottery_ticket.analysis._classes import class_differences as class_differences
 from lottery_ticket.analysis._classes import class_interval as class_interval
@@ -30,6 +29,7 @@ from lottery_ticket.analysis._labels import WINNING as WINNING
 from lottery_ticket.analysis._labels import Judgement as Judgement
 from lottery_ticket.analysis._labels import level_labels as level_labels
 from lottery_ticket.analysis._labels import level_needs as level_needs
+from lottery_ticket.analysis._levels import Claim as Claim
 from lottery_ticket.analysis._levels import LevelVerdict as LevelVerdict
 from lottery_ticket.analysis._margin import absolute_margin as absolute_margin
 from lottery_ticket.analysis._margin import default_margin as default_margin

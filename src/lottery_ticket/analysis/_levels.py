@@ -7,7 +7,6 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
-from lottery_ticket.analysis._claim import Claim
 from lottery_ticket.analysis._contrast import Contrast
 from lottery_ticket.analysis._contrasts import DENSE, Contrasts
 from lottery_ticket.analysis._labels import (
@@ -23,7 +22,28 @@ from lottery_ticket.analysis._labels import (
 from lottery_ticket.analysis._sequence import ALPHA, claimed_levels
 from lottery_ticket.analysis._statistics import FRESH
 
-__all__ = ["LevelVerdict", "judged_levels", "run_label", "run_needs"]
+__all__ = ["Claim", "LevelVerdict", "judged_levels", "run_label", "run_needs"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The level that a run is about, by its spec.
+
+    Args:
+        level: which.
+        num_trained: trainings below dense that were finished when it was stated. 0: before anything
+            could be seen, so that this level alone is tested.
+        is_margin_same: whether it was stated with the margin that it is judged by.
+    """
+
+    level: int
+    num_trained: int = 0
+    is_margin_same: bool = True
+
+    @property
+    def is_stated_before(self) -> bool:
+        """Whether it was stated, margin and all, before there was anything to see."""
+        return self.num_trained == 0 and self.is_margin_same
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import pandas as pd
 
 from lottery_ticket.analysis._advice import Advice
 from lottery_ticket.analysis._alike import Unlike, unlike_trainings
-from lottery_ticket.analysis._claim import Claim
 from lottery_ticket.analysis._contrasts import (
     DENSE,
     contrast_table,
@@ -18,7 +17,7 @@ from lottery_ticket.analysis._contrasts import (
 from lottery_ticket.analysis._cost import Cost, cost_of
 from lottery_ticket.analysis._findings import Finding, findings_of
 from lottery_ticket.analysis._labels import MATCHING, NOT_A_TICKET, NOT_DECIDED, WINNING
-from lottery_ticket.analysis._levels import LevelVerdict, judged_levels, run_label, run_needs
+from lottery_ticket.analysis._levels import Claim, LevelVerdict, judged_levels, run_label, run_needs
 from lottery_ticket.analysis._margin import absolute_margin, default_margin
 from lottery_ticket.analysis._metric import Metric, metric_of
 from lottery_ticket.analysis._notes import tested_text

@@ -66,9 +66,11 @@ def stated_claim(plan: "Plan", store: Store, before: RunRecord | None) -> RunCla
         UsageError: the run claims another level since before its first result.
     """
     earlier = None if before is None else before.claim
-    if plan.claim is None or (earlier is not None and earlier.level == plan.claim):
+    if plan.claim is None:
         return earlier
     seen = {row.cell for row in plan.rows if row.level} & store.cell_names()
+    if earlier is not None and earlier.level == plan.claim and seen:
+        return earlier
     if earlier is not None and not earlier.num_trained and seen:
         raise UsageError(
             f"claim: {plan.id} claims level {earlier.level} since before its first training, and "
