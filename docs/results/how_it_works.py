@@ -21,7 +21,7 @@ from pages import is_written
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "how-it-works.md"
 ROWS, ABOUT, FIGURE = (HERE / f"how-it-works.{kind}" for kind in ("csv", "json", "png"))
-CONTROL_ROWS = HERE / "how-it-works-controls.csv"
+CONTROL_ROWS, CONTROL_ABOUT = (HERE / f"how-it-works-controls.{kind}" for kind in ("csv", "json"))
 MNIST = "lenet-mnist-controls"
 
 REPLICATES, EPOCHS = 10, 30
@@ -87,10 +87,6 @@ def measured(scope: str, store: Path) -> pd.DataFrame:
 
 def measure() -> None:
     """Train everything; write the rows, and what they were made with."""
-    from torch.backends.cpu import get_cpu_capability
-
-    from lottery_ticket.tickets import versions
-
     started = time.monotonic()
     with TemporaryDirectory() as store:
         rows = pd.concat([measured(scope, Path(store)) for scope in ARMS])
@@ -100,10 +96,26 @@ def measure() -> None:
         "epochs": EPOCHS,
         "trainings": int(rows["cell"].nunique()),
         "seconds": round(time.monotonic() - started),
-        **versions(),
-        "cpu": f"{os.cpu_count()} cores, {get_cpu_capability()}",
+        **made_with(),
     }
     ABOUT.write_text(json.dumps(about, indent=1) + "\n")
+
+
+def made_with() -> dict[str, str]:
+    """Versions and machine."""
+    from torch.backends.cpu import get_cpu_capability
+
+    from lottery_ticket.tickets import versions
+
+    return {**versions(), "cpu": f"{os.cpu_count()} cores, {get_cpu_capability()}"}
+
+
+def where(about: dict[str, str]) -> str:
+    """The same in words."""
+    return (
+        f"{about['platform']} machine ({about['cpu']}); lottery_ticket {about['lottery_ticket']}, "
+        f"Python {about['python']}, torch {about['torch']}, NumPy {about['numpy']}"
+    )
 
 
 def measure_controls() -> None:
@@ -119,6 +131,7 @@ def measure_controls() -> None:
             for length, arms in CONTROLS.items()
         ]
     pd.concat(tables)[CONTROL_COLUMNS].to_csv(CONTROL_ROWS, index=False, float_format="%.6g")
+    CONTROL_ABOUT.write_text(json.dumps(made_with(), indent=1) + "\n")
 
 
 def percent(values: pd.Series) -> str:
@@ -160,9 +173,7 @@ def section() -> str:
     how = (
         f"{kept[0]:,} prunable weights. Command: `python docs/results/how_it_works.py`. "
         f"{about['trainings']:,} trainings of {about['epochs']} epochs in {about['seconds']:,} s, "
-        f"one thread each, on a shared {about['platform']} machine ({about['cpu']}); "
-        f"lottery_ticket {about['lottery_ticket']}, Python {about['python']}, torch "
-        f"{about['torch']}, NumPy {about['numpy']}. Rows: "
+        f"one thread each, on a shared {where(about)}. Rows: "
         "[how-it-works.csv](results/how-it-works.csv).\n"
     )
     tables = (
@@ -193,7 +204,8 @@ def fairer() -> str:
     kept = {name: rows.query("level == @AT")["num_kept"].iloc[0] for name, rows in of.items()}
     how = (
         f"At 2.8 % of the weights: {kept['digits']:,} and {kept['MNIST']:,}. Commands: `python "
-        f"docs/results/how_it_works.py controls` (quickstart's recipe), `lottery run {MNIST}`. "
+        f"docs/results/how_it_works.py controls` (quickstart's recipe; on a shared "
+        f"{where(json.loads(CONTROL_ABOUT.read_text()))}), `lottery run {MNIST}`. "
         f"Rows: [{CONTROL_ROWS.name}](results/{CONTROL_ROWS.name}), "
         f"[{MNIST}.csv](results/{MNIST}.csv).\n"
     )

@@ -9,8 +9,6 @@ from lottery_ticket.analysis._between import Between as Between
 from lottery_ticket.analysis._between import between as between
 from lottery_ticket.analysis._classes import ClassDifferences as ClassDifferences
 from lottery_ticket.analysis._classes import class_differences as class_differences
-from lottery_ticket.analysis._classes import class_interval as class_interval
-from lottery_ticket.analysis._classes import points as points
 from lottery_ticket.analysis._compare import compare as compare
 from lottery_ticket.analysis._contrast import Contrast as Contrast
 from lottery_ticket.analysis._contrast import contrast_of as contrast_of

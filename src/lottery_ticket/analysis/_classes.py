@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from scipy import special  # scipy.stats takes seconds to import
 
 from lottery_ticket.analysis._images import dense_images
+from lottery_ticket.analysis._metric import ACCURACY
 from lottery_ticket.analysis._plain import plain
 from lottery_ticket.analysis._sequence import ALPHA
 from lottery_ticket.analysis._statistics import LEAD
 from lottery_ticket.analysis._text import MISSING, format_percent
-from lottery_ticket.analysis._words import aligned, wrapped
+from lottery_ticket.analysis._words import aligned, signed_number, wrapped
 from lottery_ticket.errors import UsageError
 
-__all__ = ["ClassDifferences", "class_differences", "class_interval", "points"]
+__all__ = ["ClassDifferences", "class_differences"]
 
 Floats = NDArray[np.float64]
 
@@ -55,14 +56,14 @@ class ClassDifferences:
         """What it says, in a sentence or two."""
         n = self.num_replicates
         where = f"At {format_percent(self.density)} of the weights (level {self.level})"
-        overall = f"the ticket differs from dense by {points(self.difference)} points in all"
+        overall = f"the ticket differs from dense by {_points(self.difference)} points in all"
         if n == 1:
             return (
                 f"{where} {overall}. One replicate does not tell what pruning does to a class from "
                 "what another training would; more do."
             )
         parts = [
-            f"{row['name']} by {points(row['difference'])}"
+            f"{row['name']} by {_points(row['difference'])}"
             for row in self.table.to_dict("records")
             if row["is_beyond_chance"]
         ]
@@ -70,6 +71,13 @@ class ClassDifferences:
         if parts:
             found = f"beyond what chance gives it differs for {', '.join(parts)}"
         return f"{where} {overall}; {found} (5 % over all classes; {n} replicates)."
+
+    @staticmethod
+    def interval(row: Mapping[str, Any]) -> str:
+        """The interval of a row of `table`, in points."""
+        if np.isnan(row["low"]):  # one image, or nothing varies
+            return MISSING
+        return f"{_points(row['low'])} to {_points(row['high'])}"
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values; what is not known is None."""
@@ -79,11 +87,11 @@ class ClassDifferences:
     def __str__(self) -> str:
         rows = [["class", "images", "dense", "ticket", "difference", "95 % interval", ""]]
         for row in self.table.to_dict("records"):
-            ends = class_interval(row)
+            ends = self.interval(row)
             accuracies = (f"{100 * row[name]:.2f} %" for name in ("dense", "ticket"))
             star = "*" if row["is_beyond_chance"] else ""
             shown = [row["name"], f"{row['num_images']:,}", *accuracies]
-            rows.append([*shown, points(row["difference"]), ends, star])
+            rows.append([*shown, _points(row["difference"]), ends, star])
         legend = [
             "differences in points; intervals: where other replicates and other test images",
             "would lie",
@@ -287,14 +295,5 @@ def _name(number: int, names: Sequence[object] | None) -> str:
     return f"class {name}" if re.fullmatch(r"-?[\d.]*", name) else name
 
 
-def class_interval(row: Mapping[str, Any]) -> str:
-    """The interval of a row of `ClassDifferences.table`, in points."""
-    if np.isnan(row["low"]):  # one image, or nothing varies
-        return MISSING
-    return f"{points(row['low'])} to {points(row['high'])}"
-
-
-def points(value: float) -> str:
-    """A difference of accuracies with its sign, in points."""
-    text = f"{100 * value:+.2f}"
-    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")
+def _points(value: float) -> str:
+    return signed_number(value, 1.0, ACCURACY)

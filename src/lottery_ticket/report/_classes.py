@@ -1,13 +1,15 @@
 """Whom pruning hurts: a chart and a table of the classes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from lottery_ticket.analysis import ClassDifferences, class_interval, format_percent, points
+from lottery_ticket.analysis import ACCURACY, ClassDifferences, format_percent
 from lottery_ticket.plots import style_arms
 from lottery_ticket.report._chart import Axis, Chart, Rule, Series, Stop, nulls
-from lottery_ticket.report._numbers import padded
+from lottery_ticket.report._numbers import padded, signed_text
 from lottery_ticket.report._tables import ReportCell, ReportTable
 
 __all__ = ["ReportClasses", "classes_of"]
@@ -56,7 +58,10 @@ def _chart(found: ClassDifferences) -> Chart:
         "− dense",
         style_arms(["ticket"])["ticket"].color,
         nulls(100 * rows["difference"]),
-        [f"{points(row['difference'])} ({class_interval(row)})" for row in shown],
+        [
+            f"{signed_text(row['difference'], 1.0, ACCURACY)} ({found.interval(row)})"
+            for row in shown
+        ],
         "o",
         nulls(100 * rows["low"]),
         nulls(100 * rows["high"]),
@@ -85,6 +90,10 @@ def _tick(name: str) -> str:
     return short if len(short) <= 12 else f"{short[:11]}…"
 
 
+def _difference(row: Mapping[str, Any]) -> str:
+    return signed_text(row["difference"], 1.0, ACCURACY)
+
+
 def _table(found: ClassDifferences) -> ReportTable:
     columns = ["class", "images", "dense (%)", "ticket (%)", "difference", "95 % interval"]
     star = {True: " *", False: ""}
@@ -93,10 +102,8 @@ def _table(found: ClassDifferences) -> ReportTable:
             ReportCell(row["name"]),
             ReportCell(f"{row['num_images']:,}", row["num_images"]),
             *(ReportCell(f"{100 * row[name]:.2f}", row[name]) for name in ("dense", "ticket")),
-            ReportCell(
-                points(row["difference"]) + star[row["is_beyond_chance"]], row["difference"]
-            ),
-            ReportCell(class_interval(row)),
+            ReportCell(_difference(row) + star[row["is_beyond_chance"]], row["difference"]),
+            ReportCell(found.interval(row)),
         ]
         for row in found.table.to_dict("records")
     ]
