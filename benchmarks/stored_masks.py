@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lottery_ticket.experiment import _mask_cell
+from lottery_ticket.experiment.cells import mask as _mask_cell
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.pruning import next_mask
 

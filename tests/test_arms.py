@@ -6,7 +6,7 @@ from pathlib import Path
 from lottery_ticket.analysis import ARM_ORDER
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
-from lottery_ticket.experiment._arms import MASKS, WEIGHTS
+from lottery_ticket.experiment.planning.arms import MASKS, WEIGHTS
 from lottery_ticket.plots import ARM_STYLE
 from lottery_ticket.pruning import PIPELINES
 

@@ -91,7 +91,7 @@ class _Watching(SilentObserver):
         self._thread.start()
 
     def started(self, cell: Cell) -> None:
-        if cell.is_training:
+        if cell.num_steps:
             self.running[cell.name] = cell
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
@@ -237,8 +237,8 @@ class _Detail(ProgressColumn):
 
 def _title(cell: Cell) -> str:
     label = cell.label
-    density = f"{100 * label['density']:.2f} %"
-    return f"{label['arm']} level {label['level']} ({density}) #{label['replicate']}"
+    density = f"{100 * label.density:.2f} %"
+    return f"{label.arm} level {label.level} ({density}) #{label.replicate}"
 
 
 def _detail_text(progress: CellProgress) -> str:

@@ -12,7 +12,7 @@ import pytest
 from tiny_command import TINY
 
 from lottery_ticket.cli import main
-from lottery_ticket.experiment import _estimate
+from lottery_ticket.experiment.running import estimate as _estimate
 
 
 @dataclass(frozen=True)

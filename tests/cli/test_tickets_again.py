@@ -77,7 +77,7 @@ def test_wrong_usage_exits_with_2_before_any_work(what, ready, tmp_path):
 
 
 def test_tickets_of_another_version_are_not_searched_for_again(ready, tmp_path, monkeypatch):
-    from lottery_ticket.experiment import _setting
+    from lottery_ticket.experiment.planning import setting as _setting
 
     monkeypatch.setattr(_setting, "LOOP_NUMERICS", -1)
     (run,) = Store(tmp_path / "store").runs()

@@ -4,10 +4,10 @@ import os
 import signal
 from pathlib import Path
 
-from lottery_ticket.experiment import _watch
+from lottery_ticket.experiment.cells import journal as _journal
 from lottery_ticket.store import Store
 
-_on_step, _commit = _watch.Watch.__call__, Store.commit
+_on_step, _commit = _journal.Watch.__call__, Store.commit
 
 
 def _die_if_told(moment: str) -> None:
@@ -29,4 +29,4 @@ def _commits(*arguments) -> None:
     _die_if_told("the end of a commit")
 
 
-_watch.Watch.__call__, Store.commit = _steps, _commits
+_journal.Watch.__call__, Store.commit = _steps, _commits

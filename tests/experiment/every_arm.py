@@ -74,7 +74,7 @@ class Made:
         return PruningMask.from_bytes(data)
 
     def seeds(self, arm: str, level: int) -> dict[str, int]:
-        return self.cell(arm, level).inputs["seeds"]
+        return self.cell(arm, level).inputs()["seeds"]
 
 
 def made_in(folder: Path, spec: Spec, **options: Any) -> Made:

@@ -25,13 +25,13 @@ import lottery_ticket.files
 from lottery_ticket.experiment import (
     Context,
     Observer,
-    _watch,
-    _workers,
     execute,
     import_user_code,
     run_plan,
 )
-from lottery_ticket.experiment._interrupts import ignore_interrupts
+from lottery_ticket.experiment.cells import journal as _journal
+from lottery_ticket.experiment.running import workers as _workers
+from lottery_ticket.experiment.running.interrupts import ignore_interrupts
 from lottery_ticket.spec import Spec, spec_from_mapping
 from lottery_ticket.store import Store, _files
 
@@ -182,9 +182,9 @@ def _follow(orders: Orders, line: Any) -> None:
     torch.manual_seed(orders.random_state)
     np.random.seed(orders.random_state)
     random.seed(orders.random_state)
-    _watch._CHECKPOINT_SECONDS = orders.checkpoint_seconds
-    _watch._CHECKPOINT_SHARE = math.inf
-    _watch._PROGRESS_SECONDS = 0.0
+    _journal._CHECKPOINT_SECONDS = orders.checkpoint_seconds
+    _journal._CHECKPOINT_SHARE = math.inf
+    _journal._PROGRESS_SECONDS = 0.0
     if orders.are_workers_forked:
         _workers._pool = _forked_pool
     if orders.wrong is not None:
@@ -235,7 +235,7 @@ class _Moments:
 
     def watch(self, teller: _Teller) -> None:
         """Put calls of `_now` into the engine, where the moments are."""
-        write_synced, on_step = _files.write_synced, _watch.Watch.__call__
+        write_synced, on_step = _files.write_synced, _journal.Watch.__call__
 
         def write(path: Path, data: bytes) -> None:
             name = path.name.strip(".").partition(f".{os.getpid()}-")[0]  # written aside
@@ -250,7 +250,7 @@ class _Moments:
             on_step(watch, state)
 
         lottery_ticket.files.write_synced = _files.write_synced = write
-        _watch.Watch.__call__ = step
+        _journal.Watch.__call__ = step
         entry_changes = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
         sys.addaudithook(lambda event, _: self._now("entry") if event in entry_changes else None)
 

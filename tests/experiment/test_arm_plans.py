@@ -1,5 +1,6 @@
 """Plans of every arm: what is shared, what hangs on what, what does not fit."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -8,9 +9,10 @@ from tiny_runs import planned
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment import Plan, _narrow
-from lottery_ticket.experiment._narrow import narrowed
-from lottery_ticket.experiment._replicate import Replicate
+from lottery_ticket.experiment import Plan
+from lottery_ticket.experiment.planning import narrow as _narrow
+from lottery_ticket.experiment.planning.narrow import narrowed
+from lottery_ticket.experiment.planning.replicate import Replicate
 from lottery_ticket.masks import prunable_sizes
 from lottery_ticket.models import outline, scaled_options
 from lottery_ticket.spec import canonical, spec_from_mapping
@@ -44,7 +46,7 @@ def test_the_dense_level_is_trained_once():
 
 def test_seeds_by_arm_are_caught(monkeypatch):
     seeds = Replicate._seeds
-    monkeypatch.setattr(Replicate, "_seeds", lambda r, at: {**seeds(r, at), "noise": len(at.arm)})
+    monkeypatch.setattr(Replicate, "_seeds", lambda r, at: replace(seeds(r, at), noise=len(at.arm)))
     with pytest.raises(AssertionError):
         check_dense_is_shared(planned(spec_of()))
 
@@ -90,11 +92,11 @@ def test_names_are_pinned():
 
 def test_rewound_arms_hang_on_one_rewind_point():
     made = planned(spec_of(replicates=2))
-    points = [cell for cell in made.cells.values() if "until_step" in cell.inputs]
+    points = [cell for cell in made.cells.values() if "until_step" in cell.inputs()]
     # of the run itself and of the one whose tickets are taken over, for each replicate
     assert [cell.num_steps for cell in points] == [K] * 4
-    assert {cell.inputs["train"]["lr"] for cell in points} == {TRAIN["lr"], ELSEWHERE["lr"]}
-    hanging = {cell.parents.get("weights") for cell in made.cells.values() if cell.is_training}
+    assert {cell.inputs()["train"]["lr"] for cell in points} == {TRAIN["lr"], ELSEWHERE["lr"]}
+    hanging = {cell.parents.get("weights") for cell in made.cells.values() if cell.num_steps}
     assert {cell.name for cell in points} < hanging
 
 
@@ -123,7 +125,7 @@ def test_a_stretched_arm_trains_longer_below_dense():
             assert row in plain.rows
             continue
         factor = {"reinit": 3, "lr_rewind": 2}[row.arm]
-        train = cell.inputs["train"]
+        train = cell.inputs()["train"]
         assert (train["duration"], train["milestones"]) == (
             f"{38 * factor}it",
             [f"{30 * factor}it"],
@@ -152,7 +154,7 @@ def test_files_that_others_read_are_named():
     assert feeds["ticket", 1] == feeds["lr_rewind", 1] == {weights}
     assert feeds["finetune", 1] == {weights, memory}
     assert feeds["finetune", 2] == feeds["snip", 1] == frozenset()
-    (point,) = (cell for cell in made.cells.values() if "until_step" in cell.inputs)
+    (point,) = (cell for cell in made.cells.values() if "until_step" in cell.inputs())
     assert point.feeds == {weights, memory}
 
 
@@ -294,7 +296,7 @@ def test_the_table_shows_the_real_counts():
     made = planned(spec_of(["ticket", "dense_small"]))
     kept = [row.num_kept for row in made.rows if row.arm == "dense_small"]
     hidden = [
-        made.cells[row.cell].inputs["model"]["hidden"]
+        made.cells[row.cell].inputs()["model"]["hidden"]
         for row in made.rows
         if row.arm == "dense_small"
     ]

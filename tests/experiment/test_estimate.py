@@ -1,11 +1,14 @@
 """About how long a plan takes: what is tried, and how it is added up."""
 
+import itertools
+
 import pytest
 import torch
 from tiny_runs import planned
 
-from lottery_ticket.experiment import Cell, Context, _estimate, estimated_seconds
-from lottery_ticket.experiment._estimate import makespan
+from lottery_ticket.experiment import Context, estimated_seconds
+from lottery_ticket.experiment.running import estimate as _estimate
+from lottery_ticket.experiment.running.estimate import makespan
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +17,9 @@ def _short_trials(monkeypatch):
     monkeypatch.setattr(_estimate, "_ENOUGH_SECONDS", 0.0)
 
 
-def chain(*names: str) -> list[Cell]:
+def chain(*names: str) -> dict[str, set[str]]:
     """Cells that each hang on the one before."""
-    parents = [{}, *({"weights": name} for name in names)]
-    return [Cell(name, {}, p, {}) for name, p in zip(names, parents, strict=False)]
+    return {name: {before} - {""} for before, name in itertools.pairwise(["", *names])}
 
 
 @pytest.mark.parametrize(
@@ -26,8 +28,8 @@ def chain(*names: str) -> list[Cell]:
     ids=["all the work", "the longest chain", "no more jobs than that help"],
 )
 def test_work_is_shared_but_chains_are_not(jobs, least):
-    cells = [*chain("a", "b", "c"), *chain("d", "e")]
-    assert makespan(cells, {"a": 1.0, "b": 2.0, "c": 3.0, "e": 4.0}, jobs) == least
+    parents = chain("a", "b", "c") | chain("d", "e")
+    assert makespan(parents, {"a": 1.0, "b": 2.0, "c": 3.0, "e": 4.0}, jobs) == least
 
 
 def test_what_is_done_takes_no_time_and_nothing_is_written(tiny, tmp_path):

@@ -1,6 +1,7 @@
 """Every arm, held against a plain PyTorch loop and masks made by sorting: a row for each arm."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -12,10 +13,13 @@ from every_arm import DROP, ELSEWHERE, TRAIN, WHOLE, K, Made, State, digest, mad
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.data import load_dataset
-from lottery_ticket.experiment import _initial, _mask_cell
-from lottery_ticket.experiment._arms import MASKS, WEIGHTS, At
-from lottery_ticket.experiment._replicate import Replicate
-from lottery_ticket.experiment._setting import Setting
+from lottery_ticket.experiment.cells import mask as _mask_cell
+from lottery_ticket.experiment.cells import training as _training
+from lottery_ticket.experiment.cells.train import TrainCell
+from lottery_ticket.experiment.objects import initial as _initial
+from lottery_ticket.experiment.planning.arms import MASKS, WEIGHTS, At
+from lottery_ticket.experiment.planning.replicate import Replicate
+from lottery_ticket.experiment.planning.setting import Setting
 from lottery_ticket.masks import Budget, PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.pruning import Pipeline, next_mask
@@ -145,7 +149,7 @@ class Oracle:
 
     def __init__(self, made: Made) -> None:
         self.made = made
-        self.model = made.plan.cells[made.plan.rows[0].cell].inputs["model"]
+        self.model = made.plan.cells[made.plan.rows[0].cell].inputs()["model"]
         self.root = derive(made.spec.seed, "replicate", 0)
         self.training = cache(self._training)
 
@@ -223,7 +227,7 @@ class Oracle:
         return self.initial, None
 
     def options(self, arm: str, level: int) -> dict[str, Any]:
-        return self.made.cell(arm, level).inputs["model"] if arm == "dense_small" else self.model
+        return self.made.cell(arm, level).inputs()["model"] if arm == "dense_small" else self.model
 
     def _training(self, arm: str, level: int) -> Trained:
         start, momentum = self.start(arm, level)
@@ -277,14 +281,18 @@ def test_trainings_are_those_of_a_plain_loop(arm, made):
     check_trainings(made, arm)
 
 
+def initial_of(cell: TrainCell) -> torch.nn.Module:
+    return _initial.initial_model(cell.recipe.model, cell.seeds.init, cell.initial)
+
+
 def test_signs_and_magnitudes_to_the_bit(made):
     oracle = Oracle(made)
-    signed = _initial.initial_model(made.cell("sign_reinit", 1).inputs).state_dict()
+    signed = initial_of(made.cell("sign_reinit", 1)).state_dict()
     for name, value in signed.items():
         assert torch.equal(value.abs(), oracle.fresh[name].abs())
         assert torch.equal(value.signbit(), oracle.initial[name].signbit())
         assert not torch.equal(value, oracle.fresh[name])
-    constant = _initial.initial_model(made.cell("signed_constant", 1).inputs).state_dict()
+    constant = initial_of(made.cell("signed_constant", 1)).state_dict()
     for name, value in constant.items():
         if name.endswith("weight"):
             assert torch.equal(value.signbit(), oracle.initial[name].signbit())
@@ -404,21 +412,22 @@ def follows_the_ticket(patch: pytest.MonkeyPatch) -> None:
 
 def keeps_the_old_learning_rate(patch: pytest.MonkeyPatch) -> None:
     """As if a training that goes on at the end began its schedule anew."""
-    from lottery_ticket.experiment import _train_cell
-
-    patch.setattr(_train_cell, "_schedule", lambda recipe, epoch: lambda step: recipe.lr)
+    patch.setattr(_training, "_schedule", lambda recipe, epoch: lambda step: recipe.lr)
 
 
 def keeps_the_milestones(patch: pytest.MonkeyPatch) -> None:
     stretched = Setting.stretched
-    milestones = {"milestones": TRAIN["milestones"]}
-    patch.setattr(Setting, "stretched", lambda setting, n: stretched(setting, n) | milestones)
+
+    def wrong(setting, num_steps):
+        recipe = stretched(setting, num_steps)
+        kept = {"milestones": setting.recipe.train.milestones}
+        return replace(recipe, train=recipe.train.model_copy(update=kept))
+
+    patch.setattr(Setting, "stretched", wrong)
 
 
 def forgets_the_memory(patch: pytest.MonkeyPatch) -> None:
-    from lottery_ticket.experiment import _train_cell
-
-    patch.setattr(_train_cell, "rewind_optimizer_", lambda *arguments: None)
+    patch.setattr(_training, "rewind_optimizer_", lambda *arguments: None)
 
 
 WRONG_TRAININGS = [
@@ -490,7 +499,7 @@ def magnitudes(state: State) -> State:
 
 def mask_at_init(made: Made, criterion: str, count: int) -> PruningMask:
     data, root = load_dataset("digits").train, derive(made.spec.seed, "replicate", 0)
-    model = model_of(made.cell("ticket", 0).inputs["model"], derive(root, "init"))
+    model = model_of(made.cell("ticket", 0).inputs()["model"], derive(root, "init"))
     stream = generator(derive(root, "mask", "examples"))
     rows = torch.randperm(len(data), generator=stream)[:100]
     batches = [(data.x[part], data.y[part]) for part in rows.split(64)]

@@ -261,7 +261,7 @@ def check_only_dense_is_made_again(store, tiny, made) -> None:
     outcome = run_plan(plan, store, ExecutionContext(store.root), observer=recorder)
     assert outcome.is_complete
     again = set(recorder.made) & made
-    assert {name for name in again if plan.cells[name].is_training} == {dense}
+    assert {name for name in again if plan.cells[name].num_steps} == {dense}
     assert "optimizer.safetensors" not in store.execution(dense).get("not_kept", [])
     after = digests(store.root)
     changed = {path for path in before if after[path] != before[path]}

@@ -12,7 +12,8 @@ from tiny_runs import digests
 
 from lottery_ticket import files
 from lottery_ticket.cli import main
-from lottery_ticket.experiment import _execute, _watch
+from lottery_ticket.experiment.cells import journal as _journal
+from lottery_ticket.experiment.running import execute as _execute
 from lottery_ticket.store import Claim, Store
 
 KiB, MiB = 1 << 10, 1 << 20
@@ -69,20 +70,18 @@ def fill_at_step_10(disk, monkeypatch):
     Returns the steps as they are trained, as (level, cell, step).
     """
     steps = []
-    on_step = _watch.Watch.__call__
+    on_step = _journal.Watch.__call__
 
     def watched(watch, state):
-        steps.append(
-            (watch.journals[0].cell.label["level"], watch.journals[0].cell.name, state.step)
-        )
+        steps.append((watch.journals[0].cell.label.level, watch.journals[0].cell.name, state.step))
         if [step[::2] for step in steps].count((1, 10)) == 1 and steps[-1][::2] == (1, 10):
             fill(disk)
         on_step(watch, state)
 
-    monkeypatch.setattr(_watch.Watch, "__call__", watched)
-    monkeypatch.setattr(_watch, "_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(_watch, "_CHECKPOINT_SHARE", math.inf)
-    monkeypatch.setattr(_watch, "_PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(_journal.Watch, "__call__", watched)
+    monkeypatch.setattr(_journal, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(_journal, "_CHECKPOINT_SHARE", math.inf)
+    monkeypatch.setattr(_journal, "_PROGRESS_SECONDS", 0.0)
     return steps
 
 
@@ -118,7 +117,7 @@ def leaves_the_error_as_it_is(monkeypatch):
 
 
 def writes_checkpoints_in_place(monkeypatch):
-    monkeypatch.setattr(_watch, "write_file", files.write_synced)
+    monkeypatch.setattr(_journal, "write_file", files.write_synced)
 
 
 def discards_what_it_was_at(monkeypatch):

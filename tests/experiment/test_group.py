@@ -8,7 +8,7 @@ from every_arm import TRAIN, spec_of
 from tiny_runs import digests, planned, run_in
 
 from lottery_ticket.experiment import Context, import_user_code, run_plan
-from lottery_ticket.experiment import _watch as watch
+from lottery_ticket.experiment.cells import journal as watch
 from lottery_ticket.store import Store, table_rows
 
 NET = Path(__file__).with_name("noisy_net.py")
@@ -24,7 +24,7 @@ def accuracies(store, plan_id):
 
 def sizes(store, plan):
     """How many were trained together, training by training."""
-    steps = [store.execution(c.name)["kernels"] for c in plan.cells.values() if c.is_training]
+    steps = [store.execution(c.name)["kernels"] for c in plan.cells.values() if c.num_steps]
     return sorted(step.get("size", 1) for step in steps)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lottery_ticket.api import prepare
 from lottery_ticket.experiment import group_size, import_user_code
-from lottery_ticket.experiment._group import LARGEST_GROUP, fitting
+from lottery_ticket.experiment.running.group import LARGEST_GROUP, fitting
 
 NET = Path(__file__).with_name("noisy_net.py")
 GIB = 2**30

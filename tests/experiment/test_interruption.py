@@ -312,7 +312,7 @@ def test_an_engine_that_gives_its_dead_workers_cells_up_is_caught(tmp_path, undi
 
 SCRIPT = """
 import json, sys
-import lottery_ticket.experiment._watch as watch
+import lottery_ticket.experiment.cells.journal as watch
 watch._CHECKPOINT_SECONDS = watch._PROGRESS_SECONDS = 0.05  # so that a kill finds a checkpoint
 import lottery_ticket
 spec, store, jobs = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])

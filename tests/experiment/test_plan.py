@@ -20,7 +20,7 @@ MNIST = Inputs(
 
 
 def trainings(plan: Plan) -> list:
-    return [cell for cell in plan.cells.values() if cell.is_training]
+    return [cell for cell in plan.cells.values() if cell.num_steps]
 
 
 def test_lenet_mnist_is_planned_as_the_paper_has_it():
@@ -77,7 +77,7 @@ def test_first_level_of_oneshot_is_that_of_the_ticket(tiny):
 def test_arms_of_a_replicate_share_data_order_by_level(tiny):
     made = planned(tiny(arms=["ticket", "reinit"], replicates=2))
     order = {
-        (row.arm, row.level, row.replicate): made.cells[row.cell].inputs["seeds"]["order"]
+        (row.arm, row.level, row.replicate): made.cells[row.cell].inputs()["seeds"]["order"]
         for row in made.rows
     }
     for level in range(3):
@@ -90,7 +90,7 @@ def test_ticket_keeps_its_initial_weights_and_reinit_keeps_its_own(tiny):
     made = planned(tiny(arms=["ticket", "reinit", "shuffled"]))
     init: dict[str, set[int]] = {}
     for row in made.rows:
-        init.setdefault(row.arm, set()).add(made.cells[row.cell].inputs["seeds"]["init"])
+        init.setdefault(row.arm, set()).add(made.cells[row.cell].inputs()["seeds"]["init"])
     assert all(len(seeds) == 1 for seeds in init.values())
     assert init["ticket"] == init["shuffled"] != init["reinit"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lottery_ticket.experiment import Inputs, Plan, plan
-from lottery_ticket.experiment._layers import pruned_layers
+from lottery_ticket.experiment.objects.layers import pruned_layers
 from lottery_ticket.masks import prunable_sizes
 from lottery_ticket.models import model_options, outline
 from lottery_ticket.spec import Spec, load_spec, preset_names

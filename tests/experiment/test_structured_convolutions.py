@@ -11,8 +11,8 @@ from torch import nn
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import Inputs
-from lottery_ticket.experiment._budgets import level_budgets
-from lottery_ticket.experiment._layers import pruned_layers
+from lottery_ticket.experiment.objects.layers import pruned_layers
+from lottery_ticket.experiment.planning.budgets import level_budgets
 from lottery_ticket.masks import MissedDensityWarning, PruningMask, is_nm
 from lottery_ticket.models import build
 from lottery_ticket.pruning import next_mask, prune
@@ -219,11 +219,11 @@ def test_the_output_of_a_net_of_convolutions_is_not_cut():
 
 
 def test_masks_of_channels_alone_have_new_names(two_levels, images, tmp_path):
-    inputs = [cell.inputs for cell in two_levels.plan.cells.values() if "keep" in cell.inputs]
+    inputs = [cell.inputs() for cell in two_levels.plan.cells.values() if "keep" in cell.inputs()]
     assert inputs
     assert all(mask["numerics"] == 2 and mask["scope"] == "channel" for mask in inputs)
     others = made_of(tmp_path, images, ["ticket"], scope="layerwise", densities=[0.6])
-    inputs = [cell.inputs for cell in others.plan.cells.values() if "keep" in cell.inputs]
+    inputs = [cell.inputs() for cell in others.plan.cells.values() if "keep" in cell.inputs()]
     assert inputs
     assert all(mask["numerics"] == 1 for mask in inputs)
 

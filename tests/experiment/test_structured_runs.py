@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from tiny_runs import TINY, planned
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment import Inputs, _mask_cell
-from lottery_ticket.experiment._arms import MASKS
-from lottery_ticket.experiment._budgets import level_budgets
+from lottery_ticket.experiment import Inputs
+from lottery_ticket.experiment.cells import mask as _mask_cell
+from lottery_ticket.experiment.cells.mask import Structure
+from lottery_ticket.experiment.planning.arms import MASKS
+from lottery_ticket.experiment.planning.budgets import level_budgets
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.pruning import next_mask
@@ -226,7 +228,7 @@ def test_the_counts_are_those_of_the_plan(made):
 
 
 def structures_are_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_mask_cell, "_structure", lambda cell: {})
+    patch.setattr(Structure, "options", lambda structure: {})
 
 
 def shuffles_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -291,7 +293,7 @@ def test_ignored_layers_are_in_neither_count(tmp_path):
         assert bool((made.trained(arm, 2)["fc3.weight"] != 0).all())
     # of a net that is about as large as a whole: 1,640 − 380 and 1,640 − 760
     small = [made.row("dense_small", level) for level in (1, 2)]
-    hidden = [made.plan.cells[row.cell].inputs["model"]["hidden"] for row in small]
+    hidden = [made.plan.cells[row.cell].inputs()["model"]["hidden"] for row in small]
     counts = [64 * one + one * two + two * 10 for one, two in hidden]
     assert [row.num_kept + 120 for row in small] == counts
     assert counts == pytest.approx([1260, 880], abs=40)

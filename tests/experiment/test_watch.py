@@ -1,12 +1,15 @@
 """Checkpoints come every so often, and take a small share of the time however slow they are."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from tiny_runs import TINY, planned
 from torch import nn
 
-from lottery_ticket.experiment import _watch
-from lottery_ticket.experiment._plan import Cell
-from lottery_ticket.experiment._stop import StopSign
+from lottery_ticket.experiment.cells import journal as _watch
+from lottery_ticket.experiment.running.stop import StopSign
+from lottery_ticket.spec import spec_from_mapping
 from lottery_ticket.train import TrainState
 
 
@@ -32,9 +35,10 @@ def test_checkpoints_take_at_most_two_percent(cost, tmp_path, monkeypatch):
 
     model = nn.Linear(2, 1)
     state = TrainState(model, torch.optim.SGD(model.parameters(), lr=0.1))
-    cell = Cell("name", {"kind": "train"}, {}, {}, num_steps=10**9)
+    (cell, *_) = (c for c in planned(spec_from_mapping(TINY)).cells.values() if c.num_steps)
+    cell = replace(cell, last_step=10**9)
     journal = Disk(cell, state, tmp_path, steps_per_epoch=10)
-    watch = _watch.Watch([journal], StopSign(None))
+    watch = _watch.Watch([journal], StopSign(None).is_raised)
     began, times = clock.now, []
     for _ in range(2000):
         clock.now += 1.0

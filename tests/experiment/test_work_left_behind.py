@@ -10,7 +10,8 @@ from test_execution import Recorder
 from tiny_runs import digests, planned, run_in
 
 from lottery_ticket.errors import DamagedError
-from lottery_ticket.experiment import Context, _watch, execute
+from lottery_ticket.experiment import Context, execute
+from lottery_ticket.experiment.cells import journal as _journal
 from lottery_ticket.store import Store
 
 
@@ -40,7 +41,7 @@ def stopped(pair, tmp_path, monkeypatch):
     stop_file = tmp_path / ".stop"
     stop_file.touch()
     with monkeypatch.context() as patch:
-        patch.setattr(_watch, "_PROGRESS_SECONDS", 0.0)
+        patch.setattr(_journal, "_PROGRESS_SECONDS", 0.0)
         (outcome,) = execute([cell], [contents], Context(tmp_path, stop_file=stop_file))
     assert outcome.status == "stopped"
     return store.work_folder(cell.name) / "checkpoint"
@@ -125,7 +126,7 @@ def fails_for_ever(state, data):
 
 
 def test_an_engine_that_cannot_get_past_it_is_caught(stopped, pair, undisturbed, monkeypatch):
-    monkeypatch.setattr(_watch, "restore_", fails_for_ever)
+    monkeypatch.setattr(_journal, "restore_", fails_for_ever)
     data = UNREADABLE["another shape"](stopped.read_bytes())
     with pytest.raises(AssertionError):
         check_begins_anew(Store(stopped.parents[2]), stopped, pair, undisturbed, data)

@@ -8,14 +8,13 @@ from dataclasses import replace
 import torch
 
 from lottery_ticket import files
-from lottery_ticket.experiment import (
-    _execute,
-    _scheduler,
-    _stop,
-    _train_cell,
-    _watch,
-    _workers,
-)
+from lottery_ticket.experiment.cells import journal as _journal
+from lottery_ticket.experiment.cells import training as _training
+from lottery_ticket.experiment.cells.kinds import KINDS
+from lottery_ticket.experiment.running import execute as _execute
+from lottery_ticket.experiment.running import scheduler as _scheduler
+from lottery_ticket.experiment.running import stop as _stop
+from lottery_ticket.experiment.running import workers as _workers
 from lottery_ticket.seeds import generator
 from lottery_ticket.store import Claim, Store
 from lottery_ticket.train import Batches, _batches
@@ -24,25 +23,25 @@ from lottery_ticket.train import Batches, _batches
 
 
 def forgets_the_optimizer() -> None:
-    restore_ = _watch.restore_
+    restore_ = _journal.restore_
 
     def wrong(state, data):
         fresh = copy.deepcopy(state.optimizer.state_dict())
         restore_(state, data)
         state.optimizer.load_state_dict(fresh)
 
-    _watch.restore_ = wrong
+    _journal.restore_ = wrong
 
 
 def forgets_the_random_state() -> None:
-    restore_ = _watch.restore_
+    restore_ = _journal.restore_
 
     def wrong(state, data):
         fresh = torch.get_rng_state()
         restore_(state, data)
         torch.set_rng_state(fresh)
 
-    _watch.restore_ = wrong
+    _journal.restore_ = wrong
 
 
 def goes_back_to_the_first_batch() -> None:
@@ -51,15 +50,15 @@ def goes_back_to_the_first_batch() -> None:
 
 
 def starts_from_scratch() -> None:
-    _watch.restore_ = lambda state, data: None
+    _journal.restore_ = lambda state, data: None
 
 
 def keeps_no_checkpoint() -> None:
-    _watch.Journal.checkpoint = lambda journal: None
+    _journal.Journal.checkpoint = lambda journal: None
 
 
 def writes_checkpoints_in_place() -> None:
-    _watch.write_file = lambda path, data: files.write_synced(path, data)
+    _journal.write_file = lambda path, data: files.write_synced(path, data)
 
 
 # stopping
@@ -164,26 +163,26 @@ def orders_by_process() -> None:
 def orders_by_the_cells_before() -> None:
     """The order of the examples depends on how many cells this process has made."""
     made = []
-    make_training = _execute.make_training
+    train = KINDS["train"]
 
     def wrong(*arguments):
         made.append(arguments)
-        return make_training(*arguments)
+        return train.make(*arguments)
 
-    _execute.make_training = wrong
+    KINDS["train"] = replace(train, make=wrong)
     _batches.generator = lambda seed, *path: generator(seed, *path, len(made))
 
 
 def seeds_no_noise() -> None:
-    _train_cell.seed_ = lambda seed, devices: None
+    _training.seed_ = lambda seed, devices: None
 
 
 def records_the_time() -> None:
-    make_training = _execute.make_training
+    train = KINDS["train"]
 
     def wrong(*arguments):
         started = time.time()
-        files, results = make_training(*arguments)
-        return files, {**results, "seconds": time.time() - started}
+        made = train.make(*arguments)
+        return replace(made, results={**made.results, "seconds": time.time() - started})
 
-    _execute.make_training = wrong
+    KINDS["train"] = replace(train, make=wrong)

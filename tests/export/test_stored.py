@@ -1,6 +1,7 @@
 """A level of a run: its weights, its card, its ticket, and training it again."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -142,23 +143,22 @@ def test_trained_again_they_are_the_same(thrifty, tiny, arm, level, replicate, d
 
 
 def test_other_bytes_are_refused(thrifty, monkeypatch):
-    from lottery_ticket.experiment import _rederive
+    from lottery_ticket.experiment.cells.kinds import KINDS
 
-    honest = _rederive.make_training
+    honest = KINDS["train"]
 
     def a_bit_off(*arguments):
-        files, *rest = honest(*arguments)
-        weights = files[WEIGHTS]
-        return files | {WEIGHTS: weights[:-1] + bytes([weights[-1] ^ 1])}, *rest
+        made = honest.make(*arguments)
+        weights = made.files[WEIGHTS]
+        wrong = {WEIGHTS: weights[:-1] + bytes([weights[-1] ^ 1])}
+        return replace(made, files=made.files | wrong)
 
-    monkeypatch.setattr(_rederive, "make_training", a_bit_off)
+    monkeypatch.setitem(KINDS, "train", replace(honest, make=a_bit_off))
     with pytest.raises(LotteryError, match="trained again it ends in other weights than it had"):
         thrifty.pruned_model(2, rederive=True)
 
 
 def test_other_data_are_refused(tiny, monkeypatch):
-    from dataclasses import replace
-
     from lottery_ticket.data import DATASETS
 
     entry = DATASETS.entry("digits")

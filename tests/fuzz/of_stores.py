@@ -1,5 +1,6 @@
 """Readers of specs, of the store, and of trainings in progress."""
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -13,8 +14,11 @@ from fuzz.formats import in_json, in_safetensors, in_sqlite, in_yaml, with_seal
 from fuzz.reader import Reader
 from lottery_ticket.api import load_run
 from lottery_ticket.errors import DataError, LotteryError
-from lottery_ticket.experiment import Cell, Context, inspect_inputs, plan, run_plan
-from lottery_ticket.experiment._watch import Journal
+from lottery_ticket.experiment import Context, TrainCell, inspect_inputs, plan, run_plan
+from lottery_ticket.experiment.cells.cell import Label
+from lottery_ticket.experiment.cells.journal import Journal
+from lottery_ticket.experiment.cells.train import Recipe, Seeds
+from lottery_ticket.experiment.objects.initial import Described
 from lottery_ticket.spec import canonical, fingerprint, load_spec, preset_names, spec_from_mapping
 from lottery_ticket.spec._presets import preset_text
 from lottery_ticket.store import Store, correct_rows, history_rows, layer_rows, table_rows
@@ -146,7 +150,19 @@ def _state() -> TrainState:
 
 
 def _journal(state: TrainState, folder: Path) -> Journal:
-    return Journal(Cell("name", {"kind": "train"}, {}, {}, num_steps=9), state, folder, 3)
+    return Journal(_cell(), state, folder, 3)
+
+
+@functools.cache
+def _cell() -> TrainCell:
+    """A training of nine steps."""
+    described = Described("LeNet300", {})
+    return TrainCell(
+        label=Label("ticket", 0, 0, 0, 1.0),
+        recipe=Recipe({}, described, described, load_spec("quickstart").train),
+        seeds=Seeds(0, 0, 0),
+        last_step=9,
+    )
 
 
 def write_checkpoint(folder: Path) -> None:

@@ -24,7 +24,8 @@ from lottery_ticket import process
 from lottery_ticket.api import RunResult, load_run, prepare
 from lottery_ticket.criteria import score
 from lottery_ticket.data import DATASETS, load_dataset
-from lottery_ticket.experiment import _device, estimated_seconds
+from lottery_ticket.experiment import estimated_seconds
+from lottery_ticket.experiment.running import device as _device
 from lottery_ticket.export import PrunedModel, compact, export, measure
 from lottery_ticket.models import MODELS, build
 
@@ -236,7 +237,7 @@ def _nothing_kept(*_: object, **__: object) -> Iterator[None]:
         ("random_state_kept", ("lottery_ticket.criteria._score",), "score"),
         (
             "random_state_kept",
-            ("lottery_ticket.process", "lottery_ticket.experiment._build"),
+            ("lottery_ticket.process", "lottery_ticket.experiment.objects.build"),
             "prepare",
         ),
         ("random_state_kept", ("lottery_ticket.finder._training",), "search"),

@@ -79,8 +79,8 @@ def print_plan(prepared: "Prepared", *, json: bool) -> None:
                 "cells": [
                     {
                         "cell": c.name,
-                        "kind": c.inputs["kind"],
-                        **c.label,
+                        "kind": c.kind,
+                        **vars(c.label),
                         "finished": c.name in done,
                     }
                     for c in planned.cells.values()
@@ -88,8 +88,8 @@ def print_plan(prepared: "Prepared", *, json: bool) -> None:
             }
         )
         return
-    trainings = Counter(c.label["level"] for c in planned.cells.values() if c.is_training)
-    left = Counter(c.label["level"] for c in todo if c.is_training)
+    trainings = Counter(c.label.level for c in planned.cells.values() if c.num_steps)
+    left = Counter(c.label.level for c in todo if c.num_steps)
     rows = [["level", "density", "sparsity", "kept", "trainings", "in the store"]]
     for level, budget in enumerate(planned.budgets):
         density = budget.total / total

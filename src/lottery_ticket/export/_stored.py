@@ -14,9 +14,9 @@ from lottery_ticket.data import DataSet
 from lottery_ticket.errors import StoreError, UsageError
 from lottery_ticket.experiment import (
     WEIGHTS,
-    initial_model,
     read_mask,
     read_weights,
+    recorded_initial,
     recorded_model,
     rederive,
     run_data,
@@ -169,7 +169,7 @@ def _ticket(
         step = record.inputs.get("start_step", 0)
         origin = WeightsOrigin(initial, step, model=name, options=options)
     elif "initial" in record.inputs:
-        initial = initial_model(record.inputs, mask).state_dict()
+        initial = recorded_initial(record, mask).state_dict()
         origin = WeightsOrigin(initial, model=name, options=options)
     else:
         origin = ModelOrigin.of(name, record.input("seeds")["init"], **options)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import DamagedError
-from lottery_ticket.experiment._cell import Cell
-from lottery_ticket.experiment._progress import Progress, write_progress
-from lottery_ticket.experiment._stop import Stopped, StopSign
+from lottery_ticket.experiment.cells.making import Stopped
+from lottery_ticket.experiment.cells.progress import Progress, write_progress
+from lottery_ticket.experiment.cells.train import TrainCell
 from lottery_ticket.files import write_file
 from lottery_ticket.store import read_file
 from lottery_ticket.train import CheckpointError, TrainState, checkpoint_bytes, restore_
@@ -36,7 +36,7 @@ class Journal:
         steps_per_epoch: batches in one pass over the data.
     """
 
-    cell: Cell
+    cell: TrainCell
     state: TrainState
     folder: Path
     steps_per_epoch: int
@@ -101,7 +101,7 @@ class Watch:
 
     Args:
         journals: of the trainings.
-        stop_sign: asks to stop.
+        must_stop: whether to stop now.
         before_checkpoint: brings the states up to date; it may take journals out of `journals`,
             those of trainings that have failed.
     """
@@ -109,10 +109,10 @@ class Watch:
     def __init__(
         self,
         journals: Sequence[Journal],
-        stop_sign: StopSign,
+        must_stop: Callable[[], bool],
         before_checkpoint: Callable[[], None] = lambda: None,
     ) -> None:
-        self.journals, self._stop_sign = list(journals), stop_sign
+        self.journals, self._must_stop = list(journals), must_stop
         self._first = journals[0]
         self._before_checkpoint = before_checkpoint
         self._last_look = float("-inf")
@@ -130,7 +130,7 @@ class Watch:
         self._last_look = now
         for journal in self.journals:
             journal.show()
-        must_stop = self._stop_sign.is_raised()
+        must_stop = self._must_stop()
         if must_stop or now >= self._next_checkpoint:
             self._checkpoint(now)
         if must_stop and self._first.state.step < self._first.cell.last_step:

@@ -7,13 +7,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from lottery_ticket.errors import DamagedError
-from lottery_ticket.experiment._cell import Cell
-from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._execute import Outcome, is_current
-from lottery_ticket.experiment._observer import Observer, RunOutcome
-from lottery_ticket.experiment._plan import Plan
-from lottery_ticket.experiment._stop import is_asked_to_stop
-from lottery_ticket.experiment._workers import Workers
+from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.planning.plan import Plan
+from lottery_ticket.experiment.running.context import Context
+from lottery_ticket.experiment.running.execute import Outcome, is_current
+from lottery_ticket.experiment.running.observer import Observer, RunOutcome
+from lottery_ticket.experiment.running.stop import is_asked_to_stop
+from lottery_ticket.experiment.running.workers import Workers
 from lottery_ticket.store import Finished, Store
 
 __all__ = ["Scheduler"]
@@ -137,7 +137,7 @@ class Scheduler:
                 self.store.free_work(name)
             return True
         if found is not None and not is_same:
-            self.observer.note(f"{_place(cell)}: what it was made from has changed; made anew")
+            self.observer.note(f"{cell.title}: what it was made from has changed; made anew")
         if found is not None or name in self.damaged:
             self._discard(name)
         return False
@@ -181,14 +181,14 @@ class Scheduler:
                     return
 
     def _queue(self) -> list[str]:
-        """The waiting cells in the order of the plan; for groups, masks before all trainings, so
-        that the trainings they make ready can be made together."""
+        """The waiting cells in the order of the plan; for groups, what is made by itself before all
+        else, so that what it makes ready can be made together."""
         names = list(self.waiting)
         if self.context.group == 1:
             return names
-        masks = [name for name in names if not self.waiting[name].is_training]
-        is_making_masks = any(not cell.is_training for g in self.running.values() for cell in g)
-        return masks if is_making_masks else masks + [n for n in names if n not in set(masks)]
+        alone = [name for name in names if self.waiting[name].batch_key is None]
+        is_making_such = any(c.batch_key is None for group in self.running.values() for c in group)
+        return alone if is_making_such else alone + [n for n in names if n not in set(alone)]
 
     def _is_ready(self, name: str) -> bool:
         """Whether a waiting cell can be made now; one that cannot be, or is, leaves the queue."""
@@ -209,14 +209,18 @@ class Scheduler:
         return True
 
     def _group(self, name: str) -> list[Cell]:
-        """A ready cell; if it is a training, with others like it that are ready too."""
+        """A ready cell, with others that can be made together with it and are ready too."""
         group = [self.waiting[name]]
-        if not group[0].is_training or self.suspects:
+        if self.context.group == 1 or group[0].batch_key is None or self.suspects:
             return group
         for other_name, other in list(self.waiting.items()):
             if len(group) == self.context.group:
                 break
-            if other_name != name and other.is_alike(group[0]) and self._is_ready(other_name):
+            if (
+                other_name != name
+                and other.batch_key == group[0].batch_key
+                and self._is_ready(other_name)
+            ):
                 group.append(other)
         return group
 
@@ -241,7 +245,7 @@ class Scheduler:
             self.contents[cell.name] = outcome.content
             self.num_made += outcome.status == "made"
         elif outcome.status == "failed":
-            self.failures[cell.name] = f"{_place(cell)}: {outcome.message}"
+            self.failures[cell.name] = f"{cell.title}: {outcome.message}"
         else:  # busy, stopped
             self.waiting = {cell.name: cell, **self.waiting}
             self.retry_at[cell.name] = time.monotonic() + _RETRY_SECONDS
@@ -267,13 +271,6 @@ class Scheduler:
             message = "its worker process died twice (out of memory?)"
             self._take(cell, Outcome(cell.name, "failed", message=message))
         else:
-            self.observer.note(f"{_place(cell)}: its worker process died; continuing it")
+            self.observer.note(f"{cell.title}: its worker process died; continuing it")
             self._take(cell, Outcome(cell.name, "stopped"))
             self.suspects.add(cell.name)
-
-
-def _place(cell: Cell) -> str:
-    label = cell.label
-    kind = "" if cell.is_training else "mask of "
-    draw = f", draw {label['draw']}" if label["draw"] else ""
-    return f"{kind}{label['arm']} level {label['level']}, replicate {label['replicate']}{draw}"

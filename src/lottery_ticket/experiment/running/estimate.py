@@ -3,20 +3,20 @@
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 from lottery_ticket.data import AUGMENTATIONS, DataSet, Split
-from lottery_ticket.experiment._build import load_data
-from lottery_ticket.experiment._cell import Cell
-from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._device import configured
-from lottery_ticket.experiment._initial import initial_model
-from lottery_ticket.experiment._plan import Plan
-from lottery_ticket.experiment._train_cell import optimizer_of
+from lottery_ticket.experiment.cells.train import TrainCell
+from lottery_ticket.experiment.cells.training import optimizer_of
+from lottery_ticket.experiment.objects.build import load_data
+from lottery_ticket.experiment.objects.initial import drawn_model
+from lottery_ticket.experiment.planning.plan import Plan
+from lottery_ticket.experiment.running.context import Context
+from lottery_ticket.experiment.running.device import configured
 from lottery_ticket.masks import PruningMask, layer_weights
 from lottery_ticket.process import random_state_kept
 from lottery_ticket.pruning import rewind_
@@ -50,37 +50,39 @@ def estimated_seconds(plan: Plan, done: Collection[str], context: Context, jobs:
             seconds |= _training_seconds(cells, context)
     if not seconds:
         return 0.0
-    return makespan(plan.cells.values(), seconds, jobs) + (_START_SECONDS if jobs > 1 else 0.0)
+    parents = {name: set(cell.parents.values()) for name, cell in plan.cells.items()}
+    return makespan(parents, seconds, jobs) + (_START_SECONDS if jobs > 1 else 0.0)
 
 
-def makespan(cells: Iterable[Cell], seconds: Mapping[str, float], jobs: int) -> float:
+def makespan(
+    parents: Mapping[str, Collection[str]], seconds: Mapping[str, float], jobs: int
+) -> float:
     """The least that cells can take: all the work over the jobs, or the longest chain of it.
 
     Args:
-        cells: parents first.
+        parents: cell → the cells that it is made from; these come first.
         seconds: name → seconds; none for those that are not named.
         jobs: cells at a time.
     """
     ends: dict[str, float] = {}  # if there were a job for every cell
-    for cell in cells:
-        start = max((ends[name] for name in cell.parents.values()), default=0.0)
-        ends[cell.name] = start + seconds.get(cell.name, 0.0)
+    for name, before in parents.items():
+        start = max((ends[other] for other in before), default=0.0)
+        ends[name] = start + seconds.get(name, 0.0)
     return max(sum(seconds.values()) / jobs, *ends.values())
 
 
-def _alike(plan: Plan, done: Collection[str]) -> list[list[Cell]]:
+def _alike(plan: Plan, done: Collection[str]) -> list[list[TrainCell]]:
     """The trainings that are left, those of one recipe, model and data set together."""
-    alike: dict[str, list[Cell]] = defaultdict(list)
+    alike: dict[str, list[TrainCell]] = defaultdict(list)
     for cell in plan.cells.values():
-        if cell.is_training and cell.name not in done:
-            parts = [cell.inputs[part] for part in ("data", "model", "train")]
-            alike[canonical_json(parts)].append(cell)
+        if isinstance(cell, TrainCell) and cell.name not in done:
+            alike[canonical_json(cell.recipe.inputs())].append(cell)
     return list(alike.values())
 
 
-def _training_seconds(cells: Sequence[Cell], context: Context) -> dict[str, float]:
+def _training_seconds(cells: Sequence[TrainCell], context: Context) -> dict[str, float]:
     """The seconds of each of some trainings that are alike but for their masks."""
-    recipe, data = TrainSpec.model_validate(cells[0].inputs["train"]), cells[0].data
+    recipe, data = cells[0].train, cells[0].data
     assert data is not None
     trial = _Trial(recipe, load_data(data, context.data_dir, context.device), context)
     densities = sorted(map(_density, cells))
@@ -101,8 +103,8 @@ def _training_seconds(cells: Sequence[Cell], context: Context) -> dict[str, floa
     return seconds
 
 
-def _density(cell: Cell) -> float:
-    return cell.label["density"] if "mask" in cell.parents else 1.0
+def _density(cell: TrainCell) -> float:
+    return cell.label.density if "mask" in cell.parents else 1.0
 
 
 class _Trial:
@@ -119,11 +121,11 @@ class _Trial:
         self.is_quicker_sparse = False
         self._recipe, self._data, self._context = recipe, data, context
 
-    def seconds(self, cell: Cell, density: float) -> tuple[float, float]:
+    def seconds(self, cell: TrainCell, density: float) -> tuple[float, float]:
         """Of a step, and of evaluating all splits, at a density of every layer."""
         recipe, loss = self._recipe, LOSSES[self._recipe.loss]
         with random_state_kept([self._context.device]):
-            model = initial_model({**cell.inputs, "initial": {}})  # its values take no time
+            model = drawn_model(cell.recipe.model, cell.seeds.init)
             mask = _random_mask(model, density) if density < 1 else None
             rewind_(model, {name: v.clone() for name, v in model.state_dict().items()}, mask)
             model.to(self._context.device).train()

@@ -1,20 +1,21 @@
 """What a row of the table of arms says of masks and of weights → cells and their inputs."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
-from lottery_ticket.experiment._setting import INIT_NUMERICS
+from lottery_ticket.experiment.cells.mask import AtInit, Examples, Shuffle
+from lottery_ticket.experiment.objects.initial import Initial
+from lottery_ticket.experiment.planning.setting import INIT_NUMERICS
 from lottery_ticket.masks import SCOPES
 from lottery_ticket.seeds import derive
 
 if TYPE_CHECKING:
-    from lottery_ticket.experiment._replicate import Replicate
+    from lottery_ticket.experiment.planning.replicate import Replicate
 
 __all__ = ["MASKS", "WEIGHTS", "At"]
 
-_WEIGHTS_NUMERICS = 1  # raised when the same draws give other weights of an arm
 _EXAMPLES_PER_OUTPUT = 10  # what a criterion sees at initialisation: as Tanaka et al. 2020 have it
 
 
@@ -37,9 +38,8 @@ def _tickets_mask(replicate: "Replicate", at: At) -> str | None:
 
 def _shuffled_mask(replicate: "Replicate", at: At) -> str:
     seed = derive(replicate.root, "control", "shuffled", at.draw, at.level)
-    inputs = {"how": "shuffle", "seed": seed}
-    inputs |= replicate.structure(replicate.setting.spec.prune.scope_at(at.level))
-    return replicate.add_mask(at, inputs, mask=_tickets_mask(replicate, at))
+    structure = replicate.structure(replicate.setting.spec.prune.scope_at(at.level))
+    return replicate.add_mask(at, Shuffle(seed, structure), mask=_tickets_mask(replicate, at))
 
 
 def _random_mask(replicate: "Replicate", at: At) -> str:
@@ -54,23 +54,26 @@ def _oneshot_mask(replicate: "Replicate", at: At) -> str:
 
 
 def _inverted_mask(replicate: "Replicate", at: At) -> str:
-    return replicate.add_pruned(at, At(), None, inverted=True)
+    return replicate.add_pruned(at, At(), None, is_inverted=True)
 
 
 def _mask_at_init(replicate: "Replicate", at: At) -> str:
     setting, criterion = replicate.setting, ARMS[at.arm].criterion
     assert criterion is not None
-    entry, train = CRITERIA[criterion], setting.spec.train
-    inputs = replicate.selection(at, criterion, setting.spec.prune.scope_at(at.level), 0)
-    inputs |= {"model": setting.recipe["model"], "init": replicate.init}
-    inputs["init_numerics"] = INIT_NUMERICS
-    if entry.needs_data:
-        inputs |= {"data": setting.recipe["data"], "loss": train.loss}
-        inputs |= {"examples_per_output": _EXAMPLES_PER_OUTPUT, "batch_size": train.batch_size}
-        inputs["examples_seed"] = derive(replicate.root, "mask", "examples")
-    if "input_shape" in entry.needs:
-        inputs["input_shape"] = list(setting.inputs.input_shape)
-    return replicate.add_mask(at, inputs)
+    entry, recipe = CRITERIA[criterion], setting.recipe
+    how = replicate.selection(at, criterion, setting.spec.prune.scope_at(at.level), 0)
+    seed = derive(replicate.root, "mask", "examples")
+    train = recipe.train
+    at_init = AtInit(
+        recipe.model,
+        replicate.init,
+        INIT_NUMERICS,
+        Examples(recipe.data, train.loss, _EXAMPLES_PER_OUTPUT, train.batch_size, seed)
+        if entry.needs_data
+        else None,
+        setting.inputs.input_shape if "input_shape" in entry.needs else None,
+    )
+    return replicate.add_mask(at, how, at_init=at_init)
 
 
 def _sources_mask(replicate: "Replicate", at: At) -> str | None:
@@ -92,42 +95,39 @@ MASKS: dict[str, Callable[["Replicate", At], str | None]] = {
 }
 """What a row of the table of arms says of its masks → the cell of such a mask."""
 
-# what decides the weights beside the seed of their draw: further inputs, and further parents
-_More = tuple[dict[str, Any], dict[str, str]]
+# what decides the weights beside the seed of their draw: how they are changed, further parents
+_More = tuple[Initial | None, dict[str, str]]
 
 
 def _as_drawn(replicate: "Replicate", at: At) -> _More:
-    return {}, {}
+    return None, {}
 
 
 def _signs_of_initial(replicate: "Replicate", at: At) -> _More:
-    how = {"how": "signs", "init": replicate.init, "numerics": _WEIGHTS_NUMERICS}
-    return {"initial": how}, {}
+    return Initial("signs", {"init": replicate.init}), {}
 
 
 def _signed_constant(replicate: "Replicate", at: At) -> _More:
-    return {"initial": {"how": "signed_constant", "numerics": _WEIGHTS_NUMERICS}}, {}
+    return Initial("signed_constant"), {}
 
 
 def _scaled(replicate: "Replicate", at: At) -> _More:
     if not at.level:
-        return {}, {}  # nothing is pruned: reinit's own dense net
-    how: dict[str, Any] = {"how": "scaled", "numerics": _WEIGHTS_NUMERICS}
-    if dims := replicate.setting.inputs.input_dims:
-        how["input_dims"] = dict(dims)
-    return {"initial": how}, {}
+        return None, {}  # nothing is pruned: reinit's own dense net
+    dims = replicate.setting.inputs.input_dims
+    return Initial("scaled", {"input_dims": dict(dims)} if dims else {}), {}
 
 
 def _permuted(replicate: "Replicate", at: At) -> _More:
     seed = derive(replicate.root, "control", "values_permuted", at.draw, at.level)
-    return {"initial": {"how": "permuted", "seed": seed, "numerics": _WEIGHTS_NUMERICS}}, {}
+    return Initial("permuted", {"seed": seed}), {}
 
 
 def _sources_weights(replicate: "Replicate", at: At) -> _More:
     source = replicate.source
     assert source is not None
     is_later = at.level and source.setting.rewind_step
-    return {}, {"weights": source.rewind_point()} if is_later else {}
+    return None, {"weights": source.rewind_point()} if is_later else {}
 
 
 WEIGHTS: dict[str, Callable[["Replicate", At], _More]] = {
@@ -139,4 +139,4 @@ WEIGHTS: dict[str, Callable[["Replicate", At], _More]] = {
     "signed_constant": _signed_constant,
     "source": _sources_weights,
 }
-"""What a row of the table of arms says of its weights → further inputs and parents."""
+"""What a row of the table of arms says of its weights → how they are changed, further parents."""

@@ -4,12 +4,13 @@ import tempfile
 from pathlib import Path
 
 from lottery_ticket.errors import LotteryError, UsageError
-from lottery_ticket.experiment._build import inspect_inputs
-from lottery_ticket.experiment._cell import WEIGHTS
-from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._device import configured, resolve_device
-from lottery_ticket.experiment._plan import plan
-from lottery_ticket.experiment._train_cell import make_training
+from lottery_ticket.experiment.cells.cell import WEIGHTS
+from lottery_ticket.experiment.cells.kinds import KINDS
+from lottery_ticket.experiment.cells.making import Workspace
+from lottery_ticket.experiment.objects.build import inspect_inputs
+from lottery_ticket.experiment.planning.plan import plan
+from lottery_ticket.experiment.running.device import configured, resolve_device
+from lottery_ticket.experiment.running.stored import parents_of
 from lottery_ticket.process import neutral_settings
 from lottery_ticket.spec import Spec, spec_from_mapping
 from lottery_ticket.store import RunRecord, Store
@@ -53,13 +54,13 @@ def rederive(
             f"{run.id}: it was trained by another version, with other code or on other data, and "
             "cannot be trained again as it was; run its spec again, with --keep all"
         )
-    context = Context(store.root.absolute(), data_dir, device, execution.get("threads", 1))
     with (
         tempfile.TemporaryDirectory() as folder,
-        configured(context.device, context.threads),
+        configured(device, execution.get("threads", 1)),
     ):
-        files, _, _ = make_training(cell, context, store, Path(folder))
-    weights = files[WEIGHTS]
+        workspace = Workspace(Path(folder), data_dir, device)
+        made = KINDS[cell.kind].make(cell, parents_of(cell, store), workspace)
+    weights = made.files[WEIGHTS]
     if sha256_of(weights) != record.files[WEIGHTS]["sha256"]:
         raise LotteryError(
             f"{run.id}: trained again it ends in other weights than it had; it was trained with "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from lottery_ticket.experiment._build import built_model, load_data
+from lottery_ticket.experiment.objects.build import built_model, load_data
 from lottery_ticket.spec import Spec
 from lottery_ticket.train import LOSSES, can_be_stacked, training_bytes
 

@@ -1,21 +1,17 @@
 """A plan in the making: its cells so far, and how many weights each level keeps."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment._budgets import level_budgets
-from lottery_ticket.experiment._cell import OPTIMIZER, WEIGHTS, Cell
-from lottery_ticket.experiment._narrow import narrowed
-from lottery_ticket.experiment._setting import Inputs
-from lottery_ticket.spec import DataSpec, Spec, fingerprint
+from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.objects.inputs import Inputs
+from lottery_ticket.experiment.planning.budgets import level_budgets
+from lottery_ticket.experiment.planning.narrow import narrowed
+from lottery_ticket.spec import Spec
 
 __all__ = ["Draft"]
-
-# role of a parent → which of its files is read
-_READS = {"weights": WEIGHTS, "optimizer": OPTIMIZER}
 
 
 class Draft:
@@ -35,20 +31,9 @@ class Draft:
         self._cells: dict[str, Cell] = {}
         self._narrow: dict[int, tuple[dict[str, Any], int]] = {}
 
-    def add(
-        self,
-        inputs: dict[str, Any],
-        parents: Mapping[str, str],
-        label: dict[str, Any],
-        data: DataSpec | None = None,
-        num_steps: int = 0,
-    ) -> str:
-        """The name of the cell of these inputs, which is part of the draft from now on."""
-        full = {**inputs, "parents": parents}
-        name = fingerprint(full)
-        if name not in self._cells:
-            self._cells[name] = Cell(name, full, parents, label, data, num_steps)
-        return name
+    def add(self, cell: Cell) -> str:
+        """The name of a cell, which is part of the draft from now on."""
+        return self._cells.setdefault(cell.name, cell).name
 
     def narrow(self, level: int) -> tuple[dict[str, Any], int]:
         """The options of the narrower net of a level, and its number of weights beyond those that
@@ -78,10 +63,10 @@ class Draft:
             if name in needed:
                 continue
             needed.add(name)
-            for role, parent in self._cells[name].parents.items():
+            cell = self._cells[name]
+            for role, parent in cell.parents.items():
                 todo.append(parent)
-                if role in _READS:
-                    feeds[parent].add(_READS[role])
+                feeds[parent].add(cell.reads[role])
         cells = [self._cells[name] for name in self._cells if name in needed]
-        cells.sort(key=lambda cell: cell.label["level"])  # stable: parents stay first
-        return {cell.name: replace(cell, feeds=frozenset(feeds[cell.name])) for cell in cells}
+        cells.sort(key=lambda cell: cell.label.level)  # stable: parents stay first
+        return {cell.name: cell.feeding(frozenset(feeds[cell.name])) for cell in cells}

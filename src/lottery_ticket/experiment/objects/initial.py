@@ -1,7 +1,9 @@
 """What a training starts from: drawn weights, or those of another cell."""
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,15 +16,77 @@ from lottery_ticket.names import find_parameters
 from lottery_ticket.seeds import generator
 from lottery_ticket.store import CellRecord
 
-__all__ = ["drawn_model", "initial_model", "recorded_model"]
+__all__ = [
+    "WAYS",
+    "Described",
+    "Initial",
+    "drawn_model",
+    "initial_model",
+    "recorded_initial",
+    "recorded_model",
+]
 
-State = dict[str, torch.Tensor]
+Masks = Mapping[str, torch.Tensor]
+Drawn = Callable[[int], nn.Module]
 
 
-def drawn_model(model: Mapping[str, Any], seed: int) -> nn.Module:
-    """The model of a cell's inputs, with the weights that a seed draws."""
-    options = {name: value for name, value in model.items() if name not in ("name", "source")}
-    return build(model["name"], seed, **options)
+@dataclass(frozen=True)
+class Described:
+    """A model or a data set as a cell's name has it.
+
+    Args:
+        name: the registered name.
+        options: its own options, those that are off left out.
+        source: hash of the code that defines it, if that is a user's.
+        digest: of the decoded data; None of a model.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    source: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any]) -> "Described":
+        """What `inputs()` gave."""
+        options = {key: inputs[key] for key in inputs if key not in ("name", "source", "digest")}
+        return cls(inputs["name"], options, inputs.get("source"), inputs.get("digest"))
+
+    def inputs(self) -> dict[str, Any]:
+        """Its part of a cell's inputs."""
+        more = {"source": self.source, "digest": self.digest}
+        known = {key: value for key, value in more.items() if value is not None}
+        return {"name": self.name, **self.options, **known}
+
+
+@dataclass(frozen=True)
+class Initial:
+    """How the weights that a seed draws are changed before a training starts.
+
+    Args:
+        how: a name in `WAYS`.
+        options: of that way.
+        numerics: raised when it gives other weights.
+    """
+
+    how: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    numerics: int = 1
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any]) -> "Initial":
+        """What `inputs()` gave."""
+        options = {key: inputs[key] for key in inputs if key not in ("how", "numerics")}
+        return cls(inputs["how"], options, inputs["numerics"])
+
+    def inputs(self) -> dict[str, Any]:
+        """Its part of a cell's inputs."""
+        return {"how": self.how, **self.options, "numerics": self.numerics}
+
+
+def drawn_model(model: Described, seed: int) -> nn.Module:
+    """The model with the weights that a seed draws."""
+    return build(model.name, seed, **model.options)
 
 
 def recorded_model(record: CellRecord) -> nn.Module:
@@ -32,9 +96,20 @@ def recorded_model(record: CellRecord) -> nn.Module:
         UsageError: it is not registered here.
         DamagedError: no model can be built of what the record says.
     """
+    return _recorded(record, lambda model, seed: drawn_model(model, seed))
+
+
+def recorded_initial(record: CellRecord, mask: Masks | None = None) -> nn.Module:
+    """The model of a finished training with its initial weights; as `recorded_model`."""
+    how = record.inputs.get("initial")
+    initial = None if how is None else Initial.of(how)
+    return _recorded(record, lambda model, seed: initial_model(model, seed, initial, mask))
+
+
+def _recorded(record: CellRecord, made: Callable[[Described, int], nn.Module]) -> nn.Module:
     model, seeds = record.input("model"), record.input("seeds")
     try:
-        return drawn_model(model, seeds["init"])
+        return made(Described.of(model), seeds["init"])
     except LotteryError:
         raise
     except Exception as error:  # a user's own model may raise anything
@@ -46,26 +121,19 @@ def recorded_model(record: CellRecord) -> nn.Module:
 
 
 def initial_model(
-    inputs: Mapping[str, Any], mask: Mapping[str, torch.Tensor] | None = None
+    model: Described, seed: int, initial: Initial | None = None, mask: Masks | None = None
 ) -> nn.Module:
     """The model of a training with its initial weights, before they are masked.
 
     Args:
-        inputs: of its cell.
-        mask: of its cell; None where nothing is pruned. Some weights depend on it.
+        model, seed: as in `drawn_model`.
+        initial: how they are changed; None for not at all.
+        mask: what the training keeps; None where nothing is pruned. Some weights depend on it.
     """
-    model = drawn_model(inputs["model"], inputs["seeds"]["init"])
-    how = inputs.get("initial", {})
-    match how.get("how"):
-        case "signs":
-            signs_of_(model, drawn_model(inputs["model"], how["init"]))
-        case "signed_constant":
-            signed_constant_(model)
-        case "permuted":
-            permute_kept_(model, mask, generator(how["seed"]))
-        case "scaled":
-            scale_to_kept_inputs_(model, mask or {}, how.get("input_dims", {}))
-    return model
+    made = drawn_model(model, seed)
+    if initial is not None:
+        WAYS[initial.how](made, mask, functools.partial(drawn_model, model), **initial.options)
+    return made
 
 
 @torch.no_grad()
@@ -135,3 +203,34 @@ def _input_axes(ndim: int, input_dim: int) -> tuple[int, ...]:
     if input_dim not in (0, 1):  # experts, whose number is in front
         return (input_dim % ndim,)
     return (input_dim, *range(2, ndim)) if ndim > 1 else (0,)
+
+
+def _signs(model: nn.Module, mask: Masks | None, drawn: Drawn, *, init: int) -> None:
+    signs_of_(model, drawn(init))
+
+
+def _signed_constant(model: nn.Module, mask: Masks | None, drawn: Drawn) -> None:
+    signed_constant_(model)
+
+
+def _permuted(model: nn.Module, mask: Masks | None, drawn: Drawn, *, seed: int) -> None:
+    permute_kept_(model, mask, generator(seed))
+
+
+def _scaled(
+    model: nn.Module,
+    mask: Masks | None,
+    drawn: Drawn,
+    *,
+    input_dims: Mapping[str, int] | None = None,
+) -> None:
+    scale_to_kept_inputs_(model, mask or {}, input_dims or {})
+
+
+WAYS: dict[str, Callable[..., None]] = {
+    "signs": _signs,
+    "signed_constant": _signed_constant,
+    "permuted": _permuted,
+    "scaled": _scaled,
+}
+"""How initial weights are changed in place: (model, mask, seed → model as drawn, **options)."""

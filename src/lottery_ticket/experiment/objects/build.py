@@ -17,9 +17,9 @@ from lottery_ticket.data import (
     missing_classes,
 )
 from lottery_ticket.errors import DataError, UsageError
-from lottery_ticket.experiment._fresh_model import fresh_model
-from lottery_ticket.experiment._layers import pruned_layers
-from lottery_ticket.experiment._setting import Inputs
+from lottery_ticket.experiment.objects.fresh_model import fresh_model
+from lottery_ticket.experiment.objects.inputs import Inputs
+from lottery_ticket.experiment.objects.layers import pruned_layers
 from lottery_ticket.masks import copied_model, input_dims, layer_weights
 from lottery_ticket.models import MODELS, build, model_options
 from lottery_ticket.process import random_state_kept

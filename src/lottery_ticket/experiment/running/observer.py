@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lottery_ticket.experiment._cell import Cell
-from lottery_ticket.experiment._execute import Outcome
-from lottery_ticket.experiment._plan import Plan
+from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.planning.plan import Plan
+from lottery_ticket.experiment.running.execute import Outcome
 from lottery_ticket.store import RunRecord, Store
 
 __all__ = ["Observer", "RunOutcome"]

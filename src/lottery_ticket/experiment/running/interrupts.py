@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lottery_ticket.experiment._stop import ask_to_stop, take_back
+from lottery_ticket.experiment.running.stop import ask_to_stop, take_back
 from lottery_ticket.store import Store
 
 __all__ = ["ignore_interrupts", "interrupts", "new_stop_file"]

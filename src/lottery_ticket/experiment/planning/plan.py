@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment._arms import At
-from lottery_ticket.experiment._cell import Cell
-from lottery_ticket.experiment._claim import claimed_level
-from lottery_ticket.experiment._draft import Draft
-from lottery_ticket.experiment._replicate import Replicate
-from lottery_ticket.experiment._setting import Inputs, Setting
+from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.objects.inputs import Inputs
+from lottery_ticket.experiment.planning.arms import At
+from lottery_ticket.experiment.planning.claim import claimed_level
+from lottery_ticket.experiment.planning.draft import Draft
+from lottery_ticket.experiment.planning.replicate import Replicate
+from lottery_ticket.experiment.planning.setting import Setting
 from lottery_ticket.masks import Budget
 from lottery_ticket.spec import Spec, fingerprint
 from lottery_ticket.store import RunRow

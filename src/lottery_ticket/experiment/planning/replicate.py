@@ -1,13 +1,17 @@
 """The cells of one replicate: what each arm's masks and trainings are made from."""
 
-from typing import Any
+from dataclasses import replace
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
-from lottery_ticket.experiment._arms import MASKS, WEIGHTS, At
-from lottery_ticket.experiment._draft import Draft
-from lottery_ticket.experiment._setting import Setting
-from lottery_ticket.masks import SCOPES, Budget
+from lottery_ticket.experiment.cells.cell import Label
+from lottery_ticket.experiment.cells.mask import AtInit, MaskCell, Selection, Shuffle, Structure
+from lottery_ticket.experiment.cells.train import Seeds, TrainCell
+from lottery_ticket.experiment.objects.initial import Described
+from lottery_ticket.experiment.planning.arms import MASKS, WEIGHTS, At
+from lottery_ticket.experiment.planning.draft import Draft
+from lottery_ticket.experiment.planning.setting import Setting
+from lottery_ticket.masks import Budget
 from lottery_ticket.pruning import Pipeline
 from lottery_ticket.seeds import derive
 from lottery_ticket.store import RunRow
@@ -63,78 +67,99 @@ class Replicate:
 
     def rewind_point(self) -> str:
         """The cell of the dense training up to the rewind step, which keeps θ_k."""
-        label = self._label(At()) | {"arm": "rewind point"}
         until = self.setting.rewind_step
-        inputs = {**self.setting.recipe, "seeds": self._seeds(At()), "until_step": until}
-        return self.draft.add(inputs, {}, label, self.setting.data, until)
+        return self.draft.add(
+            TrainCell(
+                label=replace(self._label(At()), arm="rewind point"),
+                recipe=self.setting.recipe,
+                seeds=self._seeds(At()),
+                data=self.setting.data,
+                last_step=until,
+                until_step=until,
+            )
+        )
 
     def before(self, at: At) -> At:
         """Whose trained weights a mask of the arm's own is made from."""
         is_once = self.setting.spec.prune.once
         return at._replace(level=0 if is_once else at.level - 1)
 
-    def add_mask(self, at: At, inputs: dict[str, Any], **parents: str | None) -> str:
-        """The mask of these inputs and parents."""
-        layers = self.setting.inputs.layers
-        is_of_channels = inputs.get("scope") == "channel"
-        full = {
-            "kind": "mask",
-            "numerics": _CHANNEL_NUMERICS if is_of_channels else _MASK_NUMERICS,
-            # as pairs: in canonical JSON the keys of a mapping lose their order
-            "layers": [[name, list(shape)] for name, shape in layers.items()],
-            **inputs,
-        }
-        present = {role: name for role, name in parents.items() if name is not None}
-        data = self.setting.data if "data" in inputs else None
-        return self.draft.add(full, present, self._label(at), data)
+    def add_mask(
+        self,
+        at: At,
+        how: Selection | Shuffle,
+        *,
+        at_init: AtInit | None = None,
+        **parents: str | None,
+    ) -> str:
+        """A mask that is made from these parents."""
+        has_examples = at_init is not None and at_init.examples is not None
+        is_of_channels = how.structure.scope == "channel"
+        return self.draft.add(
+            MaskCell(
+                label=self._label(at),
+                parents={role: name for role, name in parents.items() if name is not None},
+                data=self.setting.data if has_examples else None,
+                numerics=_CHANNEL_NUMERICS if is_of_channels else _MASK_NUMERICS,
+                layers=tuple(self.setting.inputs.layers.items()),
+                how=how,
+                at_init=at_init,
+            )
+        )
 
-    def add_pruned(self, at: At, trained: At, mask: str | None, **more: Any) -> str:
+    def add_pruned(
+        self, at: At, trained: At, mask: str | None, *, is_inverted: bool = False
+    ) -> str:
         """What the experiment's criterion keeps of trained weights."""
         prune = self.setting.spec.prune
         scope = prune.scope_at(at.level)
-        inputs = self.selection(at, prune.criterion, scope, derive(self.root, "mask"))
+        how = self.selection(at, prune.criterion, scope, derive(self.root, "mask"))
         needs_weights = CRITERIA[prune.criterion].needs_weights
         weights = self.training(trained) if needs_weights else None
-        return self.add_mask(at, inputs | more, weights=weights, mask=mask)
+        how = replace(how, is_inverted=is_inverted)
+        return self.add_mask(at, how, weights=weights, mask=mask)
 
-    def selection(self, at: At, criterion: str, scope: str, seed: int) -> dict[str, Any]:
+    def selection(self, at: At, criterion: str, scope: str, seed: int) -> Selection:
         """How a mask is selected, by which scores and how many."""
         entry, budget = CRITERIA[criterion], self._budget(at)
-        inputs: dict[str, Any] = {"how": "prune", "criterion": criterion, "scope": scope}
-        inputs["criterion_numerics"] = entry.numerics
         has_layers = scope != "global" and budget.per_layer is not None
-        inputs["keep"] = dict(budget.per_layer or ()) if has_layers else budget.total
-        if not entry.needs_weights:
-            inputs["seed"] = seed
-        return inputs | self.structure(scope)
+        return Selection(
+            criterion,
+            entry.numerics,
+            self.structure(scope),
+            dict(budget.per_layer or ()) if has_layers else budget.total,
+            seed=None if entry.needs_weights else seed,
+        )
 
-    def structure(self, scope: str) -> dict[str, Any]:
-        """What says how the weights of a mask are grouped; nothing where they are not."""
-        if scope in SCOPES:
-            return {}
-        dims = self.setting.inputs.input_dims
-        return {"scope": scope} | ({"input_dims": dict(dims)} if dims else {})
+    def structure(self, scope: str) -> Structure:
+        """How the weights of a mask are grouped."""
+        return Structure(scope, self.setting.inputs.input_dims)
 
     def _training(self, at: At) -> str:
         how = ARMS[at.arm]
         pipeline = self.setting.pipeline(how.pipeline)
-        inputs = {**self.setting.recipe, "seeds": self._seeds(at)}
+        parents = self._parents(at, pipeline)
+        initial, more = WEIGHTS[how.weights](self, at)
+        whole, recipe = self._length(at), self.setting.recipe
+        if whole != self.setting.num_steps:
+            recipe = self.setting.stretched(whole)
         if how.mask == "narrow" and at.level:
             options, _ = self.draft.narrow(at.level)
-            inputs["model"] = {"name": self.setting.spec.model.name, **options}
-        parents = self._parents(at, pipeline)
-        changed, more = WEIGHTS[how.weights](self, at)
-        inputs |= changed
-        whole = self._length(at)
-        if whole != self.setting.num_steps:
-            inputs["train"] = self.setting.stretched(whole)
+            recipe = replace(recipe, model=Described(recipe.model.name, options))
         first = pipeline.first_step(rewind=self.setting.rewind_step, end=whole) if at.level else 0
-        if first:
-            inputs["start_step"] = first
-        # what goes on from the end of a training goes on for as long again
-        steps = whole - first if first < whole else whole
-        data = self.setting.data
-        return self.draft.add(inputs, parents | more, self._label(at), data, steps)
+        return self.draft.add(
+            TrainCell(
+                label=self._label(at),
+                parents=parents | more,
+                data=self.setting.data,
+                recipe=recipe,
+                seeds=self._seeds(at),
+                first_step=first,
+                # what goes on from the end of a training goes on for as long again
+                last_step=whole if first < whole else first + whole,
+                initial=initial,
+            )
+        )
 
     def _length(self, at: At) -> int:
         """The step at which a training ends that starts at 0."""
@@ -161,17 +186,16 @@ class Replicate:
                 parents[role] = self.training(self.before(at))
         return parents
 
-    def _seeds(self, at: At) -> dict[str, int]:
+    def _seeds(self, at: At) -> Seeds:
         fresh = derive(self.root, "control", "reinit", at.draw)
-        seeds = {
-            "init": fresh if ARMS[at.arm].weights.startswith("fresh") else self.init,
+        is_augmented = self.setting.spec.train.augment is not None
+        return Seeds(
+            init=fresh if ARMS[at.arm].weights.startswith("fresh") else self.init,
             # by level too, so that a ticket never retrains on the order its mask was found with
-            "order": derive(self.root, "order", at.level),
-            "noise": derive(self.root, "noise", at.level),
-        }
-        if self.setting.spec.train.augment:
-            seeds["augment"] = derive(self.root, "augment", at.level)
-        return seeds
+            order=derive(self.root, "order", at.level),
+            noise=derive(self.root, "noise", at.level),
+            augment=derive(self.root, "augment", at.level) if is_augmented else None,
+        )
 
     def _budget(self, at: At) -> Budget:
         return self.draft.budgets[at.level]
@@ -182,7 +206,6 @@ class Replicate:
             return self.draft.narrow(at.level)[1]
         return self.draft.budgets[0 if mask == "none" else at.level].total
 
-    def _label(self, at: At) -> dict[str, Any]:
+    def _label(self, at: At) -> Label:
         density = self._num_kept(at) / sum(self.setting.inputs.sizes.values())
-        place = {"arm": at.arm, "level": at.level, "replicate": self.number, "draw": at.draw}
-        return place | {"density": density}
+        return Label(at.arm, at.level, self.number, at.draw, density)

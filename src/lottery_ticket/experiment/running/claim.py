@@ -1,57 +1,16 @@
-"""The level that a run is about, and what was known when it was stated."""
+"""What a run claims, and what was known when that was stated."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from lottery_ticket.errors import DamagedError, UsageError
+from lottery_ticket.experiment.planning.plan import Plan
 from lottery_ticket.store import RunClaim, RunRecord, RunRow, Store
 
-if TYPE_CHECKING:
-    from lottery_ticket.experiment._plan import Plan
-    from lottery_ticket.spec import ClaimSpec
-
-__all__ = ["claimed_level", "stated_claim"]
-
-_NEAR = 0.05  # as a share of the density that was asked for
+__all__ = ["stated_claim"]
 
 
-def claimed_level(
-    claim: "ClaimSpec | None", rows: Iterable[RunRow], num_prunable: int
-) -> int | None:
-    """The level that a spec claims.
-
-    Args:
-        claim: what the spec says.
-        rows: those of the run.
-        num_prunable: prunable weights of the model.
-
-    Raises:
-        UsageError: the run has no such level.
-    """
-    if claim is None:
-        return None
-    densities = {
-        row.level: row.num_kept / num_prunable for row in rows if row.arm == "ticket" and row.level
-    }
-    if claim.density is None:
-        if claim.level not in densities:
-            raise UsageError(
-                f"claim.level: got {claim.level}, wanted one that is trained: {_listed(densities)}"
-            )
-        return claim.level
-    wanted = claim.density
-    level = min(densities, key=lambda level: abs(densities[level] - wanted))
-    if abs(densities[level] - wanted) > _NEAR * wanted:
-        shown = f"level {level} keeps {100 * densities[level]:.2f} %"
-        raise UsageError(
-            f"claim.density: no level keeps about {100 * wanted:g} % of the weights; the nearest, "
-            f"{shown}"
-        )
-    return level
-
-
-def stated_claim(plan: "Plan", store: Store, before: RunRecord | None) -> RunClaim | None:
+def stated_claim(plan: Plan, store: Store, before: RunRecord | None) -> RunClaim | None:
     """What a run claims, with what could be known when that was first stated.
 
     A claim that was stated before any result stays, whatever later specs leave out. Replicates may
@@ -94,10 +53,3 @@ def _records(store: Store) -> Iterator[RunRecord]:
     for run in store.run_ids():
         with suppress(DamagedError):
             yield store.read_run(run)
-
-
-def _listed(levels: Iterable[int]) -> str:
-    found = sorted(levels)
-    if found == list(range(found[0], found[-1] + 1)) and len(found) > 1:
-        return f"{found[0]} to {found[-1]}"
-    return ", ".join(map(str, found))

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 
-from lottery_ticket.experiment._cell import Cell
-from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._device import num_devices
-from lottery_ticket.experiment._execute import Outcome, execute
-from lottery_ticket.experiment._interrupts import ignore_interrupts
+from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.running.context import Context
+from lottery_ticket.experiment.running.device import num_devices
+from lottery_ticket.experiment.running.execute import Outcome, execute
+from lottery_ticket.experiment.running.interrupts import ignore_interrupts
 from lottery_ticket.process import worker_pool
 
 __all__ = ["Workers"]
@@ -67,7 +67,7 @@ def _execute(
     cells: Sequence[Cell], contents: Sequence[Mapping[str, str]], context: Context
 ) -> list[Outcome]:
     outcomes = execute(cells, contents, context)
-    if cells[0].is_training:  # others import less
+    if cells[0].num_steps:  # others import less
         _settle()
     return outcomes
 

@@ -3,14 +3,14 @@
 import time
 from dataclasses import replace
 
-from lottery_ticket.experiment._claim import stated_claim
-from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._interrupts import interrupts, new_stop_file
-from lottery_ticket.experiment._observer import Observer, RunOutcome
-from lottery_ticket.experiment._plan import Plan
-from lottery_ticket.experiment._scheduler import Scheduler
-from lottery_ticket.experiment._stop import ask_to_stop
-from lottery_ticket.experiment._user_code import registered_elsewhere
+from lottery_ticket.experiment.objects.user_code import registered_elsewhere
+from lottery_ticket.experiment.planning.plan import Plan
+from lottery_ticket.experiment.running.claim import stated_claim
+from lottery_ticket.experiment.running.context import Context
+from lottery_ticket.experiment.running.interrupts import interrupts, new_stop_file
+from lottery_ticket.experiment.running.observer import Observer, RunOutcome
+from lottery_ticket.experiment.running.scheduler import Scheduler
+from lottery_ticket.experiment.running.stop import ask_to_stop
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunClaim, RunRecord, Store, store_errors

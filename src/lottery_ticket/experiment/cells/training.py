@@ -5,7 +5,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,19 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from lottery_ticket.data import AUGMENTATIONS, DataSet
-from lottery_ticket.errors import TrainingError
-from lottery_ticket.experiment._build import load_data
-from lottery_ticket.experiment._cell import OPTIMIZER, WEIGHTS, Cell
-from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._initial import initial_model
-from lottery_ticket.experiment._mask_cell import read_mask, read_weights
-from lottery_ticket.experiment._stop import StopSign
-from lottery_ticket.experiment._watch import Journal, Watch
+from lottery_ticket.errors import LotteryError, TrainingError
+from lottery_ticket.experiment.cells.cell import OPTIMIZER, WEIGHTS
+from lottery_ticket.experiment.cells.journal import Journal, Watch
+from lottery_ticket.experiment.cells.making import Made, Parents, Workspace
+from lottery_ticket.experiment.cells.train import TrainCell
+from lottery_ticket.experiment.objects.build import load_data
+from lottery_ticket.experiment.objects.initial import initial_model
 from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, layer_weights
 from lottery_ticket.process import random_state_kept, seed_
 from lottery_ticket.pruning import rewind_, rewind_optimizer_
 from lottery_ticket.spec import TrainSpec
 from lottery_ticket.steps import Duration
-from lottery_ticket.store import Store, set_aside
+from lottery_ticket.store import set_aside
 from lottery_ticket.train import (
     LOSSES,
     BatchedStep,
@@ -45,53 +43,38 @@ from lottery_ticket.train import (
     train_together,
 )
 
-__all__ = ["Made", "Note", "make_together", "make_training", "optimizer_of"]
-
-Note = Callable[[str], None]
-Made = tuple[dict[str, bytes], dict[str, Any], dict[str, Any]]  # files, results, execution
+__all__ = ["make_together", "make_training", "optimizer_of"]
 
 
-def make_training(
-    cell: Cell,
-    context: Context,
-    store: Store,
-    folder: Path,
-    note: Note = lambda message: None,
-) -> Made:
-    """The files and results of a training cell, and how it was executed.
-
-    Continues from its checkpoint if there is one. `note` is told what there is to say.
+def make_training(cell: TrainCell, parents: Parents, workspace: Workspace) -> Made:
+    """A training; continues from its checkpoint if there is one.
 
     Raises:
         TrainingError: a loss that is not finite, or pruned weights that came back.
         Stopped: the run was asked to stop; a checkpoint was written.
     """
-    with random_state_kept([context.device]):
-        training = _begin(cell, context, store, folder, note)
-        recipe, state = training.recipe, training.state
+    with random_state_kept([workspace.device]):
+        training = _begin(cell, parents, workspace)
+        recipe, state = cell.train, training.state
         execution = step_for(
             state.model, state.optimizer, training.mask, training.batches,
             loss=LOSSES[recipe.loss], clip_norm=recipe.clip_norm, precision=training.precision,
-            kernels=context.kernels,
+            kernels=workspace.kernels,
         )  # fmt: skip
         train(
             state,
             execution,
             training.batches,
             on_record=training.journal.add,
-            on_step=Watch([training.journal], StopSign(context.stop_file)),
+            on_step=Watch([training.journal], workspace.must_stop),
             **training.arguments(),
         )
     return training.finished(execution.description)
 
 
 def make_together(
-    cells: Sequence[Cell],
-    context: Context,
-    store: Store,
-    folders: Sequence[Path],
-    note: Note = lambda message: None,
-) -> list[Made | TrainingError]:
+    cells: Sequence[TrainCell], parents: Sequence[Parents], workspaces: Sequence[Workspace]
+) -> list[Made | LotteryError]:
     """The same for several cells of one recipe, model and data set, trained as one batch.
 
     Returns:
@@ -101,33 +84,31 @@ def make_together(
         Stopped: the run was asked to stop; a checkpoint of each was written.
         RuntimeError: the model cannot be batched, since it draws random numbers, say.
     """
-    made: dict[int, Made | TrainingError] = {}
-    with random_state_kept([context.device]):
-        trainings = [
-            _begin(cell, context, store, folder, note)
-            for cell, folder in zip(cells, folders, strict=True)
-        ]
+    made: dict[int, Made | LotteryError] = {}
+    with random_state_kept([workspaces[0].device]):
+        trainings = [_begin(*one) for one in zip(cells, parents, workspaces, strict=True)]
         at_step: dict[int, list[int]] = defaultdict(list)  # checkpoints may differ
         for index, training in enumerate(trainings):
             at_step[training.state.step].append(index)
         for indices in at_step.values():
             group = [trainings[index] for index in indices]
-            for index, result in zip(indices, _trained_together(group, context), strict=True):
+            for index, result in zip(indices, _trained_together(group), strict=True):
                 made[index] = result
     return [made[index] for index in range(len(cells))]
 
 
-def _trained_together(group: Sequence["_Training"], context: Context) -> list[Made | TrainingError]:
+def _trained_together(group: Sequence["_Training"]) -> list[Made | LotteryError]:
     first = group[0]
+    recipe = first.cell.train
     states, batches = [t.state for t in group], [t.batches for t in group]
     journals = [t.journal for t in group]
     execution = BatchedStep(
         states,
         [t.mask for t in group],
         batches,
-        loss=LOSSES[first.recipe.loss],
-        make_optimizer=optimizer_of(first.recipe),
-        clip_norm=first.recipe.clip_norm,
+        loss=LOSSES[recipe.loss],
+        make_optimizer=optimizer_of(recipe),
+        clip_norm=recipe.clip_norm,
         precision=first.precision,
     )
 
@@ -136,7 +117,7 @@ def _trained_together(group: Sequence["_Training"], context: Context) -> list[Ma
         # one that has failed keeps its last good checkpoint, and fails from there again
         watch.journals = [j for i, j in enumerate(journals) if i not in execution.failures]
 
-    watch = Watch(journals, StopSign(context.stop_file), bring_up_to_date)
+    watch = Watch(journals, first.workspace.must_stop, bring_up_to_date)
     train_together(
         states,
         execution,
@@ -145,7 +126,7 @@ def _trained_together(group: Sequence["_Training"], context: Context) -> list[Ma
         on_step=watch,
         **first.arguments(),
     )
-    results: list[Made | TrainingError] = []
+    results: list[Made | LotteryError] = []
     for index, training in enumerate(group):
         try:
             if index in execution.failures:
@@ -160,8 +141,8 @@ def _trained_together(group: Sequence["_Training"], context: Context) -> list[Ma
 class _Training:
     """A training cell in the making."""
 
-    cell: Cell
-    recipe: TrainSpec
+    cell: TrainCell
+    workspace: Workspace
     data: DataSet
     mask: Mapping[str, torch.Tensor]
     state: TrainState
@@ -171,28 +152,28 @@ class _Training:
 
     @property
     def precision(self) -> str:
-        return self.recipe.precision or "fp32"
+        return self.cell.train.precision or "fp32"
 
     def arguments(self) -> dict[str, Any]:
         """What its recipe says to `train`."""
-        epoch = self.batches.steps_per_epoch
+        epoch, recipe = self.batches.steps_per_epoch, self.cell.train
         held = {} if self.data.validation is None else {"val": self.data.validation}
         return {
-            "loss": LOSSES[self.recipe.loss],
+            "loss": LOSSES[recipe.loss],
             "total_steps": self.cell.last_step,
-            "learning_rate": _schedule(self.recipe, epoch),
-            "evaluate_every": Duration.parse(self.recipe.eval_every).steps(epoch),
+            "learning_rate": _schedule(recipe, epoch),
+            "evaluate_every": Duration.parse(recipe.eval_every).steps(epoch),
             "evaluation_splits": {**held, "test": self.data.test},
         }
 
     def finished(self, description: Mapping[str, Any]) -> Made:
-        """Its files, results and execution; raises `TrainingError` if pruned weights came back."""
+        """What it made; raises `TrainingError` if pruned weights came back."""
         model = self.state.model
         state = model.state_dict()  # of a tied one each name has a copy, as files have
         weights = {name: value.cpu().contiguous().clone() for name, value in state.items()}
         if not has_only_zeros_where_pruned(weights, self.mask):
             raise TrainingError("pruned weights came back during training; please report this")
-        files, results = _outcome(self.data, self.recipe, self.state)
+        files, results = _outcome(self.data, self.cell.train, self.state)
         files[WEIGHTS] = save_tensors(weights)
         files[OPTIMIZER] = save_tensors(optimizer_tensors(self.state.optimizer))
         results["initial_sha256"] = self.initial_hash
@@ -201,53 +182,53 @@ class _Training:
         results["num_prunable"] = sum(p.numel() for p in layer_weights(model).values())
         pruned = sum(int((~kept).sum()) for kept in self.mask.values())
         results["num_kept"] = results["num_prunable"] - pruned
-        return files, results, {"kernels": dict(description), "precision": self.precision}
+        return Made(files, results, {"kernels": dict(description), "precision": self.precision})
 
 
-def _begin(cell: Cell, context: Context, store: Store, folder: Path, note: Note) -> _Training:
+def _begin(cell: TrainCell, parents: Parents, workspace: Workspace) -> _Training:
     """The training as it is at its start, or at its checkpoint; one that cannot be continued is
     set aside."""
     try:
-        return _begun(cell, context, store, folder)
+        return _begun(cell, parents, workspace)
     except CheckpointError as error:
-        path = folder / "checkpoint"
+        path = workspace.folder / "checkpoint"
         kept = set_aside(path)
-        note(f"{path}: cannot be continued ({error}); its cell begins anew, and it is kept: {kept}")
-    return _begun(cell, context, store, folder)
+        workspace.note(
+            f"{path}: cannot be continued ({error}); its cell begins anew, and it is kept: {kept}"
+        )
+    return _begun(cell, parents, workspace)
 
 
-def _begun(cell: Cell, context: Context, store: Store, folder: Path) -> _Training:
-    recipe = TrainSpec.model_validate(cell.inputs["train"])
+def _begun(cell: TrainCell, parents: Parents, workspace: Workspace) -> _Training:
+    recipe, seeds, device = cell.train, cell.seeds, workspace.device
     assert cell.data is not None
-    digest = cell.inputs["data"]["digest"]
-    data = load_data(cell.data, context.data_dir, context.device, digest=digest)
-    mask = read_mask(store, cell.parents["mask"]) if "mask" in cell.parents else None
-    seeds = cell.inputs["seeds"]
-    seed_(seeds["noise"], [context.device])  # dropout and the like
-    model, initial_hash = _rewound_model(cell, mask, store, context.device)
+    digest = cell.recipe.data.digest
+    data = load_data(cell.data, workspace.data_dir, device, digest=digest)
+    mask = parents.mask()
+    seed_(seeds.noise, [device])  # dropout and the like
+    model, initial_hash = _rewound_model(cell, mask, parents, device)
     state = TrainState(model, optimizer_of(recipe)(model.parameters()), cell.first_step)
-    if "optimizer" in cell.parents:
-        memory = read_weights(store, cell.parents["optimizer"], OPTIMIZER)
-        rewind_optimizer_(state.optimizer, optimizer_state(memory), model, mask or {})
+    if "optimizer" in parents:
+        memory = optimizer_state(parents.tensors("optimizer", OPTIMIZER))
+        rewind_optimizer_(state.optimizer, memory, model, mask or {})
     augment = AUGMENTATIONS[recipe.augment]() if recipe.augment else None
-    order = (seeds["order"], augment, seeds.get("augment", 0))
-    batches = Batches(data.train, recipe.batch_size, *order)
-    journal = Journal(cell, state, folder, batches.steps_per_epoch)
+    batches = Batches(data.train, recipe.batch_size, seeds.order, augment, seeds.augment or 0)
+    journal = Journal(cell, state, workspace.folder, batches.steps_per_epoch)
     journal.resume_()
     if state.step > cell.first_step:
         weights = {name: value.cpu() for name, value in model.state_dict().items()}
         if not has_only_zeros_where_pruned(weights, mask or {}):
             raise CheckpointError("its weights are of another mask")
-    return _Training(cell, recipe, data, mask or {}, state, batches, journal, initial_hash)
+    return _Training(cell, workspace, data, mask or {}, state, batches, journal, initial_hash)
 
 
 def _rewound_model(
-    cell: Cell, mask: PruningMask | None, store: Store, device: str
+    cell: TrainCell, mask: PruningMask | None, parents: Parents, device: str
 ) -> tuple[nn.Module, str]:
     """The model as the training starts with it, and the hash of its weights before the mask."""
-    model = initial_model(cell.inputs, mask)
-    if "weights" in cell.parents:
-        weights = read_weights(store, cell.parents["weights"])
+    model = initial_model(cell.recipe.model, cell.seeds.init, cell.initial, mask)
+    if "weights" in parents:
+        weights = parents.tensors("weights")
     else:
         weights = {name: value.clone() for name, value in model.state_dict().items()}
     rewind_(model, weights, mask)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from math import prod
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment._setting import Inputs
+from lottery_ticket.experiment.objects.inputs import Inputs
 from lottery_ticket.masks import (
     Budget,
     budget_at_densities,

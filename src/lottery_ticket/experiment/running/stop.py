@@ -4,14 +4,10 @@ import contextlib
 import os
 from pathlib import Path
 
-__all__ = ["StopSign", "Stopped", "ask_to_stop", "is_asked_to_stop", "take_back"]
+__all__ = ["StopSign", "ask_to_stop", "is_asked_to_stop", "take_back"]
 
 # by this process: known here even where the file cannot be written
 _asked: set[Path] = set()
-
-
-class Stopped(Exception):  # noqa: N818  # not an error: the work is checkpointed
-    """A cell was checkpointed and given back because someone asked to stop."""
 
 
 def ask_to_stop(stop_file: Path) -> None:

@@ -6,7 +6,7 @@ import platform
 import socket
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,20 @@ import numpy as np
 import torch
 
 from lottery_ticket.errors import LotteryError
-from lottery_ticket.experiment._cell import OPTIMIZER, WEIGHTS, Cell
-from lottery_ticket.experiment._context import Context
-from lottery_ticket.experiment._device import configured
-from lottery_ticket.experiment._mask_cell import make_mask
-from lottery_ticket.experiment._stop import Stopped
-from lottery_ticket.experiment._train_cell import Made, Note, make_together, make_training
-from lottery_ticket.experiment._user_code import adopt, import_user_code
+from lottery_ticket.experiment.cells.cell import OPTIMIZER, WEIGHTS, Cell
+from lottery_ticket.experiment.cells.kinds import KINDS
+from lottery_ticket.experiment.cells.making import Made, Stopped, Workspace
+from lottery_ticket.experiment.objects.user_code import adopt, import_user_code
+from lottery_ticket.experiment.running.context import Context
+from lottery_ticket.experiment.running.device import configured
+from lottery_ticket.experiment.running.stop import StopSign
+from lottery_ticket.experiment.running.stored import parents_of
 from lottery_ticket.process import alone
 from lottery_ticket.store import CellRecord, Claim, Store, store_errors
 
 __all__ = ["Outcome", "execute", "is_current"]
+
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -154,10 +157,14 @@ def _make(
 ) -> Iterator[tuple[Made | LotteryError, float]]:
     """What became of each, with its seconds: together where that is possible, else one by one."""
     started = time.monotonic()
-    if len(work) > 1:
+    kind = KINDS[work[0].cell.kind]
+    arguments = [
+        (one.cell, parents_of(one.cell, store), _workspace(one, context, note)) for one in work
+    ]
+    if len(work) > 1 and kind.make_together is not None:
         try:
-            cells, folders = [one.cell for one in work], [one.claim.folder for one in work]
-            made = make_together(cells, context, store, folders, note)
+            cells, parents, workspaces = zip(*arguments, strict=True)
+            made = kind.make_together(cells, parents, workspaces)
         except RuntimeError as error:
             if not _cannot_be_batched(error):
                 raise
@@ -165,15 +172,25 @@ def _make(
             seconds = (time.monotonic() - started) / len(work)
             yield from ((result, seconds) for result in made)
             return
-    for one in work:
+    for cell, parents, workspace in arguments:
         started = time.monotonic()
-        how = (one.cell, context, store, one.claim.folder)
         result: Made | LotteryError
         try:
-            result = make_training(*how, note) if one.cell.is_training else make_mask(*how)
+            result = kind.make(cell, parents, workspace)
         except LotteryError as error:
             result = error
         yield result, time.monotonic() - started
+
+
+def _workspace(work: _Work, context: Context, note: Note) -> Workspace:
+    return Workspace(
+        work.claim.folder,
+        context.data_dir,
+        context.device,
+        context.kernels,
+        StopSign(context.stop_file).is_raised,
+        note,
+    )
 
 
 def _cannot_be_batched(error: RuntimeError) -> bool:
@@ -182,13 +199,14 @@ def _cannot_be_batched(error: RuntimeError) -> bool:
 
 
 def _commit(work: _Work, context: Context, store: Store, made: Made, seconds: float) -> Outcome:
-    files, results, how = made
-    cell = work.cell
-    record = CellRecord.of(cell.name, cell.inputs, work.contents, files, results)
+    files, cell = made.files, work.cell
+    record = CellRecord.of(cell.name, cell.inputs(), work.contents, files, made.results)
     wanted = cell.feeds if context.keep == "needed" else cell.feeds | {WEIGHTS}
     not_kept = [name for name in (WEIGHTS, OPTIMIZER) if name in files and name not in wanted]
     kept = {name: data for name, data in files.items() if name not in not_kept}
-    execution = _execution(context, seconds) | how | ({"not_kept": not_kept} if not_kept else {})
+    execution = (
+        _execution(context, seconds) | made.execution | ({"not_kept": not_kept} if not_kept else {})
+    )
     store.commit(work.claim, record, kept, execution)
     return Outcome(cell.name, "made", record.content)
 

@@ -1,0 +1,15 @@
+"""The kinds of cells: a row for each."""
+
+from typing import Any
+
+from lottery_ticket.experiment.cells.making import Kind
+from lottery_ticket.experiment.cells.mask import MaskCell, make_mask
+from lottery_ticket.experiment.cells.train import TrainCell
+from lottery_ticket.experiment.cells.training import make_together, make_training
+
+__all__ = ["KINDS"]
+
+KINDS: dict[str, Kind[Any]] = {
+    TrainCell.kind: Kind(TrainCell, make_training, make_together),
+    MaskCell.kind: Kind(MaskCell, make_mask),
+}

@@ -1,0 +1,1 @@
+"""Running a plan: which cell is next, where it is made, and what becomes of it."""
