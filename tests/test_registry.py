@@ -1,8 +1,10 @@
+import functools
 import hashlib
 import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 
 from lottery_ticket.errors import (
     DataError,
@@ -68,6 +70,35 @@ def test_source_hash_is_of_the_whole_file():
     here = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     assert registry.entry("mine").source_hash() == here
     assert registry.entry("Conv4").source_hash() is None
+
+
+@torch.no_grad()
+def decorated():
+    """Wrapped by code of another file."""
+
+
+def test_source_hash_is_of_what_is_decorated_and_of_all_parts():
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    registry = Registry("thing", code=lambda parts: parts)
+    for name, parts in (
+        ("decorated", (decorated,)),
+        ("partial", (functools.partial(decorated),)),
+        ("both", (decorated, decorated)),
+        ("none", ()),
+    ):
+        registry.add(name, parts, is_user=True)
+    found = {name: registry.entry(name).source_hash() for name in registry}
+    twice = hashlib.sha256(2 * Path(__file__).read_bytes()).hexdigest()
+    assert found == {"decorated": own, "partial": own, "both": twice, "none": None}
+
+
+def test_a_users_may_be_removed_and_the_librarys_may_not():
+    registry = filled()
+    registry.add("mine", len, is_user=True)
+    registry.remove("mine")
+    assert "mine" not in registry
+    with pytest.raises(UsageError, match="is the library's own"):
+        registry.remove(next(iter(registry)))
 
 
 def test_a_source_that_cannot_be_read():

@@ -64,7 +64,7 @@ def _is_ours(member: Any) -> bool:
 
 def top_page(package: Any, elsewhere: dict[str, str]) -> str:
     """The names of the package itself; those of a room are a link to its page."""
-    entries = public(package, [name for name in package.exports if name != "__version__"])
+    entries = public(package, package.members)
     own = [entry for entry in entries if entry.canonical_path not in elsewhere]
     links = dict(zip((e.canonical_path for e in own), anchors(own), strict=True))
     links = {path: f"#{anchor}" for path, anchor in links.items()} | elsewhere

@@ -6,12 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DataError, LotteryError, UsageError, known_keywords, nearest
 from lottery_ticket.store import (
     RunRecord,
     Store,
     correct_rows,
     default_store_path,
+    example_rows,
     table_rows,
 )
 
@@ -95,7 +97,7 @@ class RunResult:
         return verdict(
             self.table,
             margin=self.record.margin if margin is None else margin,
-            images=image_intervals(correct_rows(self.store, self.record)),
+            images=image_intervals(example_rows(self.store, self.record)),
             about=about,
             advice=advice_for(self.record.told, self.record.layers),
             is_once=bool(spec["prune"].get("once")),
@@ -156,7 +158,7 @@ class RunResult:
         from lottery_ticket.process import neutral_settings
 
         level = self._spoken_of() if level is None else level
-        tickets = [row for row in self.rows if row["arm"] == "ticket" and row["level"]]
+        tickets = [row for row in self.rows if row["arm"] == TICKET and row["level"]]
         rows = [row for row in tickets if row["level"] == level]
         if not rows:
             there = ", ".join(str(n) for n in sorted({row["level"] for row in tickets})) or "none"
@@ -408,7 +410,7 @@ class RunResult:
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
         """The verdict, or why there is none yet."""
-        if any(row["arm"] == "ticket" and row["level"] for row in self.rows):
+        if any(row["arm"] == TICKET and row["level"] for row in self.rows):
             return self.verdict(margin), ""
         return None, "no ticket is finished below the dense network, so there is nothing to judge"
 

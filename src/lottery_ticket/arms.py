@@ -1,13 +1,28 @@
-"""The arms of an experiment, a row for each: where its masks and its weights come from."""
+"""The arms of an experiment, a row for each: where its masks and its weights come from, and all
+that is said and drawn of it. `register_arm` adds one of your own."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["ARMS", "Arm"]
+from lottery_ticket.errors import UsageError
+from lottery_ticket.registry import Registry
+
+__all__ = ["ARMS", "FINETUNE", "REINIT", "TICKET", "Arm", "register_arm"]
+
+TICKET = "ticket"
+"""The arm that all others are compared with."""
+
+REINIT = "reinit"
+"""The control that a winning ticket must beat."""
+
+FINETUNE = "finetune"
+"""The pipeline that goes on at the last learning rate."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """How the trainings of an arm come about.
+    """How the trainings of an arm come about, and how it is told of.
 
     Args:
         mask: `"own"` (pruned from its own trainings, level by level), `"ticket"`, `"shuffled"`,
@@ -15,54 +30,299 @@ class Arm:
             the lowest scores are kept), `"at_init"` (by `criterion` from θ₀), `"source"` (the
             tickets of another data set or recipe), `"narrow"`: none, in a narrower net, or
             `"none"`: none, in a training as long as the whole search, of the last level
-            alone.
+            alone. Or a function `(mask, generator) → mask` of the ticket's mask, which keeps as
+            many weights.
         weights: `"initial"` (θ₀, or what the pipeline takes instead), `"fresh"`,
             `"fresh_signed"` (fresh magnitudes, the signs of θ₀), `"fresh_scaled"` (fresh, and
             larger where an output reads fewer inputs), `"permuted"` (the kept values of θ₀, each
             layer's among its kept places), `"signed_constant"`, or `"source"` (those of the
-            tickets of `"source"`).
+            tickets of `"source"`). Or a function `(model, mask, generator) → None` that changes
+            the model at θ₀ in place.
         pipeline: a name in `lottery_ticket.pruning.PIPELINES`; None for the ticket's own: `lth`,
             or `rewind` where a rewind step is given.
         criterion: what its masks are made with, if not with the experiment's criterion.
         has_draws: whether several draws of it in one replicate make sense.
+        meaning: what it is, in a sentence or two, for who reads a report.
+        shows: what matters where the ticket beats it: `"mask positions"`; empty where it says
+            nothing of why.
+        color, marker: how it is drawn everywhere: `"#0072B2"`, and a marker of matplotlib.
     """
 
-    mask: str = "own"
-    weights: str = "initial"
+    mask: str | Callable[..., Any] = "own"
+    weights: str | Callable[..., Any] = "initial"
     pipeline: str | None = None
     criterion: str | None = None
     has_draws: bool = False
+    meaning: str = ""
+    shows: str = ""
+    color: str = ""
+    marker: str = ""
 
     @property
     def depends_on_rewind(self) -> bool:
         """Whether it is rewound as the ticket is, or takes masks or length of tickets that are."""
-        return self.pipeline is None or self.mask in ("ticket", "source", "none")
+        return self.pipeline is None or self.takes_masks or self.is_long
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether its masks are those of tickets."""
+        return callable(self.mask) or self.mask in ("ticket", "source")
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it trains a dense net for as long as a whole search."""
+        return self.mask == "none"
+
+    @property
+    def draws_weights(self) -> bool:
+        """Whether its initial weights are not θ₀ but drawn anew."""
+        return isinstance(self.weights, str) and self.weights.startswith("fresh")
+
+    def code(self) -> tuple[Callable[..., Any], ...]:
+        """Functions of its own."""
+        return tuple(part for part in (self.mask, self.weights) if callable(part))
 
 
-ARMS: dict[str, Arm] = {
-    "ticket": Arm(),
-    "transfer": Arm("source", "source", "lth"),
-    # what the weights do
-    "reinit": Arm("ticket", "fresh", "lth", has_draws=True),
-    "transfer_reinit": Arm("source", "fresh", "lth", has_draws=True),
-    "reinit_scaled": Arm("ticket", "fresh_scaled", "lth", has_draws=True),
-    "values_permuted": Arm("ticket", "permuted", "lth", has_draws=True),
-    "sign_reinit": Arm("ticket", "fresh_signed", "lth", has_draws=True),
-    "signed_constant": Arm("ticket", "signed_constant", "lth"),
-    # what the mask does
-    "shuffled": Arm("shuffled", has_draws=True),
-    "random": Arm("random", criterion="random", has_draws=True),
-    "inverted": Arm("inverted"),
-    "dense_small": Arm("narrow", pipeline="lth"),
-    # what the search does
-    "dense_long": Arm("none", pipeline="lth"),
-    "oneshot": Arm("oneshot"),
-    "lth": Arm(pipeline="lth"),
-    "lr_rewind": Arm(pipeline="lr_rewind"),
-    "finetune": Arm(pipeline="finetune"),
-    "magnitude_init": Arm("at_init", pipeline="at_init", criterion="magnitude"),
-    "snip": Arm("at_init", pipeline="at_init", criterion="snip"),
-    "grasp": Arm("at_init", pipeline="at_init", criterion="grasp"),
-    "synflow": Arm("at_init", pipeline="at_init", criterion="synflow"),
-}
+ARMS: Registry[Arm] = Registry(
+    "arm", "; one of your own is registered with --import FILE.py", code=Arm.code
+)
 """The arms by name, in the order in which they are listed."""
+
+_MASKS = ("own", "ticket", "shuffled", "random", "oneshot", "inverted", "at_init")
+_WEIGHTS = ("initial", "fresh", "fresh_signed", "fresh_scaled", "permuted", "signed_constant")
+_PIPELINES = ("lth", "rewind", "lr_rewind", "finetune", "at_init")
+
+
+def register_arm(
+    name: str,
+    *,
+    mask: str | Callable[..., Any] = "ticket",
+    weights: str | Callable[..., Any] = "initial",
+    pipeline: str | None = None,
+    criterion: str | None = None,
+    has_draws: bool = False,
+    meaning: str = "",
+    shows: str = "",
+    color: str = "",
+    marker: str = "",
+) -> Arm:
+    """Let specs list an arm of one's own: `arms: [ticket, reinit, name]`.
+
+    It is planned, trained, judged, drawn and exported as the library's own are.
+
+    Args:
+        name: what specs and tables call it.
+        mask: where its masks come from, see `Arm`; or a function `(mask, generator) → mask` of the
+            ticket's mask: names → bool tensors, keeping as many weights in all.
+        weights: where its weights come from, see `Arm`; or a function
+            `(model, mask, generator) → None` that changes the model at θ₀ in place.
+        pipeline, criterion, has_draws, meaning, shows, color, marker: see `Arm`.
+
+    Raises:
+        UsageError: the name is taken, or a word is none that is known.
+
+    >>> import torch
+    >>> def flipped(model, mask, generator):
+    ...     with torch.no_grad():
+    ...         for parameter in model.parameters():
+    ...             parameter.neg_()
+    >>> register_arm("flipped", weights=flipped, meaning="The ticket with every sign flipped.").mask
+    'ticket'
+    """
+    for what, value, known in (
+        ("mask", mask, _MASKS),
+        ("weights", weights, _WEIGHTS),
+        ("pipeline", pipeline, _PIPELINES),
+    ):
+        if value is not None and not callable(value) and value not in known:
+            raise UsageError(f"arm {name!r}: {what}: got {value!r}, wanted {_listed(known)}")
+    if mask == "at_init" and criterion is None:
+        raise UsageError(f"arm {name!r}: mask 'at_init' wants the name of a criterion")
+    if mask == "at_init" and pipeline is None:
+        pipeline = "at_init"
+    arm = Arm(
+        mask, weights, pipeline, criterion, has_draws, meaning, shows, color, marker
+    )  # fmt: skip
+    ARMS.add(name, arm, is_user=True)
+    return arm
+
+
+def _listed(names: Iterable[str]) -> str:
+    return f"a function, or one of: {', '.join(names)}"
+
+
+for _name, _arm in {
+    TICKET: Arm(
+        color="#0072B2",
+        marker="o",
+        meaning="The mask found by training and pruning, and the weights it keeps at the values "
+        "they had at the very beginning (or at an early step, where the spec says rewind).",
+    ),
+    "transfer": Arm(
+        "source",
+        "source",
+        "lth",
+        color="#0000FF",
+        marker="p",
+        meaning="Tickets found on other data, or by another recipe, trained here.",
+    ),
+    # what the weights do
+    REINIT: Arm(
+        "ticket",
+        "fresh",
+        "lth",
+        has_draws=True,
+        color="#D55E00",
+        marker="s",
+        shows="initial values",
+        meaning="A control: the ticket's mask, but fresh random weights under it. If it does as "
+        "well as the ticket, the initial values are nothing special.",
+    ),
+    "transfer_reinit": Arm(
+        "source",
+        "fresh",
+        "lth",
+        has_draws=True,
+        color="#402000",
+        marker="H",
+        meaning="A control of transfer: its masks, but fresh random weights under them.",
+    ),
+    "reinit_scaled": Arm(
+        "ticket",
+        "fresh_scaled",
+        "lth",
+        has_draws=True,
+        color="#E04060",
+        marker="4",
+        shows="more than the scale of initial values",
+        meaning="A control: as reinit, but the fresh weights are scaled to the inputs that each "
+        "unit keeps. If it does as well as the ticket, the scale was all.",
+    ),
+    "values_permuted": Arm(
+        "ticket",
+        "permuted",
+        "lth",
+        has_draws=True,
+        color="#2040A0",
+        marker="3",
+        shows="which weight has which value",
+        meaning="A control: the ticket's mask and its initial values, permuted among the kept "
+        "weights of each layer.",
+    ),
+    "sign_reinit": Arm(
+        "ticket",
+        "fresh_signed",
+        "lth",
+        has_draws=True,
+        color="#9F4020",
+        marker="d",
+        meaning="A control: as reinit, but each fresh weight has the sign that it had at first.",
+    ),
+    "signed_constant": Arm(
+        "ticket",
+        "signed_constant",
+        "lth",
+        color="#604040",
+        marker="8",
+        meaning="A control: the ticket's mask, and of its initial values the signs alone: all of a "
+        "layer are of one size.",
+    ),
+    # what the mask does
+    "shuffled": Arm(
+        "shuffled",
+        has_draws=True,
+        color="#009E73",
+        marker="^",
+        shows="mask positions",
+        meaning="A control: the ticket's initial weights, but its mask permuted within each layer.",
+    ),
+    "random": Arm(
+        "random",
+        criterion="random",
+        has_draws=True,
+        color="#CC79A7",
+        marker="D",
+        meaning="A control: the initial weights under a random mask of as many weights.",
+    ),
+    "inverted": Arm(
+        "inverted",
+        color="#80BF60",
+        marker="<",
+        meaning="A control: of the dense network's weights the least are kept, not the largest.",
+    ),
+    "dense_small": Arm(
+        "narrow",
+        pipeline="lth",
+        color="#404060",
+        marker="h",
+        meaning="A control: a narrower dense network of about as many weights.",
+    ),
+    # what the search does
+    "dense_long": Arm(
+        "none",
+        pipeline="lth",
+        color="#806000",
+        marker="2",
+        meaning="A control: the dense network, trained for as long as the whole search took.",
+    ),
+    "oneshot": Arm(
+        "oneshot",
+        color="#E69F00",
+        marker="v",
+        shows="the iterative search",
+        meaning="A control: pruned once from the dense network instead of level by level.",
+    ),
+    "lth": Arm(
+        pipeline="lth",
+        color="#8080FF",
+        marker=">",
+        meaning="The ticket rewound to the very beginning, where the spec's is rewound to a step.",
+    ),
+    "lr_rewind": Arm(
+        pipeline="lr_rewind",
+        color="#000000",
+        marker="X",
+        meaning="Pruned level by level: the trained weights stay, and the whole schedule of "
+        "learning rates is gone through again.",
+    ),
+    "finetune": Arm(
+        pipeline="finetune",
+        color="#56B4E9",
+        marker="P",
+        meaning="Pruned level by level: the trained weights stay, and are trained on at the last "
+        "learning rate.",
+    ),
+    "magnitude_init": Arm(
+        "at_init",
+        pipeline="at_init",
+        criterion="magnitude",
+        color="#000080",
+        marker="+",
+        meaning="Pruned before any training, by the size of the initial weights.",
+    ),
+    "snip": Arm(
+        "at_init",
+        pipeline="at_init",
+        criterion="snip",
+        color="#6040DF",
+        marker="x",
+        meaning="Pruned before any training, by SNIP: what its removal would do to the loss.",
+    ),
+    "grasp": Arm(
+        "at_init",
+        pipeline="at_init",
+        criterion="grasp",
+        color="#002060",
+        marker="1",
+        meaning="Pruned before any training, by GraSP: what its removal would do to the gradient.",
+    ),
+    "synflow": Arm(
+        "at_init",
+        pipeline="at_init",
+        criterion="synflow",
+        color="#40DF9F",
+        marker="*",
+        meaning="Pruned before any training, by SynFlow: the paths through it, without any data.",
+    ),
+}.items():
+    ARMS.add(_name, _arm)

@@ -25,7 +25,8 @@ def test_columns_are_the_schema_in_order():
         *("num_kept", "num_prunable", "num_test"),
         *("test_accuracy", "test_loss", "val_accuracy", "val_loss"),
         *("early_stop_step", "is_still_falling"),
-        *("test_accuracy_at_early_stop", "start_step", "num_steps", "train_seconds"),
+        *("test_accuracy_at_early_stop", "metric", "higher_is_better", "test_metric", "val_metric"),
+        *("start_step", "num_steps", "train_seconds"),
         *(
             "criterion",
             "scope",

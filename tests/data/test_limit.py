@@ -60,8 +60,8 @@ def test_a_larger_limit_only_adds():
         (41, r"from 2 \(one for each class\) to 40 \(all\); got 41"),
         (1, "got 1"),
         (-1, "got -1"),
-        (2.5, "limit is int; got 2.5"),
-        (True, "limit is int; got True"),
+        (2.5, "option 'limit': got 2.5 .float., wanted"),
+        (True, "option 'limit': got True .bool., wanted"),
     ],
 )
 def test_what_cannot_be_cut(limit, message):

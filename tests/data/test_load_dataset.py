@@ -69,13 +69,25 @@ def test_options_of_the_built_in_sets():
         ("digits", {"validation": 1}, "'digits' has no option 'validation'; valid: limit"),
         ("sin", {"data_dri": 1}, "has no option 'data_dri'; valid: limit, noise, num_points, seed"),
         ("arrays", {}, "'arrays' needs the option 'path'"),
-        ("arrays", {"path": 3}, "path is str; got 3"),
-        ("mnist", {"validation": "5"}, "validation is int; got '5'"),
-        ("mnist", {"validation": True}, "validation is int; got True"),
-        ("sin", {"num_points": 10.0}, "num_points is int; got 10.0"),
+        ("arrays", {"path": 3}, "option 'path': got 3 (int), wanted"),
+        ("mnist", {"validation": "5"}, "option 'validation': got '5' (str), wanted"),
+        (
+            "mnist",
+            {"validation": True},
+            "option 'validation': got True (bool), wanted",
+        ),
+        (
+            "sin",
+            {"num_points": 10.0},
+            "option 'num_points': got 10.0 (float), wanted",
+        ),
         ("test-xor", {}, "'test-xor' needs the option 'copies'"),
-        ("test-xor", {"copies": 1, "scale": "a"}, "scale is float; got 'a'"),
-        ("test-xor", {"copies": 1, "is_flipped": 1}, "is_flipped is bool; got 1"),
+        ("test-xor", {"copies": 1, "scale": "a"}, "option 'scale': got 'a' (str), wanted"),
+        (
+            "test-xor",
+            {"copies": 1, "is_flipped": 1},
+            "option 'is_flipped': got 1 (int), wanted",
+        ),
     ],
 )
 def test_wrong_options(name, options, message):

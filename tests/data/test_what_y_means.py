@@ -101,7 +101,7 @@ def test_whole_numbers_can_be_predicted(saved):
         (C, {"num_classes": 2}, "labels go up to 2, num_classes is 2"),
         (C, {"num_classes": 1}, "num_classes is 2 or more; got 1"),
         (C, {"num_classes": -3}, "num_classes is 2 or more; got -3"),
-        (C, {"num_classes": "3"}, "num_classes is int; got '3'"),
+        (C, {"num_classes": "3"}, "option 'num_classes': got '3' .str., wanted"),
         (C, {"task": "ranking"}, "task is classification or regression; got 'ranking'"),
         (C, {"task": "regression", "relabel": True}, "have no effect on a regression"),
         (np.array(list("abc"))[C], {"task": "regression"}, "y is text"),

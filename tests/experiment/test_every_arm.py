@@ -412,7 +412,7 @@ def follows_the_ticket(patch: pytest.MonkeyPatch) -> None:
 
 def keeps_the_old_learning_rate(patch: pytest.MonkeyPatch) -> None:
     """As if a training that goes on at the end began its schedule anew."""
-    patch.setattr(_training, "_schedule", lambda recipe, epoch: lambda step: recipe.lr)
+    patch.setattr(_training, "schedule_of", lambda recipe, epoch: lambda step: recipe.lr)
 
 
 def keeps_the_milestones(patch: pytest.MonkeyPatch) -> None:

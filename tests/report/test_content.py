@@ -5,8 +5,9 @@ import pytest
 from small_runs import NUM_LEVELS, accuracy, small_classes, small_content, small_tables
 
 from lottery_ticket.analysis import RunTables, verdict
+from lottery_ticket.arms import ARMS
 from lottery_ticket.report import ReportRun, content_of
-from lottery_ticket.report._words import WORDS
+from lottery_ticket.report._words import words
 
 CONTENT = small_content()
 CHARTS = {chart.name: chart for chart in (*CONTENT.main, *CONTENT.learning, *CONTENT.structure)}
@@ -128,8 +129,10 @@ def test_a_level_that_an_arm_lacks_is_a_gap():
 
 def test_words_that_the_page_uses_are_explained():
     for word in ("dense", "density", "level", "ticket", "reinit", "replicate", "margin", "winning"):
-        assert word in WORDS
-    assert all(meaning.endswith((".", ")")) for meaning in WORDS.values())
+        assert word in words([])
+    assert words(["snip"]).keys() - words([]).keys() == {"snip"}
+    assert ARMS.values() == [arm for arm in ARMS.values() if arm.meaning]
+    assert all(meaning.endswith((".", ")")) for meaning in words(ARMS).values())
 
 
 def test_long_histories_are_thinned_and_say_so():

@@ -259,18 +259,31 @@ WRONG = {
             ),
         ),
         (
-            {"prune__criterion": "grasp"},
+            {"prune": {"criterion": "synflow", "scope": "2:4"}},
             (
-                "prune.criterion: criterion 'grasp' needs batch_loss and batches and model, which "
-                "an experiment does not offer yet; as an arm it is there: arms: [grasp]"
+                "prune: criterion 'synflow' prunes in 100 rounds of rising sparsity, and scope "
+                "'2:4' has only its own levels; use another"
             ),
         ),
         (
-            {"prune__criterion": "movement"},
+            {"train__loss": {"cross_entropy": {"smoothing": 0.1}}},
             (
-                "prune.criterion: criterion 'movement' needs initial, which an experiment does "
-                "not offer yet; it works with LotteryTicketFinder and prune()"
+                "train: loss 'cross_entropy' has no option 'smoothing'; did you mean "
+                "'label_smoothing'?"
             ),
+        ),
+        ({"train__loss": {"name": "mes"}}, "train.loss: unknown loss 'mes'; did you mean 'mse'?"),
+        (
+            {"train__optimizer": {"sgd": {"momentum": 0.9}}},
+            "train: momentum of optimizer is a key of train itself; write it there",
+        ),
+        (
+            {"train__augment_options": {"padding": 2}},
+            "train: augment_options has no effect without augment; leave it out",
+        ),
+        (
+            {"train__optimizer": {"sgd": {}, "adam": {}}},
+            "train: optimizer: write a name, or {name: …, option: …}",
         ),
     ],
 }

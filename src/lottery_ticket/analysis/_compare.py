@@ -8,6 +8,7 @@ import pandas as pd
 from lottery_ticket.analysis._contrasts import DENSE
 from lottery_ticket.analysis._statistics import LEAD
 from lottery_ticket.analysis._verdict import Verdict
+from lottery_ticket.arms import REINIT
 from lottery_ticket.errors import UsageError
 
 __all__ = ["compare"]
@@ -64,7 +65,7 @@ def _row(verdict: Verdict) -> dict[str, object]:
         "num_kept": None if found is None else found.num_kept,
         "ticket": math.nan if level is None else _mean(verdict, level),
         "minus_dense": _difference(verdict, level, DENSE),
-        "minus_reinit": _difference(verdict, level, "reinit"),
+        "minus_reinit": _difference(verdict, level, REINIT),
         "search_steps": verdict.cost.search_steps if found is not None and verdict.cost else None,
         "matching_density": matches[0].density if matches else None,
     }

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lottery_ticket.arms import TICKET
+
 __all__ = ["Cost", "cost_of"]
 
 
@@ -54,7 +56,7 @@ def _parts(
     table: pd.DataFrame, column: str, found_by: range, level: int
 ) -> tuple[float, float, float] | None:
     """Of the search, the ticket and dense: means over replicates; None where one is missing."""
-    chain = table.loc[(table["arm"] == "ticket") & table[column].notna(), ["level", column]]
+    chain = table.loc[(table["arm"] == TICKET) & table[column].notna(), ["level", column]]
     means = {int(at): float(rows[column].mean()) for at, rows in chain.groupby("level")}
     if level not in means or not all(at in means for at in found_by):
         return None

@@ -6,17 +6,9 @@ import numpy as np
 
 from lottery_ticket.analysis._contrasts import Contrasts
 from lottery_ticket.analysis._sequence import ALPHA, fixed_sequence
+from lottery_ticket.arms import ARMS
 
-__all__ = ["FINDINGS", "Finding", "findings_of"]
-
-FINDINGS = {
-    "reinit": "initial values",
-    "reinit_scaled": "more than the scale of initial values",
-    "values_permuted": "which weight has which value",
-    "shuffled": "mask positions",
-    "oneshot": "the iterative search",
-}
-"""Control → what matters where the ticket beats it."""
+__all__ = ["Finding", "findings_of"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +16,7 @@ class Finding:
     """Whether something about the ticket matters, at this recipe.
 
     Args:
-        what: a value of `FINDINGS`, such as `"mask positions"`.
+        what: what the arm's row says, such as `"mask positions"`.
         control: the arm that lacks it and shares the rest.
         levels: where the ticket beats the control, from dense to sparse; tested from sparse to
             dense, 5 % for all of them together. Empty where it is not shown.
@@ -41,10 +33,10 @@ class Finding:
 
 
 def findings_of(contrasts: Contrasts) -> tuple[Finding, ...]:
-    """A finding for each control of `FINDINGS` that was trained in two replicates or more."""
+    """A finding for each control that shows something, trained in two replicates or more."""
     found = []
-    for control, what in FINDINGS.items():
-        if control not in contrasts.against:
+    for control, arm in ARMS.items():
+        if not arm.shows or control not in contrasts.against:
             continue
         contrast = contrasts.against[control]
         trained = np.asarray(contrast.n) > 0
@@ -53,5 +45,5 @@ def findings_of(contrasts: Contrasts) -> tuple[Finding, ...]:
         from_sparse = contrast.p_above()[trained][::-1]
         is_shown = fixed_sequence(from_sparse, ALPHA)[::-1]
         shown = tuple(int(level) for level in contrasts.levels[trained][is_shown])
-        found.append(Finding(what, control, shown))
+        found.append(Finding(arm.shows, control, shown))
     return tuple(found)

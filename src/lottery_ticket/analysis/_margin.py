@@ -56,7 +56,7 @@ def absolute_margin(
         >>> absolute_margin(0.2, ACCURACY, 0.98), absolute_margin(5, LOSS, 2.0)
         (0.002, 0.1)
     """
-    wanted = "points of accuracy" if metric.unit == "%" else "per cent of the dense loss"
+    wanted = "points of accuracy" if metric.unit == "%" else f"per cent of the dense {metric.short}"
     if not 0 < margin < 100:
         raise UsageError(f"margin: got {margin:g}, wanted {wanted} between 0 and 100")
     if metric.unit == "%" and num_test and margin < 100 / num_test:

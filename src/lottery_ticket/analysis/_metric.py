@@ -26,6 +26,11 @@ class Metric:
     unit: str
 
     @property
+    def short(self) -> str:
+        """The label without the split it is of."""
+        return self.label.removeprefix("test ")
+
+    @property
     def axis_label(self) -> str:
         """The label with its unit, for an axis or a caption."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
@@ -36,7 +41,7 @@ LOSS = Metric("test_loss", "test loss", False, 1.0, "")
 
 
 def metric_of(table: pd.DataFrame) -> Metric:
-    """Test accuracy where any row has one, else test loss.
+    """The run's own metric where it has one, else test accuracy, else test loss.
 
     Args:
         table: a result table.
@@ -49,5 +54,10 @@ def metric_of(table: pd.DataFrame) -> Metric:
     >>> metric_of(pd.DataFrame({"test_accuracy": [None], "test_loss": [0.1]})).column
     'test_loss'
     """
+    own = table.loc[table["metric"].notna()] if "metric" in table else table.iloc[:0]
+    if len(own):
+        first = own.iloc[0]
+        is_higher = bool(first["higher_is_better"])
+        return Metric("test_metric", f"test {first['metric']}", is_higher, 1.0, "")
     has_accuracy = "test_accuracy" in table and bool(table["test_accuracy"].notna().any())
     return ACCURACY if has_accuracy else LOSS

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.analysis._contrasts import DENSE
-from lottery_ticket.analysis._findings import FINDINGS, Finding
+from lottery_ticket.analysis._findings import Finding
 from lottery_ticket.analysis._labels import NO_VERDICT
 from lottery_ticket.analysis._sequence import ALPHA
 from lottery_ticket.analysis._statistics import FRESH, LEAD
 from lottery_ticket.analysis._words import density, difference, levels_text, signed
+from lottery_ticket.arms import ARMS
 
 if TYPE_CHECKING:
     from lottery_ticket.analysis._verdict import Verdict
@@ -99,7 +100,11 @@ def tested_text(verdict: "Verdict") -> str:
     tested = {finding.control: finding.what for finding in verdict.findings}
     if FRESH in tested and not {"reinit_scaled", "values_permuted"} & tested.keys():
         tested[FRESH] += ", against unscaled fresh weights alone"
-    missing = {arm: what for arm, what in FINDINGS.items() if arm not in tested}
+    missing = {
+        arm: row.shows
+        for arm, row in ARMS.items()
+        if row.shows and arm not in tested and not ARMS.entry(arm).is_user
+    }
     parts = [
         f"{head}: {'; '.join(f'{what} ({arm})' for arm, what in of.items())}."
         for head, of in (("Tested", tested), ("Not tested", missing))
@@ -149,8 +154,8 @@ def _speed(verdict: "Verdict") -> str:
     if not math.isnan(own["accuracy_at_stop"]):
         stop, end = (100 * own[f"accuracy_at_{when}"] for when in ("stop", "end"))
         parts.append(f"{stop:.2f} % accurate there, {end:.2f} % at the end")
-    if "reinit" in rows and (later := _times(rows["reinit"], "ticket", "the ticket")):
-        parts.append(f"reinit{later}")
+    if FRESH in rows and (later := _times(rows[FRESH], "ticket", "the ticket")):
+        parts.append(f"{FRESH}{later}")
     where = f"at {density(verdict, level)} the lowest validation loss"
     return f"Early stop: {where} comes after {'; '.join(parts)}."
 

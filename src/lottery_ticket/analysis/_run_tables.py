@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from lottery_ticket.analysis._table import as_table, sort_arms
+from lottery_ticket.arms import REINIT
 from lottery_ticket.errors import UsageError
 from lottery_ticket.store import RunRecord, Store, history_rows, layer_rows, table_rows
 
@@ -72,7 +73,7 @@ def run_tables(store: Store, run: RunRecord) -> RunTables:
         _joined(overlap),
         _joined(inputs),
         _joined(effective),
-        _or_empty(structure.run_kept_weights, store, run, arms={lead, "reinit"}),
+        _or_empty(structure.run_kept_weights, store, run, arms={lead, REINIT}),
     )
 
 

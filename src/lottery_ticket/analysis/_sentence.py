@@ -11,6 +11,7 @@ from lottery_ticket.analysis._labels import (
     WINNING,
 )
 from lottery_ticket.analysis._words import difference, levels_text, margin, replicates, size
+from lottery_ticket.arms import REINIT
 
 if TYPE_CHECKING:
     from lottery_ticket.analysis._verdict import Verdict
@@ -37,7 +38,7 @@ def _of_one_level(verdict: "Verdict", level: int) -> str:
     if level not in {found.level for found in verdict.levels}:
         return f"No verdict yet: level {level}, {stated}, is not finished."
     least = min(2, verdict.num_replicates)
-    for control in (DENSE, "reinit"):
+    for control in (DENSE, REINIT):
         if (n := verdict.contrast(level, control).get("n", 0)) < least:
             return (
                 f"No verdict yet: level {level}, {stated}, has {n} finished "
@@ -100,7 +101,7 @@ def _not_a_ticket(verdict: "Verdict") -> str:
 
 
 def _not_decided(verdict: "Verdict") -> str:
-    if "reinit" not in set(verdict.contrasts["control"]):
+    if REINIT not in set(verdict.contrasts["control"]):
         return _without_control(verdict)
     pointwise = [found.level for found in verdict.levels if found.label == WINNING]
     also = ""
@@ -117,7 +118,7 @@ def _without_control(verdict: "Verdict") -> str:
     matches = ""
     if verdict.matching_level is not None:
         matches = f"It matches dense down to {size(verdict.at(verdict.matching_level))}. "
-    arms = ", ".join([*dict.fromkeys(verdict.arms["arm"]), "reinit"])
+    arms = ", ".join([*dict.fromkeys(verdict.arms["arm"]), REINIT])
     return (
         "Not decided: a winning ticket is better than its reinit, and no reinit was trained. "
         f"{matches}Add the arm: --set 'arms=[{arms}]'. {replicates(verdict)}, margin "

@@ -7,6 +7,7 @@ import pandas as pd
 from lottery_ticket.analysis._contrasts import LEAD
 from lottery_ticket.analysis._statistics import replicate_means
 from lottery_ticket.analysis._table import sort_arms
+from lottery_ticket.arms import TICKET
 
 __all__ = ["learning_speed"]
 
@@ -49,7 +50,7 @@ def learning_speed(table: pd.DataFrame) -> pd.DataFrame:
                     "accuracy_at_stop": own["test_accuracy_at_early_stop"].mean(),
                     "accuracy_at_end": own["test_accuracy"].mean(),
                     **_times("dense", own, means, 0),
-                    **_times("ticket", own, means, level),
+                    **_times(TICKET, own, means, level),
                 }
             )
     return pd.DataFrame(rows)

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import special  # scipy.stats takes seconds to import
 
 from lottery_ticket.analysis._table import sort_arms
+from lottery_ticket.arms import REINIT, TICKET
 from lottery_ticket.errors import UsageError
 
 __all__ = [
@@ -21,10 +22,10 @@ __all__ = [
     "values_by_arm",
 ]
 
-LEAD = "ticket"
+LEAD = TICKET
 """The arm that is judged."""
 
-FRESH = "reinit"
+FRESH = REINIT
 """The arm whose level 0 is a dense net too: from other initial weights."""
 
 _CELL = ["arm", "level", "replicate"]

@@ -12,7 +12,7 @@ from lottery_ticket.store import SCHEMA_VERSION, TABLE_COLUMNS
 __all__ = ["ARM_ORDER", "as_table", "sort_arms"]
 
 ARM_ORDER = tuple(ARMS)
-"""The order in which arms are listed; the others follow, alphabetically."""
+"""The library's own arms in the order in which they are listed; others follow."""
 
 # int and bool columns are nullable: a training without a validation split has no early-stop step
 _DTYPES = {
@@ -22,11 +22,12 @@ _DTYPES = {
 
 
 def _rank(arm: str) -> tuple[int, str]:
-    return (ARM_ORDER.index(arm) if arm in ARM_ORDER else len(ARM_ORDER), arm)
+    known = list(ARMS)
+    return (known.index(arm) if arm in known else len(known), arm)
 
 
 def sort_arms(arms: Iterable[str]) -> list[str]:
-    """The distinct arms in the order of `ARM_ORDER`, then alphabetically.
+    """The distinct arms as they are listed: as registered, then alphabetically.
 
     Args:
         arms: names of arms, repeated or not.

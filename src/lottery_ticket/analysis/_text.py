@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from lottery_ticket.analysis._metric import Metric
+from lottery_ticket.arms import REINIT
 
 __all__ = [
     "MISSING",
@@ -46,7 +47,7 @@ def summary_text(summary: pd.DataFrame, metric: Metric) -> list[list[str]]:
         the first arm; the number of pairs follows where it is not that arm's n.
     """
     arms = [name.removesuffix("_mean") for name in summary.columns if name.endswith("_mean")]
-    lead = next((arm for arm in arms if arm != "reinit"), arms[0] if arms else "")
+    lead = next((arm for arm in arms if arm != REINIT), arms[0] if arms else "")
     differences = [
         name for name in (f"{lead}_minus_dense", f"{lead}_minus_reinit") if name in summary
     ]

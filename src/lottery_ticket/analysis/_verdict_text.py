@@ -8,6 +8,7 @@ from lottery_ticket.analysis._labels import MATCHING
 from lottery_ticket.analysis._notes import notes
 from lottery_ticket.analysis._text import format_percent
 from lottery_ticket.analysis._words import SHORT, aligned, bound_of, margin, signed, wrapped
+from lottery_ticket.arms import REINIT
 
 if TYPE_CHECKING:
     from lottery_ticket.analysis._verdict import LevelVerdict, Verdict
@@ -32,7 +33,7 @@ def verdict_text(verdict: "Verdict") -> str:
 def _table(verdict: "Verdict") -> list[str]:
     column, word = bound_of(verdict)
     measured = set(verdict.contrasts["control"])
-    controls = [control for control in (DENSE, "reinit") if control in measured]
+    controls = [control for control in (DENSE, REINIT) if control in measured]
     header = ["level", "density", "kept"]
     for control in controls:
         header += [f"− {control}", word]

@@ -110,7 +110,7 @@ def margin(verdict: "Verdict | Between") -> str:
     stated = verdict.margin_stated
     if verdict.metric.unit == "%":
         return f"{stated:g} point{'s' if stated != 1 else ''}"
-    return f"{stated:g} % of the dense loss"
+    return f"{stated:g} % of the dense {verdict.metric.short}"
 
 
 def levels_text(levels: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.text import Text
 
+from lottery_ticket.arms import TICKET
 from lottery_ticket.cli._options import (
     DataDir,
     Device,
@@ -94,7 +95,7 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
     if result.rows:
         print_summary(result)
         console.print()
-    if outcome.is_complete and any(row["arm"] == "ticket" for row in result.rows):
+    if outcome.is_complete and any(row["arm"] == TICKET for row in result.rows):
         found = result.verdict()
         for text in (found.sentence, found.tested):
             console.print(Text(fill(text, width=80)))

@@ -7,7 +7,7 @@ from lottery_ticket.registry import Registry
 
 __all__ = ["CRITERIA", "register_criterion"]
 
-CRITERIA: Registry[Criterion] = Registry("criterion")
+CRITERIA: Registry[Criterion] = Registry("criterion", code=lambda criterion: (criterion.function,))
 """The criteria by name; `list(CRITERIA)` lists them."""
 
 

@@ -2,7 +2,9 @@
 
 from lottery_ticket.data._arrays import arrays as arrays
 from lottery_ticket.data._augment import AUGMENTATIONS as AUGMENTATIONS
+from lottery_ticket.data._augment import Augmentation as Augmentation
 from lottery_ticket.data._augment import PadCropFlip as PadCropFlip
+from lottery_ticket.data._augment import register_augmentation as register_augmentation
 from lottery_ticket.data._cifar import cifar10 as cifar10
 from lottery_ticket.data._cifar import cifar100 as cifar100
 from lottery_ticket.data._dataset import DataSet as DataSet

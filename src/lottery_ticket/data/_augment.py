@@ -1,7 +1,8 @@
 """Augmentations: one epoch's draws on the CPU, applied to batches on any device."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, TypeVar
 
 import torch
 from torch.nn import functional as F
@@ -9,9 +10,54 @@ from torch.nn import functional as F
 from lottery_ticket.errors import UsageError
 from lottery_ticket.registry import Registry
 
-__all__ = ["AUGMENTATIONS", "PadCropFlip"]
+__all__ = ["AUGMENTATIONS", "Augmentation", "PadCropFlip", "register_augmentation"]
 
-AUGMENTATIONS: Registry[Any] = Registry("augmentation")
+
+class Augmentation(Protocol):
+    """Changes the examples of a batch at random, by draws that do not depend on the device."""
+
+    def draw(self, num_examples: int, generator: torch.Generator) -> torch.Tensor:
+        """One epoch's draws, a row for each example, on the CPU."""
+        ...
+
+    def apply(self, x: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """The batch x, changed as its rows of `draws` say."""
+        ...
+
+
+AUGMENTATIONS: Registry[Callable[..., Augmentation]] = Registry("augmentation")
+"""The augmentations by name; each makes one from its options."""
+
+_Made = TypeVar("_Made", bound=Callable[..., Augmentation])
+
+
+def register_augmentation(name: str) -> Callable[[_Made], _Made]:
+    """Decorator that lets specs say `augment: name` of an augmentation of one's own.
+
+    Args:
+        name: what specs call it.
+
+    Returns:
+        A decorator for a class, or a function, that makes an `Augmentation` from its options.
+
+    Raises:
+        UsageError: the name is taken.
+
+    >>> @register_augmentation("noise")
+    ... class Noise:
+    ...     def __init__(self, size: float = 0.1):
+    ...         self.size = size
+    ...     def draw(self, num_examples, generator):
+    ...         return torch.randn(num_examples, 1, generator=generator)
+    ...     def apply(self, x, draws):
+    ...         return x + self.size * draws.view(-1, *[1] * (x.ndim - 1))
+    """
+
+    def file(make: _Made) -> _Made:
+        AUGMENTATIONS.add(name, make, is_user=True)
+        return make
+
+    return file
 
 
 @AUGMENTATIONS.register("pad_crop_flip")

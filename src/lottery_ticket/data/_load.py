@@ -9,20 +9,13 @@ from lottery_ticket.data._limit import limited
 from lottery_ticket.data._places import chosen_dir, resolve_data_dir
 from lottery_ticket.data._returned import returned
 from lottery_ticket.data._table import DATASETS, Loader
-from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
+from lottery_ticket.errors import DataError, LotteryError, UsageError
 from lottery_ticket.process import random_state_kept
+from lottery_ticket.registry import check_options, options_of
 
 __all__ = ["dataset_options", "limits_itself", "load_dataset"]
 
 _LIMIT = inspect.Parameter("limit", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
-
-# by name, as annotations may be strings; int is a float to anyone who writes a spec
-ACCEPTED: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
-}
 
 
 def dataset_options(name: str) -> dict[str, inspect.Parameter]:
@@ -49,8 +42,7 @@ def dataset_options(name: str) -> dict[str, inspect.Parameter]:
 
 
 def _own_options(name: str) -> dict[str, inspect.Parameter]:
-    parameters = list(inspect.signature(DATASETS[name]).parameters.values())[1:]
-    return {parameter.name: parameter for parameter in parameters}
+    return options_of(DATASETS[name], given=1)
 
 
 def limits_itself(name: str) -> bool:
@@ -104,24 +96,8 @@ def _loaded_by_user(name: str, loader: Loader, data_dir: Path, options: dict[str
 
 def _check_options(name: str, options: dict[str, Any]) -> None:
     known = dataset_options(name)
-    takes_any = any(option.kind is option.VAR_KEYWORD for option in known.values())
-    for key, value in options.items():
-        if key in known:
-            _check_type(name, known[key], value)
-        elif not takes_any:
-            hint = nearest(key, known) if known else "; it takes none"
-            raise UsageError(f"data set {name!r} has no option {key!r}{hint}")
+    check_options(f"data set {name!r}", options, known)
     for key, option in known.items():
         is_named = option.kind not in (option.VAR_KEYWORD, option.VAR_POSITIONAL)
         if is_named and option.default is option.empty and key not in options:
             raise UsageError(f"data set {name!r} needs the option {key!r}")
-
-
-def _check_type(name: str, option: inspect.Parameter, value: Any) -> None:
-    wanted = getattr(option.annotation, "__name__", option.annotation)
-    types = ACCEPTED.get(wanted)
-    if types is None:
-        return
-    # True is an int to Python, but not to the user who wrote it
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise UsageError(f"data set {name!r}: {option.name} is {wanted}; got {value!r}")

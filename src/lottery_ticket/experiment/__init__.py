@@ -6,13 +6,13 @@ from lottery_ticket.experiment.cells.progress import Progress as Progress
 from lottery_ticket.experiment.cells.progress import read_progress as read_progress
 from lottery_ticket.experiment.cells.train import TrainCell as TrainCell
 from lottery_ticket.experiment.objects.build import inspect_inputs as inspect_inputs
+from lottery_ticket.experiment.objects.code import check_registered as check_registered
 from lottery_ticket.experiment.objects.initial import drawn_model as drawn_model
 from lottery_ticket.experiment.objects.initial import recorded_initial as recorded_initial
 from lottery_ticket.experiment.objects.initial import recorded_model as recorded_model
 from lottery_ticket.experiment.objects.inputs import Inputs as Inputs
 from lottery_ticket.experiment.objects.run_data import run_data as run_data
 from lottery_ticket.experiment.objects.run_data import run_spec as run_spec
-from lottery_ticket.experiment.objects.user_code import check_registered as check_registered
 from lottery_ticket.experiment.objects.user_code import import_user_code as import_user_code
 from lottery_ticket.experiment.objects.user_code import sent_by_value as sent_by_value
 from lottery_ticket.experiment.planning.plan import Plan as Plan

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lottery_ticket.arms import REINIT, TICKET
 from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import UsageError, known_keywords, nearest
 from lottery_ticket.finder._arguments import (
@@ -298,8 +299,8 @@ class LotteryTicketFinder:
         Raises:
             UsageError: nothing was found yet, or there is no `model_class` or `model_fn`.
         """
-        results = self.verify(train_fn, eval_fn, arms=["reinit"], verbose=False)
-        return results.control("reinit")[-1]
+        results = self.verify(train_fn, eval_fn, arms=[REINIT], verbose=False)
+        return results.control(REINIT)[-1]
 
     @property
     def results(self) -> TicketResults:
@@ -394,7 +395,7 @@ class LotteryTicketFinder:
         for arm in arms:
             if arm not in CONTROLS:
                 raise UsageError(f"unknown control {arm!r}{nearest(arm, CONTROLS)}")
-        if "reinit" in arms:
+        if REINIT in arms:
             fresh = state_on_cpu(self._built(derive(method.seed, "control", "reinit", 0)))
             if all(
                 name in fresh and torch.equal(fresh[name], search.initial[name])
@@ -469,7 +470,7 @@ class LotteryTicketFinder:
         if level == 0:
             search.dense, search.dense_optimizer_state = search.trained, search.optimizer_state
             search.rewind_point = training.rewind_point
-        return self._row("ticket", level, 0, mask, training, _device_of(model))
+        return self._row(TICKET, level, 0, mask, training, _device_of(model))
 
     def _append_next_mask(self, keep: Budget) -> None:
         search, method = self._begun()
@@ -487,7 +488,7 @@ class LotteryTicketFinder:
         model = self._model_for_control()
         mask = control_mask(arm, search, method, model, draw).to(_device_of(model))
         seed = self._stream(search.best_level)
-        if arm == "reinit":
+        if arm == REINIT:
             fresh = self._built(derive(method.seed, "control", "reinit", draw))
             start = Start(state_on_cpu(fresh), seed)
         else:

@@ -6,6 +6,7 @@ from math import prod
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from lottery_ticket.arms import REINIT, TICKET
 from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._search import Row, Search
 from lottery_ticket.masks import PruningMask
@@ -171,7 +172,7 @@ class TicketResults:
             f"  ticket   {self._shown(self.ticket)}  {mask.num_kept:,} weights kept, {sizes}",
             f"           {self.retained:.1f} % of dense retained, gap {gap}",
         ]
-        for arm in dict.fromkeys(row.arm for row in self.rows if row.arm != "ticket"):
+        for arm in dict.fromkeys(row.arm for row in self.rows if row.arm != TICKET):
             lines.append(self._control_line(arm))
         if not self.is_valid:
             lines += ["  INVALID:", *(f"    {problem}" for problem in self.problems)]
@@ -188,7 +189,7 @@ class TicketResults:
         return self._is_max and any(row.metric > 1 for row in self.rows)
 
     def _ticket_row(self, level: int) -> Row:
-        return next(row for row in self.rows if row.arm == "ticket" and row.level == level)
+        return next(row for row in self.rows if row.arm == TICKET and row.level == level)
 
     def _control_line(self, arm: str) -> str:
         values = self.control(arm)
@@ -238,7 +239,7 @@ class TicketResults:
 
     def _start_step(self, row: Row) -> int:
         """The step at which a training started; one from fresh weights starts at 0."""
-        if row.level == 0 or row.arm == "reinit":
+        if row.level == 0 or row.arm == REINIT:
             return 0
         settings = self.search.settings
         return Pipeline(**settings["pipeline"]).first_step(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
+from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.files import write_file
 from lottery_ticket.finder._packed import PackedMasks
@@ -91,7 +92,7 @@ class Search:
     @property
     def chain(self) -> list[Row]:
         """The trainings of the ticket, level by level."""
-        return [row for row in self.rows if row.arm == "ticket"]
+        return [row for row in self.rows if row.arm == TICKET]
 
     @property
     def has_fallen(self) -> bool:

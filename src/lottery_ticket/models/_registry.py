@@ -9,7 +9,7 @@ from torch import nn
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.models._init import initialize_, known_init
 from lottery_ticket.process import seeded
-from lottery_ticket.registry import Registry
+from lottery_ticket.registry import Registry, options_of
 
 __all__ = ["MODELS", "build", "model_options", "outline", "register_model"]
 
@@ -45,7 +45,7 @@ def model_options(name: str) -> dict[str, inspect.Parameter]:
     >>> list(model_options("Conv4"))
     ['num_classes', 'form', 'width', 'init']
     """
-    own = dict(inspect.signature(MODELS[name]).parameters)
+    own = options_of(MODELS[name])
     return own if "init" in own or _takes_any(own) else {**own, "init": _INIT}
 
 

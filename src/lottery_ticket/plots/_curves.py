@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lottery_ticket.analysis import Metric, curve_means, replicate_means, sort_arms
+from lottery_ticket.arms import REINIT
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._axes import fit_limits, percent_label
 from lottery_ticket.plots._style import finish, legend_above, new_figure, num_replicates
@@ -75,7 +76,7 @@ def select_curves(curves: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[i
         curves: what `curve_means` returned.
     """
     lead, *others = sort_arms(curves["arm"])
-    arms = [lead, *(arm for arm in others if arm == "reinit")]
+    arms = [lead, *(arm for arm in others if arm == REINIT)]
     levels = pick_levels([int(level) for level in curves.loc[curves["arm"] == lead, "level"]])
     kept = curves["arm"].isin(arms) & curves["level"].isin(levels)
     drawn = curves.loc[kept]

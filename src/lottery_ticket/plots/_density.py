@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lottery_ticket.analysis import Metric, check_one_run, level_statistics
+from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._arms import draw_arms, fit_y, hidden_note
 from lottery_ticket.plots._axes import density_axis
@@ -51,7 +52,7 @@ def density_figure(
 
 
 def _draw_dense(ax: Axes, stats: pd.DataFrame) -> bool:
-    dense = stats.loc[(stats["arm"] == "ticket") & (stats["level"] == 0), "mean"]
+    dense = stats.loc[(stats["arm"] == TICKET) & (stats["level"] == 0), "mean"]
     for value in dense:
         ax.axhline(value, color=GREY, linestyle="--", linewidth=1.2, label="dense", zorder=2)
     return not dense.empty

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from lottery_ticket.analysis import overlap_means
+from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._axes import density_axis, log_percent_axis
 from lottery_ticket.plots._layers import layer_colors, layer_legend
@@ -47,7 +48,7 @@ def overlap_figure(overlap: pd.DataFrame, *, title: str) -> Figure:
 
 
 def _draw_shares(ax: Axes, whole: pd.DataFrame) -> None:
-    x, color = 100 * whole["density"], ARM_STYLE["ticket"].color
+    x, color = 100 * whole["density"], ARM_STYLE[TICKET].color
     ax.plot(x, 100 * whole["share"], "o-", color=color, markersize=3.5, label="shared")
     ax.fill_between(x, 100 * whole["low"], 100 * whole["high"], color=color, alpha=0.2, lw=0)
     ax.plot(x, 100 * whole["expected"], "k--", linewidth=1.2, label="chance")

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lottery_ticket.analysis import sort_arms
+from lottery_ticket.arms import ARMS, Arm
 from lottery_ticket.files import make_folder, write_file
 
 __all__ = [
@@ -41,29 +42,8 @@ class ArmStyle(NamedTuple):
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, and others as far from them and
 # from one another as so many can be; the marker says it again.
-ARM_STYLE = {
-    "ticket": ArmStyle("#0072B2", "o"),
-    "transfer": ArmStyle("#0000FF", "p"),
-    "reinit": ArmStyle("#D55E00", "s"),
-    "transfer_reinit": ArmStyle("#402000", "H"),
-    "reinit_scaled": ArmStyle("#E04060", "4"),
-    "values_permuted": ArmStyle("#2040A0", "3"),
-    "sign_reinit": ArmStyle("#9F4020", "d"),
-    "signed_constant": ArmStyle("#604040", "8"),
-    "shuffled": ArmStyle("#009E73", "^"),
-    "random": ArmStyle("#CC79A7", "D"),
-    "inverted": ArmStyle("#80BF60", "<"),
-    "dense_small": ArmStyle("#404060", "h"),
-    "dense_long": ArmStyle("#806000", "2"),
-    "oneshot": ArmStyle("#E69F00", "v"),
-    "lth": ArmStyle("#8080FF", ">"),
-    "lr_rewind": ArmStyle("#000000", "X"),
-    "finetune": ArmStyle("#56B4E9", "P"),
-    "magnitude_init": ArmStyle("#000080", "+"),
-    "snip": ArmStyle("#6040DF", "x"),
-    "grasp": ArmStyle("#002060", "1"),
-    "synflow": ArmStyle("#40DF9F", "*"),
-}
+ARM_STYLE = {name: ArmStyle(arm.color, arm.marker) for name, arm in ARMS.items()}
+"""How the library's own arms are drawn."""
 
 _OTHERS = (
     ArmStyle("#882255", "*"),
@@ -74,11 +54,17 @@ _OTHERS = (
 
 
 def style_arms(arms: Iterable[str]) -> dict[str, ArmStyle]:
-    """Each arm with its style, in the order of `sort_arms`; unknown arms share a few more."""
+    """Each arm with its style, in the order of `sort_arms`; those without one share a few more."""
     names = sort_arms(arms)
-    unknown = [arm for arm in names if arm not in ARM_STYLE]
-    extra = {arm: _OTHERS[i % len(_OTHERS)] for i, arm in enumerate(unknown)}
-    return {arm: ARM_STYLE[arm] if arm in ARM_STYLE else extra[arm] for arm in names}
+    rows = {name: ARMS.get(name, Arm()) for name in names}
+    plain = [name for name in names if not (rows[name].color and rows[name].marker)]
+    extra = {name: _OTHERS[i % len(_OTHERS)] for i, name in enumerate(plain)}
+    return {
+        name: ArmStyle(
+            rows[name].color or extra[name].color, rows[name].marker or extra[name].marker
+        )
+        for name in names
+    }
 
 
 def new_figure(

@@ -18,6 +18,7 @@ from lottery_ticket.analysis import (
     summary,
     summary_text,
 )
+from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import UsageError
 from lottery_ticket.files import write_file
 from lottery_ticket.plots._arms import draw_arms, fit_y, hidden_note
@@ -94,7 +95,7 @@ def _draw_accuracies(ax: Axes, table: pd.DataFrame) -> tuple[list[int], list[flo
         sd=metric.scale * stats["sd"],
     )
     draw_arms(ax, stats)
-    for value in stats.loc[(stats["arm"] == "ticket") & (stats["level"] == 0), "mean"]:
+    for value in stats.loc[(stats["arm"] == TICKET) & (stats["level"] == 0), "mean"]:
         ax.axhline(value, color=GREY, linestyle="--", linewidth=1.2, label="dense", zorder=2)
     ax.set_ylabel(metric.axis_label)
     _sparsity_axis(ax)

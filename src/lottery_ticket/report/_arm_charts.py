@@ -11,6 +11,7 @@ from lottery_ticket.analysis import (
     metric_of,
     sign_statistics,
 )
+from lottery_ticket.arms import TICKET
 from lottery_ticket.plots import control_styles, difference_limits, fit_limits, style_arms
 from lottery_ticket.report._chart import Axis, Chart, Rule, Series
 from lottery_ticket.report._levels import DENSITY, Levels
@@ -47,7 +48,7 @@ def _metric_chart(tables: RunTables, metric: Metric, verdict: Verdict | None) ->
     )
     ends = [*stats["low"], *stats["high"], *stats["y"]]
     limits = fit_limits(ends, higher_is_better=metric.higher_is_better) or (0.0, 1.0)
-    dense = stats.loc[(stats["arm"] == "ticket") & (stats["level"] == 0), "y"]
+    dense = stats.loc[(stats["arm"] == TICKET) & (stats["level"] == 0), "y"]
     rules = [Rule(float(value), "dense") for value in dense]
     if verdict is not None and rules:
         worse = -verdict.margin if metric.higher_is_better else verdict.margin

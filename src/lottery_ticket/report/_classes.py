@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lottery_ticket.analysis import ACCURACY, ClassDifferences, format_percent
+from lottery_ticket.arms import TICKET
 from lottery_ticket.plots import style_arms
 from lottery_ticket.report._chart import Axis, Chart, Rule, Series, Stop, nulls
 from lottery_ticket.report._numbers import padded, signed_text
@@ -56,7 +57,7 @@ def _chart(found: ClassDifferences) -> Chart:
     ]
     line = Series(
         "− dense",
-        style_arms(["ticket"])["ticket"].color,
+        style_arms([TICKET])[TICKET].color,
         nulls(100 * rows["difference"]),
         [
             f"{signed_text(row['difference'], 1.0, ACCURACY)} ({found.interval(row)})"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lottery_ticket.analysis import ClassDifferences, RunTables, Verdict
+from lottery_ticket.analysis import ClassDifferences, RunTables, Verdict, sort_arms
 from lottery_ticket.report._arm_charts import (
     difference_chart,
     metric_charts,
@@ -63,6 +63,7 @@ class RunContent:
         levels, contrasts, structure_table, trainings: tables; without rows where there are none.
         num_trainings: how many there are, in the table or not.
         facts: what was run.
+        arms: the arms it shows.
     """
 
     title: str
@@ -78,6 +79,7 @@ class RunContent:
     trainings: ReportTable
     num_trainings: int
     facts: RunFacts
+    arms: Sequence[str] = ()
 
     @property
     def charts(self) -> dict[str, Any]:
@@ -115,4 +117,5 @@ def content_of(run: ReportRun) -> RunContent:
         training_rows(tables),
         len(tables.table),
         run.facts,
+        sort_arms(tables.table["arm"]),
     )

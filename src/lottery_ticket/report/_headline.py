@@ -16,6 +16,7 @@ from lottery_ticket.analysis import (
     format_percent,
     notes,
 )
+from lottery_ticket.arms import REINIT, TICKET
 from lottery_ticket.report._numbers import MISSING, is_known, reference_of, signed_text, value_text
 
 __all__ = ["GLYPHS", "TONES", "Headline", "LevelMark", "Merit", "headline", "no_ticket"]
@@ -122,7 +123,7 @@ def no_ticket(reason: str) -> Headline:
 
 
 def _question(verdict: Verdict) -> str:
-    unit = "points" if verdict.metric.unit == "%" else "% of the dense loss"
+    unit = "points" if verdict.metric.unit == "%" else f"% of the dense {verdict.metric.short}"
     sure = (
         " A run without a winning ticket would be called winning in at most about 5 of 100 cases."
     )
@@ -145,15 +146,15 @@ def _merits(verdict: Verdict, shown: LevelVerdict) -> list[Merit]:
     metric = verdict.metric
     share = f"{format_percent(shown.density)} of the weights"
     merits = [
-        Merit("Dense network", _mean(verdict, "ticket", 0), f"{metric.label}, all weights"),
+        Merit("Dense network", _mean(verdict, TICKET, 0), f"{metric.label}, all weights"),
         Merit(
-            "Ticket", _mean(verdict, "ticket", shown.level), f"{share}, {shown.num_kept:,} of them"
+            "Ticket", _mean(verdict, TICKET, shown.level), f"{share}, {shown.num_kept:,} of them"
         ),
     ]
-    if "reinit" in set(verdict.arms["arm"]):
-        text = _mean(verdict, "reinit", shown.level)
+    if REINIT in set(verdict.arms["arm"]):
+        text = _mean(verdict, REINIT, shown.level)
         merits.append(Merit("Fresh weights", text, "the same mask, reinit"))
-    for control in ("dense", "reinit"):
+    for control in ("dense", REINIT):
         row = verdict.contrast(shown.level, control)
         if row:
             merits.append(Merit(f"Ticket − {control}", *_difference(row, verdict)))

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lottery_ticket.report._content import RunContent
-from lottery_ticket.report._words import WORDS
+from lottery_ticket.report._words import words
 
 __all__ = ["html_page"]
 
@@ -41,7 +41,7 @@ def html_page(runs: Sequence[RunContent]) -> str:
         runs=named,
         charts=charts,
         shared=_shared_merits(runs),
-        words=WORDS,
+        words=words(arm for run in runs for arm in run.arms),
         style=_asset("page.css"),
         script=_asset("page.js"),
         version=version("lottery-ticket"),

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from lottery_ticket.analysis import RunTables, format_percent, layer_means, overlap_means
+from lottery_ticket.arms import TICKET
 from lottery_ticket.plots import (
     ARM_STYLE,
     UNREAD,
@@ -77,7 +78,7 @@ def overlap_charts(tables: RunTables) -> list[Chart]:
     ratio = pairs["share"] / pairs["expected"]
     times = pairs[["level", "layer"]].assign(y=ratio, text=[f"{value:.2f}×" for value in ratio])
     names = [name for name in dict.fromkeys(pairs["layer"]) if name != "all"]
-    ticket = ARM_STYLE["ticket"]
+    ticket = ARM_STYLE[TICKET]
     return [
         Chart(
             "overlap",

@@ -1,8 +1,13 @@
 """What the words of a report mean."""
 
-__all__ = ["WORDS"]
+from collections.abc import Iterable
 
-WORDS = {
+from lottery_ticket.analysis import sort_arms
+from lottery_ticket.arms import ARMS, REINIT, TICKET, Arm
+
+__all__ = ["words"]
+
+_BEFORE_ARMS = {
     "dense": "The whole network, nothing pruned: level 0.",
     "prunable weight": "A weight of a linear layer or a convolution. Biases and norms are never "
     "pruned, and never counted.",
@@ -11,17 +16,9 @@ WORDS = {
     "go back to their initial values, and that is the next level. Some papers say round.",
     "mask": "Which weights are kept.",
     "arm": "How a training at a level came by its mask and its weights: the ticket, or a control.",
-    "ticket": "The mask found by training and pruning, and the weights it keeps at the values they "
-    "had at the very beginning (or at an early step, where the spec says rewind).",
-    "reinit": "A control: the ticket's mask, but fresh random weights under it. If it does as well "
-    "as the ticket, the initial values are nothing special.",
-    "reinit_scaled": "A control: as reinit, but the fresh weights are scaled to the inputs that "
-    "each unit keeps. If it does as well as the ticket, the scale was all.",
-    "values_permuted": "A control: the ticket's mask and its initial values, permuted among the "
-    "kept weights of each layer.",
-    "shuffled": "A control: the ticket's initial weights, but its mask permuted within each layer.",
-    "random": "A control: the initial weights under a random mask of as many weights.",
-    "oneshot": "A control: pruned once from the dense network instead of level by level.",
+}
+
+_AFTER_ARMS = {
     "replicate": "One independent repetition of everything, with seeds of its own. The unit of n.",
     "margin": "How much worse than dense still counts as matching it. It is chosen before looking.",
     "winning": "Not worse than dense by the margin, and better than reinit: both, each tested one-"
@@ -40,4 +37,14 @@ WORDS = {
     "input to an output count.",
     "early stop": "The step of the lowest validation loss. Training went on to its end.",
 }
-"""Word → its meaning, in the order in which a reader needs them."""
+
+
+def words(arms: Iterable[str]) -> dict[str, str]:
+    """Word → its meaning, in the order in which a reader needs them.
+
+    Args:
+        arms: those that the report shows.
+    """
+    rows = {name: ARMS.get(name, Arm()) for name in sort_arms([*arms, TICKET, REINIT])}
+    meanings = {name: row.meaning for name, row in rows.items() if row.meaning}
+    return {**_BEFORE_ARMS, **meanings, **_AFTER_ARMS}

@@ -4,12 +4,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from lottery_ticket.errors import nearest
+from lottery_ticket.registry import Registry, shown
 from lottery_ticket.steps import Duration
 
-__all__ = ["DurationText", "Float", "Record", "flushes", "one_of", "shown"]
+__all__ = ["DurationText", "Float", "Record", "flushes", "one_of"]
 
-_SHOWN_CHARACTERS = 100
 # the normal numbers of float32, in which trainings compute; what is below becomes 0
 _SMALLEST, _LARGEST = 2.0**-126, 3.4028234663852886e38
 
@@ -20,32 +19,15 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def one_of(kind: str, names: Any) -> Any:
-    """A validator that refuses a name that is not among `names`, with the nearest that is."""
+def one_of(names: Registry[Any]) -> Any:
+    """A validator that refuses a name that is not registered, with the nearest that is."""
 
     def check(value: object) -> object:
-        if isinstance(value, str) and value not in names:
-            raise ValueError(f"unknown {kind} {value!r}{nearest(value, names)}")
+        if isinstance(value, str):
+            names.entry(value)
         return value
 
     return BeforeValidator(check)
-
-
-def shown(value: object) -> str:
-    """A value in an error, cut where it is long.
-
-    >>> shown("x" * 200)[-4:]
-    "xx…'"
-    """
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no whole number of so many digits
-        return "a very large number"
-    except RecursionError:
-        return "something nested without end"
-    if len(text) <= _SHOWN_CHARACTERS:
-        return text
-    return f"{text[: _SHOWN_CHARACTERS - 2]}…{text[-1]}"
 
 
 def flushes(value: float) -> bool:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.files import usable_path
-from lottery_ticket.spec._base import shown
+from lottery_ticket.registry import shown
 from lottery_ticket.spec._presets import preset_names, preset_text
 from lottery_ticket.spec._spec import Spec
 from lottery_ticket.spec._yaml import MAX_BYTES, MAX_DEPTH, parsed

@@ -6,31 +6,18 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import SCOPES, Structure
-from lottery_ticket.spec._base import Float, Record, one_of, shown
+from lottery_ticket.registry import shown
+from lottery_ticket.spec._base import Float, Record, one_of
 
 __all__ = ["PruneSpec"]
 
 
-def _scored_from_files(name: str) -> str:
-    """Masks of an experiment are made from stored weights, in a process of their own."""
+def _one_name(name: str) -> str:
+    """An alias must not give the same mask a second name."""
     entry = CRITERIA.entry(name)
-    wanting = sorted(entry.value.needs - {"weights", "mask", "generator"})
-    if wanting or entry.is_user:
-        why = "is your own code" if entry.is_user else f"needs {' and '.join(wanting)}"
-        arms = [arm for arm, how in ARMS.items() if how.criterion == name]
-        instead = (
-            f"as an arm it is there: arms: [{arms[0]}]"
-            if arms
-            else ("it works with LotteryTicketFinder and prune()")
-        )
-        raise ValueError(
-            f"criterion {name!r} {why}, which an experiment does not offer yet; {instead}"
-        )
-    # an alias must not give the same mask a second name
     return next(other for other in CRITERIA if CRITERIA[other] is entry.value)
 
 
@@ -64,9 +51,7 @@ Fraction = Annotated[Float, BeforeValidator(_fraction)]
 class PruneSpec(Record):
     """How many weights each level keeps, and by which criterion."""
 
-    criterion: Annotated[str, one_of("criterion", CRITERIA), AfterValidator(_scored_from_files)] = (
-        "magnitude"
-    )
+    criterion: Annotated[str, one_of(CRITERIA), AfterValidator(_one_name)] = "magnitude"
     scope: Annotated[str, BeforeValidator(_scope)] = "global"
     rate: Fraction | None = None
     rates: dict[str, Fraction] = Field({})
@@ -91,6 +76,11 @@ class PruneSpec(Record):
         return self
 
     def _check_n_of_m(self, n: int, m: int) -> None:
+        if (rounds := CRITERIA[self.criterion].rounds) > 1:
+            raise ValueError(
+                f"criterion {self.criterion!r} prunes in {rounds} rounds of rising sparsity, and "
+                f"scope {self.scope!r} has only its own levels; use another"
+            )
         given = [name for name in ("rate", "rates", "densities") if getattr(self, name)]
         if given:
             raise ValueError(

@@ -2,20 +2,21 @@
 
 import inspect
 import math
-from collections.abc import Sequence
-from typing import Annotated, Any, Self, get_args, get_origin
+from collections.abc import Iterator
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from lottery_ticket.data import AUGMENTATIONS, dataset_options
 from lottery_ticket.errors import nearest
 from lottery_ticket.models import model_options
-from lottery_ticket.spec._base import DurationText, Float, Record, flushes, one_of, shown
+from lottery_ticket.registry import check_options, options_of, shown
+from lottery_ticket.spec._base import DurationText, Float, Record, flushes, one_of
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.steps import Duration
-from lottery_ticket.train import LOSSES, OPTIMIZERS, SCHEDULES
+from lottery_ticket.train import LOSSES, METRICS, OPTIMIZERS, SCHEDULES, schedule_options
 
-__all__ = ["DataSpec", "ModelSpec", "TrainSpec"]
+__all__ = ["CHOICES", "DataSpec", "ModelSpec", "TrainSpec"]
 
 # auto is fp32: no preset asks for another
 PRECISIONS = ("fp32", "bf16", "auto")
@@ -72,60 +73,63 @@ class ModelSpec(_Open):
         return self
 
 
-# annotation → what is taken, in Python and in words
-_SCALARS: dict[str, tuple[Any, str]] = {
-    "int": (int, "a whole number"),
-    "float": ((int, float), "a number"),
-    "str": (str, "text"),
-    "bool": (bool, "true or false"),
-}
-
-
 def _check_options(
     owner: str, options: dict[str, Any], known: dict[str, inspect.Parameter]
 ) -> None:
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
     for name, value in options.items():
         if not _plain(value):
             raise ValueError(
-                f"option {name!r}: got {_shown(value)}, wanted a number, text, true, false, null, "
-                "or lists and mappings of these"
+                f"option {name!r}: got {shown(value)} ({type(value).__name__}), wanted a number, "
+                "text, true, false, null, or lists and mappings of these"
             )
         if isinstance(value, float) and flushes(value):
             raise ValueError(f"option {name!r}: {value:g} is 0 in float32; write 0 if it is meant")
-        if name not in known:
-            if takes_any:
-                continue
-            hint = nearest(name, known) if known else "; it takes none"
-            raise ValueError(f"{owner} has no option {name!r}{hint}")
-        wanted = known[name].annotation
-        if get_origin(wanted) in (Sequence, list):
-            if not isinstance(value, list | tuple):
-                raise ValueError(f"option {name!r}: got {_shown(value)}, wanted a list")
-            for item in value:
-                _check_scalar(name, item, *get_args(wanted))
+    check_options(owner, options, known)
+
+
+CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "loss": LOSSES,
+    "schedule": SCHEDULES,
+    "augment": AUGMENTATIONS,
+    "metric": METRICS,
+}
+"""What a recipe chooses by name → the table of what there is."""
+
+# options that are keys of the recipe itself
+_OF_OPTIMIZERS = ("momentum", "nesterov", "betas", "weight_decay")
+_OF_SCHEDULES = ("milestones", "gamma")
+
+
+def _with_options(values: dict[Any, Any]) -> dict[Any, Any]:
+    """A recipe in which each choice is a name, and its options are beside it."""
+    read = dict(values)
+    for kind in CHOICES:
+        value = read.get(kind)
+        if not isinstance(value, dict):
+            continue
+        if "name" in value:
+            name, options = value["name"], {k: v for k, v in value.items() if k != "name"}
+        elif len(value) == 1:
+            ((name, options),) = value.items()
         else:
-            _check_scalar(name, value, wanted)
-
-
-def _check_scalar(name: str, value: object, wanted: Any) -> None:
-    wanted = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", str(wanted))
-    if wanted not in _SCALARS:
-        return
-    kind, words = _SCALARS[wanted]
-    is_wrong_bool = isinstance(value, bool) and wanted != "bool"
-    if is_wrong_bool or not isinstance(value, kind):
-        raise ValueError(f"option {name!r}: got {_shown(value)}, wanted {words}")
-
-
-def _shown(value: object) -> str:
-    return f"{shown(value)} ({type(value).__name__})"
+            raise ValueError(f"{kind}: write a name, or {{name: …, option: …}}")
+        if not isinstance(options, dict) or f"{kind}_options" in read:
+            raise ValueError(f"{kind}: write a name, or {{name: …, option: …}}, and this alone")
+        read[kind] = name
+        if options:
+            read[f"{kind}_options"] = options
+    return read
 
 
 class TrainSpec(Record):
-    """The recipe: how every cell of the run trains."""
+    """The recipe: how every cell of the run trains.
 
-    optimizer: Annotated[str, one_of("optimizer", OPTIMIZERS)] = "sgd"
+    `optimizer`, `loss`, `schedule`, `augment` and `metric` are names; with options of their own
+    `{name: …, option: …}` or `{name: {option: …}}`.
+    """
+
+    optimizer: Annotated[str, one_of(OPTIMIZERS)] = "sgd"
     lr: Float = Field(gt=0)
     momentum: Float = Field(0.0, ge=0, lt=1)
     nesterov: bool = False
@@ -134,18 +138,30 @@ class TrainSpec(Record):
     clip_norm: Annotated[Float, Field(gt=0)] | None = None
     batch_size: int = Field(gt=0, le=2**31)
     duration: DurationText
-    loss: Annotated[str, one_of("loss", LOSSES)] = "cross_entropy"
-    schedule: Annotated[str, one_of("schedule", SCHEDULES)] = "constant"
+    loss: Annotated[str, one_of(LOSSES)] = "cross_entropy"
+    schedule: Annotated[str, one_of(SCHEDULES)] = "constant"
     milestones: Annotated[tuple[DurationText, ...], Field(strict=False)] = ()
     gamma: Annotated[Float, Field(gt=0)] | None = None
     warmup: DurationText | None = None
-    augment: Annotated[str, one_of("augmentation", AUGMENTATIONS)] | None = None
+    augment: Annotated[str, one_of(AUGMENTATIONS)] | None = None
     eval_every: DurationText = "1ep"
     precision: Annotated[str | None, BeforeValidator(_precision)] = None
+    metric: Annotated[str, one_of(METRICS)] | None = None
+    optimizer_options: dict[str, Any] = Field({})
+    loss_options: dict[str, Any] = Field({})
+    schedule_options: dict[str, Any] = Field({})
+    augment_options: dict[str, Any] = Field({})
+    metric_options: dict[str, Any] = Field({})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        return _with_options(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        known = OPTIMIZERS[self.optimizer][1]
+        known = OPTIMIZERS[self.optimizer].options
+        self._check_options()
         for option in ("momentum", "nesterov", "betas", "weight_decay"):
             if getattr(self, option) and option not in known:
                 raise ValueError(f"{option} has no effect with {self.optimizer}; leave it out")
@@ -153,7 +169,9 @@ class TrainSpec(Record):
             raise ValueError("nesterov has no effect without momentum")
         if self.schedule == "step" and not self.milestones:
             raise ValueError("schedule 'step' wants milestones, such as [10ep, 15ep]")
-        if self.schedule != "step" and (self.milestones or self.gamma is not None):
+        if not {"milestones", "gamma"} & schedule_options(self.schedule) and (
+            self.milestones or self.gamma is not None
+        ):
             raise ValueError("milestones and gamma have no effect unless schedule is 'step'")
         if flushes(self.lr * self.step_gamma ** len(self.milestones)):
             raise ValueError("lr falls to 0 in float32 by gamma at the milestones; use fewer")
@@ -187,7 +205,38 @@ class TrainSpec(Record):
         return 0.1 if self.gamma is None else self.gamma
 
     @property
-    def optimizer_options(self) -> dict[str, Any]:
+    def optimizer_arguments(self) -> dict[str, Any]:
         """What the optimiser is built with, beside lr."""
-        names = OPTIMIZERS[self.optimizer][1] & set(type(self).model_fields)
-        return {name: getattr(self, name) for name in sorted(names) if getattr(self, name)}
+        names = OPTIMIZERS[self.optimizer].options & set(_OF_OPTIMIZERS)
+        given = {name: getattr(self, name) for name in sorted(names) if getattr(self, name)}
+        return given | self.optimizer_options
+
+    def code(self) -> Iterator[tuple[str, str]]:
+        """The names in it that users can register, by what they are of."""
+        for kind in CHOICES:
+            if (name := getattr(self, kind)) is not None:
+                yield kind, name
+
+    def _check_options(self) -> None:
+        """See that the options of each choice are its own, and said in one place."""
+        known = {
+            "optimizer": dict.fromkeys(OPTIMIZERS[self.optimizer].options - {*_OF_OPTIMIZERS}),
+            "loss": options_of(LOSSES[self.loss], given=2),
+            "schedule": dict.fromkeys(schedule_options(self.schedule) - {*_OF_SCHEDULES}),
+            "augment": {} if self.augment is None else options_of(AUGMENTATIONS[self.augment]),
+            "metric": {}
+            if self.metric is None
+            else options_of(METRICS[self.metric].function, given=2),
+        }
+        for kind, own in known.items():
+            options = getattr(self, f"{kind}_options")
+            if options and getattr(self, kind) is None:
+                raise ValueError(f"{kind}_options has no effect without {kind}; leave it out")
+            for name in options:
+                if name in (*_OF_OPTIMIZERS, *_OF_SCHEDULES) and name not in own:
+                    raise ValueError(f"{name} of {kind} is a key of train itself; write it there")
+            parameters = {
+                name: parameter or inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+                for name, parameter in own.items()
+            }
+            _check_options(f"{kind} {getattr(self, kind)!r}", options, parameters)

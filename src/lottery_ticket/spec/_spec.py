@@ -4,15 +4,17 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from lottery_ticket.arms import ARMS
+from lottery_ticket.arms import ARMS, FINETUNE, REINIT, TICKET
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.data import DATASETS, dataset_options
 from lottery_ticket.errors import UsageError
-from lottery_ticket.spec._base import DurationText, Float, Record, one_of, shown
+from lottery_ticket.registry import shown
+from lottery_ticket.spec._base import DurationText, Float, Record, one_of
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.spec._prune import PruneSpec
 from lottery_ticket.spec._records import DataSpec, ModelSpec, TrainSpec
 from lottery_ticket.steps import Duration
+from lottery_ticket.train import TASKS
 
 __all__ = ["ArmSpec", "ClaimSpec", "SourceSpec", "Spec"]
 
@@ -23,7 +25,7 @@ class ArmSpec(Record):
     `stretch` trains each of its levels below dense so many times as long, its schedule stretched.
     """
 
-    name: Annotated[str, one_of("arm", ARMS)]
+    name: Annotated[str, one_of(ARMS)]
     draws: int = Field(1, gt=0, le=1000)
     stretch: int | None = Field(None, gt=1, le=1000)
 
@@ -47,7 +49,7 @@ class ArmSpec(Record):
     def _check(self) -> Self:
         if self.draws > 1 and not ARMS[self.name].has_draws:
             raise ValueError(f"arm {self.name!r} draws nothing, so draws has no effect")
-        if self.stretch is not None and ARMS[self.name].pipeline == "finetune":
+        if self.stretch is not None and ARMS[self.name].pipeline == FINETUNE:
             raise ValueError(
                 f"arm {self.name!r} goes on at the last learning rate of another training, which "
                 "has no schedule to stretch; use lr_rewind"
@@ -89,7 +91,7 @@ class Spec(Record):
     prune: PruneSpec
     rewind: DurationText = "0it"
     arms: Annotated[tuple[ArmSpec, ...], Field(strict=False)] = (
-        ArmSpec(name="ticket", draws=1, stretch=None),
+        ArmSpec(name=TICKET, draws=1, stretch=None),
     )
     replicates: int = Field(1, gt=0, le=10_000)
     seed: int = Field(0, ge=0, lt=2**63)
@@ -111,14 +113,15 @@ class Spec(Record):
         if self.prune.once and "oneshot" in names:
             raise ValueError("arms: with prune.once the ticket is 'oneshot' itself; leave it out")
         self._check_rounds(names)
-        if self.claim is not None and (missing := {"ticket", "reinit"} - {*names}):
+        finetuned = [name for name in names if ARMS[name].pipeline == FINETUNE]
+        if self.claim is not None and (missing := {TICKET, REINIT} - {*names}):
             raise ValueError(
                 f"claim: a winning ticket is better than its reinit; add {sorted(missing)[0]!r} to "
                 "the arms, or leave it out"
             )
-        if "finetune" in names and self.train.schedule == "cosine":
+        if finetuned and self.train.schedule == "cosine":
             raise ValueError(
-                "arms: 'finetune' goes on at the last learning rate, which is about 0 with "
+                f"arms: {finetuned[0]!r} goes on at the last learning rate, which is about 0 with "
                 "schedule 'cosine'; use 'constant' or 'step', or the arm 'lr_rewind'"
             )
         return self
@@ -138,7 +141,7 @@ class Spec(Record):
         known = dataset_options(self.data.name)
         if "task" not in known or DATASETS.entry(self.data.name).is_user:
             return self.data
-        task = "regression" if self.train.loss == "mse" else "classification"
+        task = TASKS.get(self.train.loss, "classification")
         said = {"name": self.data.name, **self.data.options}
         return DataSpec.model_validate({**said, "task": said.get("task") or task})
 
@@ -149,7 +152,7 @@ class Spec(Record):
             return None
         given = {"data": self.source.data, "train": self.source.train}
         changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
-        arms = (ArmSpec(name="ticket", draws=1, stretch=None),)
+        arms = (ArmSpec(name=TICKET, draws=1, stretch=None),)
         changes |= {"arms": arms, "source": None, "claim": None}
         return Spec.model_validate({**dict(self), **changes})
 

@@ -16,6 +16,7 @@ from lottery_ticket.store._record import CellRecord as CellRecord
 from lottery_ticket.store._rows import SCHEMA_VERSION as SCHEMA_VERSION
 from lottery_ticket.store._rows import TABLE_COLUMNS as TABLE_COLUMNS
 from lottery_ticket.store._rows import correct_rows as correct_rows
+from lottery_ticket.store._rows import example_rows as example_rows
 from lottery_ticket.store._rows import history_rows as history_rows
 from lottery_ticket.store._rows import layer_rows as layer_rows
 from lottery_ticket.store._rows import table_rows as table_rows

@@ -17,6 +17,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "TABLE_COLUMNS",
     "correct_rows",
+    "example_rows",
     "history_rows",
     "layer_rows",
     "table_rows",
@@ -45,6 +46,10 @@ TABLE_COLUMNS: dict[str, type] = {
     "early_stop_step": int,
     "is_still_falling": bool,
     "test_accuracy_at_early_stop": float,
+    "metric": str,
+    "higher_is_better": bool,
+    "test_metric": float,
+    "val_metric": float,
     "start_step": int,
     "num_steps": int,
     "train_seconds": float,
@@ -68,9 +73,14 @@ _MEASURED = (
     "early_stop_step",
     "is_still_falling",
     "test_accuracy_at_early_stop",
+    "metric",
+    "higher_is_better",
+    "test_metric",
+    "val_metric",
     "num_steps",
 )
 _CORRECT = "test_correct.bits"
+_EXAMPLES = "test_examples.safetensors"
 _EXECUTION = ("train_seconds", "precision", "device", "threads", "cpu")
 
 
@@ -170,6 +180,36 @@ def correct_rows(store: Store, run: RunRecord) -> Iterator[dict[str, Any]]:
                     f"images, of which the run has {num_images:,}"
                 )
             yield {**_place(row), "correct": _unpacked(bits, num_test)}
+
+
+def example_rows(store: Store, run: RunRecord) -> Iterator[dict[str, Any]]:
+    """One row per finished training: how it did on each test example, by what the run is judged by.
+
+    Its `correct` is a vector in the order of the data set: whether it was right, or the run's own
+    metric of each example. Nothing of a run whose metric has no value for an example.
+    """
+    judged_by = run.spec["train"].get("metric")
+    if judged_by is None:
+        yield from correct_rows(store, run)
+        return
+    for row, record in _finished(store, run, "cell"):
+        if record is not None and _EXAMPLES in record.files:
+            yield {**_place(row), "correct": _values(record, store.read(record, _EXAMPLES))}
+
+
+def _values(record: CellRecord, data: bytes) -> "NDArray[Any]":
+    from safetensors.numpy import load
+
+    wanted = (_result(record, "num_test"),)
+    try:
+        values = load(data)["metric"]
+    except Exception as error:  # safetensors has many ways to say so
+        raise DamagedError(f"cell {record.name}: damaged: no values of examples") from error
+    if values.shape != wanted:
+        raise DamagedError(
+            f"cell {record.name}: damaged: values of shape {values.shape}, wanted {wanted}"
+        )
+    return values
 
 
 def _unpacked(bits: bytes, count: int) -> "NDArray[Any]":

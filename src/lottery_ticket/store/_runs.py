@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DamagedError, UsageError
 from lottery_ticket.steps import Duration
 from lottery_ticket.store._files import sealed_json, unsealed_json
@@ -235,7 +236,7 @@ class RunRecord:
         for number, row in enumerate(self.rows):
             for field, kind in _ROW.items():
                 check(f"rows[{number}].{field}", getattr(row, field), kind)
-        levels = {row.level for row in self.rows if row.arm == "ticket"}
+        levels = {row.level for row in self.rows if row.arm == TICKET}
         if self.claim is not None and self.claim.level not in levels:
             raise ValueError(f"claim.level: got {self.claim.level}, wanted one of the ticket's")
         for name in self.others:

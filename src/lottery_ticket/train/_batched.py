@@ -18,6 +18,7 @@ from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._evaluate import EVALUATED_TOGETHER, Evaluation
 from lottery_ticket.train._loop import CHECK_STEPS, TrainState
 from lottery_ticket.train._losses import Loss
+from lottery_ticket.train._metrics import Measured, Metric, measured
 
 __all__ = ["BatchedStep", "train_together"]
 
@@ -161,6 +162,7 @@ def train_together(
     learning_rate: Callable[[int], float],
     evaluate_every: int,
     evaluation_splits: Mapping[str, Split],
+    metric: Metric | None = None,
     on_record: Callable[[int, dict[str, Any]], None] = lambda index, record: None,
     on_step: Callable[[Sequence[TrainState]], None] = lambda states: None,
 ) -> None:
@@ -179,7 +181,7 @@ def train_together(
             if first.step % evaluate_every == 0 or first.step == total_steps:
                 execution.collect_()
                 measured = {
-                    prefix: _evaluated(execution, split, loss, len(states))
+                    prefix: _evaluated(execution, split, loss, len(states), metric)
                     for prefix, split in evaluation_splits.items()
                 }
                 for index, state in enumerate(states):
@@ -192,28 +194,36 @@ def train_together(
     execution.write_()
     if not all(state.measured for state in states):  # gone on from the last step
         for prefix, split in evaluation_splits.items():
-            measured_now = _evaluated(execution, split, loss, len(states))
+            measured_now = _evaluated(execution, split, loss, len(states), metric)
             for state, own in zip(states, measured_now, strict=True):
                 state.measured.setdefault(prefix, own)
 
 
 @torch.inference_mode()
-def _evaluated(execution: BatchedStep, split: Split, loss: Loss, size: int) -> list[Evaluation]:
+def _evaluated(
+    execution: BatchedStep, split: Split, loss: Loss, size: int, metric: Metric | None
+) -> list[Evaluation]:
     is_classification = not split.y.is_floating_point()
-    sums, correct = torch.zeros(size, dtype=torch.float64), []
+    sums, correct, said = torch.zeros(size, dtype=torch.float64), [], []
     parts = (part.split(EVALUATED_TOGETHER) for part in (split.x, split.y))
     for x, y in zip(*parts, strict=True):
         outputs = execution.outputs(x)
         sums += torch.stack([loss(output, y) * len(x) for output in outputs]).cpu().double()
         if is_classification:
             correct.append(outputs.argmax(2) == y)
+        if metric is not None:
+            said.append(outputs.cpu())
     means = (sums / len(split)).tolist()
+    own: list[Measured | None] = [None] * size
+    if metric is not None:
+        targets = split.y.cpu()
+        own = [measured(metric, outputs, targets) for outputs in torch.cat(said, 1)]
     if not is_classification:
-        return [Evaluation(mean, None, None) for mean in means]
+        return [Evaluation(mean, None, None, value) for mean, value in zip(means, own, strict=True)]
     rights = torch.cat(correct, 1).cpu()
     return [
-        Evaluation(mean, int(right.sum()) / len(split), right)
-        for mean, right in zip(means, rights, strict=True)
+        Evaluation(mean, int(right.sum()) / len(split), right, value)
+        for mean, right, value in zip(means, rights, own, strict=True)
     ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lottery_ticket.data import PadCropFlip, Split
+from lottery_ticket.data import Augmentation, Split
 from lottery_ticket.seeds import generator
 from lottery_ticket.steps import steps_per_epoch
 
@@ -40,7 +40,7 @@ class Batches:
     split: Split
     batch_size: int
     order_seed: int
-    augment: PadCropFlip | None = None
+    augment: Augmentation | None = None
     augment_seed: int = 0
 
     @property

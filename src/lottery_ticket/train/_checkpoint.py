@@ -108,23 +108,39 @@ def _check_weights(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Te
 
 
 def _check_memory(
-    memory: Mapping[int, Mapping[str, torch.Tensor]], parameters: list[torch.nn.Parameter]
+    memory: Mapping[int, Mapping[str, Any]], parameters: list[torch.nn.Parameter]
 ) -> None:
     """See that an optimiser can go on with it: a tensor like its parameter, or a number."""
     for index, entries in memory.items():
         for name, value in entries.items():
+            if not isinstance(value, torch.Tensor):
+                continue
             if value.numel() != 1 and value.shape != parameters[index].shape:
                 raise ValueError(f"the optimiser's {name} has shape {tuple(value.shape)}")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """What an optimiser remembers, on the CPU: `"INDEX.KEY"` → tensor, as in its state_dict."""
-    return {
-        f"{index}.{key}": value.detach().cpu().contiguous()
-        for index, entries in optimizer.state_dict()["state"].items()
-        for key, value in entries.items()
-        if isinstance(value, torch.Tensor)
-    }
+    """What an optimiser remembers, on the CPU: `"INDEX.KEY"` → tensor, as in its state_dict.
+
+    A number that is no tensor becomes one, under `"INDEX.KEY#int"` or `"INDEX.KEY#float"`.
+
+    Raises:
+        TrainingError: it remembers something else, which could not be kept.
+    """
+    tensors = {}
+    for index, entries in optimizer.state_dict()["state"].items():
+        for key, value in entries.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}.{key}"] = value.detach().cpu().contiguous()
+            elif type(value) in (int, float):
+                dtype = torch.int64 if type(value) is int else torch.float64
+                tensors[f"{index}.{key}#{type(value).__name__}"] = torch.tensor(value, dtype=dtype)
+            elif value is not None:  # what torch's own SGD has before its first step
+                raise TrainingError(
+                    f"the optimiser {type(optimizer).__name__} remembers {key!r}, a "
+                    f"{type(value).__name__}; only tensors and numbers can be kept"
+                )
+    return tensors
 
 
 def optimizer_state(tensors: dict[str, torch.Tensor]) -> dict[int, dict[str, Any]]:
@@ -132,7 +148,8 @@ def optimizer_state(tensors: dict[str, torch.Tensor]) -> dict[int, dict[str, Any
     entries: dict[int, dict[str, Any]] = {}
     for name, value in tensors.items():
         index, key = name.split(".", 1)
-        entries.setdefault(int(index), {})[key] = value
+        key, _, kind = key.partition("#")
+        entries.setdefault(int(index), {})[key] = value.item() if kind else value
     return entries
 
 

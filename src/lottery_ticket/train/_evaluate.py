@@ -8,6 +8,7 @@ from torch import nn
 
 from lottery_ticket.data import Split
 from lottery_ticket.train._losses import Loss
+from lottery_ticket.train._metrics import Measured, Metric, measured
 
 __all__ = ["EVALUATED_TOGETHER", "Evaluation", "evaluate"]
 
@@ -23,11 +24,13 @@ class Evaluation:
         loss: mean over the examples.
         accuracy: fraction of examples classified right; None for a regression.
         correct: which examples were right, bool (N,) on the CPU; None for a regression.
+        metric: the run's own metric, if it has one.
     """
 
     loss: float
     accuracy: float | None
     correct: torch.Tensor | None
+    metric: Measured | None = None
 
 
 @torch.inference_mode()
@@ -37,17 +40,19 @@ def evaluate(
     loss: Loss,
     *,
     outputs: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    metric: Metric | None = None,
 ) -> Evaluation:
     """Loss and accuracy of `model` in eval mode; each module's mode is put back afterwards.
 
     Args:
         outputs: what computes the model's outputs, when that is not the model itself.
+        metric: (outputs, targets) → values, measured too.
     """
     outputs = outputs or model
     was_training = {module: module.training for module in model.modules()}
     model.eval()
     is_classification = not split.y.is_floating_point()
-    sums, correct = [], []
+    sums, correct, said = [], [], []
     try:
         for x, y in zip(
             split.x.split(EVALUATED_TOGETHER), split.y.split(EVALUATED_TOGETHER), strict=True
@@ -56,11 +61,14 @@ def evaluate(
             sums.append(loss(output, y) * len(x))
             if is_classification:
                 correct.append(output.argmax(1) == y)
+            if metric is not None:
+                said.append(output.cpu())
     finally:
         for module, mode in was_training.items():
             module.training = mode
     mean = float(torch.stack(sums).cpu().double().sum()) / len(split)
+    own = None if metric is None else measured(metric, torch.cat(said), split.y.cpu())
     if not is_classification:
-        return Evaluation(mean, None, None)
+        return Evaluation(mean, None, None, own)
     is_correct = torch.cat(correct).cpu()
-    return Evaluation(mean, int(is_correct.sum()) / len(split), is_correct)
+    return Evaluation(mean, int(is_correct.sum()) / len(split), is_correct, own)

@@ -14,6 +14,7 @@ from lottery_ticket.train._batches import Batches
 from lottery_ticket.train._evaluate import Evaluation, evaluate
 from lottery_ticket.train._history import History
 from lottery_ticket.train._losses import Loss
+from lottery_ticket.train._metrics import Metric
 from lottery_ticket.train._step import Step
 
 __all__ = ["BF16_NUMERICS", "CHECK_STEPS", "NUMERICS", "TrainState", "train"]
@@ -91,6 +92,8 @@ class TrainState:
         for prefix, evaluation in measured.items():
             record[f"{prefix}_loss"] = _finite_or_none(evaluation.loss)
             record[f"{prefix}_accuracy"] = evaluation.accuracy
+            if evaluation.metric is not None:
+                record[f"{prefix}_metric"] = _finite_or_none(evaluation.metric.value)
         self.measured = dict(measured)
         self.history.append(record)
         return record
@@ -106,6 +109,7 @@ def train(
     learning_rate: Callable[[int], float],
     evaluate_every: int,
     evaluation_splits: Mapping[str, Split],
+    metric: Metric | None = None,
     on_record: Callable[[dict[str, Any]], None] = lambda record: None,
     on_step: Callable[[TrainState], None] = lambda state: None,
 ) -> None:
@@ -119,6 +123,7 @@ def train(
         learning_rate: step → learning rate of the update that follows.
         evaluate_every: steps between measurements; the last step is always measured.
         evaluation_splits: what to measure on, by column prefix (`"val"`, `"test"`).
+        metric: what to measure beside loss and accuracy.
         on_record: called with each new history record.
         on_step: called after each step.
 
@@ -136,7 +141,9 @@ def train(
             if state.step % evaluate_every == 0 or state.step == total_steps:
                 state.collect_losses_()
                 measured = {
-                    prefix: evaluate(state.model, split, loss, outputs=execution.outputs)
+                    prefix: evaluate(
+                        state.model, split, loss, outputs=execution.outputs, metric=metric
+                    )
                     for prefix, split in evaluation_splits.items()
                 }
                 on_record(state.record_(learning_rate(state.step - 1), measured))

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Self
 
 from lottery_ticket.spec import DataSpec, fingerprint
 
-__all__ = ["MASK", "OPTIMIZER", "WEIGHTS", "Cell", "Label"]
+__all__ = ["EXAMPLES", "MASK", "OPTIMIZER", "WEIGHTS", "Cell", "Label"]
 
+EXAMPLES = "test_examples.safetensors"
 MASK = "mask.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 WEIGHTS = "weights.safetensors"

@@ -7,18 +7,30 @@ from typing import Any, ClassVar
 
 import torch
 
+from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA, inverse
 from lottery_ticket.data import Split
+from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment.cells.cell import MASK, Cell
 from lottery_ticket.experiment.cells.making import Made, Parents, Workspace
 from lottery_ticket.experiment.objects.build import load_data
 from lottery_ticket.experiment.objects.initial import Described, drawn_model
+from lottery_ticket.experiment.objects.recipe import loss_of
 from lottery_ticket.masks import SCOPES, Budget, PruningMask, shuffle
 from lottery_ticket.pruning import next_mask
 from lottery_ticket.seeds import generator
-from lottery_ticket.train import LOSSES
+from lottery_ticket.spec import TrainSpec
 
-__all__ = ["AtInit", "Examples", "MaskCell", "Selection", "Shuffle", "Structure", "make_mask"]
+__all__ = [
+    "Examples",
+    "MaskCell",
+    "Remade",
+    "Seen",
+    "Selection",
+    "Shuffle",
+    "Structure",
+    "make_mask",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,26 @@ class Shuffle:
 
 
 @dataclass(frozen=True)
+class Remade:
+    """What the function of a user's arm makes of the parent's mask, which keeps as many weights.
+
+    Args:
+        arm: whose function.
+        source: its hash.
+        seed: of the generator that it is given.
+    """
+
+    arm: str
+    source: str
+    seed: int
+    structure: Structure = Structure()
+
+    def inputs(self) -> dict[str, Any]:
+        """Its part of a cell's inputs."""
+        return {"how": "arm", "arm": self.arm, "source": self.source, "seed": self.seed}
+
+
+@dataclass(frozen=True)
 class Selection:
     """The best of what the parent's mask keeps, or of all.
 
@@ -67,8 +99,9 @@ class Selection:
         numerics: the criterion's.
         structure: what is selected together, and over what.
         keep: weights, of all layers together or of each.
-        seed: of a criterion that looks at no weights.
+        seed: of a criterion that draws, or looks at no weights.
         is_inverted: whether the lowest scores are kept.
+        source: hash of the criterion, if that is a user's.
     """
 
     criterion: str
@@ -77,6 +110,7 @@ class Selection:
     keep: int | Mapping[str, int]
     seed: int | None = None
     is_inverted: bool = False
+    source: str | None = None
 
     def inputs(self) -> dict[str, Any]:
         """Its part of a cell's inputs."""
@@ -91,6 +125,7 @@ class Selection:
             "keep": keep,
             **seed,
             **inverted,
+            **({} if self.source is None else {"source": self.source}),
             **self.structure.inputs(),
         }
 
@@ -101,32 +136,34 @@ class Examples:
 
     Args:
         data: of which they are.
-        loss: a registered name.
+        train: the recipe, which says the loss and how many there are at a time.
         per_output: how many for each output of the model.
-        batch_size: how many at a time.
         seed: which.
+        source: hash of the loss, if that is a user's.
     """
 
     data: Described
-    loss: str
+    train: TrainSpec
     per_output: int
-    batch_size: int
     seed: int
+    source: str | None = None
 
     def inputs(self) -> dict[str, Any]:
         """Its part of a cell's inputs."""
         return {
             "data": self.data.inputs(),
-            "loss": self.loss,
+            "loss": self.train.loss,
             "examples_per_output": self.per_output,
-            "batch_size": self.batch_size,
+            "batch_size": self.train.batch_size,
             "examples_seed": self.seed,
+            **({"loss_options": options} if (options := dict(self.train.loss_options)) else {}),
+            **({"loss_source": self.source} if self.source else {}),
         }
 
 
 @dataclass(frozen=True)
-class AtInit:
-    """A model before any training, which is scored instead of trained weights.
+class Seen:
+    """What a criterion sees beside weights: the model, and examples.
 
     Args:
         model: what is built.
@@ -161,16 +198,16 @@ class MaskCell(Cell):
     Args:
         numerics: raised when the same scores give another mask.
         layers: parameter and shape, in model order.
-        how: by shuffling the parent, or by selection.
-        at_init: what is scored where no trained weights are.
+        how: by shuffling the parent, by a user's function of it, or by selection.
+        seen: what the criterion sees beside trained weights, or instead of them.
     """
 
     kind: ClassVar[str] = "mask"
 
     numerics: int
     layers: tuple[tuple[str, tuple[int, ...]], ...]
-    how: Shuffle | Selection
-    at_init: AtInit | None = None
+    how: Shuffle | Remade | Selection
+    seen: Seen | None = None
 
     def own_inputs(self) -> dict[str, Any]:
         return {
@@ -178,7 +215,7 @@ class MaskCell(Cell):
             # as pairs: in canonical JSON the keys of a mapping lose their order
             "layers": [[name, list(shape)] for name, shape in self.layers],
             **self.how.inputs(),
-            **({} if self.at_init is None else self.at_init.inputs()),
+            **({} if self.seen is None else self.seen.inputs()),
         }
 
 
@@ -188,6 +225,9 @@ def make_mask(cell: MaskCell, parents: Parents, workspace: Workspace) -> Made:
     if isinstance(cell.how, Shuffle):
         assert before is not None
         mask = shuffle(before, generator(cell.how.seed), **cell.how.structure.options())
+    elif isinstance(cell.how, Remade):
+        assert before is not None
+        mask = _remade(cell.how, before)
     else:
         mask = _selected(cell, cell.how, before, _scored(cell, cell.how, parents, workspace))
     results = {
@@ -198,32 +238,56 @@ def make_mask(cell: MaskCell, parents: Parents, workspace: Workspace) -> Made:
     return Made({MASK: mask.to_bytes()}, results)
 
 
+def _remade(how: Remade, before: PruningMask) -> PruningMask:
+    function = ARMS[how.arm].mask
+    assert callable(function)
+    given = {name: kept.clone() for name, kept in before.items()}
+    try:
+        made = PruningMask.from_tensors(dict(function(given, generator(how.seed))))
+    except Exception as error:  # a user's own may raise anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UsageError(f"arm {how.arm!r}: its mask cannot be made: {reason}") from error
+    shapes, wanted = ({n: tuple(k.shape) for n, k in mask.items()} for mask in (made, before))
+    if shapes != wanted or made.num_kept != before.num_kept:
+        raise UsageError(
+            f"arm {how.arm!r}: its mask keeps {made.num_kept:,} weights of {len(made)} layers, "
+            f"wanted {before.num_kept:,} of the ticket's {len(before)}"
+        )
+    return made
+
+
 def _scored(
     cell: MaskCell, how: Selection, parents: Parents, workspace: Workspace
 ) -> dict[str, Any]:
     """What the criterion looks at."""
-    if cell.at_init is not None:
-        return _initial(cell, cell.at_init, workspace)
+    given: dict[str, Any] = {"generator": generator(how.seed or 0)}
+    if cell.seen is not None:
+        given |= _beside_weights(cell, how, cell.seen, workspace)
     if "weights" in parents:
-        weights = parents.tensors("weights")
-    else:
-        weights = {name: torch.empty(shape) for name, shape in cell.layers}
-    return {"generator": generator(how.seed or 0), "weights": weights}
+        given["weights"] = parents.tensors("weights")
+    elif cell.seen is None:
+        given["weights"] = {name: torch.empty(shape) for name, shape in cell.layers}
+    return given
 
 
-def _initial(cell: MaskCell, at_init: AtInit, workspace: Workspace) -> dict[str, Any]:
+def _beside_weights(
+    cell: MaskCell, how: Selection, seen: Seen, workspace: Workspace
+) -> dict[str, Any]:
     """The model before any training, on the CPU whatever the device, so that the mask is the same
     everywhere; and a few training examples, without augmentation."""
-    given: dict[str, Any] = {"model": drawn_model(at_init.model, at_init.seed)}
-    if at_init.input_shape is not None:
-        given["input_shape"] = list(at_init.input_shape)
-    if (wanted := at_init.examples) is not None:
+    model = drawn_model(seen.model, seen.seed)
+    given: dict[str, Any] = {"model": model}
+    if "initial" in CRITERIA[how.criterion].needs:
+        given["initial"] = {name: value.clone() for name, value in model.state_dict().items()}
+    if seen.input_shape is not None:
+        given["input_shape"] = list(seen.input_shape)
+    if (wanted := seen.examples) is not None:
         assert cell.data is not None
         data = load_data(cell.data, workspace.data_dir, digest=wanted.data.digest)
         num_examples = wanted.per_output * data.output_size
         order = torch.randperm(len(data.train), generator=generator(wanted.seed))
-        given["batches"] = _batches(data.train, order[:num_examples], wanted.batch_size)
-        given["loss"] = LOSSES[wanted.loss]
+        given["batches"] = _batches(data.train, order[:num_examples], wanted.train.batch_size)
+        given["loss"] = loss_of(wanted.train)
     return given
 
 

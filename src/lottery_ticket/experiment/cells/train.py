@@ -1,13 +1,14 @@
 """Training cells."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
 from lottery_ticket.experiment.cells.cell import Cell
 from lottery_ticket.experiment.objects.initial import Described, Initial
 from lottery_ticket.spec import TrainSpec, canonical, canonical_json
+from lottery_ticket.train import OPTIMIZERS
 
 __all__ = ["Recipe", "Seeds", "TrainCell"]
 
@@ -20,12 +21,14 @@ class Recipe:
         numerics: part → its version, raised when the same inputs train to other bytes.
         data, model: what is trained on what.
         train: how.
+        sources: what of it is a user's own code → hash of the source.
     """
 
     numerics: Mapping[str, int]
     data: Described
     model: Described
     train: TrainSpec
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def inputs(self) -> dict[str, Any]:
         """Its part of a cell's inputs."""
@@ -34,6 +37,7 @@ class Recipe:
             "data": self.data.inputs(),
             "model": self.model.inputs(),
             "train": canonical(self.train),
+            **({"sources": dict(self.sources)} if self.sources else {}),
         }
 
 
@@ -107,4 +111,6 @@ class TrainCell(Cell):
 
     @cached_property
     def batch_key(self) -> Hashable:
+        if OPTIMIZERS.entry(self.train.optimizer).is_user:
+            return None  # over stacked models only an elementwise update is the same
         return canonical_json(self.recipe.inputs()), self.first_step, self.last_step

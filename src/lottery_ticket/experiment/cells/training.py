@@ -1,9 +1,8 @@
 """Making training cells: rewind, train, and keep what it was; alone, or several as one batch."""
 
-import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +11,21 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from lottery_ticket.data import AUGMENTATIONS, DataSet
+from lottery_ticket.data import DataSet
 from lottery_ticket.errors import LotteryError, TrainingError
-from lottery_ticket.experiment.cells.cell import OPTIMIZER, WEIGHTS
+from lottery_ticket.experiment.cells.cell import EXAMPLES, OPTIMIZER, WEIGHTS
 from lottery_ticket.experiment.cells.journal import Journal, Watch
 from lottery_ticket.experiment.cells.making import Made, Parents, Workspace
 from lottery_ticket.experiment.cells.train import TrainCell
 from lottery_ticket.experiment.objects.build import load_data
 from lottery_ticket.experiment.objects.initial import initial_model
+from lottery_ticket.experiment.objects.recipe import (
+    augmentation_of,
+    loss_of,
+    metric_of,
+    optimizer_of,
+    schedule_of,
+)
 from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, layer_weights
 from lottery_ticket.process import random_state_kept, seed_
 from lottery_ticket.pruning import rewind_, rewind_optimizer_
@@ -27,15 +33,13 @@ from lottery_ticket.spec import TrainSpec
 from lottery_ticket.steps import Duration
 from lottery_ticket.store import set_aside
 from lottery_ticket.train import (
-    LOSSES,
+    METRICS,
     BatchedStep,
     Batches,
     CheckpointError,
     TrainState,
     early_stop,
     evaluate,
-    learning_rate,
-    make_optimizer,
     optimizer_state,
     optimizer_tensors,
     step_for,
@@ -43,7 +47,7 @@ from lottery_ticket.train import (
     train_together,
 )
 
-__all__ = ["make_together", "make_training", "optimizer_of"]
+__all__ = ["make_together", "make_training"]
 
 
 def make_training(cell: TrainCell, parents: Parents, workspace: Workspace) -> Made:
@@ -58,7 +62,7 @@ def make_training(cell: TrainCell, parents: Parents, workspace: Workspace) -> Ma
         recipe, state = cell.train, training.state
         execution = step_for(
             state.model, state.optimizer, training.mask, training.batches,
-            loss=LOSSES[recipe.loss], clip_norm=recipe.clip_norm, precision=training.precision,
+            loss=loss_of(recipe), clip_norm=recipe.clip_norm, precision=training.precision,
             kernels=workspace.kernels,
         )  # fmt: skip
         train(
@@ -106,7 +110,7 @@ def _trained_together(group: Sequence["_Training"]) -> list[Made | LotteryError]
         states,
         [t.mask for t in group],
         batches,
-        loss=LOSSES[recipe.loss],
+        loss=loss_of(recipe),
         make_optimizer=optimizer_of(recipe),
         clip_norm=recipe.clip_norm,
         precision=first.precision,
@@ -159,11 +163,12 @@ class _Training:
         epoch, recipe = self.batches.steps_per_epoch, self.cell.train
         held = {} if self.data.validation is None else {"val": self.data.validation}
         return {
-            "loss": LOSSES[recipe.loss],
+            "loss": loss_of(recipe),
             "total_steps": self.cell.last_step,
-            "learning_rate": _schedule(recipe, epoch),
+            "learning_rate": schedule_of(recipe, epoch),
             "evaluate_every": Duration.parse(recipe.eval_every).steps(epoch),
             "evaluation_splits": {**held, "test": self.data.test},
+            "metric": metric_of(recipe),
         }
 
     def finished(self, description: Mapping[str, Any]) -> Made:
@@ -211,7 +216,7 @@ def _begun(cell: TrainCell, parents: Parents, workspace: Workspace) -> _Training
     if "optimizer" in parents:
         memory = optimizer_state(parents.tensors("optimizer", OPTIMIZER))
         rewind_optimizer_(state.optimizer, memory, model, mask or {})
-    augment = AUGMENTATIONS[recipe.augment]() if recipe.augment else None
+    augment = augmentation_of(recipe)
     batches = Batches(data.train, recipe.batch_size, seeds.order, augment, seeds.augment or 0)
     journal = Journal(cell, state, workspace.folder, batches.steps_per_epoch)
     journal.resume_()
@@ -235,31 +240,6 @@ def _rewound_model(
     return model.to(device), hashlib.sha256(save_tensors(weights)).hexdigest()
 
 
-def optimizer_of(
-    recipe: TrainSpec,
-) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
-    """Parameters → the optimiser of a recipe."""
-    options = recipe.optimizer_options
-    return functools.partial(make_optimizer, recipe.optimizer, lr=recipe.lr, **options)
-
-
-def _schedule(recipe: TrainSpec, epoch: int) -> Callable[[int], float]:
-    """Step → learning rate; beyond the recipe's end it stays what it was last."""
-    if recipe.schedule == "constant" and recipe.warmup is None:
-        return lambda step: recipe.lr
-    total_steps = Duration.parse(recipe.duration).steps(epoch)
-    rate = functools.partial(
-        learning_rate,
-        base=recipe.lr,
-        schedule=recipe.schedule,
-        total_steps=total_steps,
-        warmup_steps=Duration.parse(recipe.warmup).steps(epoch) if recipe.warmup else 0,
-        milestones=[Duration.parse(m).steps(epoch) for m in recipe.milestones],
-        gamma=recipe.step_gamma,
-    )
-    return lambda step: rate(min(step, total_steps - 1))
-
-
 def _outcome(
     data: DataSet, recipe: TrainSpec, state: TrainState
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -268,8 +248,9 @@ def _outcome(
     measured = state.measured.get("test") or evaluate(
         state.model,
         data.test,
-        LOSSES[recipe.loss],
+        loss_of(recipe),
         outputs=None if state.execution is None else state.execution.outputs,
+        metric=metric_of(recipe),
     )
     last = state.history[-1]
     results = {
@@ -283,6 +264,13 @@ def _outcome(
         "history": state.history,
     }
     files = {}
+    if recipe.metric is not None and measured.metric is not None:
+        results["metric"] = recipe.metric
+        results["higher_is_better"] = METRICS[recipe.metric].higher_is_better
+        results["test_metric"] = last.get("test_metric")
+        results["val_metric"] = last.get("val_metric")
+        if measured.metric.examples is not None:
+            files[EXAMPLES] = save_tensors({"metric": measured.metric.examples})
     if measured.correct is not None:
         # one bit for each test image, the first in the lowest bit: for paired statistics
         bits = np.packbits(measured.correct.numpy(), bitorder="little")

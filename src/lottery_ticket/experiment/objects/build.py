@@ -16,15 +16,18 @@ from lottery_ticket.data import (
     load_dataset,
     missing_classes,
 )
-from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.errors import DataError, TrainingError, UsageError
+from lottery_ticket.experiment.objects.code import source_hashes
 from lottery_ticket.experiment.objects.fresh_model import fresh_model
 from lottery_ticket.experiment.objects.inputs import Inputs
 from lottery_ticket.experiment.objects.layers import pruned_layers
+from lottery_ticket.experiment.objects.recipe import augmentation_of, loss_of, metric_of
 from lottery_ticket.masks import copied_model, input_dims, layer_weights
-from lottery_ticket.models import MODELS, build, model_options
+from lottery_ticket.models import build, model_options
 from lottery_ticket.process import random_state_kept
+from lottery_ticket.seeds import generator
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
-from lottery_ticket.train import LOSSES, check_kernels
+from lottery_ticket.train import TASKS, check_kernels, measured
 
 __all__ = ["built_model", "inspect_inputs", "load_data"]
 
@@ -91,21 +94,13 @@ def inspect_inputs(
     check_kernels(kernels, model, device=device, augment=spec.train.augment is not None)
     pruned = pruned_layers(spec.prune, model, data.train.x[:2])
     layers = {name: tuple(value.shape) for name, value in pruned.items()}
-    sources = {
-        kind: digest
-        for kind, entry in (
-            ("data", DATASETS.entry(spec.data.name)),
-            ("model", MODELS.entry(spec.model.name)),
-        )
-        if (digest := entry.source_hash()) is not None
-    }
     inputs = Inputs(
         data_digest=data.digest,
         num_train=len(data.train),
         data_options=_data_options(spec.data, data),
         model_options=canonical(options),
         layers=layers,
-        sources=sources,
+        sources=source_hashes(spec),
         input_shape=data.input_shape,
         input_dims={name: dim for name, dim in input_dims(model, layers).items() if dim != 1},
         num_ignored=sum(p.numel() for n, p in layer_weights(model).items() if n not in layers),
@@ -183,14 +178,13 @@ def _model_options(spec: Spec, data: DataSet) -> dict[str, Any]:
 
 
 def _check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
-    is_regression = data.task == "regression"
-    if is_regression != (spec.train.loss == "mse"):
-        fitting = "mse" if is_regression else "cross_entropy or nll"
+    if TASKS.get(spec.train.loss, data.task) != data.task:
+        fitting = " or ".join(name for name, task in TASKS.items() if task == data.task)
         raise UsageError(
             f"train.loss {spec.train.loss!r} does not fit {spec.data.name!r}, a {data.task}; "
             f"use {fitting}"
         )
-    if spec.train.augment and len(data.input_shape) != 3:
+    if spec.train.augment == "pad_crop_flip" and len(data.input_shape) != 3:
         raise UsageError(
             f"train.augment {spec.train.augment!r} wants images (channels, height, width), "
             f"{spec.data.name!r} has examples of shape {tuple(data.input_shape)}"
@@ -212,6 +206,7 @@ def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
     """One forward and backward pass, so that what does not fit is known before training."""
     name, shape = spec.model.name, tuple(data.input_shape)
     x, y = data.train.x[: spec.train.batch_size][:2], data.train.y[: spec.train.batch_size][:2]
+    x = _augmented(spec, x)
     try:
         output = model(x)
     except Exception as error:  # a user's own model may raise anything
@@ -228,15 +223,39 @@ def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
             f"{spec.data.name!r} wants floats of shape {wanted}"
         )
     try:
-        LOSSES[spec.train.loss](output, y).backward()
+        loss_of(spec.train)(output, y).backward()
     except Exception as error:
         raise UsageError(f"model {name!r} cannot be trained: {_first_line(error)}") from error
+    if (metric := metric_of(spec.train)) is not None:
+        try:
+            measured(metric, output.detach(), y)
+        except TrainingError as error:
+            raise UsageError(str(error)) from error
     layers = pruned_layers(spec.prune, model, x)
     if frozen := [n for n, p in layers.items() if not p.requires_grad]:
         raise UsageError(
             f"model {name!r}: {frozen[0]!r} is prunable but frozen (requires_grad=False); leave it "
             f"dense with prune.ignore: {frozen}, or let it train"
         )
+
+
+def _augmented(spec: Spec, x: torch.Tensor) -> torch.Tensor:
+    """A few examples, changed as training ones are."""
+    augment = augmentation_of(spec.train)
+    if augment is None:
+        return x
+    try:
+        changed = augment.apply(x, augment.draw(len(x), generator(0)))
+    except Exception as error:  # a user's own may raise anything
+        raise UsageError(
+            f"train.augment {spec.train.augment!r} cannot change examples of {spec.data.name!r}, "
+            f"which have shape {tuple(x.shape[1:])}: {_first_line(error)}"
+        ) from error
+    if changed.shape[0] != len(x):
+        raise UsageError(
+            f"train.augment {spec.train.augment!r} makes {len(changed)} examples of {len(x)}"
+        )
+    return changed
 
 
 def _is_at_least(got: object, wanted: tuple[int, int]) -> bool:

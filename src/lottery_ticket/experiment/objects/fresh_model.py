@@ -113,7 +113,7 @@ def _check_other_seed(name: str, first: State, other: State, arms: Iterable[str]
             f"model {name!r}: its parameters or their shapes change with the seed; let options of "
             "the model say them, since masks go from one training to another"
         )
-    drawing = [arm for arm in arms if ARMS[arm].weights.startswith("fresh")]
+    drawing = [arm for arm in arms if ARMS[arm].draws_weights]
     if drawing and _is_same(first, other):
         raise UsageError(
             f"arms: {drawing[0]!r} draws fresh weights, and model {name!r} is built with the very "

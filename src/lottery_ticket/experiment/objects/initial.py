@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.errors import DamagedError, LotteryError
+from lottery_ticket.arms import ARMS
+from lottery_ticket.errors import DamagedError, LotteryError, UsageError
 from lottery_ticket.masks import layer_weights
 from lottery_ticket.models import build
 from lottery_ticket.names import find_parameters
@@ -227,10 +228,26 @@ def _scaled(
     scale_to_kept_inputs_(model, mask or {}, input_dims or {})
 
 
+def _by_arm(
+    model: nn.Module, mask: Masks | None, drawn: Drawn, *, arm: str, source: str, seed: int
+) -> None:
+    function = ARMS[arm].weights
+    assert callable(function)
+    if mask is None:
+        weights = layer_weights(model)
+        mask = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
+    try:
+        function(model, {name: kept.clone() for name, kept in mask.items()}, generator(seed))
+    except Exception as error:  # a user's own may raise anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UsageError(f"arm {arm!r}: its weights cannot be made: {reason}") from error
+
+
 WAYS: dict[str, Callable[..., None]] = {
     "signs": _signs,
     "signed_constant": _signed_constant,
     "permuted": _permuted,
     "scaled": _scaled,
+    "arm": _by_arm,
 }
 """How initial weights are changed in place: (model, mask, seed → model as drawn, **options)."""

@@ -18,7 +18,7 @@ class Inputs:
         data_options: the data set's options, except where its files lie.
         model_options: the model's options, those that follow from the data included.
         layers: parameter that is pruned → its shape, in model order.
-        sources: hashes of the user's code, by what it defines (`data`, `model`).
+        sources: (kind, name) → hash of the source, of what is the user's own code.
         input_shape: of one example.
         source: the same for the experiment that tickets are taken over from.
         input_dims: which dimension of a layer counts its inputs, where it is not 1.
@@ -31,7 +31,7 @@ class Inputs:
     data_options: Mapping[str, Any]
     model_options: Mapping[str, Any]
     layers: Mapping[str, tuple[int, ...]]
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[tuple[str, str], str] = field(default_factory=dict)
     input_shape: tuple[int, ...] = ()
     source: "Inputs | None" = None
     input_dims: Mapping[str, int] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from typing import Any
 
 from lottery_ticket.data import DataSet, dataset_options, load_dataset
 from lottery_ticket.errors import DataError, UsageError
-from lottery_ticket.experiment.objects.user_code import check_registered
+from lottery_ticket.experiment.objects.code import check_registered
 from lottery_ticket.spec import Spec, spec_from_mapping
 from lottery_ticket.store import CellRecord, RunRecord
 

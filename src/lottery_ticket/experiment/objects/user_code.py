@@ -19,13 +19,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lottery_ticket.data import DATASETS
 from lottery_ticket.errors import UsageError
-from lottery_ticket.models import MODELS
+from lottery_ticket.experiment.objects.code import REGISTRIES
 
-__all__ = ["adopt", "check_registered", "import_user_code", "registered_elsewhere", "sent_by_value"]
+__all__ = ["adopt", "import_user_code", "registered_elsewhere", "sent_by_value"]
 
-_REGISTRIES = {"data": DATASETS, "model": MODELS}
 _NO_INIT = "a folder without __init__.py; name a .py file in it"
 
 _imported: dict[tuple[str, str], Any] = {}  # (kind, name) → what an import registered
@@ -72,7 +70,7 @@ def registered_elsewhere() -> dict[str, dict[str, Any]]:
             if _imported.get((kind, name)) is not value
             and getattr(value, "__module__", None) not in modules
         }
-        for kind, registry in _REGISTRIES.items()
+        for kind, registry in REGISTRIES.items()
     }
 
 
@@ -106,29 +104,13 @@ def adopt(registered: Mapping[str, Mapping[str, Any]]) -> None:
     """In a worker: register what was sent by value."""
     for kind, entries in registered.items():
         for name, value in entries.items():
-            _REGISTRIES[kind].register(name, is_user=True)(value)
-
-
-def check_registered(run_id: str, spec: Mapping[str, Any]) -> None:
-    """Refuse a stored spec whose model or data nobody has registered yet.
-
-    Raises:
-        UsageError: says how to.
-    """
-    source = spec.get("source") or {}
-    for kind, registry in _REGISTRIES.items():
-        for record in (spec[kind], source.get(kind) or spec[kind]):
-            if record["name"] not in registry:
-                raise UsageError(
-                    f"{run_id}: its {registry.kind} {record['name']!r} is code of yours; say where "
-                    "with --import FILE.py (from Python, import that file first)"
-                )
+            REGISTRIES[kind].add(name, value, is_user=True)
 
 
 def _registered() -> dict[tuple[str, str], Any]:
     return {
         (kind, name): value
-        for kind, registry in _REGISTRIES.items()
+        for kind, registry in REGISTRIES.items()
         for name, value in registry.user_entries().items()
     }
 

@@ -3,26 +3,22 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from lottery_ticket.arms import ARMS
-from lottery_ticket.criteria import CRITERIA
-from lottery_ticket.experiment.cells.mask import AtInit, Examples, Shuffle
+from lottery_ticket.arms import ARMS, TICKET
+from lottery_ticket.experiment.cells.mask import Remade, Shuffle
 from lottery_ticket.experiment.objects.initial import Initial
-from lottery_ticket.experiment.planning.setting import INIT_NUMERICS
 from lottery_ticket.masks import SCOPES
 from lottery_ticket.seeds import derive
 
 if TYPE_CHECKING:
     from lottery_ticket.experiment.planning.replicate import Replicate
 
-__all__ = ["MASKS", "WEIGHTS", "At"]
-
-_EXAMPLES_PER_OUTPUT = 10  # what a criterion sees at initialisation: as Tanaka et al. 2020 have it
+__all__ = ["MASKS", "WEIGHTS", "At", "mask_of", "weights_of"]
 
 
 class At(NamedTuple):
     """A place in a replicate."""
 
-    arm: str = "ticket"
+    arm: str = TICKET
     level: int = 0
     draw: int = 0
 
@@ -60,20 +56,14 @@ def _inverted_mask(replicate: "Replicate", at: At) -> str:
 def _mask_at_init(replicate: "Replicate", at: At) -> str:
     setting, criterion = replicate.setting, ARMS[at.arm].criterion
     assert criterion is not None
-    entry, recipe = CRITERIA[criterion], setting.recipe
     how = replicate.selection(at, criterion, setting.spec.prune.scope_at(at.level), 0)
-    seed = derive(replicate.root, "mask", "examples")
-    train = recipe.train
-    at_init = AtInit(
-        recipe.model,
-        replicate.init,
-        INIT_NUMERICS,
-        Examples(recipe.data, train.loss, _EXAMPLES_PER_OUTPUT, train.batch_size, seed)
-        if entry.needs_data
-        else None,
-        setting.inputs.input_shape if "input_shape" in entry.needs else None,
-    )
-    return replicate.add_mask(at, how, at_init=at_init)
+    return replicate.add_mask(at, how, seen=replicate.seen(criterion))
+
+
+def _remade_mask(replicate: "Replicate", at: At) -> str:
+    seed = derive(replicate.root, "control", at.arm, at.draw, at.level)
+    how = Remade(at.arm, replicate.source_of("arm", at.arm), seed)
+    return replicate.add_mask(at, how, mask=_tickets_mask(replicate, at))
 
 
 def _sources_mask(replicate: "Replicate", at: At) -> str | None:
@@ -94,6 +84,15 @@ MASKS: dict[str, Callable[["Replicate", At], str | None]] = {
     "none": lambda replicate, at: None,
 }
 """What a row of the table of arms says of its masks → the cell of such a mask."""
+
+
+def mask_of(replicate: "Replicate", at: At) -> str | None:
+    """The cell of the mask at a place; None where nothing is pruned."""
+    if not at.level:
+        return None
+    mask = ARMS[at.arm].mask
+    return _remade_mask(replicate, at) if callable(mask) else MASKS[mask](replicate, at)
+
 
 # what decides the weights beside the seed of their draw: how they are changed, further parents
 _More = tuple[Initial | None, dict[str, str]]
@@ -140,3 +139,13 @@ WEIGHTS: dict[str, Callable[["Replicate", At], _More]] = {
     "source": _sources_weights,
 }
 """What a row of the table of arms says of its weights → how they are changed, further parents."""
+
+
+def weights_of(replicate: "Replicate", at: At) -> _More:
+    """What decides the weights at a place, beside the seed of their draw."""
+    weights = ARMS[at.arm].weights
+    if not callable(weights):
+        return WEIGHTS[weights](replicate, at)
+    seed = derive(replicate.root, "control", at.arm, at.draw, at.level)
+    source = replicate.source_of("arm", at.arm)
+    return Initial("arm", {"arm": at.arm, "source": source, "seed": seed}), {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import UsageError
 from lottery_ticket.spec import ClaimSpec
 from lottery_ticket.store import RunRow
@@ -25,7 +26,7 @@ def claimed_level(claim: ClaimSpec | None, rows: Iterable[RunRow], num_prunable:
     if claim is None:
         return None
     densities = {
-        row.level: row.num_kept / num_prunable for row in rows if row.arm == "ticket" and row.level
+        row.level: row.num_kept / num_prunable for row in rows if row.arm == TICKET and row.level
     }
     if claim.density is None:
         if claim.level not in densities:

@@ -8,7 +8,7 @@ once.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lottery_ticket.arms import ARMS
+from lottery_ticket.arms import ARMS, TICKET
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment.cells.cell import Cell
 from lottery_ticket.experiment.objects.inputs import Inputs
@@ -78,9 +78,9 @@ def _rows(replicate: Replicate) -> Iterator[RunRow]:
     only = None if spec.source is None else spec.source.level
     sparsest = len(replicate.draft.budgets) - 1 if only is None else only
     # the ticket comes first, since most arms hang off its masks
-    for arm in sorted(spec.arms, key=lambda arm: arm.name != "ticket"):
+    for arm in sorted(spec.arms, key=lambda arm: arm.name != TICKET):
         for draw in range(arm.draws):
-            for level in (0, sparsest) if ARMS[arm.name].mask == "none" else range(sparsest + 1):
+            for level in (0, sparsest) if ARMS[arm.name].is_long else range(sparsest + 1):
                 row = replicate.row(At(arm.name, level, draw))
                 if only is None or level in (0, only):
                     yield row

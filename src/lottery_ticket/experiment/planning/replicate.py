@@ -5,18 +5,28 @@ from dataclasses import replace
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.experiment.cells.cell import Label
-from lottery_ticket.experiment.cells.mask import AtInit, MaskCell, Selection, Shuffle, Structure
+from lottery_ticket.experiment.cells.mask import (
+    Examples,
+    MaskCell,
+    Remade,
+    Seen,
+    Selection,
+    Shuffle,
+    Structure,
+)
 from lottery_ticket.experiment.cells.train import Seeds, TrainCell
 from lottery_ticket.experiment.objects.initial import Described
-from lottery_ticket.experiment.planning.arms import MASKS, WEIGHTS, At
+from lottery_ticket.experiment.planning.arms import At, mask_of, weights_of
 from lottery_ticket.experiment.planning.draft import Draft
-from lottery_ticket.experiment.planning.setting import Setting
+from lottery_ticket.experiment.planning.setting import INIT_NUMERICS, Setting
 from lottery_ticket.masks import Budget
 from lottery_ticket.pruning import Pipeline
 from lottery_ticket.seeds import derive
 from lottery_ticket.store import RunRow
 
 __all__ = ["Replicate"]
+
+_EXAMPLES_PER_OUTPUT = 10  # what a criterion sees: as Tanaka et al. 2020 have it at initialisation
 
 _MASK_NUMERICS = 1  # raised when the same scores give another mask
 _CHANNEL_NUMERICS = 2  # of scope channel: 1 was counted in channels, and might cut the output
@@ -56,7 +66,7 @@ class Replicate:
     def mask(self, at: At) -> str | None:
         """The cell of a mask; None where none is."""
         if at not in self._masks:
-            self._masks[at] = MASKS[ARMS[at.arm].mask](self, at) if at.level else None
+            self._masks[at] = mask_of(self, at)
         return self._masks[at]
 
     def training(self, at: At) -> str:
@@ -87,13 +97,13 @@ class Replicate:
     def add_mask(
         self,
         at: At,
-        how: Selection | Shuffle,
+        how: Selection | Shuffle | Remade,
         *,
-        at_init: AtInit | None = None,
+        seen: Seen | None = None,
         **parents: str | None,
     ) -> str:
         """A mask that is made from these parents."""
-        has_examples = at_init is not None and at_init.examples is not None
+        has_examples = seen is not None and seen.examples is not None
         is_of_channels = how.structure.scope == "channel"
         return self.draft.add(
             MaskCell(
@@ -103,7 +113,7 @@ class Replicate:
                 numerics=_CHANNEL_NUMERICS if is_of_channels else _MASK_NUMERICS,
                 layers=tuple(self.setting.inputs.layers.items()),
                 how=how,
-                at_init=at_init,
+                seen=seen,
             )
         )
 
@@ -114,10 +124,12 @@ class Replicate:
         prune = self.setting.spec.prune
         scope = prune.scope_at(at.level)
         how = self.selection(at, prune.criterion, scope, derive(self.root, "mask"))
-        needs_weights = CRITERIA[prune.criterion].needs_weights
-        weights = self.training(trained) if needs_weights else None
+        needs = CRITERIA[prune.criterion]
+        weights = self.training(trained) if needs.needs_weights else None
         how = replace(how, is_inverted=is_inverted)
-        return self.add_mask(at, how, weights=weights, mask=mask)
+        sees_more = not needs.needs <= {"weights", "mask", "generator"}
+        seen = self.seen(prune.criterion) if sees_more else None
+        return self.add_mask(at, how, seen=seen, weights=weights, mask=mask)
 
     def selection(self, at: At, criterion: str, scope: str, seed: int) -> Selection:
         """How a mask is selected, by which scores and how many."""
@@ -128,8 +140,28 @@ class Replicate:
             entry.numerics,
             self.structure(scope),
             dict(budget.per_layer or ()) if has_layers else budget.total,
-            seed=None if entry.needs_weights else seed,
+            seed=seed if "generator" in entry.needs or not entry.needs_weights else None,
+            source=self.setting.inputs.sources.get(("criterion", criterion)),
         )
+
+    def seen(self, criterion: str) -> Seen:
+        """What a criterion sees beside trained weights, or instead of them."""
+        entry, recipe = CRITERIA[criterion], self.setting.recipe
+        seed = derive(self.root, "mask", "examples")
+        loss = recipe.sources.get("loss")
+        return Seen(
+            recipe.model,
+            self.init,
+            INIT_NUMERICS,
+            Examples(recipe.data, recipe.train, _EXAMPLES_PER_OUTPUT, seed, loss)
+            if entry.needs_data
+            else None,
+            self.setting.inputs.input_shape if "input_shape" in entry.needs else None,
+        )
+
+    def source_of(self, kind: str, name: str) -> str:
+        """The hash of a user's own code."""
+        return self.setting.inputs.sources[kind, name]
 
     def structure(self, scope: str) -> Structure:
         """How the weights of a mask are grouped."""
@@ -139,7 +171,7 @@ class Replicate:
         how = ARMS[at.arm]
         pipeline = self.setting.pipeline(how.pipeline)
         parents = self._parents(at, pipeline)
-        initial, more = WEIGHTS[how.weights](self, at)
+        initial, more = weights_of(self, at)
         whole, recipe = self._length(at), self.setting.recipe
         if whole != self.setting.num_steps:
             recipe = self.setting.stretched(whole)
@@ -164,7 +196,7 @@ class Replicate:
     def _length(self, at: At) -> int:
         """The step at which a training ends that starts at 0."""
         stretch = self.setting.spec.stretch(at.arm) if at.level else 1
-        is_long = at.level and ARMS[at.arm].mask == "none"
+        is_long = at.level and ARMS[at.arm].is_long
         return stretch * (self._search_steps(at.level) if is_long else self.setting.num_steps)
 
     def _search_steps(self, level: int) -> int:
@@ -190,7 +222,7 @@ class Replicate:
         fresh = derive(self.root, "control", "reinit", at.draw)
         is_augmented = self.setting.spec.train.augment is not None
         return Seeds(
-            init=fresh if ARMS[at.arm].weights.startswith("fresh") else self.init,
+            init=fresh if ARMS[at.arm].draws_weights else self.init,
             # by level too, so that a ticket never retrains on the order its mask was found with
             order=derive(self.root, "order", at.level),
             noise=derive(self.root, "noise", at.level),

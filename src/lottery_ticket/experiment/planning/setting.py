@@ -73,12 +73,24 @@ def _recipe(spec: Spec, inputs: Inputs) -> Recipe:
         numerics["augment"] = _AUGMENT_NUMERICS
     if spec.train.precision == "bf16":
         numerics["bf16"] = BF16_NUMERICS
-    sources, train = inputs.sources, spec.train
+    train = spec.train
     if train.schedule == "step":
         train = train.model_copy(update={"gamma": train.step_gamma})
     return Recipe(
         numerics,
-        Described(spec.data.name, inputs.data_options, sources.get("data"), inputs.data_digest),
-        Described(spec.model.name, inputs.model_options, sources.get("model")),
+        Described(
+            spec.data.name,
+            inputs.data_options,
+            inputs.sources.get(("data", spec.data.name)),
+            inputs.data_digest,
+        ),
+        Described(
+            spec.model.name, inputs.model_options, inputs.sources.get(("model", spec.model.name))
+        ),
         train,
+        {
+            kind: inputs.sources[kind, name]
+            for kind, name in train.code()
+            if (kind, name) in inputs.sources
+        },
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DamagedError, UsageError
 from lottery_ticket.experiment.planning.plan import Plan
 from lottery_ticket.store import RunClaim, RunRecord, RunRow, Store
@@ -46,7 +47,7 @@ def stated_claim(plan: Plan, store: Store, before: RunRecord | None) -> RunClaim
 
 def _kept(rows: Iterable[RunRow], level: int) -> set[int]:
     """How many weights the tickets of a level keep."""
-    return {row.num_kept for row in rows if row.arm == "ticket" and row.level == level}
+    return {row.num_kept for row in rows if row.arm == TICKET and row.level == level}
 
 
 def _records(store: Store) -> Iterator[RunRecord]:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from lottery_ticket.data import AUGMENTATIONS, DataSet, Split
+from lottery_ticket.data import DataSet, Split
 from lottery_ticket.experiment.cells.train import TrainCell
-from lottery_ticket.experiment.cells.training import optimizer_of
 from lottery_ticket.experiment.objects.build import load_data
 from lottery_ticket.experiment.objects.initial import drawn_model
+from lottery_ticket.experiment.objects.recipe import augmentation_of, loss_of, optimizer_of
 from lottery_ticket.experiment.planning.plan import Plan
 from lottery_ticket.experiment.running.context import Context
 from lottery_ticket.experiment.running.device import configured
@@ -23,7 +23,7 @@ from lottery_ticket.pruning import rewind_
 from lottery_ticket.seeds import generator
 from lottery_ticket.spec import TrainSpec, canonical_json
 from lottery_ticket.steps import Duration
-from lottery_ticket.train import EVALUATED_TOGETHER, LOSSES, Batches, evaluate, step_for
+from lottery_ticket.train import EVALUATED_TOGETHER, Batches, evaluate, step_for
 
 __all__ = ["estimated_seconds", "makespan"]
 
@@ -116,14 +116,14 @@ class _Trial:
     """
 
     def __init__(self, recipe: TrainSpec, data: DataSet, context: Context) -> None:
-        augment = AUGMENTATIONS[recipe.augment]() if recipe.augment else None
+        augment = augmentation_of(recipe)
         self.batches = Batches(data.train, recipe.batch_size, 0, augment)
         self.is_quicker_sparse = False
         self._recipe, self._data, self._context = recipe, data, context
 
     def seconds(self, cell: TrainCell, density: float) -> tuple[float, float]:
         """Of a step, and of evaluating all splits, at a density of every layer."""
-        recipe, loss = self._recipe, LOSSES[self._recipe.loss]
+        recipe, loss = self._recipe, loss_of(self._recipe)
         with random_state_kept([self._context.device]):
             model = drawn_model(cell.recipe.model, cell.seeds.init)
             mask = _random_mask(model, density) if density < 1 else None

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from lottery_ticket.experiment.objects.build import built_model, load_data
+from lottery_ticket.experiment.objects.recipe import loss_of
 from lottery_ticket.spec import Spec
-from lottery_ticket.train import LOSSES, can_be_stacked, training_bytes
+from lottery_ticket.train import can_be_stacked, training_bytes
 
 __all__ = ["group_size"]
 
@@ -41,5 +42,5 @@ def fitting(spec: Spec, data_dir: Path | None, memory_bytes: int) -> int:
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     if num_parameters > SMALL_PARAMETERS or not can_be_stacked(model, data.train.x):
         return 1
-    each = training_bytes(model, LOSSES[spec.train.loss], data.train, spec.train.batch_size)
+    each = training_bytes(model, loss_of(spec.train), data.train, spec.train.batch_size)
     return max(1, min(LARGEST_GROUP, int(_SHARE_OF_MEMORY * memory_bytes) // each))

@@ -1,0 +1,200 @@
+"""What users add lies outside the package: each example in a few lines, by the command it shows.
+
+Law 15: what a user registers works wherever the library's own does.
+"""
+
+import contextlib
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lottery_ticket.api import load_run
+from lottery_ticket.cli import main
+from lottery_ticket.errors import UsageError
+from lottery_ticket.experiment.objects.code import REGISTRIES
+from lottery_ticket.masks import PruningMask
+
+EXTEND = Path(__file__).parents[2] / "examples" / "extend"
+SHORT = ["replicates=2", "prune.levels=2", "train.duration=2ep", "train.batch_size=128"]
+FILES = sorted(path.name for path in EXTEND.glob("*.py"))
+
+
+def lottery(*arguments):
+    """What a command prints; one that fails is an error."""
+    out, err = io.StringIO(), io.StringIO()
+    sys.argv = ["lottery", *map(str, arguments)]
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    assert not ended.value.code, err.getvalue()
+    return out.getvalue()
+
+
+def command_of(name: str) -> list[str]:
+    """The command that an example shows."""
+    text = (EXTEND / name).read_text(encoding="utf-8")
+    found = re.search(r"^ *lottery (run .*?[^\\])$", text, re.M | re.S)
+    assert found is not None
+    return shlex.split(found[1].replace("\\\n", " "))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Runs an example's command once, in a short form."""
+    store = tmp_path_factory.mktemp("store")
+    done = {}
+
+    def run(name):
+        if name not in done:
+            command = command_of(name)
+            command[command.index("--import") + 1] = str(EXTEND / name)
+            changes = [part for change in SHORT for part in ("--set", change)]
+            lottery(*command, *changes, "--store", store, "--quiet", "--jobs", 1)
+            done[name] = load_run("last", store=store).id
+        return load_run(done[name], store=store)
+
+    before = {kind: set(table) for kind, table in REGISTRIES.items()}
+    argv = sys.argv
+    yield run
+    sys.argv = argv
+    for kind, table in REGISTRIES.items():
+        for name in set(table) - before[kind]:
+            table.remove(name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_is_short_and_touches_nothing_of_the_package(name):
+    text = (EXTEND / name).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 30
+    assert not re.search(r"\._[a-z]", text)  # nothing private
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_runs_and_is_judged_drawn_reported_and_exported(name, runs, tmp_path):
+    result = runs(name)
+    assert result.outcome is None
+    assert len(result.rows) == 3 * 2 * len(result.record.spec["arms"])
+    assert all(row["num_kept"] == row["num_prunable"] for row in result.rows if not row["level"])
+    assert result.verdict().label
+    assert result.plot(tmp_path / "figures", formats=["png"])
+    assert "<html" in result.report()
+    exported = result.export(2, format="state_dict", out=tmp_path / "model")
+    assert exported is not None
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_its_source_is_in_the_names_of_what_it_decides(name, runs, tmp_path):
+    """Another text is another result: nothing of the first run is taken for the second."""
+    first = runs(name)
+    copy = tmp_path / name
+    copy.write_text((EXTEND / name).read_text(encoding="utf-8") + "\n# another text\n")
+    command = command_of(name)
+    command[command.index("--import") + 1] = str(copy)
+    changes = [part for change in SHORT for part in ("--set", change)]
+    planned = lottery("plan", *command[1:], *changes, "--store", first.store.root, "--json")
+    cells = {cell["cell"]: cell for cell in json.loads(planned)["cells"]}
+    shared = set(cells) & first.record.cells()
+    assert len(shared) < len(first.record.cells())
+    assert all(not cells[cell]["level"] or cells[cell]["arm"] != "flipped" for cell in shared)
+
+
+def test_workers_get_what_a_script_registers(runs, tmp_path):
+    """Code that no module holds is sent to them."""
+    text = (EXTEND / "arm.py").read_text(encoding="utf-8")
+    script = tmp_path / "script.py"
+    spec = {
+        "name": "script", "data": {"name": "digits"},
+        "model": {"name": "LeNet300", "hidden": [20, 10]},
+        "train": {"lr": 0.1, "batch_size": 128, "duration": "1ep"},
+        "prune": {"rate": 0.5, "levels": 1}, "arms": ["ticket", "flipped"],
+    }  # fmt: skip
+    script.write_text(
+        f"{text}\nfrom lottery_ticket import run\n"
+        f"if __name__ == '__main__':\n"
+        f"    result = run({spec!r}, store='store', jobs=2, progress=False)\n"
+        "    assert result.outcome.is_complete, result.outcome.failures\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# what each of them does, held against torch by itself
+
+
+def test_flipped_starts_from_the_ticket_with_a_tenth_of_its_signs_flipped(runs):
+    result = runs("arm.py")
+    weights = {
+        arm: result.store.get(row["cell"]).results["initial_sha256"]
+        for row in result.rows
+        for arm in [row["arm"]]
+        if row["level"] == 1 and row["replicate"] == 0
+    }
+    assert len(set(weights.values())) == 3
+    masks = {arm: result.masks(arm) for arm in ("ticket", "flipped")}
+    one, other = (
+        {(p.level, p.replicate): mask for p, mask in found.items()} for found in masks.values()
+    )
+    assert one == other
+
+
+def test_a_metric_is_the_mean_of_its_examples_and_decides(runs):
+    result = runs("metric.py")
+    verdict = result.verdict()
+    assert verdict.metric.column == "test_metric"
+    assert verdict.metric.label == "test top2"
+    assert all(row["test_metric"] >= row["test_accuracy"] for row in result.rows)
+    assert verdict.contrasts["image_low"].notna().any()
+
+
+def test_a_criterion_sees_what_it_asks_for(runs):
+    """The mask of level 1 is that of the scores of the trained dense net."""
+    from lottery_ticket.criteria import score
+    from lottery_ticket.data import load_dataset
+    from lottery_ticket.models import build
+    from lottery_ticket.seeds import derive, generator
+
+    result = runs("criterion.py")
+    row = next(r for r in result.record.rows if (r.arm, r.level, r.replicate) == ("ticket", 1, 0))
+    record = result.store.get(row.mask)
+    from lottery_ticket.experiment import read_mask, read_weights
+
+    dense = read_weights(result.store, record.inputs["parents"]["weights"])
+    model = build("LeNet300", 0, input_size=64, num_classes=10, hidden=[100, 50])
+    data, root = load_dataset("digits").train, derive(0, "replicate", 0)
+    rows = torch.randperm(len(data), generator=generator(derive(root, "mask", "examples")))[:100]
+    scores = score(
+        "per_input", model=model, weights=dense, mask=PruningMask(model),
+        batches=[(data.x[rows], data.y[rows])],
+    )  # fmt: skip
+    mask = read_mask(result.store, row.mask)
+    kept = torch.cat([scores[name][mask[name]] for name in mask])
+    pruned = torch.cat([scores[name][~mask[name]] for name in mask])
+    assert kept.min() >= pruned.max()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({"mask": "tickets"}, "mask: got 'tickets', wanted a function, or one of: own, ticket"),
+        ({"weights": "scaled"}, "weights: got 'scaled', wanted a function, or one of: initial"),
+        ({"pipeline": "imp"}, "pipeline: got 'imp', wanted"),
+        ({"mask": "at_init"}, "mask 'at_init' wants the name of a criterion"),
+    ],
+)
+def test_an_arm_of_unknown_parts_is_refused(keywords, said):
+    from lottery_ticket import register_arm
+
+    with pytest.raises(UsageError, match=f"arm 'wrong': {said}"):
+        register_arm("wrong", **keywords)
