@@ -11,11 +11,13 @@ from .errors import LotteryError as LotteryError
 from .errors import UsageError as UsageError
 from .finder import LotteryTicketFinder as LotteryTicketFinder
 from .finder import TicketResults as TicketResults
+from .masks import MaskPolicy as MaskPolicy
 from .masks import PruningMask as PruningMask
 from .models import register_model as register_model
 from .pruning import MagnitudePruner as MagnitudePruner
 from .pruning import Structured24Pruner as Structured24Pruner
 from .pruning import prune as prune
+from .pruning import register_policy as register_policy
 from .spec import Spec as Spec
 from .spec import load_spec as load_spec
 from .tickets import Ticket as Ticket

@@ -28,10 +28,10 @@ class Arm:
         mask: `"own"` (pruned from its own trainings, level by level), `"ticket"`, `"shuffled"`,
             `"random"`, `"oneshot"` (pruned once from the dense net), `"inverted"` (the same, but
             the lowest scores are kept), `"at_init"` (by `criterion` from θ₀), `"source"` (the
-            tickets of another data set or recipe), `"narrow"`: none, in a narrower net, or
-            `"none"`: none, in a training as long as the whole search, of the last level
-            alone. Or a function `(mask, generator) → mask` of the ticket's mask, which keeps as
-            many weights.
+            tickets of another data set or recipe), `"during"` (by `policy`, while it trains),
+            `"narrow"`: none, in a narrower net, or `"none"`: none, in a training as long as the
+            whole search, of the last level alone. Or a function `(mask, generator) → mask` of the
+            ticket's mask, which keeps as many weights.
         weights: `"initial"` (θ₀, or what the pipeline takes instead), `"fresh"`,
             `"fresh_signed"` (fresh magnitudes, the signs of θ₀), `"fresh_scaled"` (fresh, and
             larger where an output reads fewer inputs), `"permuted"` (the kept values of θ₀, each
@@ -41,6 +41,8 @@ class Arm:
         pipeline: a name in `lottery_ticket.pruning.PIPELINES`; None for the ticket's own: `lth`,
             or `rewind` where a rewind step is given.
         criterion: what its masks are made with, if not with the experiment's criterion.
+        policy: a name in `lottery_ticket.pruning.POLICIES`, of an arm whose mask changes during its
+            trainings.
         has_draws: whether several draws of it in one replicate make sense.
         meaning: what it is, in a sentence or two, for who reads a report.
         shows: what matters where the ticket beats it: `"mask positions"`; empty where it says
@@ -52,6 +54,7 @@ class Arm:
     weights: str | Callable[..., Any] = "initial"
     pipeline: str | None = None
     criterion: str | None = None
+    policy: str | None = None
     has_draws: bool = False
     meaning: str = ""
     shows: str = ""
@@ -88,7 +91,7 @@ ARMS: Registry[Arm] = Registry(
 )
 """The arms by name, in the order in which they are listed."""
 
-_MASKS = ("own", "ticket", "shuffled", "random", "oneshot", "inverted", "at_init")
+_MASKS = ("own", "ticket", "shuffled", "random", "oneshot", "inverted", "at_init", "during")
 _WEIGHTS = ("initial", "fresh", "fresh_signed", "fresh_scaled", "permuted", "signed_constant")
 _PIPELINES = ("lth", "rewind", "lr_rewind", "finetune", "at_init")
 
@@ -100,6 +103,7 @@ def register_arm(
     weights: str | Callable[..., Any] = "initial",
     pipeline: str | None = None,
     criterion: str | None = None,
+    policy: str | None = None,
     has_draws: bool = False,
     meaning: str = "",
     shows: str = "",
@@ -116,17 +120,17 @@ def register_arm(
             ticket's mask: names → bool tensors, keeping as many weights in all.
         weights: where its weights come from, see `Arm`; or a function
             `(model, mask, generator) → None` that changes the model at θ₀ in place.
-        pipeline, criterion, has_draws, meaning, shows, color, marker: see `Arm`.
+        pipeline, criterion, policy, has_draws, meaning, shows, color, marker: see `Arm`.
 
     Raises:
         UsageError: the name is taken, or a word is none that is known.
 
     >>> import torch
-    >>> def flipped(model, mask, generator):
+    >>> def negated(model, mask, generator):
     ...     with torch.no_grad():
     ...         for parameter in model.parameters():
     ...             parameter.neg_()
-    >>> register_arm("flipped", weights=flipped, meaning="The ticket with every sign flipped.").mask
+    >>> register_arm("negated", weights=negated, meaning="The ticket with every sign flipped.").mask
     'ticket'
     """
     for what, value, known in (
@@ -140,8 +144,15 @@ def register_arm(
         raise UsageError(f"arm {name!r}: mask 'at_init' wants the name of a criterion")
     if mask == "at_init" and pipeline is None:
         pipeline = "at_init"
+    if (mask == "during") != (policy is not None):
+        raise UsageError(
+            f"arm {name!r}: mask 'during' and the name of a policy go together, neither is any "
+            "good alone"
+        )
+    if mask == "during" and pipeline is None:
+        pipeline = "lth"
     arm = Arm(
-        mask, weights, pipeline, criterion, has_draws, meaning, shows, color, marker
+        mask, weights, pipeline, criterion, policy, has_draws, meaning, shows, color, marker
     )  # fmt: skip
     ARMS.add(name, arm, is_user=True)
     return arm
@@ -291,6 +302,15 @@ for _name, _arm in {
         marker="P",
         meaning="Pruned level by level: the trained weights stay, and are trained on at the last "
         "learning rate.",
+    ),
+    "gradual": Arm(
+        "during",
+        pipeline="lth",
+        policy="gradual",
+        color="#E000E0",
+        marker="|",
+        meaning="Pruned while it trains, little by little, in one training from the initial "
+        "weights.",
     ),
     "magnitude_init": Arm(
         "at_init",

@@ -78,6 +78,7 @@ PINNED = {
     "lth": "df9bf168",
     "lr_rewind": "e5716caf",
     "finetune": "d58e9a5f",
+    "gradual": "bd2d7fa6",
     "magnitude_init": "87f4fc4c",
     "snip": "24fb45be",
     "grasp": "9396943e",

@@ -22,7 +22,7 @@ from lottery_ticket.experiment.planning.replicate import Replicate
 from lottery_ticket.experiment.planning.setting import Setting
 from lottery_ticket.masks import Budget, PruningMask
 from lottery_ticket.models import build
-from lottery_ticket.pruning import Pipeline, next_mask
+from lottery_ticket.pruning import Pipeline, Polynomial, next_mask
 from lottery_ticket.seeds import derive, generator
 
 LEVELS = (0, 1, 2)
@@ -62,6 +62,7 @@ EXPECTED = {
     "lth": Expected("own", "initial"),
     "lr_rewind": Expected("own", "trained weights"),
     "finetune": Expected("own", "trained", (WHOLE, 2 * WHOLE)),
+    "gradual": Expected("gradual", "initial"),
     "magnitude_init": Expected("magnitude", "initial"),
     "snip": Expected("snip", "initial"),
     "grasp": Expected("grasp", "initial"),
@@ -96,6 +97,7 @@ class Trained(NamedTuple):
 
     weights: State
     momentum: list[torch.Tensor]
+    mask: dict[str, torch.Tensor]
 
 
 def model_of(options: dict[str, Any], seed: int) -> torch.nn.Module:
@@ -116,8 +118,12 @@ def plain_training(
     steps: tuple[int, int],
     lr: float,
     drop: int = DROP,
+    left: Callable[[int], int] | None = None,
 ) -> Trained:
-    """SGD with momentum, written out; what the recipe says of its learning rate too."""
+    """SGD with momentum, written out; what the recipe says of its learning rate too.
+
+    `left` says how many weights are kept after a step, where that falls while it trains.
+    """
     data = load_dataset("digits").train
     model = model_of(options, 0)
     model.load_state_dict(start)
@@ -140,8 +146,14 @@ def plain_training(
         for name, kept in masks.items():
             named[name].grad.masked_fill_(~kept, 0.0)
         optimizer.step()
+        if left is not None:
+            scores = {n: p.detach().abs() for n, p in named.items() if n.endswith("weight")}
+            masks = chosen(scores, left(step + 1), masks or None)
+            for name, kept in masks.items():
+                for values in (named[name].data, optimizer.state[named[name]]["momentum_buffer"]):
+                    values[~kept] = 0.0
     memories = [optimizer.state[p]["momentum_buffer"].clone() for p in named.values()]
-    return Trained(state_of(model), memories)
+    return Trained(state_of(model), memories, dict(masks))
 
 
 class Oracle:
@@ -217,7 +229,7 @@ class Oracle:
         if arm == "dense_small":
             return state_of(model_of(self.options(arm, level), derive(self.root, "init"))), None
         if how == "rewound":
-            return self.rewound(TRAIN["lr"])
+            return self.rewound(TRAIN["lr"])[:2]
         if how == "source's rewound weights":
             return self.rewound(ELSEWHERE["lr"]).weights, None
         if how.startswith("trained"):
@@ -231,7 +243,8 @@ class Oracle:
 
     def _training(self, arm: str, level: int) -> Trained:
         start, momentum = self.start(arm, level)
-        has_mask = level and EXPECTED[arm].mask != "none"
+        is_gradual = level and EXPECTED[arm].mask == "gradual"
+        has_mask = level and EXPECTED[arm].mask not in ("none", "gradual")
         return plain_training(
             self.options(arm, level),
             start,
@@ -241,7 +254,14 @@ class Oracle:
             EXPECTED[arm].steps if level else (0, WHOLE),
             TRAIN["lr"],
             drop_of(arm, level),
+            self.falling_to(level) if is_gradual else None,
         )
+
+    def falling_to(self, level: int) -> Callable[[int], int]:
+        """Step → weights kept, by the cube law of Zhu & Gupta over three quarters of a training."""
+        size, last = (self.made.plan.budgets[at].total for at in (0, level))
+        end = 3 * WHOLE // 4
+        return lambda step: size - int((1 - (1 - min(step, end) / end) ** 3) * (size - last))
 
 
 def drop_of(arm: str, level: int) -> int:
@@ -430,6 +450,11 @@ def forgets_the_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_training, "rewind_optimizer_", lambda *arguments: None)
 
 
+def prunes_a_step_late(patch: pytest.MonkeyPatch) -> None:
+    density = Polynomial.density_at
+    patch.setattr(Polynomial, "density_at", lambda schedule, step: density(schedule, step - 1))
+
+
 WRONG_TRAININGS = [
     ("sign_reinit", wrong_weights("signs_of_", plain_fresh)),
     ("sign_reinit", wrong_weights("signs_of_", all_of_the_other)),
@@ -461,6 +486,7 @@ WRONG_TRAININGS = [
     ("finetune", forgets_the_memory),
     ("lth", other_first_step(K)),
     ("dense_long", keeps_the_milestones),
+    ("gradual", prunes_a_step_late),
     (
         "dense_long",
         lambda patch: patch.setattr(Replicate, "_search_steps", lambda r, level: 3 * WHOLE),
@@ -516,6 +542,8 @@ def wanted_mask(made: Made, arm: str, level: int) -> PruningMask:
         return chosen(magnitudes(made.trained(arm, level - 1)), count, among)
     if how == "ticket":
         return made.mask("ticket", level)
+    if how == "gradual":
+        return PruningMask.from_tensors(Oracle(made).training(arm, level).mask)
     if how.endswith("of dense"):
         scores = magnitudes(made.trained("ticket", 0))
         if how.startswith("lowest"):
@@ -542,7 +570,7 @@ def check_masks(made: Made, arm: str) -> None:
             assert mask == made.mask("ticket", level)  # of the run that they come from
         else:
             assert mask == wanted_mask(made, arm, level)
-    if EXPECTED[arm].mask != "shuffled":
+    if EXPECTED[arm].mask not in ("shuffled", "gradual"):
         assert masks[1].is_nested_in(masks[0])
 
 

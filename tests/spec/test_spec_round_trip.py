@@ -112,6 +112,8 @@ def whole_specs(draw):
         refused.add("oneshot")
     if values["prune"]["scope"] == "1:4":
         refused.add("synflow")
+    if values["prune"]["scope"] not in ("global", "layerwise"):
+        refused.add("gradual")
     if values["train"]["schedule"] == "cosine":
         refused.add("finetune")
     arms = [arm for arm in draw(arm_lists()) if name_of(arm) not in refused] or ["ticket"]

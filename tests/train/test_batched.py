@@ -149,8 +149,8 @@ def test_together_as_alone(net, optimizer, clip_norm, few_digits):
 
 
 class OneOrderForAll(BatchedStep):
-    def __call__(self, group, lr):
-        super().__call__([group[0]] * len(group), lr)
+    def __call__(self, group, lr, **how):
+        super().__call__([group[0]] * len(group), lr, **how)
 
 
 class ClipsAllTogether(BatchedStep):
@@ -159,9 +159,9 @@ class ClipsAllTogether(BatchedStep):
 
 
 class ForgetsTheMasks(BatchedStep):
-    def __call__(self, group, lr):
+    def __call__(self, group, lr, **how):
         self._bits = {}
-        super().__call__(group, lr)
+        super().__call__(group, lr, **how)
 
 
 class MeanForSum(BatchedStep):

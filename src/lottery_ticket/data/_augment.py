@@ -43,8 +43,8 @@ def register_augmentation(name: str) -> Callable[[_Made], _Made]:
     Raises:
         UsageError: the name is taken.
 
-    >>> @register_augmentation("noise")
-    ... class Noise:
+    >>> @register_augmentation("jitter")
+    ... class Jitter:
     ...     def __init__(self, size: float = 0.1):
     ...         self.size = size
     ...     def draw(self, num_examples, generator):

@@ -36,6 +36,10 @@ from lottery_ticket.masks._mask import PruningMask as PruningMask
 from lottery_ticket.masks._n_of_m import is_nm as is_nm
 from lottery_ticket.masks._n_of_m import select_nm as select_nm
 from lottery_ticket.masks._n_of_m import unfit_for_nm as unfit_for_nm
+from lottery_ticket.masks._policy import MaskPolicy as MaskPolicy
+from lottery_ticket.masks._policy import Moment as Moment
+from lottery_ticket.masks._policy import asked as asked
+from lottery_ticket.masks._policy import impose_ as impose_
 from lottery_ticket.masks._prunable import check_any as check_any
 from lottery_ticket.masks._prunable import input_dims as input_dims
 from lottery_ticket.masks._prunable import layer_weights as layer_weights

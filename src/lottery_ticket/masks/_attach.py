@@ -23,6 +23,8 @@ from lottery_ticket.masks._held import (
     present_parameters,
     ties_in,
 )
+from lottery_ticket.masks._mask import PruningMask
+from lottery_ticket.masks._policy import MaskPolicy, asked
 
 __all__ = ["Attachment", "RewindPoint", "copied_to_cpu"]
 
@@ -77,22 +79,28 @@ class Attachment:
     after_step: Callable[[], object] | None
     """Called after each counted step."""
 
+    mask: PruningMask
+    """What is kept now; a policy changes it."""
+
     def __init__(
         self,
-        mask: Mapping[str, torch.Tensor],
+        mask: PruningMask,
         model: nn.Module,
         optimizer: torch.optim.Optimizer | None = None,
         *,
         rewind_step: int | None = None,
         start_step: int = 0,
+        policy: MaskPolicy | None = None,
+        seed: int = 0,
         siblings: list["Attachment"] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise UsageError(f"attach: got a {type(model).__name__}, wanted a torch.nn.Module")
         _check_steps(rewind_step, start_step)
         self._model = model
-        self._mask = mask
+        self.mask = mask
         self._ties = ties_in(model, mask)
+        self._policy, self._seed = policy, seed
         names = frozenset() if optimizer is None else self._names_trained_by(optimizer)
         self._rewind_step = rewind_step
         self.after_step = None
@@ -105,6 +113,7 @@ class Attachment:
         self._overwritten, self._written = self._held.overwritten, self._held.written
         if optimizer is not None:
             self._follow(optimizer, names)
+        self._ask_policy(optimizer)
         self._siblings = [] if siblings is None else siblings
         self._siblings.append(self)
 
@@ -123,12 +132,12 @@ class Attachment:
             self.release()  # what went wrong is said already
 
     def __repr__(self) -> str:
-        total = sum(kept.numel() for kept in self._mask.values())
-        num_kept = sum(int(kept.sum()) for kept in self._mask.values())
+        total = sum(kept.numel() for kept in self.mask.values())
+        num_kept = sum(int(kept.sum()) for kept in self.mask.values())
         density = f"{num_kept / total if total else 1.0:.4g}"
         return (
             f"Attachment({num_kept:,} of {total:,} weights kept, density {density}, "
-            f"{len(self._mask)} layers; {self._status()})"
+            f"{len(self.mask)} layers; {self._status()})"
         )
 
     @property
@@ -193,8 +202,9 @@ class Attachment:
 
     def replace_mask(self, mask: Mapping[str, torch.Tensor]) -> None:
         """Go on with another mask of the same parameters, as when pruning during training."""
-        self._check_attached("replace_mask").take_up(self._model, mask)
-        self._mask = mask
+        made = mask if isinstance(mask, PruningMask) else PruningMask.from_tensors(dict(mask))
+        self._check_attached("replace_mask").take_up(self._model, made)
+        self.mask = made
         for optimizer in self.optimizers:
             self._zero_state_(optimizer)
 
@@ -208,12 +218,12 @@ class Attachment:
             self._held.take_up(self._model)
             return
         for name, parameter in self._parameters().items():
-            parameter.masked_fill_(~self._mask[name].to(parameter.device), 0.0)
+            parameter.masked_fill_(~self.mask[name].to(parameter.device), 0.0)
 
     def revived(self) -> list[str]:
         """The parameters in which some pruned weight is not exactly zero."""
         found = self._parameters().items()
-        return [name for name, value in found if not is_zero_where_pruned(value, self._mask[name])]
+        return [name for name, value in found if not is_zero_where_pruned(value, self.mask[name])]
 
     def meet_replaced(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse an optimiser that still has parameters which were replaced, or follow a new one.
@@ -253,7 +263,7 @@ class Attachment:
             return []
 
     def _parameters(self) -> dict[str, nn.Parameter]:
-        return present_parameters(self._model, self._mask, self._ties)
+        return present_parameters(self._model, self.mask, self._ties)
 
     def _names_held_by(self, optimizer: torch.optim.Optimizer) -> frozenset[str]:
         theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
@@ -263,9 +273,9 @@ class Attachment:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise UsageError(f"attach: got a {type(optimizer).__name__}, wanted a torch optimizer")
         names = self._names_held_by(optimizer)
-        if self._mask and not names:
+        if self.mask and not names:
             raise UsageError(
-                f"attach: the {type(optimizer).__name__} trains none of the {len(self._mask)} "
+                f"attach: the {type(optimizer).__name__} trains none of the {len(self.mask)} "
                 "masked parameters; it was made for another model (or before this one was copied)"
             )
         return names
@@ -300,12 +310,25 @@ class Attachment:
         if self._held is not None:
             self._held.after_step(optimizer)
         self._note_rewind_point(optimizer)
+        self._ask_policy(optimizer)
         if self.after_step is not None:
             self.after_step()
 
+    def _ask_policy(self, optimizer: torch.optim.Optimizer | None) -> None:
+        """Go on with another mask if the policy says so."""
+        policy, step = self._policy, self.num_steps
+        if policy is None or self._held is None:
+            return
+        if policy.is_due(step):
+            gradients = self._held.gradients(self._model) if policy.wants_gradients(step) else None
+            found = asked(policy, step, self._model, optimizer, self.mask, self._seed, gradients)
+            if found is not None:
+                self.replace_mask(found)
+        self._held.keep_gradients(policy.wants_gradients(step + 1))
+
     def _zero_state_(self, optimizer: torch.optim.Optimizer) -> None:
         parameters = self._parameters()
-        mask_optimizer_state_(optimizer, parameters, self._mask)
+        mask_optimizer_state_(optimizer, parameters, self.mask)
 
     def _note_rewind_point(self, optimizer: torch.optim.Optimizer | None) -> None:
         if self.num_steps == self._rewind_step and self.rewind_point is None:

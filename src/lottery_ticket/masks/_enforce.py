@@ -48,6 +48,8 @@ class MaskedParameters:
         model: the model; its prunable parameters are found by the names in `mask`.
         mask: what is kept; a layer kept whole costs nothing.
 
+    Its `parameters` are all that the mask names, by name.
+
     Raises:
         UsageError: the mask names a parameter that the model does not have, or in another shape.
     """
@@ -60,6 +62,7 @@ class MaskedParameters:
                     f"the mask of {name!r} has shape {tuple(kept.shape)}, "
                     f"the model has {tuple(parameters[name].shape)}"
                 )
+        self.parameters = {name: parameters[name] for name in mask}
         pruned = [name for name in mask if not bool(mask[name].all())]
         self._parameters = [parameters[name] for name in pruned]
         self._bits = [keep_bits(mask[name], parameters[name]) for name in pruned]

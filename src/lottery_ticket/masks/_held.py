@@ -118,6 +118,8 @@ class HeldParameters:
         self._met: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
         self._unseen: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
         self.overwritten, self.written = [], []
+        self._is_keeping = False
+        self._dense: dict[str, torch.Tensor] = {}
         self.take_up(model, mask)
         _watch(self)
         self._end = weakref.finalize(model, _forget, id(self))
@@ -165,6 +167,25 @@ class HeldParameters:
             self._marks += [
                 _Mark(name, at.path, at.leaf, *here, hook, whole) for at in places if at
             ]
+
+    def keep_gradients(self, is_keeping: bool) -> None:
+        """Whether the gradients of the next step are kept as they were before they were masked."""
+        self._is_keeping, self._dense = is_keeping, {}
+
+    def gradients(self, model: nn.Module) -> dict[str, torch.Tensor]:
+        """Those of the last step, of pruned weights too, if they were kept."""
+        found = present_parameters(model, self.mask, self._ties)
+        whole = {name: p.grad.detach() for name, p in found.items() if p.grad is not None}
+        return {**whole, **self._dense}
+
+    def note_gradient(self, name: str, gradient: torch.Tensor) -> None:
+        """A gradient that is about to be masked; what is summed over several calls is summed."""
+        if self._is_keeping:
+            before = self._dense.get(name)
+            dense = gradient.detach().clone()
+            if before is not None:  # the kept part is summed in the gradient itself
+                dense += before.masked_fill(self.mask[name].to(before.device), 0.0)
+            self._dense[name] = dense
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Look whether what a step is about to train is still what is held.
@@ -273,6 +294,7 @@ class _GradientMask:
             or gradient.device != bits.device
         ):
             bits = self._refitted(gradient)
+        self._held.note_gradient(self._name, gradient)
         keep_only_(gradient, bits)
 
     def _refitted(self, gradient: torch.Tensor) -> torch.Tensor:

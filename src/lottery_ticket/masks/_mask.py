@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -11,7 +12,6 @@ from torch.nn.utils.prune import is_pruned
 
 from lottery_ticket.errors import DataError, UsageError, known_keywords
 from lottery_ticket.files import write_file
-from lottery_ticket.masks._attach import Attachment
 from lottery_ticket.masks._files import packed_bytes, unpacked_masks
 from lottery_ticket.masks._interop import (
     masks_of_pruned,
@@ -23,6 +23,10 @@ from lottery_ticket.masks._prunable import check_any, prunable_in
 from lottery_ticket.masks._saved import read_saved
 from lottery_ticket.masks._targets import QUIET_REASONS, Target
 from lottery_ticket.names import find_parameters
+
+if TYPE_CHECKING:
+    from lottery_ticket.masks._attach import Attachment
+    from lottery_ticket.masks._policy import MaskPolicy
 
 __all__ = ["PruningMask"]
 
@@ -48,7 +52,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
     ['weight', 'bias']
     """
 
-    _attachments: list[Attachment]
+    _attachments: "list[Attachment]"
 
     left_out: Mapping[str, str]
     """Parameters of the model that the mask does not speak of → why, the largest first.
@@ -312,7 +316,9 @@ class PruningMask(Mapping[str, torch.Tensor]):
         *,
         rewind_step: int | None = None,
         start_step: int = 0,
-    ) -> Attachment:
+        policy: "MaskPolicy | None" = None,
+        seed: int = 0,
+    ) -> "Attachment":
         """Hold this mask in any training loop, from now until `detach()` or the end of a `with`.
 
         Pruned weights and their optimiser state are set to zero now and stay exactly zero:
@@ -324,6 +330,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
             optimizer: over its parameters; with it, optimiser steps are counted.
             rewind_step: keep θ_k, all weights and optimiser state after step k, for rewinding.
             start_step: optimiser steps already done, where a training continues.
+            policy: what changes the mask between steps; `attached.mask` is the one in force.
+            seed: of what the policy draws.
 
         Returns:
             The attachment, with `num_steps`, `rewind_point` and `detach()`.
@@ -344,12 +352,18 @@ class PruningMask(Mapping[str, torch.Tensor]):
         """
         if rewind_step and optimizer is None:
             raise UsageError("attach: rewind_step counts the steps of an optimizer; pass it too")
+        if policy is not None and optimizer is None:
+            raise UsageError("attach: a policy is asked between steps of an optimizer; pass it too")
+        from lottery_ticket.masks._attach import Attachment  # which holds masks
+
         return Attachment(
             self,
             model,
             optimizer,
             rewind_step=rewind_step,
             start_step=start_step,
+            policy=policy,
+            seed=seed,
             siblings=self._attachments,
         )
 

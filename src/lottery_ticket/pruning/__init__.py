@@ -3,6 +3,7 @@
 from lottery_ticket.masks import check_fraction as check_fraction
 from lottery_ticket.pruning._channel_layers import channel_layers as channel_layers
 from lottery_ticket.pruning._channel_layers import example_of_given as example_of_given
+from lottery_ticket.pruning._gradual import Gradual as Gradual
 from lottery_ticket.pruning._gradual import GradualPruner as GradualPruner
 from lottery_ticket.pruning._level import next_mask as next_mask
 from lottery_ticket.pruning._level import rewind_ as rewind_
@@ -11,6 +12,9 @@ from lottery_ticket.pruning._outputs import Example as Example
 from lottery_ticket.pruning._outputs import inputs_seen as inputs_seen
 from lottery_ticket.pruning._pipeline import PIPELINES as PIPELINES
 from lottery_ticket.pruning._pipeline import Pipeline as Pipeline
+from lottery_ticket.pruning._policies import POLICIES as POLICIES
+from lottery_ticket.pruning._policies import Target as Target
+from lottery_ticket.pruning._policies import register_policy as register_policy
 from lottery_ticket.pruning._pruners import MagnitudePruner as MagnitudePruner
 from lottery_ticket.pruning._pruners import Structured24Pruner as Structured24Pruner
 from lottery_ticket.pruning._pruners import prune as prune

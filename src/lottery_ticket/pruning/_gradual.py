@@ -1,5 +1,7 @@
 """Pruning during training."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -8,12 +10,118 @@ from torch import nn
 
 from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import known_keywords
-from lottery_ticket.masks import PruningMask, Structure
+from lottery_ticket.masks import Budget, MaskPolicy, Moment, PruningMask, Structure
 from lottery_ticket.pruning._channel_layers import channel_layers
+from lottery_ticket.pruning._level import next_mask
+from lottery_ticket.pruning._policies import POLICIES, Target
 from lottery_ticket.pruning._pruners import MASK_SAYS_IT, prune
-from lottery_ticket.pruning._schedule import Polynomial
+from lottery_ticket.pruning._schedule import Polynomial, polynomial
 
-__all__ = ["GradualPruner"]
+__all__ = ["Gradual", "GradualPruner"]
+
+_SHARE = 0.75  # of a training: the rest is trained on at the last density
+_PRUNINGS = 20  # at least, where a training is short
+_EVERY = 100  # steps at most, as Zhu & Gupta have it
+
+
+@dataclass(frozen=True)
+class Gradual(MaskPolicy):
+    """Prunes on a schedule in optimiser steps, to exact counts at its end.
+
+    Args:
+        schedule: from `polynomial(…)`; its final sparsity is that of `keep`.
+        keep: what is left at the end, of all layers together or of each.
+        criterion, scope: as in `next_mask`; of weights alone.
+
+    Source: Zhu & Gupta 2017.
+    """
+
+    schedule: Polynomial
+    keep: Budget
+    criterion: CriterionLike = "magnitude"
+    scope: str = "global"
+
+    def is_due(self, step: int) -> bool:
+        """On the schedule's steps."""
+        return self.schedule.is_due(step)
+
+    def next_mask(self, moment: Moment) -> PruningMask | None:
+        """The best of what is kept, as many as are due now."""
+        keep = self._kept_at(moment)
+        if keep.total >= moment.mask.num_kept:
+            return None
+        return next_mask(
+            self.criterion, moment.mask, keep, scope=self.scope, weights=moment.weights,
+            generator=moment.generator,
+        )  # fmt: skip
+
+    def _kept_at(self, moment: Moment) -> Budget:
+        """The share of what is to go that is gone by now, of each layer where counts are so."""
+        mask = moment.mask
+        if moment.step >= self.schedule.end_step:
+            return self.keep
+        gone = 1.0 - self.schedule.density_at(moment.step)
+        share = gone / self.schedule.final_sparsity
+        if self.keep.per_layer is None:
+            return Budget(_left(mask.num_prunable, self.keep.total, share))
+        counts = tuple(
+            (name, min(_left(mask[name].numel(), count, share), int(mask[name].sum())))
+            for name, count in self.keep.per_layer
+        )
+        return Budget(sum(count for _, count in counts), counts)
+
+
+def _left(size: int, count: int, share: float) -> int:
+    return size - int(share * (size - count))
+
+
+@POLICIES.register("gradual")
+def gradual(
+    target: Target,
+    *,
+    begin_step: int = 0,
+    end_step: int | None = None,
+    every_steps: int | None = None,
+    power: float = 3.0,
+) -> Gradual:
+    """Prune gradually during a training.
+
+    Args:
+        target: what is to be left, and how long the training is.
+        begin_step, end_step: from where to where; by default three quarters of the training.
+        every_steps: between two prunings; by default 100, or fewer where the training is short.
+        power: of the polynomial.
+
+    Source: Zhu & Gupta 2017 (power 3).
+    """
+    if end_step is None:
+        end_step = max(begin_step + 1, int(_SHARE * target.last_step))
+    if every_steps is None:
+        every_steps = max(1, min(_EVERY, (end_step - begin_step) // _PRUNINGS))
+    target.check_step("end_step", end_step)
+    sparsity = 1.0 - target.keep.total / target.num_prunable
+    schedule = polynomial(
+        sparsity, begin_step=begin_step, end_step=end_step, every_steps=every_steps, power=power
+    )
+    return Gradual(schedule, target.keep, target.criterion, target.scope)
+
+
+@dataclass(frozen=True)
+class _OfModel(MaskPolicy):
+    """A schedule on a model that is at hand, with every criterion and structure of `prune`."""
+
+    model: nn.Module
+    schedule: Polynomial
+    how: Mapping[str, Any]
+
+    def is_due(self, step: int) -> bool:
+        return self.schedule.is_due(step)
+
+    def next_mask(self, moment: Moment) -> PruningMask | None:
+        density = self.schedule.density_at(moment.step)
+        if density >= moment.mask.density:
+            return None
+        return prune(self.model, moment.mask, density=density, **self.how)
 
 
 class GradualPruner:
@@ -41,9 +149,6 @@ class GradualPruner:
     Source: Zhu & Gupta 2017.
     """
 
-    mask: PruningMask
-    """What is kept now; a new mask each time something is pruned."""
-
     @known_keywords("GradualPruner", elsewhere=MASK_SAYS_IT)
     def __init__(
         self,
@@ -58,21 +163,17 @@ class GradualPruner:
         min_layer_density: float = 0.0,
         example: Any = None,
     ) -> None:
-        self._model = model
-        self._schedule = schedule
-        self._how: dict[str, Any] = {
+        how: dict[str, Any] = {
             "criterion": criterion,
             "scope": scope,
             "structure": structure,
             "min_layer_density": min_layer_density,
         }
-        self.mask = PruningMask(model) if mask is None else mask
+        mask = PruningMask(model) if mask is None else mask
         if Structure.parse(structure).kind == "channel":  # the layers that are cut stay the same
-            layers = channel_layers(model, self.mask, example)
-            self.mask = layers.joined(layers.cut, self.mask)
-        self._attached = self.mask.attach(model, optimizer)
-        self._attached.after_step = self._prune_if_due
-        self._prune_if_due()
+            layers = channel_layers(model, mask, example)
+            mask = layers.joined(layers.cut, mask)
+        self._attached = mask.attach(model, optimizer, policy=_OfModel(model, schedule, how))
 
     def __enter__(self) -> "GradualPruner":
         return self
@@ -86,6 +187,11 @@ class GradualPruner:
         self.detach()
 
     @property
+    def mask(self) -> PruningMask:
+        """What is kept now; a new mask each time something is pruned."""
+        return self._attached.mask
+
+    @property
     def num_steps(self) -> int:
         """Optimiser steps so far."""
         return self._attached.num_steps
@@ -93,11 +199,3 @@ class GradualPruner:
     def detach(self) -> None:
         """Stop pruning; what is pruned stays zero until something trains it."""
         self._attached.detach()
-
-    def _prune_if_due(self) -> None:
-        step = self.num_steps
-        density = self._schedule.density_at(step)
-        if not self._schedule.is_due(step) or density >= self.mask.density:
-            return
-        self.mask = prune(self._model, self.mask, density=density, **self._how)
-        self._attached.replace_mask(self.mask)

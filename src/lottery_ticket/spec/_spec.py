@@ -8,7 +8,9 @@ from lottery_ticket.arms import ARMS, FINETUNE, REINIT, TICKET
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.data import DATASETS, dataset_options
 from lottery_ticket.errors import UsageError
-from lottery_ticket.registry import shown
+from lottery_ticket.masks import SCOPES
+from lottery_ticket.pruning import POLICIES
+from lottery_ticket.registry import check_options, options_of, shown
 from lottery_ticket.spec._base import DurationText, Float, Record, one_of
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.spec._prune import PruneSpec
@@ -22,12 +24,14 @@ __all__ = ["ArmSpec", "ClaimSpec", "SourceSpec", "Spec"]
 class ArmSpec(Record):
     """One arm; in YAML its name alone, or `{reinit: {draws: 3}}`.
 
-    `stretch` trains each of its levels below dense so many times as long, its schedule stretched.
+    `stretch` trains each of its levels below dense so many times as long, its schedule stretched;
+    `policy` holds options of the policy that changes its mask.
     """
 
     name: Annotated[str, one_of(ARMS)]
     draws: int = Field(1, gt=0, le=1000)
     stretch: int | None = Field(None, gt=1, le=1000)
+    policy: dict[str, Any] = Field({})
 
     @model_validator(mode="before")
     @classmethod
@@ -49,6 +53,12 @@ class ArmSpec(Record):
     def _check(self) -> Self:
         if self.draws > 1 and not ARMS[self.name].has_draws:
             raise ValueError(f"arm {self.name!r} draws nothing, so draws has no effect")
+        policy = ARMS[self.name].policy
+        if self.policy and policy is None:
+            raise ValueError(f"arm {self.name!r} has no policy, so policy has no effect")
+        if policy is not None:
+            known = options_of(POLICIES[policy], given=1)
+            check_options(f"policy {policy!r}", self.policy, known)
         if self.stretch is not None and ARMS[self.name].pipeline == FINETUNE:
             raise ValueError(
                 f"arm {self.name!r} goes on at the last learning rate of another training, which "
@@ -91,7 +101,7 @@ class Spec(Record):
     prune: PruneSpec
     rewind: DurationText = "0it"
     arms: Annotated[tuple[ArmSpec, ...], Field(strict=False)] = (
-        ArmSpec(name=TICKET, draws=1, stretch=None),
+        ArmSpec(name=TICKET, draws=1, stretch=None, policy={}),
     )
     replicates: int = Field(1, gt=0, le=10_000)
     seed: int = Field(0, ge=0, lt=2**63)
@@ -113,6 +123,7 @@ class Spec(Record):
         if self.prune.once and "oneshot" in names:
             raise ValueError("arms: with prune.once the ticket is 'oneshot' itself; leave it out")
         self._check_rounds(names)
+        self._check_policies(names)
         finetuned = [name for name in names if ARMS[name].pipeline == FINETUNE]
         if self.claim is not None and (missing := {TICKET, REINIT} - {*names}):
             raise ValueError(
@@ -130,6 +141,10 @@ class Spec(Record):
     def rewinds_later(self) -> bool:
         """Whether the ticket is rewound to a later step than 0."""
         return Duration.parse(self.rewind).count > 0
+
+    def policy_options(self, arm: str) -> dict[str, Any]:
+        """Options of the policy of an arm."""
+        return next((dict(own.policy) for own in self.arms if own.name == arm), {})
 
     def stretch(self, arm: str) -> int:
         """How many times as long an arm trains below dense."""
@@ -152,7 +167,7 @@ class Spec(Record):
             return None
         given = {"data": self.source.data, "train": self.source.train}
         changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
-        arms = (ArmSpec(name=TICKET, draws=1, stretch=None),)
+        arms = (ArmSpec(name=TICKET, draws=1, stretch=None, policy={}),)
         changes |= {"arms": arms, "source": None, "claim": None}
         return Spec.model_validate({**dict(self), **changes})
 
@@ -185,6 +200,22 @@ class Spec(Record):
                 raise ValueError(
                     f"arms: {name!r} prunes in {rounds} rounds of rising sparsity, and scope "
                     f"{self.prune.scope!r} has only its own levels; leave it out"
+                )
+
+    def _check_policies(self, names: list[str]) -> None:
+        for name in names:
+            if ARMS[name].policy is None:
+                continue
+            criterion = ARMS[name].criterion or self.prune.criterion
+            if wanting := sorted(CRITERIA[criterion].needs - {"weights", "mask", "generator"}):
+                raise ValueError(
+                    f"arms: {name!r} prunes while it trains, by weights alone, and criterion "
+                    f"{criterion!r} needs {' and '.join(wanting)}; leave it out, or use magnitude"
+                )
+            if self.prune.scope not in SCOPES:
+                raise ValueError(
+                    f"arms: {name!r} prunes single weights while it trains, and scope "
+                    f"{self.prune.scope!r} is a structure; leave it out"
                 )
 
     def _check_source(self, names: list[str]) -> None:

@@ -13,7 +13,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from lottery_ticket.data import Split
 from lottery_ticket.errors import TrainingError
-from lottery_ticket.masks import copied_model, keep_bits, keep_only_
+from lottery_ticket.masks import MaskPolicy, copied_model, keep_bits, keep_only_
 from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._evaluate import EVALUATED_TOGETHER, Evaluation
 from lottery_ticket.train._loop import CHECK_STEPS, TrainState
@@ -39,6 +39,7 @@ class BatchedStep:
 
     Attributes:
         failures: number of a training → why it failed; the others go on.
+        gradients: dense ones of the last step, stacked, if it was asked to keep them.
 
     Models that draw random numbers (dropout) cannot be stacked: torch raises a `RuntimeError`.
     """
@@ -57,6 +58,7 @@ class BatchedStep:
         self._states, self._batches = list(states), list(batches)
         self._parameters, self._buffers = stack_module_state([s.model for s in states])
         self._skeleton = copied_model(states[0].model)
+        self._masks = list(masks)
         self._bits = _stacked_bits(masks, self._parameters)
         self._optimizer = make_optimizer(list(self._parameters.values()))
         self._take_optimizer_states()
@@ -65,9 +67,10 @@ class BatchedStep:
         self._autocast = torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
         self._recent: list[torch.Tensor] = []
         self.failures: dict[int, TrainingError] = {}
+        self.gradients: Mapping[str, torch.Tensor] | None = None
         self.description: Mapping[str, Any] = {"step": "batched", "size": len(states)}
 
-    def __call__(self, group: Sequence[Batch], lr: float) -> None:
+    def __call__(self, group: Sequence[Batch], lr: float, *, keep_gradients: bool = False) -> None:
         """One update of each at a learning rate; their losses are noted."""
         taken = [batches.take(batch) for batches, batch in zip(self._batches, group, strict=True)]
         x, y = (torch.stack(parts) for parts in zip(*taken, strict=True))
@@ -78,6 +81,10 @@ class BatchedStep:
             values = vmap(self._loss_of, randomness="error")(self._parameters, self._buffers, x, y)
         self._optimizer.zero_grad(set_to_none=True)
         values.sum().backward()  # each model's gradients depend on its own loss alone
+        self.gradients = None
+        if keep_gradients:
+            found = self._parameters.items()
+            self.gradients = {n: p.grad.clone() for n, p in found if p.grad is not None}
         for name, bits in self._bits.items():
             gradient = self._parameters[name].grad
             assert gradient is not None
@@ -90,6 +97,19 @@ class BatchedStep:
             state.step += 1
         if len(self._recent) == CHECK_STEPS:
             self.collect_()
+
+    @torch.no_grad()
+    def take_mask_(self, index: int, mask: Mapping[str, torch.Tensor]) -> None:
+        """Go on with another mask of a training, whose model and optimiser have it already."""
+        self._masks[index] = mask
+        self._bits = _stacked_bits(self._masks, self._parameters)
+        for name, kept in mask.items():
+            stacked = self._parameters[name]
+            pruned = ~kept.to(stacked.device)
+            stacked[index].masked_fill_(pruned, 0.0)
+            for value in self._optimizer.state.get(stacked, {}).values():
+                if isinstance(value, torch.Tensor) and value.shape == stacked.shape:
+                    value[index].masked_fill_(pruned, 0.0)
 
     def collect_(self) -> None:
         """Wait for the losses noted since the last call, and give each training its own."""
@@ -163,12 +183,15 @@ def train_together(
     evaluate_every: int,
     evaluation_splits: Mapping[str, Split],
     metric: Metric | None = None,
+    policies: Sequence[MaskPolicy | None] = (),
+    policy_seeds: Sequence[int] = (),
     on_record: Callable[[int, dict[str, Any]], None] = lambda index, record: None,
     on_step: Callable[[Sequence[TrainState]], None] = lambda states: None,
 ) -> None:
     """As `train`, for several trainings at the same step; see `BatchedStep.failures`.
 
     Args:
+        policies, policy_seeds: of each training; none where no mask changes.
         on_record: called with a training's number and its new history record.
         on_step: called after each step.
     """
@@ -177,7 +200,8 @@ def train_together(
         epoch, start = divmod(first.step, batches[0].steps_per_epoch)
         for group in zip(*(each.order(epoch, start) for each in batches), strict=True):
             lr = learning_rate(first.step)
-            execution(group, lr)
+            execution(group, lr, keep_gradients=_are_wanted(policies, first.step + 1))
+            _ask(states, execution, policies, policy_seeds)
             if first.step % evaluate_every == 0 or first.step == total_steps:
                 execution.collect_()
                 measured = {
@@ -197,6 +221,36 @@ def train_together(
             measured_now = _evaluated(execution, split, loss, len(states), metric)
             for state, own in zip(states, measured_now, strict=True):
                 state.measured.setdefault(prefix, own)
+
+
+def _are_wanted(policies: Sequence[MaskPolicy | None], step: int) -> bool:
+    return any(policy is not None and policy.wants_gradients(step) for policy in policies)
+
+
+def _ask(
+    states: Sequence[TrainState],
+    execution: BatchedStep,
+    policies: Sequence[MaskPolicy | None],
+    seeds: Sequence[int],
+) -> None:
+    """Ask those policies that are due for the masks from now on."""
+    due = [i for i, p in enumerate(policies) if p is not None and p.is_due(states[i].step)]
+    if not due:
+        return
+    execution.write_()
+    for index in due:
+        policy, state = policies[index], states[index]
+        if policy is None or index in execution.failures:
+            continue
+        gradients = None
+        if execution.gradients is not None and policy.wants_gradients(state.step):
+            gradients = {name: value[index] for name, value in execution.gradients.items()}
+        try:
+            if state.ask_(policy, seeds[index], gradients):
+                assert state.mask is not None
+                execution.take_mask_(index, state.mask)
+        except TrainingError as error:
+            execution.failures[index] = error
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from lottery_ticket.errors import TrainingError
+from lottery_ticket.masks import PruningMask
 from lottery_ticket.train._loop import TrainState
 
 __all__ = [
@@ -27,12 +28,15 @@ class CheckpointError(TrainingError):
 
 
 def checkpoint_bytes(state: TrainState) -> bytes:
-    """The bytes of a safetensors file with weights, buffers, optimiser and random state."""
+    """The bytes of a safetensors file with weights, buffers, optimiser and random state, and with
+    the mask where that changes."""
     state.collect_losses_()
     state.write_()
     tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
     memory = optimizer_tensors(state.optimizer)
     tensors |= {f"optimizer.{name}": value for name, value in memory.items()}
+    if state.mask is not None:
+        tensors |= {f"mask.{name}": kept for name, kept in state.mask.items()}
     tensors["rng.cpu"] = torch.get_rng_state()
     device = next(state.model.parameters()).device
     if device.type == "cuda":
@@ -72,11 +76,13 @@ def _restore_(state: TrainState, data: bytes) -> None:
     _check_weights(weights, state.model.state_dict())
     memory = optimizer_state(_below("optimizer.", tensors))
     _check_memory(memory, list(state.model.parameters()))
+    mask = None if state.mask is None else _mask(_below("mask.", tensors), state.mask)
     state.model.load_state_dict(weights)
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": memory})
     torch.set_rng_state(tensors["rng.cpu"])
     if "rng.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["rng.cuda"], next(state.model.parameters()).device)
+    state.mask = mask
     state.step = meta["step"]
     state.history = meta["history"]
     state.loss_sum, state.loss_count = meta["loss_sum"], meta["loss_count"]
@@ -105,6 +111,12 @@ def _check_weights(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Te
         for of in (torch.Tensor.size, lambda tensor: tensor.dtype):
             if of(found[name]) != of(own[name]):
                 raise ValueError(f"{name!r} is {of(found[name])}, the model's is {of(own[name])}")
+
+
+def _mask(found: Mapping[str, torch.Tensor], own: PruningMask) -> PruningMask:
+    """The mask in force, of the same parameters."""
+    _check_weights(found, dict(own))
+    return PruningMask.from_tensors({name: found[name] for name in own}).told_by(own)
 
 
 def _check_memory(

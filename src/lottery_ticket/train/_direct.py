@@ -14,12 +14,14 @@ from torch import nn
 
 from lottery_ticket import kernels
 from lottery_ticket.errors import UsageError
+from lottery_ticket.masks import MaskedParameters
 from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._chain import ChainLayer
 from lottery_ticket.train._flat import FlatParameters
 from lottery_ticket.train._layers import Array, HalfLayer, Layer, layer_of
 from lottery_ticket.train._layout import layouts_of
 from lottery_ticket.train._losses import Loss
+from lottery_ticket.train._step import AutogradStep
 from lottery_ticket.train._updates import update_of
 
 __all__ = ["DirectStep"]
@@ -54,28 +56,36 @@ class DirectStep:
         precision: str = "fp32",
         sparse: bool | None = None,
     ) -> None:
-        parameters = dict(model.named_parameters())
+        self._chain, self._model, self._optimizer = chain, model, optimizer
+        self._batches, self._loss, self._clip_norm = batches, loss, clip_norm
+        self._precision, self._sparse = precision, sparse
+        self.gradients: Mapping[str, torch.Tensor] | None = None
+        self.take_mask_(mask)
+
+    def take_mask_(self, mask: Mapping[str, torch.Tensor]) -> None:
+        """Lay out the layers anew, from the model and its optimiser as they are."""
+        chain, optimizer, batches = self._chain, self._optimizer, self._batches
+        parameters = dict(self._model.named_parameters())
         kept = [
-            mask[layer.weight]
+            mask[layer.weight].cpu()
             if layer.weight in mask
             else torch.ones_like(parameters[layer.weight], dtype=torch.bool)
             for layer in chain
         ]
-        layouts = layouts_of(kept, sparse=sparse)
-        self._optimizer = optimizer
+        self._mask = mask
+        layouts = layouts_of(kept, sparse=self._sparse)
         self._flat = FlatParameters(chain, layouts, parameters)
         self._update = update_of(optimizer, len(self._flat.values))
         self._flat.take_state_(self._update.state, optimizer)
         before = [None, *(layer.activation for layer in chain)]
         self._layers = [
-            layer_of(layer, layout, self._flat, activation, precision)
+            layer_of(layer, layout, self._flat, activation, self._precision)
             for layer, layout, activation in zip(chain, layouts, before, strict=False)
         ]
         self._halves = [layer for layer in self._layers if isinstance(layer, HalfLayer)]
         # what is clipped must be in one precision
-        in_half = [layer.half for layer in self._halves] if clip_norm is None else []
+        in_half = [layer.half for layer in self._halves] if self._clip_norm is None else []
         self._parts = self._flat.parts(in_half)
-        self._loss, self._clip_norm = loss, clip_norm
         self._x, self._y = batches.split.x.flatten(1), batches.split.y
         if self._x.shape[1] != kept[0].shape[1]:
             raise UsageError(
@@ -85,7 +95,7 @@ class DirectStep:
         # compiled code checks nothing: a class that does not exist is left to torch to refuse
         num_classes = self._layers[-1].num_outputs
         self._has_own_loss = (
-            loss is F.cross_entropy
+            self._loss is F.cross_entropy
             and self._y.dtype == torch.int64
             and 0 <= int(self._y.min()) <= int(self._y.max()) < num_classes
         )
@@ -98,8 +108,13 @@ class DirectStep:
             },
         }
 
-    def __call__(self, batch: Batch, lr: float) -> float:
+    def __call__(
+        self, batch: Batch, lr: float, *, keep_gradients: bool = False
+    ) -> torch.Tensor | float:
         """One update; returns the loss before it."""
+        if keep_gradients:
+            return self._by_autograd(batch, lr)
+        self.gradients = None
         buffers = self._buffers_of(len(batch.rows))
         output = self._forward(self._x, batch.rows, buffers)
         value = self._loss_and_gradient(output, self._y[batch.rows], buffers.gradients[-1])
@@ -128,6 +143,20 @@ class DirectStep:
         """Bring the model and its optimiser up to date."""
         self._flat.write_()
         self._flat.write_state_(self._update.state, self._optimizer)
+
+    def _by_autograd(self, batch: Batch, lr: float) -> torch.Tensor:
+        """One update whose dense gradients are kept: those of what is not executed exist nowhere
+        else."""
+        self.write_()
+        masked = MaskedParameters(self._model, self._mask)
+        step = AutogradStep(
+            self._model, self._optimizer, masked, self._batches,
+            loss=self._loss, clip_norm=self._clip_norm, precision=self._precision,
+        )  # fmt: skip
+        value = step(batch, lr, keep_gradients=True)
+        self.gradients = step.gradients
+        self.take_mask_(self._mask)
+        return value
 
     def _clip(self, largest: float) -> None:
         """As torch.nn.utils.clip_grad_norm_ does, of what is kept."""

@@ -10,6 +10,7 @@ from torch import nn
 
 from lottery_ticket.data import Split
 from lottery_ticket.errors import TrainingError
+from lottery_ticket.masks import MaskPolicy, PruningMask, asked, impose_
 from lottery_ticket.train._batches import Batches
 from lottery_ticket.train._evaluate import Evaluation, evaluate
 from lottery_ticket.train._history import History
@@ -38,6 +39,7 @@ class TrainState:
         measured: the last evaluation of each split.
         execution: what makes the steps; it may hold newer values than `model` and `optimizer`
             until `write_` is called.
+        mask: what is kept now, where a policy changes it; else None.
     """
 
     model: nn.Module
@@ -48,6 +50,7 @@ class TrainState:
     loss_count: int = 0
     measured: dict[str, Evaluation] = field(default_factory=dict)
     execution: Step | None = None
+    mask: PruningMask | None = None
     _recent_losses: list[torch.Tensor | float] = field(default_factory=list)
 
     def write_(self) -> None:
@@ -81,6 +84,22 @@ class TrainState:
             self.loss_sum += value
         self.loss_count += len(values)
 
+    def ask_(
+        self, policy: MaskPolicy, seed: int, gradients: Mapping[str, torch.Tensor] | None = None
+    ) -> bool:
+        """Ask a policy for the mask from now on; whether it is another one.
+
+        Raises:
+            TrainingError: what it returned is no mask of this model.
+        """
+        assert self.mask is not None
+        found = asked(policy, self.step, self.model, self.optimizer, self.mask, seed, gradients)
+        if found is None:
+            return False
+        self.mask = found
+        impose_(found, self.model, self.optimizer)
+        return True
+
     def record_(self, lr: float, measured: Mapping[str, Evaluation]) -> dict[str, Any]:
         """Close the interval since the last record: a new one, at the end of the history."""
         record: dict[str, Any] = {
@@ -110,6 +129,8 @@ def train(
     evaluate_every: int,
     evaluation_splits: Mapping[str, Split],
     metric: Metric | None = None,
+    policy: MaskPolicy | None = None,
+    policy_seed: int = 0,
     on_record: Callable[[dict[str, Any]], None] = lambda record: None,
     on_step: Callable[[TrainState], None] = lambda state: None,
 ) -> None:
@@ -124,6 +145,8 @@ def train(
         evaluate_every: steps between measurements; the last step is always measured.
         evaluation_splits: what to measure on, by column prefix (`"val"`, `"test"`).
         metric: what to measure beside loss and accuracy.
+        policy: what changes `state.mask` between steps.
+        policy_seed: of what it draws.
         on_record: called with each new history record.
         on_step: called after each step.
 
@@ -135,9 +158,15 @@ def train(
     while state.step < total_steps:
         epoch, start = divmod(state.step, batches.steps_per_epoch)
         for batch in batches.order(epoch, start):
-            value = execution(batch, learning_rate(state.step))
+            keeps = policy is not None and policy.wants_gradients(state.step + 1)
+            value = execution(batch, learning_rate(state.step), keep_gradients=keeps)
             state.step += 1
             state.add_loss_(value)
+            if policy is not None and policy.is_due(state.step):
+                state.write_()
+                if state.ask_(policy, policy_seed, execution.gradients):
+                    assert state.mask is not None
+                    execution.take_mask_(state.mask)
             if state.step % evaluate_every == 0 or state.step == total_steps:
                 state.collect_losses_()
                 measured = {

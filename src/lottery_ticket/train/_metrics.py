@@ -50,9 +50,9 @@ def register_metric(name: str, *, higher_is_better: bool = True) -> Callable[[_M
     Raises:
         UsageError: the name is taken.
 
-    >>> @register_metric("top2")
-    ... def top2(outputs, targets):
-    ...     return (outputs.topk(2, dim=1).indices == targets[:, None]).any(1).float()
+    >>> @register_metric("top3")
+    ... def top3(outputs, targets):
+    ...     return (outputs.topk(3, dim=1).indices == targets[:, None]).any(1).float()
     """
 
     def file(function: _Made) -> _Made:

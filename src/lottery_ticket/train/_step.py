@@ -27,12 +27,20 @@ class Step(Protocol):
 
     Attributes:
         description: how, for the execution record.
+        gradients: dense ones of the last step, by name, if it was asked to keep them.
     """
 
     description: Mapping[str, Any]
+    gradients: Mapping[str, torch.Tensor] | None
 
-    def __call__(self, batch: Batch, lr: float) -> torch.Tensor | float:
+    def __call__(
+        self, batch: Batch, lr: float, *, keep_gradients: bool = False
+    ) -> torch.Tensor | float:
         """One update at a learning rate; returns the loss before it."""
+        ...
+
+    def take_mask_(self, mask: Mapping[str, torch.Tensor]) -> None:
+        """Go on with another mask, which the model and its optimiser have already."""
         ...
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
@@ -73,6 +81,7 @@ class AutogradStep:
     ) -> None:
         self._model, self._optimizer, self._batches = model, optimizer, batches
         self._compiled = torch.compile(model, dynamic=False) if is_compiled else None
+        self.gradients: Mapping[str, torch.Tensor] | None = None
         self._masked = masked
         self._loss, self._clip_norm = loss, clip_norm
         self._parameters = [p for p in model.parameters() if p.requires_grad]
@@ -86,7 +95,11 @@ class AutogradStep:
             _lay_out_state_(optimizer)
         self.description: Mapping[str, Any] = {"step": "compiled" if is_compiled else "autograd"}
 
-    def __call__(self, batch: Batch, lr: float) -> torch.Tensor:
+    def take_mask_(self, mask: Mapping[str, torch.Tensor]) -> None:
+        """Mask gradients by another mask from now on."""
+        self._masked = MaskedParameters(self._model, mask)
+
+    def __call__(self, batch: Batch, lr: float, *, keep_gradients: bool = False) -> torch.Tensor:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         x, y = self._batches.take(batch)
@@ -96,12 +109,17 @@ class AutogradStep:
             value = self._loss(model(self._laid_out(x)), y)
         self._optimizer.zero_grad(set_to_none=True)
         value.backward()
+        self.gradients = self._dense_gradients() if keep_gradients else None
         if self._masked is not None:
             self._masked.mask_gradients_()
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
         self._optimizer.step()
         return value.detach()
+
+    def _dense_gradients(self) -> dict[str, torch.Tensor]:
+        found = {} if self._masked is None else self._masked.parameters
+        return {name: p.grad.clone() for name, p in found.items() if p.grad is not None}
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
         with self._autocast:

@@ -13,10 +13,10 @@ from torch import nn
 
 from lottery_ticket.data import DataSet
 from lottery_ticket.errors import LotteryError, TrainingError
-from lottery_ticket.experiment.cells.cell import EXAMPLES, OPTIMIZER, WEIGHTS
+from lottery_ticket.experiment.cells.cell import EXAMPLES, MASK, OPTIMIZER, WEIGHTS
 from lottery_ticket.experiment.cells.journal import Journal, Watch
 from lottery_ticket.experiment.cells.making import Made, Parents, Workspace
-from lottery_ticket.experiment.cells.train import TrainCell
+from lottery_ticket.experiment.cells.train import MovingMask, TrainCell
 from lottery_ticket.experiment.objects.build import load_data
 from lottery_ticket.experiment.objects.initial import initial_model
 from lottery_ticket.experiment.objects.recipe import (
@@ -26,7 +26,7 @@ from lottery_ticket.experiment.objects.recipe import (
     optimizer_of,
     schedule_of,
 )
-from lottery_ticket.masks import PruningMask, has_only_zeros_where_pruned, layer_weights
+from lottery_ticket.masks import MaskPolicy, PruningMask, has_only_zeros_where_pruned, layer_weights
 from lottery_ticket.process import random_state_kept, seed_
 from lottery_ticket.pruning import rewind_, rewind_optimizer_
 from lottery_ticket.spec import TrainSpec
@@ -71,6 +71,8 @@ def make_training(cell: TrainCell, parents: Parents, workspace: Workspace) -> Ma
             training.batches,
             on_record=training.journal.add,
             on_step=Watch([training.journal], workspace.must_stop),
+            policy=training.policy,
+            policy_seed=training.policy_seed,
             **training.arguments(),
         )
     return training.finished(execution.description)
@@ -128,6 +130,8 @@ def _trained_together(group: Sequence["_Training"]) -> list[Made | LotteryError]
         batches,
         on_record=lambda index, record: journals[index].add(record),
         on_step=watch,
+        policies=[t.policy for t in group],
+        policy_seeds=[t.policy_seed for t in group],
         **first.arguments(),
     )
     results: list[Made | LotteryError] = []
@@ -148,11 +152,21 @@ class _Training:
     cell: TrainCell
     workspace: Workspace
     data: DataSet
-    mask: Mapping[str, torch.Tensor]
+    fixed: Mapping[str, torch.Tensor]
     state: TrainState
     batches: Batches
     journal: Journal
     initial_hash: str
+    policy: MaskPolicy | None
+
+    @property
+    def mask(self) -> Mapping[str, torch.Tensor]:
+        """The mask in force."""
+        return self.fixed if self.state.mask is None else self.state.mask
+
+    @property
+    def policy_seed(self) -> int:
+        return 0 if self.cell.moving is None else self.cell.moving.seed
 
     @property
     def precision(self) -> str:
@@ -176,9 +190,13 @@ class _Training:
         model = self.state.model
         state = model.state_dict()  # of a tied one each name has a copy, as files have
         weights = {name: value.cpu().contiguous().clone() for name, value in state.items()}
-        if not has_only_zeros_where_pruned(weights, self.mask):
+        kept = {name: kept.cpu() for name, kept in self.mask.items()}
+        if not has_only_zeros_where_pruned(weights, kept):
             raise TrainingError("pruned weights came back during training; please report this")
         files, results = _outcome(self.data, self.cell.train, self.state)
+        if self.cell.moving is not None:
+            files[MASK] = self._moved(self.cell.moving).to_bytes()
+            results["layers"] = {name: int(kept.sum()) for name, kept in self.mask.items()}
         files[WEIGHTS] = save_tensors(weights)
         files[OPTIMIZER] = save_tensors(optimizer_tensors(self.state.optimizer))
         results["initial_sha256"] = self.initial_hash
@@ -188,6 +206,17 @@ class _Training:
         pruned = sum(int((~kept).sum()) for kept in self.mask.values())
         results["num_kept"] = results["num_prunable"] - pruned
         return Made(files, results, {"kernels": dict(description), "precision": self.precision})
+
+    def _moved(self, moving: MovingMask) -> PruningMask:
+        """The mask that the training ended with; raises `TrainingError` if it is not as planned."""
+        assert self.state.mask is not None
+        mask = self.state.mask.to("cpu")
+        if mask.num_kept != moving.keep.total:
+            raise TrainingError(
+                f"the policy {moving.policy!r} ended with {mask.num_kept:,} weights kept, wanted "
+                f"{moving.keep.total:,}"
+            )
+        return mask
 
 
 def _begin(cell: TrainCell, parents: Parents, workspace: Workspace) -> _Training:
@@ -218,13 +247,23 @@ def _begun(cell: TrainCell, parents: Parents, workspace: Workspace) -> _Training
         rewind_optimizer_(state.optimizer, memory, model, mask or {})
     augment = augmentation_of(recipe)
     batches = Batches(data.train, recipe.batch_size, seeds.order, augment, seeds.augment or 0)
+    policy = None
+    if cell.moving is not None:
+        policy = cell.moving.made(cell.first_step, cell.last_step)
+        state.mask = (mask or cell.moving.first_mask()).to(device)
+        if policy.is_due(cell.first_step):
+            state.ask_(policy, cell.moving.seed)
     journal = Journal(cell, state, workspace.folder, batches.steps_per_epoch)
     journal.resume_()
+    training = _Training(
+        cell, workspace, data, mask or {}, state, batches, journal, initial_hash, policy
+    )
     if state.step > cell.first_step:
         weights = {name: value.cpu() for name, value in model.state_dict().items()}
-        if not has_only_zeros_where_pruned(weights, mask or {}):
+        kept = {name: kept.cpu() for name, kept in training.mask.items()}
+        if not has_only_zeros_where_pruned(weights, kept):
             raise CheckpointError("its weights are of another mask")
-    return _Training(cell, workspace, data, mask or {}, state, batches, journal, initial_hash)
+    return training
 
 
 def _rewound_model(

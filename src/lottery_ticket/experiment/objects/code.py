@@ -8,6 +8,7 @@ from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.data import DATASETS
 from lottery_ticket.errors import UsageError
 from lottery_ticket.models import MODELS
+from lottery_ticket.pruning import POLICIES
 from lottery_ticket.registry import Registry
 from lottery_ticket.spec import CHOICES, Spec, canonical
 
@@ -18,6 +19,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "model": MODELS,
     "criterion": CRITERIA,
     "arm": ARMS,
+    "policy": POLICIES,
     **CHOICES,
 }
 """Kind of thing → the table of what there is."""
@@ -38,6 +40,8 @@ def named_code(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         own = ARMS.get(arm["name"])
         if own is not None and own.criterion is not None:
             yield "criterion", own.criterion
+        if own is not None and own.policy is not None:
+            yield "policy", own.policy
 
 
 def check_registered(run_id: str, spec: Mapping[str, Any]) -> None:

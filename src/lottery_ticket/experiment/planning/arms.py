@@ -80,6 +80,7 @@ MASKS: dict[str, Callable[["Replicate", At], str | None]] = {
     "inverted": _inverted_mask,
     "at_init": _mask_at_init,
     "source": _sources_mask,
+    "during": lambda replicate, at: replicate.training(at),  # which makes its own
     "narrow": lambda replicate, at: None,
     "none": lambda replicate, at: None,
 }

@@ -14,7 +14,7 @@ from lottery_ticket.experiment.cells.mask import (
     Shuffle,
     Structure,
 )
-from lottery_ticket.experiment.cells.train import Seeds, TrainCell
+from lottery_ticket.experiment.cells.train import MovingMask, Seeds, TrainCell
 from lottery_ticket.experiment.objects.initial import Described
 from lottery_ticket.experiment.planning.arms import At, mask_of, weights_of
 from lottery_ticket.experiment.planning.draft import Draft
@@ -29,6 +29,7 @@ __all__ = ["Replicate"]
 _EXAMPLES_PER_OUTPUT = 10  # what a criterion sees: as Tanaka et al. 2020 have it at initialisation
 
 _MASK_NUMERICS = 1  # raised when the same scores give another mask
+_POLICY_NUMERICS = 1  # raised when the library's policies make other masks of the same
 _CHANNEL_NUMERICS = 2  # of scope channel: 1 was counted in channels, and might cut the output
 
 
@@ -190,7 +191,29 @@ class Replicate:
                 # what goes on from the end of a training goes on for as long again
                 last_step=whole if first < whole else first + whole,
                 initial=initial,
+                moving=self._moving(at) if how.policy is not None and at.level else None,
             )
+        )
+
+    def _moving(self, at: At) -> MovingMask:
+        """How the mask of an arm with a policy changes."""
+        setting, policy = self.setting, ARMS[at.arm].policy
+        assert policy is not None
+        prune, sources = setting.spec.prune, setting.inputs.sources
+        criterion = ARMS[at.arm].criterion or prune.criterion
+        code = (("policy", policy), ("criterion", criterion))
+        budget = self._budget(at)
+        has_layers = prune.scope != "global" and budget.per_layer is not None
+        return MovingMask(
+            policy,
+            setting.spec.policy_options(at.arm),
+            tuple(setting.inputs.layers.items()),
+            budget if has_layers else Budget(budget.total),
+            criterion,
+            prune.scope,
+            derive(self.root, "policy", at.arm, at.level, at.draw),
+            {"policy": _POLICY_NUMERICS, "criterion": CRITERIA[criterion].numerics},
+            {kind: sources[kind, name] for kind, name in code if (kind, name) in sources},
         )
 
     def _length(self, at: At) -> int:
@@ -208,7 +231,8 @@ class Replicate:
 
     def _parents(self, at: At, pipeline: Pipeline) -> dict[str, str]:
         """The mask, and what the pipeline takes from other trainings."""
-        mask = self.mask(at)
+        moves = ARMS[at.arm].policy is not None  # then it begins dense, and makes its mask itself
+        mask = None if moves else self.mask(at)
         parents = {} if mask is None else {"mask": mask}
         points = {"weights": pipeline.weights_from, "optimizer": pipeline.optimizer_state}
         for role, point in points.items() if at.level else ():

@@ -1,0 +1,70 @@
+"""The table of policies: masks that change during a training, as an experiment asks for them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lottery_ticket.criteria import CriterionLike
+from lottery_ticket.errors import UsageError
+from lottery_ticket.masks import Budget, MaskPolicy
+from lottery_ticket.registry import Registry
+
+__all__ = ["POLICIES", "Target", "register_policy"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a training with a policy is to end with.
+
+    Args:
+        keep: weights, of all layers together or of each.
+        num_prunable: weights in all.
+        first_step, last_step: the training's.
+        criterion, scope: the experiment's.
+    """
+
+    keep: Budget
+    num_prunable: int
+    first_step: int
+    last_step: int
+    criterion: CriterionLike = "magnitude"
+    scope: str = "global"
+
+    def check_step(self, name: str, step: int) -> None:
+        """Raise `UsageError` for a step that the training does not reach."""
+        if not self.first_step <= step <= self.last_step:
+            raise UsageError(
+                f"{name}: got {step}, wanted a step of the training, {self.first_step} to "
+                f"{self.last_step}"
+            )
+
+
+PolicyFactory = Callable[..., MaskPolicy]
+
+POLICIES: Registry[PolicyFactory] = Registry(
+    "policy", "; one of your own is registered with --import FILE.py"
+)
+"""The policies by name: (target, **options) → policy."""
+
+_Made = TypeVar("_Made", bound=PolicyFactory)
+
+
+def register_policy(name: str) -> Callable[[_Made], _Made]:
+    """Decorator that lets arms have a policy of one's own: `register_arm(…, policy=name)`.
+
+    Args:
+        name: what arms call it.
+
+    Returns:
+        A decorator for a function or a class `(target, …) → MaskPolicy`; what it takes beside the
+        target are its options. A training must end with as many weights as `target.keep` says.
+
+    Raises:
+        UsageError: the name is taken.
+    """
+
+    def file(make: _Made) -> _Made:
+        POLICIES.add(name, make, is_user=True)
+        return make
+
+    return file
