@@ -9,6 +9,7 @@ from .data import register_augmentation as register_augmentation
 from .data import register_dataset as register_dataset
 from .errors import LotteryError as LotteryError
 from .errors import UsageError as UsageError
+from .experiment import register_probe as register_probe
 from .finder import LotteryTicketFinder as LotteryTicketFinder
 from .finder import TicketResults as TicketResults
 from .masks import MaskPolicy as MaskPolicy

@@ -14,6 +14,7 @@ from lottery_ticket.store import (
     correct_rows,
     default_store_path,
     example_rows,
+    probe_rows,
     table_rows,
 )
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "RunResult", "load_run", "prepare", "prepare_tickets", "report", "run"]
 
 _WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
+_PROBING = ("data_dir", "device", "jobs", "threads", "imports", "arms", "options", "progress")
 _HOW = ("data_dir", "device", "jobs", "threads", "kernels", "group", "keep", "imports", "progress")
 
 
@@ -459,6 +461,85 @@ class RunResult:
         spec = retrain_spec(self.record.spec, level, overrides=overrides)
         return _run_tickets(self, spec, **how)
 
+    @property
+    def probes(self) -> "pd.DataFrame":
+        """A row per value that was measured on the run's trainings by `probe`, `evaluate`."""
+        import pandas as pd
+
+        return pd.DataFrame(probe_rows(self.store, self.record))
+
+    @known_keywords("probe", also=_PROBING)
+    def probe(
+        self,
+        name: str,
+        *,
+        options: Mapping[str, Any] | None = None,
+        data: str | Mapping[str, Any] | None = None,
+        arms: Sequence[str] = (),
+        progress: bool = True,
+        **how: Any,
+    ) -> "pd.DataFrame":
+        """Measure something on every finished training; what was measured before is not again.
+
+        Args:
+            name: a registered probe: `"evaluate"`, or one of your own.
+            options: the probe's own.
+            data: which data it looks at: a name, or `{"name": …, option: …}`; else the run's own.
+            arms: of which arms; by default of all.
+            progress: as in `run`.
+            how: as in `run`: `data_dir`, `device`, `jobs`, `threads`, `imports`.
+
+        Returns:
+            A row per value: run, probe, arm, level, replicate, draw, density, what the probe says
+            of it, and `value`; those of this call alone.
+
+        Raises:
+            UsageError: something does not fit, or no training is finished with its weights.
+            DataError: the data are not to be had.
+            LotteryError: some could not be measured; the others are kept.
+
+        >>> load_run().probe("evaluate", data="fashion-mnist")  # doctest: +SKIP
+        """
+        import pandas as pd
+
+        from lottery_ticket.experiment import Asked, import_user_code, probe_run, probe_work
+        from lottery_ticket.process import neutral_settings, random_state_kept
+
+        context, jobs = _context(self.store, **how)
+        named = {"name": data} if isinstance(data, str) else data
+        asked = Asked(name, dict(options or {}), named, tuple(arms))
+        with neutral_settings():
+            import_user_code(context.imports)
+            work = probe_work(self.store, self.record, asked, context)
+        with random_state_kept():  # rich draws a random number when it is imported
+            from lottery_ticket.progress import observer
+
+        with observer(is_quiet=not progress) as watching:
+            outcome = probe_run(
+                self.store, self.record, work, context, jobs=jobs, observer=watching
+            )
+        assert outcome.record is not None
+        _check_outcome(outcome, "measurements")
+        rows = probe_rows(self.store, outcome.record)
+        return pd.DataFrame([row for row in rows if row["cell"] in work.cells])
+
+    @known_keywords("evaluate", also=_PROBING)
+    def evaluate(
+        self, data: str | Mapping[str, Any] | None = None, *, split: str = "test", **how: Any
+    ) -> "pd.DataFrame":
+        """Loss and accuracy of every finished training on other data, or on another split.
+
+        Args:
+            data: a name, or `{"name": …, option: …}`; else the run's own.
+            split: `"test"`, `"validation"` or `"train"`.
+            how: as in `probe`.
+
+        Raises:
+            LotteryError: as `probe`.
+        """
+        options = {} if split == "test" else {"split": split}
+        return self.probe("evaluate", options=options, data=data, **how)
+
     def __repr__(self) -> str:
         done = len(self.rows)
         return f"RunResult({self.id!r}, {done} of {len(self.record.rows)} trainings finished)"
@@ -514,18 +595,55 @@ def prepare(
     Raises:
         LotteryError: something does not fit.
     """
-    from lottery_ticket.experiment import (
-        KEEP,
-        Context,
-        group_size,
-        import_user_code,
-        inspect_inputs,
-        num_devices,
-        plan,
-        resolve_device,
-    )
+    from lottery_ticket.experiment import group_size, import_user_code, inspect_inputs, plan
     from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
+
+    opened = Store(default_store_path() if store is None else store)
+    context, jobs = _context(
+        opened,
+        data_dir=data_dir,
+        device=device,
+        jobs=jobs,
+        threads=threads,
+        kernels=kernels,
+        group=group,
+        keep=keep,
+        imports=imports,
+    )
+    with neutral_settings():
+        import_user_code(imports, refresh=True)
+        if isinstance(spec, str | Path):
+            spec = load_spec(spec, overrides)
+        elif overrides:
+            raise UsageError("overrides go with a preset or file; change the spec itself instead")
+        elif not isinstance(spec, Spec):
+            spec = spec_from_mapping(spec)
+        inputs = inspect_inputs(spec, context.data_dir, kernels=kernels, device=context.device)
+        if group is None and kernels == "auto":
+            context = replace(context, group=group_size(spec, context.data_dir, context.device))
+        planned = plan(spec, inputs)
+    return Prepared(planned, opened, context, jobs)
+
+
+def _context(
+    store: Store,
+    *,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    jobs: int | None = None,
+    threads: int | None = None,
+    kernels: str = "auto",
+    group: int | None = None,
+    keep: str = "all",
+    imports: Sequence[str] = (),
+) -> "tuple[Context, int]":
+    """Where and how cells are made, and how many at a time; the arguments are those of `run`.
+
+    Raises:
+        UsageError: one of them makes no sense.
+    """
+    from lottery_ticket.experiment import KEEP, Context, num_devices, resolve_device
 
     for name, value in (("jobs", jobs), ("threads", threads), ("group", group)):
         if value is not None and value < 1:
@@ -537,34 +655,19 @@ def prepare(
         )
     if keep not in KEEP:
         raise UsageError(f"keep: unknown choice {keep!r}{nearest(keep, KEEP)}")
-    opened = Store(default_store_path() if store is None else store)
     device = resolve_device(device)
-    cores = num_devices("cpu")
     jobs = num_devices(device) if jobs is None else jobs
-    data_folder = None if data_dir is None else Path(data_dir).absolute()
-    with neutral_settings():
-        import_user_code(imports, refresh=True)
-        if isinstance(spec, str | Path):
-            spec = load_spec(spec, overrides)
-        elif overrides:
-            raise UsageError("overrides go with a preset or file; change the spec itself instead")
-        elif not isinstance(spec, Spec):
-            spec = spec_from_mapping(spec)
-        inputs = inspect_inputs(spec, data_folder, kernels=kernels, device=device)
-        if group is None:
-            group = group_size(spec, data_folder, device) if kernels == "auto" else 1
-        planned = plan(spec, inputs)
     context = Context(
-        store=opened.root.absolute(),
-        data_dir=data_folder,
+        store=store.root.absolute(),
+        data_dir=None if data_dir is None else Path(data_dir).absolute(),
         device=device,
-        threads=threads or (1 if jobs > 1 else cores),
+        threads=threads or (1 if jobs > 1 else num_devices("cpu")),
         kernels=kernels,
-        group=group,
+        group=group or 1,
         keep=keep,
         imports=tuple(imports),
     )
-    return Prepared(planned, opened, context, jobs)
+    return context, jobs
 
 
 @known_keywords("run")
@@ -669,14 +772,18 @@ def _run_tickets(
 
 def _completed(prepared: Prepared, progress: bool) -> RunResult:
     result = prepared.run(progress=progress)
-    outcome = result.outcome
-    assert outcome is not None
+    assert result.outcome is not None
+    _check_outcome(result.outcome, "cells")
+    return result
+
+
+def _check_outcome(outcome: "RunOutcome", what: str) -> None:
+    """Raise what kept a call from its end."""
     if outcome.failures:
-        lines = [f"{len(outcome.failures)} cells failed; the others were finished, and are kept:"]
+        lines = [f"{len(outcome.failures)} {what} failed; the others were finished, and are kept:"]
         raise LotteryError("\n".join([*lines, *outcome.failures.values()]))
     if outcome.is_stopped:
         raise KeyboardInterrupt("stopped; the same call continues")
-    return result
 
 
 def load_run(reference: str = "last", *, store: str | Path | Store | None = None) -> RunResult:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from lottery_ticket.experiment import Cell, Observer, Outcome, Plan, read_progress
+from lottery_ticket.experiment import Cell, Observer, Outcome, Work, read_progress
 from lottery_ticket.experiment import Progress as CellProgress
 from lottery_ticket.store import Store
 from lottery_ticket.streams import StandardError
@@ -76,15 +76,17 @@ class _Watching(SilentObserver):
         self.running: dict[str, Cell] = {}
         self.steps_done = 0
         self.num_steps = 0
+        self.is_of_steps = True
         self.steps_found = 0  # in the store when the run began: they took no time
         self.started_at = time.monotonic()
         self.store: Store | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def begin(self, plan: Plan, finished: set[str], store: Store) -> None:
-        self.num_steps = plan.num_steps
-        self.steps_found = sum(plan.cells[name].num_steps for name in finished)
+    def begin(self, plan: Work, finished: set[str], store: Store) -> None:
+        self.is_of_steps = plan.num_steps > 0
+        self.num_steps = sum(map(self.size, plan.cells.values()))
+        self.steps_found = sum(self.size(plan.cells[name]) for name in finished)
         self.steps_done = self.steps_found
         self.started_at = time.monotonic()
         self.store = store
@@ -97,7 +99,11 @@ class _Watching(SilentObserver):
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         self.running.pop(cell.name, None)
         if outcome.status in ("made", "found"):
-            self.steps_done += cell.num_steps
+            self.steps_done += self.size(cell)
+
+    def size(self, cell: Cell) -> int:
+        """What a cell counts: its steps; of work that trains nothing each cell is one."""
+        return cell.num_steps if self.is_of_steps else 1
 
     def seconds_left(self, steps: float) -> float | None:
         """Time left at the speed so far; None before there is one."""
@@ -150,9 +156,9 @@ class BarObserver(_Watching):
         self._overall: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def begin(self, plan: Plan, finished: set[str], store: Store) -> None:
+    def begin(self, plan: Work, finished: set[str], store: Store) -> None:
         self._overall = self._bars.add_task(
-            f"[bold]{escape(plan.id)}", total=plan.num_steps, detail=""
+            f"[bold]{escape(plan.id)}", total=plan.num_steps or len(plan.cells), detail=""
         )
         self._bars.start()
         super().begin(plan, finished, store)
@@ -204,7 +210,7 @@ class LogObserver(_Watching):
         self._write = write
         self._last = time.monotonic()
 
-    def begin(self, plan: Plan, finished: set[str], store: Store) -> None:
+    def begin(self, plan: Work, finished: set[str], store: Store) -> None:
         found = f", {len(finished)} in the store already" if finished else ""
         self._write(f"{plan.id}: {len(plan.cells)} cells{found}")
         super().begin(plan, finished, store)

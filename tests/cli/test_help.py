@@ -22,6 +22,8 @@ NAMES = [
     "bench-export",
     "transfer",
     "retrain",
+    "evaluate",
+    "probe",
     "verify",
     "rm",
     "gc",

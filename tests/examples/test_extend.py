@@ -24,6 +24,7 @@ from lottery_ticket.masks import PruningMask
 EXTEND = Path(__file__).parents[2] / "examples" / "extend"
 SHORT = ["replicates=2", "prune.levels=2", "train.duration=2ep", "train.batch_size=128"]
 FILES = sorted(path.name for path in EXTEND.glob("*.py"))
+RUN = [name for name in FILES if name != "probe.py"]  # that looks at a run which is there
 
 
 def lottery(*arguments):
@@ -79,7 +80,7 @@ def test_each_is_short_and_touches_nothing_of_the_package(name):
     assert not re.search(r"\._[a-z]", text)  # nothing private
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", RUN)
 def test_each_runs_and_is_judged_drawn_reported_and_exported(name, runs, tmp_path):
     result = runs(name)
     assert result.outcome is None
@@ -92,7 +93,7 @@ def test_each_runs_and_is_judged_drawn_reported_and_exported(name, runs, tmp_pat
     assert exported is not None
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", RUN)
 def test_its_source_is_in_the_names_of_what_it_decides(name, runs, tmp_path):
     """Another text is another result: nothing of the first run is taken for the second."""
     first = runs(name)

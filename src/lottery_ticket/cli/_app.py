@@ -21,6 +21,7 @@ from lottery_ticket.cli._plan import plan
 from lottery_ticket.cli._plot import plot
 from lottery_ticket.cli._presets import presets
 from lottery_ticket.cli._print import print_error, warnings_shown
+from lottery_ticket.cli._probe import evaluate, probe
 from lottery_ticket.cli._report import report
 from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
@@ -82,6 +83,8 @@ app.command("export")(export)
 app.command("bench-export")(bench_export)
 app.command("transfer")(transfer)
 app.command("retrain")(retrain)
+app.command("evaluate")(evaluate)
+app.command("probe")(probe)
 app.command("verify")(verify)
 app.command("rm")(rm)
 app.command("gc")(gc)

@@ -11,11 +11,14 @@ from lottery_ticket.experiment.objects.initial import drawn_model as drawn_model
 from lottery_ticket.experiment.objects.initial import recorded_initial as recorded_initial
 from lottery_ticket.experiment.objects.initial import recorded_model as recorded_model
 from lottery_ticket.experiment.objects.inputs import Inputs as Inputs
+from lottery_ticket.experiment.objects.probes import PROBES as PROBES
+from lottery_ticket.experiment.objects.probes import register_probe as register_probe
 from lottery_ticket.experiment.objects.run_data import run_data as run_data
 from lottery_ticket.experiment.objects.run_data import run_spec as run_spec
 from lottery_ticket.experiment.objects.user_code import import_user_code as import_user_code
 from lottery_ticket.experiment.objects.user_code import sent_by_value as sent_by_value
 from lottery_ticket.experiment.planning.plan import Plan as Plan
+from lottery_ticket.experiment.planning.plan import Work as Work
 from lottery_ticket.experiment.planning.plan import plan as plan
 from lottery_ticket.experiment.running.context import KEEP as KEEP
 from lottery_ticket.experiment.running.context import Context as Context
@@ -28,6 +31,9 @@ from lottery_ticket.experiment.running.execute import execute as execute
 from lottery_ticket.experiment.running.group import group_size as group_size
 from lottery_ticket.experiment.running.observer import Observer as Observer
 from lottery_ticket.experiment.running.observer import RunOutcome as RunOutcome
+from lottery_ticket.experiment.running.probing import Asked as Asked
+from lottery_ticket.experiment.running.probing import probe_run as probe_run
+from lottery_ticket.experiment.running.probing import probe_work as probe_work
 from lottery_ticket.experiment.running.rederive import rederive as rederive
 from lottery_ticket.experiment.running.run import finished_cells as finished_cells
 from lottery_ticket.experiment.running.run import run_plan as run_plan

@@ -20,6 +20,7 @@ __all__ = [
     "example_rows",
     "history_rows",
     "layer_rows",
+    "probe_rows",
     "table_rows",
     "versions_text",
 ]
@@ -195,6 +196,39 @@ def example_rows(store: Store, run: RunRecord) -> Iterator[dict[str, Any]]:
     for row, record in _finished(store, run, "cell"):
         if record is not None and _EXAMPLES in record.files:
             yield {**_place(row), "correct": _values(record, store.read(record, _EXAMPLES))}
+
+
+def probe_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
+    """One row per value that was measured on a finished training: run, probe, arm, level,
+    replicate, draw, density, what the probe says of it, and `value`.
+
+    Raises:
+        DamagedError: a measurement is not as it was written.
+    """
+    finished, places = store.cell_names(), {}
+    for row in run.rows:
+        places.setdefault(row.cell, []).append(row)
+    rows = []
+    for probe in run.probes:
+        if probe.cell not in finished or probe.training not in places:
+            continue
+        record = store.get(probe.cell)
+        assert record is not None
+        for measured in _result(record, "rows"):
+            if not isinstance(measured, dict):
+                raise DamagedError(f"cell {record.name}: damaged: it measured {measured!r:.80}")
+            rows += [
+                {
+                    "run": run.id,
+                    "probe": probe.probe,
+                    **_place(row),
+                    "density": row.num_kept / run.num_prunable,
+                    **{key: value for key, value in measured.items() if key not in _PLACE},
+                    "cell": probe.cell,
+                }
+                for row in places[probe.training]
+            ]
+    return rows
 
 
 def _values(record: CellRecord, data: bytes) -> "NDArray[Any]":

@@ -23,7 +23,7 @@ from lottery_ticket.store._values import (
     optional,
 )
 
-__all__ = ["RunClaim", "RunRecord", "RunRow"]
+__all__ = ["ProbeRow", "RunClaim", "RunRecord", "RunRow"]
 
 
 _LAST_TIME = 253_402_300_800  # the year 10000, which no calendar here has
@@ -49,6 +49,7 @@ _CLAIM = {
     "num_trained": COUNT,
     "margin": _RUN["margin"],
 }
+_PROBE = {"cell": CELL_NAME, "probe": TEXT, "training": CELL_NAME}
 _LIST = Kind("a list", lambda value: isinstance(value, list))
 _SHAPE = Kind(
     "a shape",
@@ -140,6 +141,21 @@ class RunClaim:
 
 
 @dataclass(frozen=True)
+class ProbeRow:
+    """A measurement on one of the run's trainings.
+
+    Args:
+        cell: the cell that holds its rows.
+        probe: what was measured.
+        training: the cell that was looked at.
+    """
+
+    cell: str
+    probe: str
+    training: str
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """A run: a spec and its rows.
 
@@ -156,6 +172,7 @@ class RunRecord:
         margin: how much worse than dense still matches it, where the spec says so: points of
             accuracy, or per cent of the dense loss.
         claim: the one level that the run is about, where the spec says so.
+        probes: what was measured on its trainings.
     """
 
     id: str
@@ -168,6 +185,7 @@ class RunRecord:
     model: str = ""
     margin: float | None = None
     claim: RunClaim | None = None
+    probes: tuple[ProbeRow, ...] = ()
 
     @property
     def title(self) -> str:
@@ -183,7 +201,7 @@ class RunRecord:
     def cells(self) -> set[str]:
         """The names of all cells of the run."""
         shown = {row.cell for row in self.rows} | {row.mask for row in self.rows if row.mask}
-        return shown | set(self.others)
+        return shown | set(self.others) | {probe.cell for probe in self.probes}
 
     @property
     def told(self) -> Mapping[str, Any]:
@@ -197,7 +215,8 @@ class RunRecord:
         """The bytes of the run's file."""
         values = asdict(self)
         values["rows"] = [list(asdict(row).values()) for row in self.rows]
-        for name in ("others", "model", "margin", "claim"):
+        values["probes"] = [list(asdict(probe).values()) for probe in self.probes]
+        for name in ("others", "model", "margin", "claim", "probes"):
             if not values[name]:
                 del values[name]
         values["layers"] = list(self.layers.items())  # JSON objects are sorted, layers are not
@@ -208,11 +227,12 @@ class RunRecord:
         """Read a run's file; raises `DamagedError` that names it if it is damaged."""
         try:
             values = unsealed_json(data)
-            for name in ("rows", "layers", "others"):
+            for name in ("rows", "layers", "others", "probes"):
                 check(name, values.get(name, []), _LIST)
             values["rows"] = tuple(RunRow(*row) for row in values["rows"])
             values["layers"] = dict(values["layers"])
             values["others"] = tuple(values.get("others", ()))
+            values["probes"] = tuple(ProbeRow(*row) for row in values.get("probes", ()))
             if values.get("claim") is not None:
                 check("claim", values["claim"], MAPPING)
                 values["claim"] = RunClaim(**values["claim"])
@@ -241,6 +261,9 @@ class RunRecord:
             raise ValueError(f"claim.level: got {self.claim.level}, wanted one of the ticket's")
         for name in self.others:
             check("others", name, CELL_NAME)
+        for number, probe in enumerate(self.probes):
+            for field, kind in _PROBE.items():
+                check(f"probes[{number}].{field}", getattr(probe, field), kind)
         for name in self.layers:
             check("layers", name, TEXT)
         check_each("layers", self.layers, _SHAPE)

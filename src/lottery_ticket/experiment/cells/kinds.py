@@ -4,6 +4,7 @@ from typing import Any
 
 from lottery_ticket.experiment.cells.making import Kind
 from lottery_ticket.experiment.cells.mask import MaskCell, make_mask
+from lottery_ticket.experiment.cells.probe import ProbeCell, make_probe
 from lottery_ticket.experiment.cells.train import TrainCell
 from lottery_ticket.experiment.cells.training import make_together, make_training
 
@@ -12,4 +13,5 @@ __all__ = ["KINDS"]
 KINDS: dict[str, Kind[Any]] = {
     TrainCell.kind: Kind(TrainCell, make_training, make_together),
     MaskCell.kind: Kind(MaskCell, make_mask),
+    ProbeCell.kind: Kind(ProbeCell, make_probe),
 }

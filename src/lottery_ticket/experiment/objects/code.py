@@ -7,6 +7,7 @@ from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.data import DATASETS
 from lottery_ticket.errors import UsageError
+from lottery_ticket.experiment.objects.probes import PROBES
 from lottery_ticket.models import MODELS
 from lottery_ticket.pruning import POLICIES
 from lottery_ticket.registry import Registry
@@ -20,6 +21,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "criterion": CRITERIA,
     "arm": ARMS,
     "policy": POLICIES,
+    "probe": PROBES,
     **CHOICES,
 }
 """Kind of thing → the table of what there is."""

@@ -21,28 +21,34 @@ from lottery_ticket.masks import Budget
 from lottery_ticket.spec import Spec, fingerprint
 from lottery_ticket.store import RunRow
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "Work", "plan"]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All cells of a run, parents first, and which of them fills which row of its table.
-
-    `claim` is the level that the spec says the run is about.
-    """
+class Work:
+    """Cells to be made for a run, parents first; parents that are not among them are finished."""
 
     id: str
-    spec: Spec
-    inputs: Inputs
-    budgets: tuple[Budget, ...]
     cells: Mapping[str, Cell]
-    rows: tuple[RunRow, ...]
-    claim: int | None = None
 
     @property
     def num_steps(self) -> int:
         """Optimiser steps of all trainings."""
         return sum(cell.num_steps for cell in self.cells.values())
+
+
+@dataclass(frozen=True)
+class Plan(Work):
+    """All cells of a run, and which of them fills which row of its table.
+
+    `claim` is the level that the spec says the run is about.
+    """
+
+    spec: Spec
+    inputs: Inputs
+    budgets: tuple[Budget, ...]
+    rows: tuple[RunRow, ...]
+    claim: int | None = None
 
 
 def plan(spec: Spec, inputs: Inputs) -> Plan:
@@ -63,10 +69,10 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
     suffix = fingerprint([[*vars(row).values()] for row in rows])[:8]
     return Plan(
         f"{spec.name}-{suffix}",
+        draft.needed(row.cell for row in rows),
         spec,
         inputs,
         tuple(draft.budgets),
-        draft.needed(row.cell for row in rows),
         tuple(rows),
         claimed_level(spec.claim, rows, sum(inputs.sizes.values())),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lottery_ticket.experiment.cells.cell import Cell
-from lottery_ticket.experiment.planning.plan import Plan
+from lottery_ticket.experiment.planning.plan import Work
 from lottery_ticket.experiment.running.execute import Outcome
 from lottery_ticket.store import RunRecord, Store
 
@@ -14,7 +14,7 @@ __all__ = ["Observer", "RunOutcome"]
 class Observer:
     """Is told how a run goes; override what you want to see."""
 
-    def begin(self, plan: Plan, finished: set[str], store: Store) -> None:
+    def begin(self, plan: Work, finished: set[str], store: Store) -> None:
         """The run starts; `finished` cells are in the store already."""
 
     def started(self, cell: Cell) -> None:

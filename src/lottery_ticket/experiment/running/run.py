@@ -1,10 +1,11 @@
 """Running a plan: whatever of it is not finished, and the record of the run."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from lottery_ticket.experiment.objects.user_code import registered_elsewhere
-from lottery_ticket.experiment.planning.plan import Plan
+from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.experiment.running.claim import stated_claim
 from lottery_ticket.experiment.running.context import Context
 from lottery_ticket.experiment.running.interrupts import interrupts, new_stop_file
@@ -15,7 +16,7 @@ from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunClaim, RunRecord, Store, store_errors
 
-__all__ = ["finished_cells", "run_plan"]
+__all__ = ["finished_cells", "run_plan", "run_work"]
 
 
 def run_plan(
@@ -31,12 +32,33 @@ def run_plan(
         StoreError: the store cannot be written, or a finished cell not be read.
         UsageError: the run claims another level since before its first result.
     """
+
+    def recorded(earlier: RunRecord | None) -> RunRecord:
+        return _run_record(plan, stated_claim(plan, store, earlier), earlier)
+
+    return run_work(plan, store, context, recorded, jobs=jobs, observer=observer)
+
+
+def run_work(
+    work: Work,
+    store: Store,
+    context: Context,
+    recorded: Callable[[RunRecord | None], RunRecord],
+    *,
+    jobs: int = 1,
+    observer: Observer | None = None,
+) -> RunOutcome:
+    """Make cells that belong to a run; as `run_plan`.
+
+    Args:
+        recorded: the run's record as it was, if it was started before → as it is to be.
+    """
     store.open_for_writing()
-    with store_errors(store.root), store.in_use(plan.id), new_stop_file(store) as stop_file:
-        earlier = store.earlier_run(plan.id)
-        run = store.save_run(_run_record(plan, stated_claim(plan, store, earlier)), earlier)
+    with store_errors(store.root), store.in_use(work.id), new_stop_file(store) as stop_file:
+        earlier = store.earlier_run(work.id)
+        run = store.save_run(recorded(earlier), earlier)
         context = replace(context, stop_file=stop_file, registered=registered_elsewhere())
-        scheduler = Scheduler(plan, store, context, jobs, observer or Observer())
+        scheduler = Scheduler(work, store, context, jobs, observer or Observer())
         with interrupts(stop_file):
             try:
                 outcome = scheduler.run()
@@ -45,7 +67,7 @@ def run_plan(
                 raise
         if not store.has_run(run.id):  # somebody removed it by hand
             store.save_run(run)
-        store.cells(plan.cells)  # bring the index up to date
+        store.cells(work.cells)  # bring the index up to date
     return replace(outcome, record=run)
 
 
@@ -62,7 +84,9 @@ def finished_cells(plan: Plan, store: Store) -> set[str]:
     }
 
 
-def _run_record(plan: Plan, claim: RunClaim | None) -> RunRecord:
+def _run_record(plan: Plan, claim: RunClaim | None, earlier: RunRecord | None) -> RunRecord:
+    trained = {row.cell for row in plan.rows}
+    probes = () if earlier is None else earlier.probes
     shown = {row.cell for row in plan.rows} | {row.mask for row in plan.rows}
     return RunRecord(
         plan.id,
@@ -75,4 +99,5 @@ def _run_record(plan: Plan, claim: RunClaim | None) -> RunRecord:
         model_label(plan.spec.model.name, plan.spec.model.options),
         plan.spec.margin,
         claim,
+        tuple(probe for probe in probes if probe.training in trained),
     )

@@ -6,9 +6,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
-from lottery_ticket.errors import DamagedError
+from lottery_ticket.errors import DamagedError, StoreError
 from lottery_ticket.experiment.cells.cell import Cell
-from lottery_ticket.experiment.planning.plan import Plan
+from lottery_ticket.experiment.planning.plan import Work
 from lottery_ticket.experiment.running.context import Context
 from lottery_ticket.experiment.running.execute import Outcome, is_current
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
@@ -41,14 +41,15 @@ class Scheduler:
     them."""
 
     def __init__(
-        self, plan: Plan, store: Store, context: Context, jobs: int, observer: Observer
+        self, plan: Work, store: Store, context: Context, jobs: int, observer: Observer
     ) -> None:
         self.plan = plan
         self.store = store
         self.context = context
         self.jobs = jobs
         self.observer = observer
-        self.contents: dict[str, str] = {}  # finished cell → content
+        self.contents = self._given()  # finished cell → content
+        self.num_given = len(self.contents)
         self.failures: dict[str, str] = {}
         self.blocked: set[str] = set()
         self.waiting = dict(plan.cells)
@@ -66,7 +67,7 @@ class Scheduler:
         started = time.monotonic()
         self._take_finished()
         self.known.clear()  # of what waits, others may make something else meanwhile
-        self.observer.begin(self.plan, set(self.contents), self.store)
+        self.observer.begin(self.plan, set(self.contents) & set(self.plan.cells), self.store)
         if self.waiting:
             with Workers(self.jobs, self.context) as workers:
                 while (self.waiting or self.running) and not (self._stopping and not self.running):
@@ -75,12 +76,24 @@ class Scheduler:
         return RunOutcome(
             self.plan.id,
             self.num_made,
-            len(self.contents) - self.num_made,
+            len(self.contents) - self.num_made - self.num_given,
             dict(self.failures),
             len(self.blocked),
             self._stopping and bool(self.waiting),
             time.monotonic() - started,
         )
+
+    def _given(self) -> dict[str, str]:
+        """Of parents that are no part of the work their contents; raises `StoreError` without."""
+        cells = self.plan.cells
+        names = {parent for cell in cells.values() for parent in cell.parents.values()}
+        contents = {}
+        for name in sorted(names - cells.keys()):
+            record = self.store.get(name)
+            if record is None:
+                raise StoreError(f"{self.store.root}: cell {name} is not there; run its spec again")
+            contents[name] = record.content
+        return contents
 
     @property
     def _stopping(self) -> bool:

@@ -1,0 +1,93 @@
+"""Probe cells: what is measured on a stored training, with rows of their own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.cells.making import Made, Parents, Workspace
+from lottery_ticket.experiment.objects.build import load_data
+from lottery_ticket.experiment.objects.initial import Described, drawn_model
+from lottery_ticket.experiment.objects.probes import probe_rows
+from lottery_ticket.experiment.objects.recipe import loss_of
+from lottery_ticket.masks import layer_weights
+from lottery_ticket.process import random_state_kept, seed_
+from lottery_ticket.seeds import generator
+from lottery_ticket.spec import TrainSpec
+
+__all__ = ["ProbeCell", "make_probe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeCell(Cell):
+    """A measurement. Its parents: `weights`, the training; `mask`, what that keeps.
+
+    Args:
+        probe: a registered name.
+        options: its own.
+        numerics: the probe's.
+        model: of the training.
+        train: its recipe, which says the loss.
+        described: which data it looks at; None if it looks at none.
+        sources: what of it is a user's own code → hash of the source.
+    """
+
+    kind: ClassVar[str] = "probe"
+
+    probe: str
+    options: Mapping[str, Any]
+    numerics: int
+    model: Described
+    train: TrainSpec
+    described: Described | None
+    sources: Mapping[str, str]
+
+    def own_inputs(self) -> dict[str, Any]:
+        described, sources = self.described, self.sources
+        loss: dict[str, Any] = {"loss": self.train.loss}
+        if self.train.loss_options:
+            loss["loss_options"] = dict(self.train.loss_options)
+        return {
+            "probe": self.probe,
+            "options": dict(self.options),
+            "numerics": self.numerics,
+            "model": self.model.inputs(),
+            **loss,
+            **({} if described is None else {"data": described.inputs()}),
+            **({"sources": dict(sources)} if sources else {}),
+        }
+
+    @property
+    def title(self) -> str:
+        return f"{self.probe} of {self.label}"
+
+
+def make_probe(cell: ProbeCell, parents: Parents, workspace: Workspace) -> Made:
+    """The rows of a measurement."""
+    data = None
+    if cell.data is not None and cell.described is not None:
+        digest = cell.described.digest
+        data = load_data(cell.data, workspace.data_dir, workspace.device, digest=digest)
+    with random_state_kept([workspace.device]):
+        model = drawn_model(cell.model, 0)
+        model.load_state_dict(parents.tensors("weights"))
+        model.to(workspace.device).eval()
+        mask = parents.mask()
+        if mask is None:
+            found = layer_weights(model).items()
+            kept = {name: torch.ones_like(value, dtype=torch.bool) for name, value in found}
+        else:
+            kept = dict(mask.to(workspace.device))
+        seed_(0, [workspace.device])  # each measures the same however often it is asked
+        rows = probe_rows(
+            cell.probe,
+            model=model,
+            mask=kept,
+            data=data,
+            loss=loss_of(cell.train),
+            generator=generator(0, "probe", cell.name),
+            options=cell.options,
+        )
+    return Made({}, {"rows": rows})
