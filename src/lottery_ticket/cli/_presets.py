@@ -8,15 +8,7 @@ from lottery_ticket.cli._print import console, print_table
 
 __all__ = ["presets"]
 
-# data set → what its presets are listed under; those of the papers are a group of their own
-_GROUPS = {
-    "digits": "a first look",
-    "sin": "a first look",
-    "mnist": "MNIST",
-    "fashion-mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-}
-_PAPERS = "as in the papers"
+_PAPERS = "as in the papers"  # those of a folder; the others are listed by their data sets
 
 
 def presets(
@@ -30,11 +22,11 @@ def presets(
     if name is not None:
         print(preset_text(name), end="")
         return
-    groups: dict[str, list[list[str]]] = {group: [] for group in (*_GROUPS.values(), _PAPERS)}
-    for known in preset_names():
-        group = _PAPERS if "/" in known else _GROUPS[preset_data(known)]
+    groups: dict[str, list[list[str]]] = {}
+    for known in sorted(preset_names(), key=lambda name: "/" in name):  # stable
+        group = _PAPERS if "/" in known else preset_data(known)
         first = preset_text(known).splitlines()[0]
-        groups[group].append([known, first.removeprefix("# ")])
+        groups.setdefault(group, []).append([known, first.removeprefix("# ")])
     for number, (group, rows) in enumerate(groups.items()):
         if number:
             console.print()

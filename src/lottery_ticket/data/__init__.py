@@ -12,6 +12,13 @@ from lottery_ticket.data._dataset import Normalisation as Normalisation
 from lottery_ticket.data._dataset import Split as Split
 from lottery_ticket.data._digest import content_digest as content_digest
 from lottery_ticket.data._digits import digits as digits
+from lottery_ticket.data._features import Features as Features
+from lottery_ticket.data._features import device_of as device_of
+from lottery_ticket.data._features import each as each
+from lottery_ticket.data._features import pieces as pieces
+from lottery_ticket.data._features import shapes_of as shapes_of
+from lottery_ticket.data._features import take as take
+from lottery_ticket.data._features import tensors_of as tensors_of
 from lottery_ticket.data._found import found_datasets as found_datasets
 from lottery_ticket.data._labels import missing_classes as missing_classes
 from lottery_ticket.data._load import dataset_options as dataset_options

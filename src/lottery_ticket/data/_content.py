@@ -8,6 +8,7 @@ import torch
 from lottery_ticket.data._array_names import PARTS
 from lottery_ticket.data._dataset import DataSet, Split
 from lottery_ticket.data._digest import content_digest
+from lottery_ticket.data._features import shapes_of
 from lottery_ticket.data._hold_out import check_validation, hold_out
 from lottery_ticket.data._labels import (
     Fail,
@@ -131,10 +132,10 @@ def _check_shapes(splits: Mapping[str, Split], fail: Fail) -> None:
     wanted = splits["train"]
     for part, split in splits.items():
         for axis, got, want in (("x", split.x, wanted.x), ("y", split.y, wanted.y)):
-            if got.shape[1:] != want.shape[1:]:
+            if shapes_of(got) != shapes_of(want):
                 raise fail(
-                    f"one {part} {axis} has shape {tuple(got.shape[1:])}, one train {axis} "
-                    f"{tuple(want.shape[1:])}",
+                    f"one {part} {axis} has shape {shapes_of(got)}, one train {axis} "
+                    f"{shapes_of(want)}",
                     SPLIT_REMEDY,
                 )
 
@@ -162,4 +163,4 @@ def _with_held_out(
 
 def _held_out(split: Split, num_held: int, stream: str) -> tuple[Split, Split]:
     kept, held = hold_out(len(split), num_held, stream)
-    return Split(split.x[kept], split.y[kept]), Split(split.x[held], split.y[held])
+    return split.rows(kept), split.rows(held)

@@ -1,15 +1,19 @@
 """What every loader hands over: tensors in splits, and what they are for."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
 
+from lottery_ticket.data._features import Features, each, pieces, shapes_of, take, tensors_of
 from lottery_ticket.errors import UsageError
 
 __all__ = ["DataSet", "Normalisation", "Split"]
 
+_INDICES = (torch.int64, torch.int32, torch.bool)
+_TARGETS = ((torch.int64, 1), (torch.int64, 2), (torch.float32, 2))
 TASKS = ("classification", "regression")
 
 
@@ -59,8 +63,10 @@ class Split:
     """Examples and their targets.
 
     Args:
-        x: float32 `(N, …)`, normalised.
-        y: int64 `(N,)` class numbers, or float32 `(N, k)` regression targets.
+        x: float32 `(N, …)`, normalised; int64 `(N, …)` for numbers of tokens; or several of these
+            by name, which a model takes as `model(**x)`.
+        y: int64 `(N,)` class numbers, int64 `(N, T)` one at each of T places, or float32 `(N, k)`
+            regression targets.
 
     NumPy arrays are taken as tensors, and a tensor that asks for gradients without them.
 
@@ -72,35 +78,75 @@ class Split:
         3
     """
 
-    x: torch.Tensor
+    x: Features
     y: torch.Tensor
 
     def __post_init__(self) -> None:
-        for axis in "xy":
-            object.__setattr__(self, axis, _tensor(axis, getattr(self, axis)))
-        if self.x.dtype != torch.float32 or self.x.ndim < 2:
+        object.__setattr__(self, "y", _tensor("y", self.y))
+        if isinstance(self.x, Mapping):
+            named = {str(name): _tensor(f"x[{name!r}]", value) for name, value in self.x.items()}
+            if not named:
+                raise UsageError("a split's x is a tensor, or several by name; got no name")
+            object.__setattr__(self, "x", named)
+        else:
+            object.__setattr__(self, "x", _tensor("x", self.x))
+        for x in tensors_of(self.x):
+            self._check_x(x)
+        is_column = self.y.ndim == 2 and self.y.shape[1] == 1 and self.y.dtype == torch.int64
+        if is_column or (self.y.dtype, self.y.ndim) not in _TARGETS:
             raise UsageError(
-                f"a split's x is float32 (N, …); got {self.x.dtype} {tuple(self.x.shape)}"
-                f"{_remedy_x(self.x)}"
+                "a split's y is int64 (N,) for classes, (N, T) for one at each of T places, or "
+                f"float32 (N, k) for regression; got {self.y.dtype} {tuple(self.y.shape)}; "
+                "y.long() and y.float() change its type, y.squeeze(1) and y[:, None] its shape"
             )
-        if (self.y.dtype, self.y.ndim) not in ((torch.int64, 1), (torch.float32, 2)):
-            raise UsageError(
-                "a split's y is int64 (N,) for classes or float32 (N, k) for regression; "
-                f"got {self.y.dtype} {tuple(self.y.shape)}; y.long() and y.float() change its "
-                "type, y.squeeze(1) and y[:, None] its shape"
-            )
-        if len(self.x) != len(self.y) or len(self.x) == 0:
+        if {len(x) for x in tensors_of(self.x)} != {len(self.y)} or len(self.y) == 0:
+            counts = ", ".join(str(len(x)) for x in tensors_of(self.x))
             raise UsageError(
                 f"a split needs as many examples as targets, and at least one; "
-                f"got {len(self.x)} and {len(self.y)}"
+                f"got {counts} and {len(self.y)}"
+            )
+
+    def _check_x(self, x: torch.Tensor) -> None:
+        is_index = x.dtype in _INDICES and x.ndim >= 1
+        if not is_index and (x.dtype != torch.float32 or x.ndim < 2):
+            raise UsageError(
+                f"a split's x is float32 (N, …); got {x.dtype} {tuple(x.shape)}{_remedy_x(x)}; "
+                "numbers of tokens are int64"
             )
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.y)
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        """x where it is one tensor; raises `UsageError` where it is several by name."""
+        if not isinstance(self.x, torch.Tensor):
+            raise UsageError(
+                f"the examples are several tensors by name ({', '.join(self.x)}), and this takes "
+                "one tensor"
+            )
+        return self.x
+
+    def rows(self, numbers: torch.Tensor) -> "Split":
+        """The examples of these numbers."""
+        return Split(take(self.x, numbers), self.y.index_select(0, numbers))
+
+    def first(self, size: int) -> "Split":
+        """The first examples."""
+        return Split(each(self.x, lambda x: x[:size]), self.y[:size])
+
+    def pieces(self, size: int) -> Iterator[tuple[Features, torch.Tensor]]:
+        """Examples and targets in turn, so many at a time."""
+        return zip(pieces(self.x, size), self.y.split(size), strict=True)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.y.device
 
     def to(self, device: torch.device | str) -> "Split":
         """The same split on `device`."""
-        return Split(self.x.to(device), self.y.to(device))
+        return Split(each(self.x, lambda x: x.to(device)), self.y.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,13 +220,12 @@ class DataSet:
     def _check(self, split: Split, target: torch.dtype) -> None:
         if split.y.dtype != target:
             raise UsageError(f"{self.name}: {self.task} wants {target} y; got {split.y.dtype}")
-        got = (split.x.shape[1:], split.y.shape[1:])
-        wanted = (self.train.x.shape[1:], self.train.y.shape[1:])
+        got = (shapes_of(split.x), tuple(split.y.shape[1:]))
+        wanted = (shapes_of(self.train.x), tuple(self.train.y.shape[1:]))
         if got != wanted:
             raise UsageError(
                 f"{self.name}: the shapes of one example differ between splits: "
-                f"x {tuple(got[0])} and {tuple(wanted[0])}, y {tuple(got[1])} and "
-                f"{tuple(wanted[1])}"
+                f"x {got[0]} and {wanted[0]}, y {got[1]} and {wanted[1]}"
             )
 
     @classmethod
@@ -225,8 +270,8 @@ class DataSet:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
-        return tuple(self.train.x.shape[1:])
+        """The shape of one example; () of several tensors by name."""
+        return tuple(self.train.x.shape[1:]) if isinstance(self.train.x, torch.Tensor) else ()
 
     @property
     def output_size(self) -> int:

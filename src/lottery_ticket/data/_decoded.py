@@ -77,7 +77,7 @@ def _write(path: Path, data: DataSet) -> None:
     os.close(handle)
     aside = Path(name)
     splits = {"train": data.train, "test": data.test}
-    tensors = {f"{part}.x": split.x for part, split in splits.items()}
+    tensors = {f"{part}.x": split.tensor for part, split in splits.items()}
     tensors |= {f"{part}.y": split.y for part, split in splits.items()}
     try:
         sums = _sums(tensors, data.digest, data.num_classes)

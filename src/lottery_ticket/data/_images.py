@@ -71,7 +71,7 @@ def with_validation(data: DataSet, validation: int) -> DataSet:
     if not validation:
         return data
     kept, held = hold_out(len(data.train), validation, "validation")
-    x, y = data.train.x, data.train.y
+    x, y = data.train.tensor, data.train.y
     return replace(data, train=Split(x[kept], y[kept]), validation=Split(x[held], y[held]))
 
 

@@ -51,4 +51,4 @@ def _first(split: Split, limit: int) -> Split:
     if len(split) <= limit:
         return split
     _, chosen = hold_out(len(split), limit, "limit")
-    return Split(split.x[chosen], split.y[chosen])
+    return split.rows(chosen)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from lottery_ticket.data._dataset import DataSet, Split
+from lottery_ticket.data._features import tensors_of
 from lottery_ticket.data._from_torch import is_torch
 from lottery_ticket.errors import UsageError
 
@@ -48,8 +49,8 @@ def _train_and_test(value: Any) -> tuple[Any, ...]:
 
 
 def _checked(part: str, split: Split, num_classes: int | None) -> Split:
-    for axis in "xy":
-        tensor = getattr(split, axis)
+    axes = [("x", x) for x in tensors_of(split.x)] + [("y", split.y)]
+    for axis, tensor in axes:
         if tensor.is_meta:
             raise UsageError(f"{part} {axis} is on the device meta, which holds no values")
         if not _is_finite(tensor):

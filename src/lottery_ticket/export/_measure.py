@@ -272,7 +272,7 @@ def _accuracy(form: _Form) -> float | None:
         return None
     size, right = BATCHES[-1], 0
     with torch.inference_mode():
-        for x, y in zip(test.x.split(size), test.y.split(size), strict=True):
+        for x, y in zip(test.tensor.split(size), test.y.split(size), strict=True):
             # always batches of one size: another one would be compiled anew
             filled = x[torch.arange(size) % len(x)]
             outputs = form.run(filled)[: len(y)]

@@ -72,9 +72,9 @@ def stored_model(
     mask = _dense_mask(run, model) if row.mask is None else read_mask(store, row.mask)
     return PrunedModel.of(
         model,
-        loaded.test.x,
+        loaded.test.tensor,
         mask=mask,
-        calibration=loaded.train.x,
+        calibration=loaded.train.tensor,
         test=loaded.test,
         dense=model if row.level == 0 else _dense(store, run, row),
         ticket=_ticket(store, run, row, record, mask, model),

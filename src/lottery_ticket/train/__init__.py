@@ -7,6 +7,8 @@ from lottery_ticket.train._batched import BatchedStep as BatchedStep
 from lottery_ticket.train._batched import train_together as train_together
 from lottery_ticket.train._batches import Batch as Batch
 from lottery_ticket.train._batches import Batches as Batches
+from lottery_ticket.train._call import as_plain_ as as_plain_
+from lottery_ticket.train._call import called as called
 from lottery_ticket.train._checkpoint import CheckpointError as CheckpointError
 from lottery_ticket.train._checkpoint import checkpoint_bytes as checkpoint_bytes
 from lottery_ticket.train._checkpoint import optimizer_state as optimizer_state

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from lottery_ticket.data import Split
+from lottery_ticket.data import Features, Split
 from lottery_ticket.errors import TrainingError
 from lottery_ticket.masks import MaskPolicy, copied_model, keep_bits, keep_only_
 from lottery_ticket.train._batches import Batch, Batches
-from lottery_ticket.train._evaluate import EVALUATED_TOGETHER, Evaluation
+from lottery_ticket.train._call import output_of
+from lottery_ticket.train._evaluate import EVALUATED_TOGETHER, Evaluation, is_right
 from lottery_ticket.train._loop import CHECK_STEPS, TrainState
 from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._metrics import Measured, Metric, measured
@@ -63,7 +64,7 @@ class BatchedStep:
         self._optimizer = make_optimizer(list(self._parameters.values()))
         self._take_optimizer_states()
         self._loss, self._clip_norm = loss, clip_norm
-        device = batches[0].split.x.device.type
+        device = batches[0].split.device.type
         self._autocast = torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
         self._recent: list[torch.Tensor] = []
         self.failures: dict[int, TrainingError] = {}
@@ -73,7 +74,8 @@ class BatchedStep:
     def __call__(self, group: Sequence[Batch], lr: float, *, keep_gradients: bool = False) -> None:
         """One update of each at a learning rate; their losses are noted."""
         taken = [batches.take(batch) for batches, batch in zip(self._batches, group, strict=True)]
-        x, y = (torch.stack(parts) for parts in zip(*taken, strict=True))
+        y = torch.stack([target for _, target in taken])
+        x = _stacked([examples for examples, _ in taken])
         for options in self._optimizer.param_groups:
             options["lr"] = lr
         self._skeleton.train()
@@ -124,7 +126,7 @@ class BatchedStep:
                 except TrainingError as error:
                     self.failures[index] = error
 
-    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+    def outputs(self, x: Features) -> torch.Tensor:
         """What each net says of the same examples: (R, B, …), in eval mode."""
         self._skeleton.eval()
         with self._autocast:
@@ -146,12 +148,14 @@ class BatchedStep:
                     if isinstance(value, torch.Tensor)
                 }
 
-    def _output_of(self, parameters: Any, buffers: Any, x: torch.Tensor) -> torch.Tensor:
-        return functional_call(self._skeleton, (parameters, buffers), (x,))
+    def _output_of(self, parameters: Any, buffers: Any, x: Features) -> torch.Tensor:
+        if isinstance(x, torch.Tensor):
+            found = functional_call(self._skeleton, (parameters, buffers), (x,))
+        else:
+            found = functional_call(self._skeleton, (parameters, buffers), (), dict(x))
+        return output_of(found)
 
-    def _loss_of(
-        self, parameters: Any, buffers: Any, x: torch.Tensor, y: torch.Tensor
-    ) -> torch.Tensor:
+    def _loss_of(self, parameters: Any, buffers: Any, x: Features, y: torch.Tensor) -> torch.Tensor:
         return self._loss(self._output_of(parameters, buffers, x), y)
 
     def _take_optimizer_states(self) -> None:
@@ -259,12 +263,11 @@ def _evaluated(
 ) -> list[Evaluation]:
     is_classification = not split.y.is_floating_point()
     sums, correct, said = torch.zeros(size, dtype=torch.float64), [], []
-    parts = (part.split(EVALUATED_TOGETHER) for part in (split.x, split.y))
-    for x, y in zip(*parts, strict=True):
+    for x, y in split.pieces(EVALUATED_TOGETHER):
         outputs = execution.outputs(x)
-        sums += torch.stack([loss(output, y) * len(x) for output in outputs]).cpu().double()
+        sums += torch.stack([loss(output, y) * len(y) for output in outputs]).cpu().double()
         if is_classification:
-            correct.append(outputs.argmax(2) == y)
+            correct.append(torch.stack([is_right(output, y) for output in outputs]))
         if metric is not None:
             said.append(outputs.cpu())
     means = (sums / len(split)).tolist()
@@ -276,9 +279,22 @@ def _evaluated(
         return [Evaluation(mean, None, None, value) for mean, value in zip(means, own, strict=True)]
     rights = torch.cat(correct, 1).cpu()
     return [
-        Evaluation(mean, int(right.sum()) / len(split), right, value)
+        Evaluation(
+            mean, int(right.sum()) / right.numel(), right if right.ndim == 1 else None, value
+        )
         for mean, right, value in zip(means, rights, own, strict=True)
     ]
+
+
+def _stacked(parts: Sequence[Features]) -> Features:
+    """The examples of several trainings, stacked."""
+    first = parts[0]
+    if isinstance(first, torch.Tensor):
+        return torch.stack([part for part in parts if isinstance(part, torch.Tensor)])
+    return {
+        name: torch.stack([part[name] for part in parts if not isinstance(part, torch.Tensor)])
+        for name in first
+    }
 
 
 def _stacked_bits(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lottery_ticket.data import Augmentation, Split
+from lottery_ticket.data import Augmentation, Features, Split, take
 from lottery_ticket.seeds import generator
 from lottery_ticket.steps import steps_per_epoch
 
@@ -48,13 +48,13 @@ class Batches:
         """Batches in one pass over the examples."""
         return steps_per_epoch(len(self.split), self.batch_size)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Features, torch.Tensor]]:
         """The examples and targets of one epoch's batches, from batch number `start` on."""
         return (self.take(batch) for batch in self.order(epoch, start))
 
     def order(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The same, not gathered yet."""
-        num_examples, device = len(self.split), self.split.x.device
+        num_examples, device = len(self.split), self.split.device
         order = torch.randperm(num_examples, generator=generator(self.order_seed, "epoch", epoch))
         order = order.to(device)
         draws = None
@@ -64,9 +64,9 @@ class Batches:
         for rows in order.split(self.batch_size)[start:]:
             yield Batch(rows, None if draws is None else draws.index_select(0, rows))
 
-    def take(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def take(self, batch: Batch) -> tuple[Features, torch.Tensor]:
         """A batch's examples, augmented, and their targets."""
-        x = self.split.x.index_select(0, batch.rows)
+        x = take(self.split.x, batch.rows)
         if self.augment is not None and batch.draws is not None:
-            x = self.augment.apply(x, batch.draws)
+            x = self.augment.apply(x, batch.draws)  # pyright: ignore[reportArgumentType]
         return x, self.split.y.index_select(0, batch.rows)

@@ -86,7 +86,7 @@ class DirectStep:
         # what is clipped must be in one precision
         in_half = [layer.half for layer in self._halves] if self._clip_norm is None else []
         self._parts = self._flat.parts(in_half)
-        self._x, self._y = batches.split.x.flatten(1), batches.split.y
+        self._x, self._y = batches.split.tensor.flatten(1), batches.split.y
         if self._x.shape[1] != kept[0].shape[1]:
             raise UsageError(
                 f"the model reads {kept[0].shape[1]} values per example, the data has "
@@ -130,8 +130,9 @@ class DirectStep:
         return value
 
     @torch.no_grad()
-    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+    def outputs(self, x: torch.Tensor | None = None, **named: torch.Tensor) -> torch.Tensor:
         """What the net as it is now says of examples (B, …)."""
+        assert x is not None
         parts = []
         for examples in x.flatten(1).split(_EVALUATED):
             buffers = self._buffers_of(len(examples))

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from lottery_ticket.data import Split
+from lottery_ticket.train._call import called
 from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._metrics import Measured, Metric, measured
 
-__all__ = ["EVALUATED_TOGETHER", "Evaluation", "evaluate"]
+__all__ = ["EVALUATED_TOGETHER", "Evaluation", "evaluate", "is_right"]
 
 EVALUATED_TOGETHER = 1000
 """Examples that go through a net at once."""
@@ -23,7 +24,8 @@ class Evaluation:
     Args:
         loss: mean over the examples.
         accuracy: fraction of examples classified right; None for a regression.
-        correct: which examples were right, bool (N,) on the CPU; None for a regression.
+        correct: which examples were right, bool (N,) on the CPU; None for a regression, and where
+            an example has several targets.
         metric: the run's own metric, if it has one.
     """
 
@@ -39,7 +41,7 @@ def evaluate(
     split: Split,
     loss: Loss,
     *,
-    outputs: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    outputs: Callable[..., torch.Tensor] | None = None,
     metric: Metric | None = None,
 ) -> Evaluation:
     """Loss and accuracy of `model` in eval mode; each module's mode is put back afterwards.
@@ -54,13 +56,11 @@ def evaluate(
     is_classification = not split.y.is_floating_point()
     sums, correct, said = [], [], []
     try:
-        for x, y in zip(
-            split.x.split(EVALUATED_TOGETHER), split.y.split(EVALUATED_TOGETHER), strict=True
-        ):
-            output = outputs(x)
-            sums.append(loss(output, y) * len(x))
+        for x, y in split.pieces(EVALUATED_TOGETHER):
+            output = called(outputs, x)
+            sums.append(loss(output, y) * len(y))
             if is_classification:
-                correct.append(output.argmax(1) == y)
+                correct.append(is_right(output, y))
             if metric is not None:
                 said.append(output.cpu())
     finally:
@@ -70,5 +70,20 @@ def evaluate(
     own = None if metric is None else measured(metric, torch.cat(said), split.y.cpu())
     if not is_classification:
         return Evaluation(mean, None, None, own)
-    is_correct = torch.cat(correct).cpu()
-    return Evaluation(mean, int(is_correct.sum()) / len(split), is_correct, own)
+    rights = torch.cat(correct).cpu()
+    share = int(rights.sum()) / rights.numel()
+    return Evaluation(mean, share, rights if rights.ndim == 1 else None, own)
+
+
+def is_right(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Whether each target is the likeliest class, bool of y's shape.
+
+    Args:
+        output: `(N, classes, …)`, as cross entropy takes it, or `(N, …, classes)`.
+        y: `(N, …)`.
+
+    >>> is_right(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
+    tensor([ True, False])
+    """
+    found = output.argmax(1)
+    return (found if found.shape == y.shape else output.argmax(-1)) == y

@@ -4,9 +4,10 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from lottery_ticket.data import Split
+from lottery_ticket.data import Features, Split, each, tensors_of
 from lottery_ticket.masks import copied_model
 from lottery_ticket.process import random_state_kept
+from lottery_ticket.train._call import called
 from lottery_ticket.train._evaluate import EVALUATED_TOGETHER
 from lottery_ticket.train._losses import Loss
 
@@ -43,17 +44,19 @@ def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) 
             kept[storage.data_ptr()] = storage.nbytes()
         return value
 
-    x, y = split.x[:_EXAMPLES].clone(), split.y[:_EXAMPLES].clone()
+    few = split.first(_EXAMPLES)
+    x, y = each(few.x, torch.clone), few.y.clone()
     hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda value: value)
     with random_state_kept(), hooks:
-        value = loss(model(x), y)  # alive here, so that no two storages lie at one place
-    per_example = (sum(kept.values()) + x.nbytes) // len(x)
+        value = loss(called(model, x), y)  # alive here, so that no two storages lie at one place
+    read = sum(part.nbytes for part in tensors_of(x))
+    per_example = (sum(kept.values()) + read) // len(y)
     del value
     weights = sum(value.nbytes for value in model.state_dict().values())
     return _COPIES_OF_WEIGHTS * weights + 2 * max(batch_size, EVALUATED_TOGETHER) * per_example
 
 
-def can_be_stacked(model: nn.Module, x: torch.Tensor) -> bool:
+def can_be_stacked(model: nn.Module, x: Features) -> bool:
     """Whether several such models can be trained as one (`train_together`).
 
     Not those that draw random numbers, as dropout does, nor those whose code changes tensors in
@@ -68,8 +71,10 @@ def can_be_stacked(model: nn.Module, x: torch.Tensor) -> bool:
     with random_state_kept(), torch.no_grad():
         try:
             state = stack_module_state(pair)
-            run = vmap(functional_call, in_dims=(None, 0, None), randomness="error")
-            run(pair[0], state, (x[:_EXAMPLES],))
+            few = each(x, lambda value: value[:_EXAMPLES])
+            given = ((few,), {}) if isinstance(few, torch.Tensor) else ((), dict(few))
+            run = vmap(functional_call, in_dims=(None, 0, None, None), randomness="error")
+            run(pair[0], state, *given)
         except Exception:  # what vmap cannot do raises this or that, and it is a user's own code
             return False
     return True

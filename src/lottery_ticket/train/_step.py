@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from lottery_ticket.data import Features
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import MaskedParameters
 from lottery_ticket.train._batches import Batch, Batches
+from lottery_ticket.train._call import called
 from lottery_ticket.train._chain import ChainLayer, chain_of
 from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._optimizers import torch_class
@@ -43,8 +45,8 @@ class Step(Protocol):
         """Go on with another mask, which the model and its optimiser have already."""
         ...
 
-    def outputs(self, x: torch.Tensor) -> torch.Tensor:
-        """What the net as it is now says of examples (B, …), in eval mode."""
+    def outputs(self, x: torch.Tensor | None = None, **named: torch.Tensor) -> torch.Tensor:
+        """What the net as it is now says of examples (B, …), in eval mode; they may be named."""
         ...
 
     def write_(self) -> None:
@@ -86,7 +88,7 @@ class AutogradStep:
         self._loss, self._clip_norm = loss, clip_norm
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._autocast = torch.autocast(
-            batches.split.x.device.type, torch.bfloat16, enabled=precision == "bf16"
+            batches.split.device.type, torch.bfloat16, enabled=precision == "bf16"
         )
         # convolutions are quicker over pixels whose channels lie together
         self._is_channels_last = any(p.ndim == 4 for p in self._parameters)
@@ -103,10 +105,10 @@ class AutogradStep:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         x, y = self._batches.take(batch)
-        is_whole = len(x) == self._batches.batch_size
+        is_whole = len(y) == self._batches.batch_size
         model = self._compiled if self._compiled is not None and is_whole else self._model
         with self._autocast:
-            value = self._loss(model(self._laid_out(x)), y)
+            value = self._loss(called(model, self._laid_out(x)), y)
         self._optimizer.zero_grad(set_to_none=True)
         value.backward()
         self.gradients = self._dense_gradients() if keep_gradients else None
@@ -121,11 +123,13 @@ class AutogradStep:
         found = {} if self._masked is None else self._masked.parameters
         return {name: p.grad.clone() for name, p in found.items() if p.grad is not None}
 
-    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+    def outputs(self, x: torch.Tensor | None = None, **named: torch.Tensor) -> torch.Tensor:
         with self._autocast:
-            return self._model(self._laid_out(x)).float()
+            return called(self._model, self._laid_out(named if x is None else x)).float()
 
-    def _laid_out(self, x: torch.Tensor) -> torch.Tensor:
+    def _laid_out(self, x: Features) -> Features:
+        if not isinstance(x, torch.Tensor):
+            return x
         is_image = self._is_channels_last and x.ndim == 4
         return x.contiguous(memory_format=torch.channels_last) if is_image else x
 
@@ -159,8 +163,8 @@ def step_for(
     Raises:
         UsageError: direct execution was asked for where it is impossible.
     """
-    device, is_augmented = batches.split.x.device.type, batches.augment is not None
-    chain = check_kernels(kernels, model, device=device, augment=is_augmented)
+    split, is_augmented = batches.split, batches.augment is not None
+    chain = check_kernels(kernels, model, device=split.device.type, augment=is_augmented, x=split.x)
     if chain is not None and not _has_known_update(optimizer):
         if kernels != "auto":
             raise UsageError(
@@ -184,7 +188,7 @@ def step_for(
 
 
 def check_kernels(
-    kernels: str, model: nn.Module, *, device: str, augment: bool
+    kernels: str, model: nn.Module, *, device: str, augment: bool, x: Features | None = None
 ) -> list[ChainLayer] | None:
     """The layers of a model that will be executed directly; None when autograd executes it.
 
@@ -197,7 +201,9 @@ def check_kernels(
         _check_compiler(device)
     if kernels in ("autograd", "compiled"):
         return None
+    reads = x.dtype if isinstance(x, torch.Tensor) else None if x is None else torch.int64
     is_float = all(p.dtype == torch.float32 for p in model.parameters())
+    is_float = is_float and reads in (None, torch.float32)
     can_be = device.partition(":")[0] == "cpu" and is_float and not augment
     chain = chain_of(model) if can_be else None
     if chain is None and kernels != "auto":

@@ -9,7 +9,7 @@ import torch
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA, inverse
-from lottery_ticket.data import Split
+from lottery_ticket.data import Features, Split, take
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment.cells.cell import MASK, Cell
 from lottery_ticket.experiment.cells.making import Made, Parents, Workspace
@@ -20,6 +20,7 @@ from lottery_ticket.masks import SCOPES, Budget, PruningMask, shuffle
 from lottery_ticket.pruning import next_mask
 from lottery_ticket.seeds import generator
 from lottery_ticket.spec import TrainSpec
+from lottery_ticket.train import as_plain_
 
 __all__ = [
     "Examples",
@@ -275,7 +276,7 @@ def _beside_weights(
 ) -> dict[str, Any]:
     """The model before any training, on the CPU whatever the device, so that the mask is the same
     everywhere; and a few training examples, without augmentation."""
-    model = drawn_model(seen.model, seen.seed)
+    model = as_plain_(drawn_model(seen.model, seen.seed))
     given: dict[str, Any] = {"model": model}
     if "initial" in CRITERIA[how.criterion].needs:
         given["initial"] = {name: value.clone() for name, value in model.state_dict().items()}
@@ -293,8 +294,8 @@ def _beside_weights(
 
 def _batches(
     split: Split, rows: torch.Tensor, batch_size: int
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return [(split.x[part], split.y[part]) for part in rows.split(batch_size)]
+) -> list[tuple[Features, torch.Tensor]]:
+    return [(take(split.x, part), split.y[part]) for part in rows.split(batch_size)]
 
 
 def _selected(

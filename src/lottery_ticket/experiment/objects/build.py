@@ -1,7 +1,7 @@
 """Spec → objects: the only bridge between what is written and what is run."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ from torch import nn
 from lottery_ticket.data import (
     DATASETS,
     DataSet,
+    Features,
     dataset_options,
     limits_itself,
     load_dataset,
     missing_classes,
+    shapes_of,
 )
 from lottery_ticket.errors import DataError, TrainingError, UsageError
 from lottery_ticket.experiment.objects.code import source_hashes
@@ -27,7 +29,7 @@ from lottery_ticket.models import build, model_options
 from lottery_ticket.process import random_state_kept
 from lottery_ticket.seeds import generator
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
-from lottery_ticket.train import TASKS, check_kernels, measured
+from lottery_ticket.train import TASKS, called, check_kernels, measured
 
 __all__ = ["built_model", "inspect_inputs", "load_data"]
 
@@ -91,8 +93,9 @@ def inspect_inputs(
     options = _model_options(spec, data)
     model = fresh_model(spec.model.name, options, [arm.name for arm in spec.arms])
     _check_fit(spec, data, model)
-    check_kernels(kernels, model, device=device, augment=spec.train.augment is not None)
-    pruned = pruned_layers(spec.prune, model, data.train.x[:2])
+    is_augmented = spec.train.augment is not None
+    check_kernels(kernels, model, device=device, augment=is_augmented, x=data.train.x)
+    pruned = pruned_layers(spec.prune, model, data.train.first(2).x)
     layers = {name: tuple(value.shape) for name, value in pruned.items()}
     inputs = Inputs(
         data_digest=data.digest,
@@ -161,14 +164,14 @@ def _said_twice(loaded: DataSet) -> set[str]:
 def _model_options(spec: Spec, data: DataSet) -> dict[str, Any]:
     """The options given, those that follow from the data, and the defaults that are not off."""
     known = model_options(spec.model.name)
-    follows: Mapping[str, Any] = {
-        "input_size": torch.Size(data.input_shape).numel(),
-        "num_classes": data.output_size,
-    }
+    follows: dict[str, Any] = {"num_classes": data.output_size}
+    if isinstance(data.train.x, torch.Tensor):
+        follows["input_size"] = torch.Size(data.input_shape).numel()
     options = {n: p.default for n, p in known.items() if p.default is not p.empty and p.default}
     options |= {name: value for name, value in follows.items() if name in known}
     options |= spec.model.options
-    if options.get("input_size", follows["input_size"]) != follows["input_size"]:
+    size = follows.get("input_size")
+    if size is not None and options.get("input_size", size) != size:
         raise UsageError(
             f"model.input_size is {options['input_size']}, but an example of "
             f"{spec.data.name!r} has {follows['input_size']} values {tuple(data.input_shape)}; "
@@ -205,23 +208,34 @@ def _shape_hint(shape: tuple[int, ...]) -> str:
 def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
     """One forward and backward pass, so that what does not fit is known before training."""
     name, shape = spec.model.name, tuple(data.input_shape)
-    x, y = data.train.x[: spec.train.batch_size][:2], data.train.y[: spec.train.batch_size][:2]
-    x = _augmented(spec, x)
+    few = data.train.first(min(2, spec.train.batch_size))
+    x, y = _augmented(spec, few.x), few.y
     try:
-        output = model(x)
+        output = called(model, x)
     except Exception as error:  # a user's own model may raise anything
         raise UsageError(
             f"model {name!r} does not take examples of {spec.data.name!r}, "
-            f"which have shape {shape}: {_first_line(error)}{_shape_hint(shape)}"
+            f"which have shape {shapes_of(x)}: {_first_line(error)}{_shape_hint(shape)}"
         ) from error
-    wanted = (len(x), data.output_size)
+    if y.ndim == 2 and not y.is_floating_point():
+        _try_backward(spec, model, output, x, y)  # of sequences the loss says what fits
+        return
+    wanted = (len(y), data.output_size)
     got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
     fits = got == wanted if data.task == "regression" else _is_at_least(got, wanted)
     if not fits or not output.is_floating_point():
         raise UsageError(
-            f"model {name!r} gives {got} for {len(x)} examples, "
+            f"model {name!r} gives {got} for {len(y)} examples, "
             f"{spec.data.name!r} wants floats of shape {wanted}"
         )
+    _try_backward(spec, model, output, x, y)
+
+
+def _try_backward(
+    spec: Spec, model: nn.Module, output: torch.Tensor, x: Features, y: torch.Tensor
+) -> None:
+    """The loss, its gradients and the metric of a few examples."""
+    name = spec.model.name
     try:
         loss_of(spec.train)(output, y).backward()
     except Exception as error:
@@ -239,11 +253,16 @@ def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
         )
 
 
-def _augmented(spec: Spec, x: torch.Tensor) -> torch.Tensor:
+def _augmented(spec: Spec, x: Features) -> Features:
     """A few examples, changed as training ones are."""
     augment = augmentation_of(spec.train)
     if augment is None:
         return x
+    if not isinstance(x, torch.Tensor):
+        raise UsageError(
+            f"train.augment {spec.train.augment!r} changes one tensor; {spec.data.name!r} has "
+            f"several by name: {', '.join(x)}"
+        )
     try:
         changed = augment.apply(x, augment.draw(len(x), generator(0)))
     except Exception as error:  # a user's own may raise anything

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from lottery_ticket.data import Features
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import PruningMask, check_any, prunable_in
 from lottery_ticket.pruning import channel_layers
@@ -12,7 +13,7 @@ __all__ = ["pruned_layers"]
 
 
 def pruned_layers(
-    prune: PruneSpec, model: nn.Module, example: torch.Tensor | None = None
+    prune: PruneSpec, model: nn.Module, example: Features | None = None
 ) -> dict[str, nn.Parameter]:
     """The prunable parameters but for those to ignore.
 
@@ -37,7 +38,7 @@ def pruned_layers(
 
 
 def _convolutions(
-    model: nn.Module, chosen: dict[str, nn.Parameter], example: torch.Tensor | None
+    model: nn.Module, chosen: dict[str, nn.Parameter], example: Features | None
 ) -> dict[str, nn.Parameter]:
     ones = {name: torch.ones(value.shape, dtype=torch.bool) for name, value in chosen.items()}
     try:

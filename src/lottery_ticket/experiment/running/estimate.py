@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lottery_ticket.data import DataSet, Split
+from lottery_ticket.data import DataSet
 from lottery_ticket.experiment.cells.train import TrainCell
 from lottery_ticket.experiment.objects.build import load_data
 from lottery_ticket.experiment.objects.initial import drawn_model
@@ -138,7 +138,7 @@ class _Trial:
             batches = itertools.cycle(self.batches.order(0))
             per_step = _pace(lambda: float(step(next(batches), recipe.lr)))
             splits = [s for s in (self._data.validation, self._data.test) if s is not None]
-            part = Split(*(values[:EVALUATED_TOGETHER] for values in (splits[0].x, splits[0].y)))
+            part = splits[0].first(EVALUATED_TOGETHER)
             per_part = _pace(lambda: evaluate(model, part, loss, outputs=step.outputs).loss)
         return per_step, per_part * sum(map(len, splits)) / len(part)
 

@@ -18,6 +18,7 @@ from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.run import run_work
 from lottery_ticket.spec import DataSpec, Spec, canonical, spec_from_mapping
 from lottery_ticket.store import CellRecord, ProbeRow, RunRecord, RunRow, Store
+from lottery_ticket.train import called
 
 __all__ = ["Asked", "probe_run", "probe_work"]
 
@@ -144,7 +145,7 @@ def _described(data: DataSpec, spec: Spec, record: CellRecord, context: Context)
     loaded = load_data(data, context.data_dir)
     model = recorded_model(record).eval()
     try:
-        model(loaded.test.x[:2])
+        called(model, loaded.test.first(2).x)
     except Exception as error:  # a user's own may raise anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UsageError(
