@@ -169,7 +169,8 @@ def _ticket(
         step = record.inputs.get("start_step", 0)
         origin = WeightsOrigin(initial, step, model=name, options=options)
     elif "initial" in record.inputs:
-        initial = recorded_initial(record, mask).state_dict()
+        start = read_weights(store, parents["initial"]) if "initial" in parents else None
+        initial = recorded_initial(record, mask, start).state_dict()
         origin = WeightsOrigin(initial, model=name, options=options)
     else:
         origin = ModelOrigin.of(name, record.input("seeds")["init"], **options)

@@ -65,10 +65,28 @@ class DataSpec(_Open):
 
 
 class ModelSpec(_Open):
-    """Which architecture; further keys are the model's own options (`hidden`, …)."""
+    """Which architecture; further keys are the model's own options (`hidden`, …).
+
+    `init` is the name of an initialiser, or `{path: FILE}`: weights to start from.
+    """
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that were given, but for the file to start from."""
+        given = super().options
+        return given if self.start is None else {n: v for n, v in given.items() if n != "init"}
+
+    @property
+    def start(self) -> str | None:
+        """The file of the weights to start from, if there is one."""
+        init = (self.model_extra or {}).get("init")
+        return init["path"] if isinstance(init, dict) and "path" in init else None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        init = (self.model_extra or {}).get("init")
+        if self.start is not None and (set(init or ()) != {"path"} or type(self.start) is not str):
+            raise ValueError("init: write {path: FILE}, or the name of an initialiser")
         _check_options(f"model {self.name!r}", self.options, model_options(self.name))
         return self
 

@@ -30,7 +30,7 @@ def output_of(found: Any) -> Any:
 
 
 def as_plain_(model: nn.Module) -> nn.Module:
-    """Let `model(x)` do what `called(model, x)` does, in place, for code that knows no other way."""
+    """Let `model(x)` do what `called(model, x)` does, in place: for code that knows no more."""
 
     def named(module: nn.Module, args: Any, kwargs: Any) -> Any:
         is_named = len(args) == 1 and isinstance(args[0], Mapping) and not kwargs

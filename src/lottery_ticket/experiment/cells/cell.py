@@ -52,7 +52,12 @@ class Cell(ABC):
     """
 
     kind: ClassVar[str]
-    reads: ClassVar[Mapping[str, str]] = {"weights": WEIGHTS, "optimizer": OPTIMIZER, "mask": MASK}
+    reads: ClassVar[Mapping[str, str]] = {
+        "weights": WEIGHTS,
+        "initial": WEIGHTS,
+        "optimizer": OPTIMIZER,
+        "mask": MASK,
+    }
     """Role of a parent → which of its files is read."""
 
     label: Label

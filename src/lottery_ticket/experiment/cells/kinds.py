@@ -5,6 +5,7 @@ from typing import Any
 from lottery_ticket.experiment.cells.making import Kind
 from lottery_ticket.experiment.cells.mask import MaskCell, make_mask
 from lottery_ticket.experiment.cells.probe import ProbeCell, make_probe
+from lottery_ticket.experiment.cells.start import StartCell, make_start
 from lottery_ticket.experiment.cells.train import TrainCell
 from lottery_ticket.experiment.cells.training import make_together, make_training
 
@@ -14,4 +15,5 @@ KINDS: dict[str, Kind[Any]] = {
     TrainCell.kind: Kind(TrainCell, make_training, make_together),
     MaskCell.kind: Kind(MaskCell, make_mask),
     ProbeCell.kind: Kind(ProbeCell, make_probe),
+    StartCell.kind: Kind(StartCell, make_start),
 }

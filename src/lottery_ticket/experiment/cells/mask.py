@@ -263,7 +263,8 @@ def _scored(
     """What the criterion looks at."""
     given: dict[str, Any] = {"generator": generator(how.seed or 0)}
     if cell.seen is not None:
-        given |= _beside_weights(cell, how, cell.seen, workspace)
+        start = parents.tensors("initial") if "initial" in parents else None
+        given |= _beside_weights(cell, how, cell.seen, workspace, start)
     if "weights" in parents:
         given["weights"] = parents.tensors("weights")
     elif cell.seen is None:
@@ -272,11 +273,17 @@ def _scored(
 
 
 def _beside_weights(
-    cell: MaskCell, how: Selection, seen: Seen, workspace: Workspace
+    cell: MaskCell,
+    how: Selection,
+    seen: Seen,
+    workspace: Workspace,
+    start: Mapping[str, torch.Tensor] | None,
 ) -> dict[str, Any]:
     """The model before any training, on the CPU whatever the device, so that the mask is the same
     everywhere; and a few training examples, without augmentation."""
     model = as_plain_(drawn_model(seen.model, seen.seed))
+    if start is not None:
+        model.load_state_dict(dict(start))
     given: dict[str, Any] = {"model": model}
     if "initial" in CRITERIA[how.criterion].needs:
         given["initial"] = {name: value.clone() for name, value in model.state_dict().items()}

@@ -270,7 +270,8 @@ def _rewound_model(
     cell: TrainCell, mask: PruningMask | None, parents: Parents, device: str
 ) -> tuple[nn.Module, str]:
     """The model as the training starts with it, and the hash of its weights before the mask."""
-    model = initial_model(cell.recipe.model, cell.seeds.init, cell.initial, mask)
+    start = parents.tensors("initial") if "initial" in parents else None
+    model = initial_model(cell.recipe.model, cell.seeds.init, cell.initial, mask, start)
     if "weights" in parents:
         weights = parents.tensors("weights")
     else:

@@ -24,6 +24,7 @@ from lottery_ticket.experiment.objects.fresh_model import fresh_model
 from lottery_ticket.experiment.objects.inputs import Inputs
 from lottery_ticket.experiment.objects.layers import pruned_layers
 from lottery_ticket.experiment.objects.recipe import augmentation_of, loss_of, metric_of
+from lottery_ticket.experiment.objects.start import check_start, read_start, start_digest
 from lottery_ticket.masks import copied_model, input_dims, layer_weights
 from lottery_ticket.models import build, model_options
 from lottery_ticket.process import random_state_kept
@@ -98,6 +99,7 @@ def inspect_inputs(
     pruned = pruned_layers(spec.prune, model, data.train.first(2).x)
     layers = {name: tuple(value.shape) for name, value in pruned.items()}
     inputs = Inputs(
+        start=_start(spec, model),
         data_digest=data.digest,
         num_train=len(data.train),
         data_options=_data_options(spec.data, data),
@@ -116,6 +118,16 @@ def inspect_inputs(
     except UsageError as error:
         raise UsageError(f"source: {error}") from error
     return dataclasses.replace(inputs, source=source)
+
+
+def _start(spec: Spec, model: nn.Module) -> str | None:
+    """The digest of the weights to start from, having seen that the model can."""
+    path = spec.model.start
+    if path is None:
+        return None
+    tensors = read_start(path)
+    check_start(path, tensors, model)
+    return start_digest(tensors)
 
 
 def built_model(spec: Spec, data: DataSet) -> nn.Module:

@@ -100,11 +100,15 @@ def recorded_model(record: CellRecord) -> nn.Module:
     return _recorded(record, lambda model, seed: drawn_model(model, seed))
 
 
-def recorded_initial(record: CellRecord, mask: Masks | None = None) -> nn.Module:
+def recorded_initial(
+    record: CellRecord,
+    mask: Masks | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> nn.Module:
     """The model of a finished training with its initial weights; as `recorded_model`."""
     how = record.inputs.get("initial")
     initial = None if how is None else Initial.of(how)
-    return _recorded(record, lambda model, seed: initial_model(model, seed, initial, mask))
+    return _recorded(record, lambda model, seed: initial_model(model, seed, initial, mask, start))
 
 
 def _recorded(record: CellRecord, made: Callable[[Described, int], nn.Module]) -> nn.Module:
@@ -122,7 +126,11 @@ def _recorded(record: CellRecord, made: Callable[[Described, int], nn.Module]) -
 
 
 def initial_model(
-    model: Described, seed: int, initial: Initial | None = None, mask: Masks | None = None
+    model: Described,
+    seed: int,
+    initial: Initial | None = None,
+    mask: Masks | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
 ) -> nn.Module:
     """The model of a training with its initial weights, before they are masked.
 
@@ -130,10 +138,21 @@ def initial_model(
         model, seed: as in `drawn_model`.
         initial: how they are changed; None for not at all.
         mask: what the training keeps; None where nothing is pruned. Some weights depend on it.
+        start: θ₀ where a file holds it: what is changed, or whose signs are taken.
     """
+    drawn = functools.partial(_started, model, start=start)
+    if initial is None:
+        return drawn_model(model, seed)
+    made = drawn_model(model, seed) if initial.how in FRESH else drawn(seed)
+    WAYS[initial.how](made, mask, drawn, **initial.options)
+    return made
+
+
+def _started(model: Described, seed: int, *, start: Mapping[str, torch.Tensor] | None) -> nn.Module:
+    """The model at θ₀: as it is drawn, or as a file has it."""
     made = drawn_model(model, seed)
-    if initial is not None:
-        WAYS[initial.how](made, mask, functools.partial(drawn_model, model), **initial.options)
+    if start is not None:
+        made.load_state_dict(dict(start))
     return made
 
 
@@ -242,6 +261,9 @@ def _by_arm(
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UsageError(f"arm {arm!r}: its weights cannot be made: {reason}") from error
 
+
+FRESH = frozenset({"signs", "scaled"})
+"""The ways that change freshly drawn weights, and not θ₀."""
 
 WAYS: dict[str, Callable[..., None]] = {
     "signs": _signs,

@@ -23,6 +23,8 @@ class Inputs:
         source: the same for the experiment that tickets are taken over from.
         input_dims: which dimension of a layer counts its inputs, where it is not 1.
         num_ignored: weights of prunable layers that the experiment leaves dense.
+        start: digest of the weights that the model starts from, if a file holds them; where it
+            lies the spec says.
         notes: what is odd about the data and yet allowed, a sentence each.
     """
 
@@ -36,6 +38,7 @@ class Inputs:
     source: "Inputs | None" = None
     input_dims: Mapping[str, int] = field(default_factory=dict)
     num_ignored: int = 0
+    start: str | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -1,6 +1,7 @@
 """The cells of one replicate: what each arm's masks and trainings are made from."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.criteria import CRITERIA
@@ -14,8 +15,9 @@ from lottery_ticket.experiment.cells.mask import (
     Shuffle,
     Structure,
 )
+from lottery_ticket.experiment.cells.start import StartCell
 from lottery_ticket.experiment.cells.train import MovingMask, Seeds, TrainCell
-from lottery_ticket.experiment.objects.initial import Described
+from lottery_ticket.experiment.objects.initial import Described, Initial
 from lottery_ticket.experiment.planning.arms import At, mask_of, weights_of
 from lottery_ticket.experiment.planning.draft import Draft
 from lottery_ticket.experiment.planning.setting import INIT_NUMERICS, Setting
@@ -82,6 +84,7 @@ class Replicate:
         return self.draft.add(
             TrainCell(
                 label=replace(self._label(At()), arm="rewind point"),
+                parents=self._start(At(), None),
                 recipe=self.setting.recipe,
                 seeds=self._seeds(At()),
                 data=self.setting.data,
@@ -104,12 +107,13 @@ class Replicate:
         **parents: str | None,
     ) -> str:
         """A mask that is made from these parents."""
+        given = parents | ({} if seen is None else {"initial": self.start()})
         has_examples = seen is not None and seen.examples is not None
         is_of_channels = how.structure.scope == "channel"
         return self.draft.add(
             MaskCell(
                 label=self._label(at),
-                parents={role: name for role, name in parents.items() if name is not None},
+                parents={role: name for role, name in given.items() if name is not None},
                 data=self.setting.data if has_examples else None,
                 numerics=_CHANNEL_NUMERICS if is_of_channels else _MASK_NUMERICS,
                 layers=tuple(self.setting.inputs.layers.items()),
@@ -171,8 +175,8 @@ class Replicate:
     def _training(self, at: At) -> str:
         how = ARMS[at.arm]
         pipeline = self.setting.pipeline(how.pipeline)
-        parents = self._parents(at, pipeline)
         initial, more = weights_of(self, at)
+        parents = self._start(at, initial) | self._parents(at, pipeline)
         whole, recipe = self._length(at), self.setting.recipe
         if whole != self.setting.num_steps:
             recipe = self.setting.stretched(whole)
@@ -194,6 +198,24 @@ class Replicate:
                 moving=self._moving(at) if how.policy is not None and at.level else None,
             )
         )
+
+    def start(self) -> str | None:
+        """The cell of θ₀, where a file holds it; None where it is drawn."""
+        digest, path = self.setting.inputs.start, self.setting.spec.model.start
+        if digest is None or path is None:
+            return None
+        label = replace(self._label(At()), arm="initial weights")
+        file = Path(path).expanduser().absolute()
+        return self.draft.add(StartCell(label=label, digest=digest, path=file))
+
+    def _start(self, at: At, initial: Initial | None) -> dict[str, str]:
+        """What a training takes of θ₀ from a file; what goes on elsewhere comes later."""
+        start = self.start()
+        if start is None or (ARMS[at.arm].mask == "narrow" and at.level):
+            return {}
+        if initial is not None:
+            return {} if initial.how == "scaled" else {"initial": start}
+        return {} if ARMS[at.arm].draws_weights else {"weights": start}
 
     def _moving(self, at: At) -> MovingMask:
         """How the mask of an arm with a policy changes."""
