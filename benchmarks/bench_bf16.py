@@ -15,10 +15,10 @@ import torch
 from measure import Rows, arguments, in_turns, report
 from torch import nn
 
-from lottery_ticket.train._chain import ChainLayer
-from lottery_ticket.train._flat import FlatParameters
-from lottery_ticket.train._layers import HALF_FROM, Array, DenseLayer, HalfLayer
-from lottery_ticket.train._layout import layouts_of
+from lottery_ticket.train.direct.chain import ChainLayer
+from lottery_ticket.train.direct.flat import FlatParameters
+from lottery_ticket.train.direct.layers import HALF_FROM, Array, DenseLayer, HalfLayer
+from lottery_ticket.train.direct.layout import layouts_of
 
 SHAPES = ((100, 300), (200, 300), (256, 256), (300, 300), (200, 784), (300, 784), (1024, 1024))
 NUM_STEPS = 20

@@ -13,10 +13,10 @@ import torch
 from measure import Rows, arguments, in_turns, report
 from torch import nn
 
-from lottery_ticket.train._chain import ChainLayer
-from lottery_ticket.train._flat import FlatParameters
-from lottery_ticket.train._layers import Array, layer_of
-from lottery_ticket.train._layout import SPARSE_BELOW, SPARSE_UP_TO, layouts_of
+from lottery_ticket.train.direct.chain import ChainLayer
+from lottery_ticket.train.direct.flat import FlatParameters
+from lottery_ticket.train.direct.layers import Array, layer_of
+from lottery_ticket.train.direct.layout import SPARSE_BELOW, SPARSE_UP_TO, layouts_of
 
 SHAPES = ((10, 100), (50, 100), (100, 300), (300, 784), (1024, 1024), (256, 4096))
 DENSITIES = (0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05)

@@ -22,7 +22,7 @@ from lottery_ticket.export import (
     load_sparse,
     measure,
 )
-from lottery_ticket.export._timing import in_turns
+from lottery_ticket.export.measuring.timing import in_turns
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.plots import draw_forms, forms_figure
@@ -284,7 +284,7 @@ def measured_sparsely(decided):
     rows = dict(FORMATS) | {"sparse": replace(FORMATS["sparse"], write=write)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lottery_ticket.export._formats.FORMATS", rows)
-        patch.setattr("lottery_ticket.export._measure.peak_memory", fails)
+        patch.setattr("lottery_ticket.export.measuring.measure.peak_memory", fails)
         options = {**SHORT, "memory": True, "batch_size": 200}
         return measure(sparse_net(), forms=["state_dict", "sparse"], **options)
 

@@ -17,8 +17,8 @@ from torch import nn
 from lottery_ticket import kernels
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.export import Sparse, compact, load_sparse, sparse
-from lottery_ticket.export._chains import SparseChain
-from lottery_ticket.export._tensor_rows import from_rows, to_rows
+from lottery_ticket.export.sparse_nets.chains import SparseChain
+from lottery_ticket.export.sparse_nets.tensor_rows import from_rows, to_rows
 from lottery_ticket.models import build
 
 LAW = {"deadline": None, "derandomize": True, "database": None}
@@ -127,7 +127,7 @@ def test_threads_give_the_same_bytes(num_examples, monkeypatch):
     net = sparse(chain_net(), torch.randn(4, 12), layers="all").model
     x, num_threads = torch.randn(num_examples, 12), torch.get_num_threads()
     wanted = net(x)
-    monkeypatch.setattr("lottery_ticket.export._chains._PER_THREAD", 1)
+    monkeypatch.setattr("lottery_ticket.export.sparse_nets.chains._PER_THREAD", 1)
     try:
         torch.set_num_threads(3)
         assert torch.equal(net(x), wanted)

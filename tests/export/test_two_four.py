@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.export import _two_four, check_n_m, to_semi_structured
+from lottery_ticket.export import check_n_m, to_semi_structured
+from lottery_ticket.export.sparse_nets import two_four as _two_four
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.pruning import Structured24Pruner, prune
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lottery_ticket import kernels
-from lottery_ticket.train._layout import layouts_of
+from lottery_ticket.train.direct.layout import layouts_of
 
 ACTIVATIONS = {
     kernels.IDENTITY: lambda x: x,

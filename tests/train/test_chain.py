@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lottery_ticket.models import build
-from lottery_ticket.train._chain import ChainLayer, chain_of
+from lottery_ticket.train.direct.chain import ChainLayer, chain_of
 
 
 def test_lenet_and_mlp_are_chains():

@@ -30,7 +30,7 @@ from lottery_ticket.train import (
     step_for,
     train,
 )
-from lottery_ticket.train import _direct as direct
+from lottery_ticket.train.direct import step as direct
 
 OPTIMIZERS = {
     "SGD": ("sgd", {"weight_decay": 0.1}),
@@ -457,8 +457,8 @@ def test_data_of_another_width_is_refused(few_digits):
 
 def test_adam_is_as_exact_as_torchs(few_digits):
     """After many steps: what rounds differently at every step adds up."""
-    from lottery_ticket.train._flat import Part
-    from lottery_ticket.train._updates import update_of
+    from lottery_ticket.train.direct.flat import Part
+    from lottery_ticket.train.direct.updates import update_of
 
     whole = (np.ones(500, bool), np.empty(0, np.uint16))
     stream = torch.Generator().manual_seed(0)

@@ -9,8 +9,8 @@ from lottery_ticket import kernels
 from lottery_ticket.data import Split
 from lottery_ticket.models import build
 from lottery_ticket.train import Batches, checkpoint_bytes, evaluate, restore_, step_for
-from lottery_ticket.train import _direct as direct
-from lottery_ticket.train._layers import HALF_FROM, DenseLayer, HalfLayer
+from lottery_ticket.train.direct import step as direct
+from lottery_ticket.train.direct.layers import HALF_FROM, DenseLayer, HalfLayer
 
 
 @pytest.fixture

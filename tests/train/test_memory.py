@@ -8,7 +8,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from lottery_ticket.data import Split
 from lottery_ticket.models import build
 from lottery_ticket.train import LOSSES, can_be_stacked, training_bytes
-from lottery_ticket.train import _memory as memory
+from lottery_ticket.train.batched import memory
 
 NETS = {
     "mlp": (lambda: build("LeNet300", seed=0, hidden=[20, 10], input_size=64), (64,)),

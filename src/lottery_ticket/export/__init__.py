@@ -2,25 +2,25 @@
 
 import typing
 
-from lottery_ticket.export._compact import Compacted as Compacted
-from lottery_ticket.export._compact import Widths as Widths
-from lottery_ticket.export._compact import compact as compact
 from lottery_ticket.export._export import Exported as Exported
 from lottery_ticket.export._export import ExportedFile as ExportedFile
 from lottery_ticket.export._export import export as export
-from lottery_ticket.export._flops import count_flops as count_flops
 from lottery_ticket.export._format import Format as Format
 from lottery_ticket.export._formats import FORMATS as FORMATS
-from lottery_ticket.export._measure import measure as measure
-from lottery_ticket.export._measured import Measured as Measured
 from lottery_ticket.export._pruned_model import PrunedModel as PrunedModel
-from lottery_ticket.export._sparse import Sparse as Sparse
-from lottery_ticket.export._sparse import load_sparse as load_sparse
-from lottery_ticket.export._sparse import sparse as sparse
 from lottery_ticket.export._state_dict import read_packed as read_packed
 from lottery_ticket.export._stored import stored_model as stored_model
-from lottery_ticket.export._two_four import check_n_m as check_n_m
-from lottery_ticket.export._two_four import to_semi_structured as to_semi_structured
+from lottery_ticket.export.compaction.compact import Compacted as Compacted
+from lottery_ticket.export.compaction.compact import Widths as Widths
+from lottery_ticket.export.compaction.compact import compact as compact
+from lottery_ticket.export.measuring.flops import count_flops as count_flops
+from lottery_ticket.export.measuring.measure import measure as measure
+from lottery_ticket.export.measuring.measured import Measured as Measured
+from lottery_ticket.export.sparse_nets.net import Sparse as Sparse
+from lottery_ticket.export.sparse_nets.net import load_sparse as load_sparse
+from lottery_ticket.export.sparse_nets.net import sparse as sparse
+from lottery_ticket.export.sparse_nets.two_four import check_n_m as check_n_m
+from lottery_ticket.export.sparse_nets.two_four import to_semi_structured as to_semi_structured
 
 if typing.TYPE_CHECKING:
     from lottery_ticket.export._hub import HubModel as HubModel

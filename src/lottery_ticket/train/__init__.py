@@ -3,8 +3,6 @@
 Takes flat arguments, never a spec.
 """
 
-from lottery_ticket.train._batched import BatchedStep as BatchedStep
-from lottery_ticket.train._batched import train_together as train_together
 from lottery_ticket.train._batches import Batch as Batch
 from lottery_ticket.train._batches import Batches as Batches
 from lottery_ticket.train._call import as_plain_ as as_plain_
@@ -27,8 +25,6 @@ from lottery_ticket.train._losses import LOSSES as LOSSES
 from lottery_ticket.train._losses import TASKS as TASKS
 from lottery_ticket.train._losses import Loss as Loss
 from lottery_ticket.train._losses import register_loss as register_loss
-from lottery_ticket.train._memory import can_be_stacked as can_be_stacked
-from lottery_ticket.train._memory import training_bytes as training_bytes
 from lottery_ticket.train._metrics import METRICS as METRICS
 from lottery_ticket.train._metrics import Metric as Metric
 from lottery_ticket.train._metrics import measured as measured
@@ -45,3 +41,7 @@ from lottery_ticket.train._step import AutogradStep as AutogradStep
 from lottery_ticket.train._step import Step as Step
 from lottery_ticket.train._step import check_kernels as check_kernels
 from lottery_ticket.train._step import step_for as step_for
+from lottery_ticket.train.batched.memory import can_be_stacked as can_be_stacked
+from lottery_ticket.train.batched.memory import training_bytes as training_bytes
+from lottery_ticket.train.batched.step import BatchedStep as BatchedStep
+from lottery_ticket.train.batched.step import train_together as train_together

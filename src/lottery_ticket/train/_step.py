@@ -13,9 +13,9 @@ from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import MaskedParameters
 from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._call import called
-from lottery_ticket.train._chain import ChainLayer, chain_of
 from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._optimizers import torch_class
+from lottery_ticket.train.direct.chain import ChainLayer, chain_of
 
 __all__ = ["KERNELS", "AutogradStep", "Step", "check_kernels", "step_for"]
 
@@ -178,7 +178,7 @@ def step_for(
             model, optimizer, masked, batches, loss=loss, clip_norm=clip_norm, precision=precision,
             is_compiled=kernels == "compiled",
         )  # fmt: skip
-    from lottery_ticket.train._direct import DirectStep  # imports numba
+    from lottery_ticket.train.direct.step import DirectStep  # imports numba
 
     sparse = {"direct-dense": False, "direct-sparse": True}.get(kernels)
     return DirectStep(

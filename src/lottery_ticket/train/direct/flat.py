@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from lottery_ticket.train._chain import ChainLayer
-from lottery_ticket.train._layout import Layout
+from lottery_ticket.train.direct.chain import ChainLayer
+from lottery_ticket.train.direct.layout import Layout
 
 __all__ = ["FlatParameters", "Half", "Part", "Piece"]
 

@@ -16,13 +16,13 @@ from lottery_ticket import kernels
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import MaskedParameters
 from lottery_ticket.train._batches import Batch, Batches
-from lottery_ticket.train._chain import ChainLayer
-from lottery_ticket.train._flat import FlatParameters
-from lottery_ticket.train._layers import Array, HalfLayer, Layer, layer_of
-from lottery_ticket.train._layout import layouts_of
 from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._step import AutogradStep
-from lottery_ticket.train._updates import update_of
+from lottery_ticket.train.direct.chain import ChainLayer
+from lottery_ticket.train.direct.flat import FlatParameters
+from lottery_ticket.train.direct.layers import Array, HalfLayer, Layer, layer_of
+from lottery_ticket.train.direct.layout import layouts_of
+from lottery_ticket.train.direct.updates import update_of
 
 __all__ = ["DirectStep"]
 

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from lottery_ticket.export._flow import Flow
-from lottery_ticket.export._operations import Mixing, Moving, OnTheWay, Picking
-from lottery_ticket.export._vocabulary import CONVOLUTIONS, NORMS
+from lottery_ticket.export.compaction.flow import Flow
+from lottery_ticket.export.compaction.operations import Mixing, Moving, OnTheWay, Picking
+from lottery_ticket.export.compaction.vocabulary import CONVOLUTIONS, NORMS
 
 __all__ = ["narrow_"]
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from lottery_ticket import kernels
-from lottery_ticket.train._flat import Part
 from lottery_ticket.train._optimizers import torch_class
+from lottery_ticket.train.direct.flat import Part
 
 __all__ = ["Update", "update_of"]
 

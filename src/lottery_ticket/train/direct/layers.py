@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 
 from lottery_ticket import kernels
-from lottery_ticket.train._chain import ChainLayer
-from lottery_ticket.train._flat import FlatParameters, Half
-from lottery_ticket.train._layout import Layout, Pattern
+from lottery_ticket.train.direct.chain import ChainLayer
+from lottery_ticket.train.direct.flat import FlatParameters, Half
+from lottery_ticket.train.direct.layout import Layout, Pattern
 
 __all__ = ["HALF_FROM", "Array", "HalfLayer", "Layer", "layer_of"]
 

@@ -19,9 +19,7 @@ from safetensors.torch import save
 from torch import fx, nn
 
 from lottery_ticket.errors import DataError, UsageError
-from lottery_ticket.export._sizes import check_sizes
-from lottery_ticket.export._tensor_rows import from_rows, to_rows
-from lottery_ticket.export._vocabulary import (
+from lottery_ticket.export.compaction.vocabulary import (
     BETWEEN,
     BY_VALUE,
     BY_VALUE_MODULES,
@@ -34,6 +32,8 @@ from lottery_ticket.export._vocabulary import (
     POOLS,
     RESHAPES,
 )
+from lottery_ticket.export.sparse_nets.sizes import check_sizes
+from lottery_ticket.export.sparse_nets.tensor_rows import from_rows, to_rows
 from lottery_ticket.files import write_file
 from lottery_ticket.tensor_files import check_claim, claimed_shape, made_sense_of, read_tensors
 

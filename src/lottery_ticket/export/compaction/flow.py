@@ -11,7 +11,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import fx
 
-from lottery_ticket.export._operations import (
+from lottery_ticket.export._trace import Trace, execute
+from lottery_ticket.export.compaction.operations import (
     Mixing,
     Moving,
     OnTheWay,
@@ -20,7 +21,6 @@ from lottery_ticket.export._operations import (
     Picking,
     operations_of,
 )
-from lottery_ticket.export._trace import Trace, execute
 
 __all__ = ["Channels", "Flow", "flow_of"]
 

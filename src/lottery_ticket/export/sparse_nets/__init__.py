@@ -1,0 +1,1 @@
+"""Nets that are executed on what they keep, see README.md."""

@@ -1,0 +1,1 @@
+"""Steps of linear chains without autograd, see README.md."""
