@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.arms import REINIT, TICKET
+from lottery_ticket.arms import ARMS, REINIT, TICKET
 from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import UsageError, known_keywords, nearest
 from lottery_ticket.finder._arguments import (
@@ -20,7 +20,7 @@ from lottery_ticket.finder._arguments import (
     whole_number,
     within,
 )
-from lottery_ticket.finder._controls import CONTROLS, control_mask
+from lottery_ticket.finder._controls import change_weights_, changes_weights, control_mask, controls
 from lottery_ticket.finder._method import Method, chosen_schedule
 from lottery_ticket.finder._model import ModelSource, chosen_device
 from lottery_ticket.finder._problems import metric_problems
@@ -267,8 +267,10 @@ class LotteryTicketFinder:
             train_fn, eval_fn: as in `find_winning_ticket`.
             arms: `"reinit"` (the ticket's mask, fresh initial weights), `"shuffled"` (the mask
                 permuted within layers), `"random"` (a random mask of the same density),
-                `"oneshot"` (the trained dense net pruned once); these three from the ticket's own
-                initial weights.
+                `"oneshot"` (the trained dense net pruned once), `"inverted"` (the same, the least
+                kept); these four from the ticket's own initial weights. Under the ticket's mask
+                other weights: `"reinit_scaled"`, `"sign_reinit"`, `"signed_constant"`,
+                `"values_permuted"`. And arms of your own (`register_arm`).
             replicates: draws of each control that draws; `oneshot` draws nothing and is trained
                 once. They are *draws* in the table: this search is one replicate, however many
                 there are. For independent replicates search again under another `seed`.
@@ -287,7 +289,8 @@ class LotteryTicketFinder:
         self._check_arms(arms)
         for arm in arms:
             first = sum(row.arm == arm and row.level == search.best_level for row in search.rows)
-            for draw in range(first, first + replicates) if CONTROLS[arm] else range(1 - first):
+            has_draws = controls()[arm].has_draws
+            for draw in range(first, first + replicates) if has_draws else range(1 - first):
                 self._train_control(arm, draw, train_fn, eval_fn)
                 if verbose:
                     print(self.results.line(search.rows[-1]), flush=True)
@@ -393,9 +396,9 @@ class LotteryTicketFinder:
         if isinstance(arms, str) or not isinstance(arms, Iterable):
             raise UsageError(f"arms: got {arms!r}, wanted a list such as ['reinit', 'shuffled']")
         for arm in arms:
-            if arm not in CONTROLS:
-                raise UsageError(f"unknown control {arm!r}{nearest(arm, CONTROLS)}")
-        if REINIT in arms:
+            if arm not in (known := controls()):
+                raise UsageError(f"unknown control {arm!r}{nearest(arm, known)}")
+        if any(ARMS[arm].draws_weights for arm in arms):
             fresh = state_on_cpu(self._built(derive(method.seed, "control", "reinit", 0)))
             if all(
                 name in fresh and torch.equal(fresh[name], search.initial[name])
@@ -405,8 +408,9 @@ class LotteryTicketFinder:
                     "reinit: the model is built with the very weights that the search began "
                     "with, whatever the seed; it must draw them from torch's random numbers"
                 )
-        if "oneshot" in arms:
-            control_mask("oneshot", search, method, self._model_for_control(), 0)
+        for arm in ("oneshot", "inverted"):
+            if arm in arms:
+                control_mask(arm, search, method, self._model_for_control(), 0)
 
     def _built(self, seed: int) -> nn.Module:
         model = self._source.build(seed)
@@ -488,9 +492,14 @@ class LotteryTicketFinder:
         model = self._model_for_control()
         mask = control_mask(arm, search, method, model, draw).to(_device_of(model))
         seed = self._stream(search.best_level)
-        if arm == REINIT:
-            fresh = self._built(derive(method.seed, "control", "reinit", draw))
-            start = Start(state_on_cpu(fresh), seed)
+        if changes_weights(ARMS[arm]):
+            draws = ARMS[arm].draws_weights
+            begun = copied_model(model)
+            if draws:  # on the CPU, as all that is drawn
+                begun = self._built(derive(method.seed, "control", "reinit", draw))
+            begun, level = begun.to("cpu"), search.best_level
+            change_weights_(arm, begun, mask.to("cpu"), search.initial, method.seed, draw, level)
+            start = Start(state_on_cpu(begun), seed)
         else:
             start = method.start(search, search.best_level, seed, is_control=True)
         training = train_watched(model, mask, train_fn, start)

@@ -31,6 +31,7 @@ __all__ = [
     "Shuffle",
     "Structure",
     "make_mask",
+    "remade_mask",
 ]
 
 
@@ -228,7 +229,7 @@ def make_mask(cell: MaskCell, parents: Parents, workspace: Workspace) -> Made:
         mask = shuffle(before, generator(cell.how.seed), **cell.how.structure.options())
     elif isinstance(cell.how, Remade):
         assert before is not None
-        mask = _remade(cell.how, before)
+        mask = remade_mask(cell.how.arm, before, generator(cell.how.seed))
     else:
         mask = _selected(cell, cell.how, before, _scored(cell, cell.how, parents, workspace))
     results = {
@@ -239,19 +240,24 @@ def make_mask(cell: MaskCell, parents: Parents, workspace: Workspace) -> Made:
     return Made({MASK: mask.to_bytes()}, results)
 
 
-def _remade(how: Remade, before: PruningMask) -> PruningMask:
-    function = ARMS[how.arm].mask
+def remade_mask(arm: str, before: PruningMask, draws: torch.Generator) -> PruningMask:
+    """What the function of a user's arm makes of a mask.
+
+    Raises:
+        UsageError: it fails, or keeps another number of weights.
+    """
+    function = ARMS[arm].mask
     assert callable(function)
     given = {name: kept.clone() for name, kept in before.items()}
     try:
-        made = PruningMask.from_tensors(dict(function(given, generator(how.seed))))
+        made = PruningMask.from_tensors(dict(function(given, draws)))
     except Exception as error:  # a user's own may raise anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UsageError(f"arm {how.arm!r}: its mask cannot be made: {reason}") from error
+        raise UsageError(f"arm {arm!r}: its mask cannot be made: {reason}") from error
     shapes, wanted = ({n: tuple(k.shape) for n, k in mask.items()} for mask in (made, before))
     if shapes != wanted or made.num_kept != before.num_kept:
         raise UsageError(
-            f"arm {how.arm!r}: its mask keeps {made.num_kept:,} weights of {len(made)} layers, "
+            f"arm {arm!r}: its mask keeps {made.num_kept:,} weights of {len(made)} layers, "
             f"wanted {before.num_kept:,} of the ticket's {len(before)}"
         )
     return made

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,13 +164,17 @@ def signs_of_(model: nn.Module, other: nn.Module) -> None:
 
 
 @torch.no_grad()
-def signed_constant_(model: nn.Module) -> None:
+def signed_constant_(model: nn.Module, names: Iterable[str] | None = None) -> None:
     """Set each prunable weight to ±σ by its sign, σ the standard deviation of its layer.
+
+    Args:
+        names: which parameters; by default all that can be pruned.
 
     σ is that of all the layer's weights as they were drawn, as in the code of Zhou et al. 2019:
     their paper's is that of the distribution, which a model does not tell. Biases and norms stay.
     """
-    for parameter in layer_weights(model).values():
+    found = layer_weights(model) if names is None else find_parameters(model, names)
+    for parameter in found.values():
         deviation = parameter.double().std(correction=0).to(parameter)
         parameter.copy_(torch.copysign(deviation, parameter))
 
@@ -250,13 +254,22 @@ def _scaled(
 def _by_arm(
     model: nn.Module, mask: Masks | None, drawn: Drawn, *, arm: str, source: str, seed: int
 ) -> None:
-    function = ARMS[arm].weights
-    assert callable(function)
     if mask is None:
         weights = layer_weights(model)
         mask = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
+    change_by_arm_(arm, model, mask, generator(seed))
+
+
+def change_by_arm_(arm: str, model: nn.Module, mask: Masks, draws: torch.Generator) -> None:
+    """What the function of a user's arm makes of a model at θ₀, in place.
+
+    Raises:
+        UsageError: it fails.
+    """
+    function = ARMS[arm].weights
+    assert callable(function)
     try:
-        function(model, {name: kept.clone() for name, kept in mask.items()}, generator(seed))
+        function(model, {name: kept.clone() for name, kept in mask.items()}, draws)
     except Exception as error:  # a user's own may raise anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UsageError(f"arm {arm!r}: its weights cannot be made: {reason}") from error

@@ -1,0 +1,129 @@
+"""Every control of a search: which mask it trains, and from which weights; one's own arms too."""
+
+import pytest
+import torch
+from own_loops import Loop, net
+
+from lottery_ticket import LotteryTicketFinder, UsageError, register_arm
+from lottery_ticket.arms import ARMS
+from lottery_ticket.finder._controls import controls
+
+
+@pytest.fixture(scope="module")
+def searched():
+    loop = Loop()
+    finder = LotteryTicketFinder(model_fn=net)
+    finder.find_winning_ticket(
+        train_fn=loop.train, eval_fn=loop.accuracy, target_sparsity=0.8, pruning_rounds=2,
+        verbose=False,
+    )  # fmt: skip
+    return finder, loop
+
+
+def begun(searched, arm):
+    """What a training of a control began with: weights where kept, and how many these are."""
+    finder, loop = searched
+    finder.verify(loop.train, loop.accuracy, arms=[arm], verbose=False)
+    return loop.calls[-1]
+
+
+def initial_of(finder):
+    level = finder.results.search.best_level
+    assert level == 2
+    return finder.initial_state
+
+
+def test_which_there_are():
+    assert list(controls()) == [
+        "reinit", "reinit_scaled", "values_permuted", "sign_reinit", "signed_constant",
+        "shuffled", "random", "inverted", "oneshot",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", controls())
+def test_each_keeps_as_many_as_the_ticket(searched, arm):
+    _, num_kept = begun(searched, arm)
+    assert num_kept == searched[0].mask.num_kept
+
+
+@pytest.mark.parametrize("arm", [arm for arm, row in controls().items() if row.mask == "ticket"])
+def test_under_the_tickets_mask_other_weights(searched, arm):
+    finder, _ = searched
+    state, _ = begun(searched, arm)
+    initial = initial_of(finder)
+    assert any(not torch.equal(state[n], initial[n] * finder.mask[n]) for n in finder.mask)
+    for name, mask in finder.mask.items():
+        found, own = state[name][mask], initial[name][mask]
+        assert not state[name][~mask].any()
+        if arm in ("sign_reinit", "signed_constant"):
+            assert torch.equal(found.signbit(), own.signbit())
+        if arm == "signed_constant":
+            assert len(found.abs().unique()) == 1
+        if arm == "values_permuted":
+            assert torch.equal(found.sort().values, own.sort().values)
+
+
+def test_scaled_weights_are_those_of_reinit_by_the_inputs_kept(searched):
+    finder, _ = searched
+    plain, scaled = (begun(searched, arm)[0] for arm in ("reinit", "reinit_scaled"))
+    for name, mask in finder.mask.items():
+        factor = (mask.shape[1] / mask.sum(1).clamp(min=1)).sqrt()
+        torch.testing.assert_close(scaled[name], plain[name] * factor[:, None])
+
+
+def test_inverted_keeps_the_least_of_the_dense_net(searched):
+    finder, _ = searched
+    state, _ = begun(searched, "inverted")
+    sizes = torch.cat([finder.results.search.dense[n].abs().flatten() for n in finder.mask])
+    kept = torch.cat([(state[n] != 0).flatten() for n in finder.mask])
+    assert sizes[kept].max() <= sizes[~kept].min()
+
+
+@pytest.fixture
+def own_arm():
+    names = []
+
+    def register(name, **how):
+        names.append(name)
+        return register_arm(name, **how)
+
+    yield register
+    for name in names:
+        ARMS.remove(name)
+
+
+def test_arms_of_ones_own(searched, own_arm):
+    finder, _ = searched
+
+    @torch.no_grad()
+    def negated(model, mask, generator):
+        for parameter in model.parameters():
+            parameter.neg_()
+
+    own_arm("negated", weights=negated)
+    own_arm("rolled", mask=lambda mask, generator: {n: k.roll(1, 0) for n, k in mask.items()})
+    state, num_kept = begun(searched, "negated")
+    initial = initial_of(finder)
+    for name, mask in finder.mask.items():
+        assert torch.equal(state[name], -initial[name] * mask)
+    state, again = begun(searched, "rolled")
+    assert num_kept == again == finder.mask.num_kept
+    for name, mask in finder.mask.items():
+        assert torch.equal(state[name], initial[name] * mask.roll(1, 0))
+    assert {"negated", "rolled"} <= {row.arm for row in finder.results.search.rows}
+
+
+def test_an_arm_whose_mask_keeps_others_is_refused(searched, own_arm):
+    finder, loop = searched
+    own_arm("fewer", mask=lambda mask, generator: {n: k & False for n, k in mask.items()})
+    with pytest.raises(UsageError, match="its mask keeps 0 weights"):
+        finder.verify(loop.train, loop.accuracy, arms=["fewer"], verbose=False)
+
+
+@pytest.mark.parametrize(
+    "arm", ["lr_rewind", "dense_long", "gradual", "snip", "transfer", "reinti"]
+)
+def test_what_is_no_control_of_a_search_is_refused(searched, arm):
+    finder, loop = searched
+    with pytest.raises(UsageError, match=f"unknown control '{arm}'"):
+        finder.verify(loop.train, loop.accuracy, arms=[arm], verbose=False)
