@@ -576,19 +576,13 @@ class Prepared:
         return RunResult(self.store, outcome.record, outcome)
 
 
+@known_keywords("prepare", also=_HOW)
 def prepare(
     spec: "Spec | Mapping[str, Any] | str | Path",
     *,
     overrides: Sequence[str] = (),
     store: str | Path | None = None,
-    data_dir: str | Path | None = None,
-    device: str = "auto",
-    jobs: int | None = None,
-    threads: int | None = None,
-    kernels: str = "auto",
-    group: int | None = None,
-    keep: str = "all",
-    imports: Sequence[str] = (),
+    **how: Any,
 ) -> Prepared:
     """Check everything and plan the run, before any work starts; the arguments are those of `run`.
 
@@ -600,27 +594,19 @@ def prepare(
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
 
     opened = Store(default_store_path() if store is None else store)
-    context, jobs = _context(
-        opened,
-        data_dir=data_dir,
-        device=device,
-        jobs=jobs,
-        threads=threads,
-        kernels=kernels,
-        group=group,
-        keep=keep,
-        imports=imports,
-    )
+    context, jobs = _context(opened, **how)
     with neutral_settings():
-        import_user_code(imports, refresh=True)
+        import_user_code(context.imports, refresh=True)
         if isinstance(spec, str | Path):
             spec = load_spec(spec, overrides)
         elif overrides:
             raise UsageError("overrides go with a preset or file; change the spec itself instead")
         elif not isinstance(spec, Spec):
             spec = spec_from_mapping(spec)
-        inputs = inspect_inputs(spec, context.data_dir, kernels=kernels, device=context.device)
-        if group is None and kernels == "auto":
+        inputs = inspect_inputs(
+            spec, context.data_dir, kernels=context.kernels, device=context.device
+        )
+        if how.get("group") is None and context.kernels == "auto":
             context = replace(context, group=group_size(spec, context.data_dir, context.device))
         planned = plan(spec, inputs)
     return Prepared(planned, opened, context, jobs)
@@ -643,7 +629,8 @@ def _context(
     Raises:
         UsageError: one of them makes no sense.
     """
-    from lottery_ticket.experiment import KEEP, Context, num_devices, resolve_device
+    from lottery_ticket.choices import KEEP
+    from lottery_ticket.experiment import Context, num_devices, resolve_device
 
     for name, value in (("jobs", jobs), ("threads", threads), ("group", group)):
         if value is not None and value < 1:

@@ -74,3 +74,30 @@ def test_help_is_printed(name, lottery):
 def test_no_command_prints_help(lottery):
     said = lottery()
     assert all(name in said.out + said.err for name in NAMES)
+
+
+def test_shells_complete_what_can_be_chosen():
+    from lottery_ticket.choices import DEVICES, KEEP, KERNELS
+
+    for name, choices in (("device", DEVICES), ("kernels", KERNELS), ("keep", KEEP)):
+        option = next(p for p in COMMANDS["run"].params if p.name == name)
+        found = option.shell_complete(None, "")
+        assert [item.value for item in found] == list(choices)
+
+
+def test_the_options_of_execution_are_the_same_everywhere():
+    common = [
+        "store",
+        "data_dir",
+        "device",
+        "jobs",
+        "threads",
+        "kernels",
+        "group",
+        "keep",
+        "imports",
+    ]
+    for name in ("run", "transfer", "retrain", "plan", "evaluate", "probe"):
+        there = [p.name for p in COMMANDS[name].params if p.name in common]
+        few = name in ("plan", "evaluate", "probe")
+        assert there == [n for n in common if not (few and n in ("kernels", "group", "keep"))]

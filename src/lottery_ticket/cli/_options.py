@@ -10,15 +10,10 @@ __all__ = [
     "BatchSize",
     "DataDir",
     "DataOptions",
-    "Device",
     "Draw",
     "DryRun",
-    "Group",
     "Imports",
-    "Jobs",
     "Json",
-    "Keep",
-    "Kernels",
     "Level",
     "Margin",
     "PlanOnly",
@@ -29,11 +24,11 @@ __all__ = [
     "Set",
     "SpecSource",
     "StorePath",
-    "Threads",
     "data_options",
     "open_store",
 ]
 
+from lottery_ticket.cli._execution import DataDir, Imports, StorePath
 from lottery_ticket.errors import UsageError
 from lottery_ticket.store import Store, default_store_path
 
@@ -55,22 +50,6 @@ Rederive = Annotated[
     bool,
     typer.Option("--rederive", help="Train it again, if its trained weights were not kept."),
 ]
-StorePath = Annotated[
-    Path | None,
-    typer.Option(
-        "--store",
-        help="The folder of results; else $LOTTERY_STORE, else ./lottery_runs.",
-        show_default=False,
-    ),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        help="Where data files are; else $LOTTERY_DATA, else a per-user cache.",
-        show_default=False,
-    ),
-]
 DataOptions = Annotated[
     list[str] | None,
     typer.Option(
@@ -85,40 +64,6 @@ Set = Annotated[
     typer.Option(
         "--set", metavar="KEY=VALUE", help="Change the spec: --set train.lr=0.05. Repeatable."
     ),
-]
-Imports = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--import",
-        metavar="MODULE",
-        help="A module, .py file or package that registers models or data sets. Repeatable.",
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Jobs = Annotated[
-    int | None,
-    typer.Option(help="Cells at a time; by default one per core, on CUDA one per GPU."),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(help="CPU threads per cell; by default 1 when jobs > 1, else all cores."),
-]
-Kernels = Annotated[
-    str,
-    typer.Option(
-        help="auto, or force autograd, compiled, direct, direct-dense or direct-sparse steps."
-    ),
-]
-Group = Annotated[
-    int | None,
-    typer.Option(
-        help="Trainings made as one batch, at most; by default as many as fit for small nets on "
-        "CUDA, else one."
-    ),
-]
-Keep = Annotated[
-    str,
-    typer.Option(help="all: every cell's trained weights; needed: those that other cells need."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the run's id alone, when it is done.")]
 PlanOnly = Annotated[

@@ -3,16 +3,11 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from lottery_ticket.cli._execution import PLAIN, Execution, executed
 from lottery_ticket.cli._options import (
-    DataDir,
-    Device,
-    Imports,
-    Jobs,
     Json,
     Set,
     SpecSource,
-    StorePath,
-    Threads,
 )
 from lottery_ticket.cli._print import console, print_json, print_table
 
@@ -22,16 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["plan", "print_plan"]
 
 
+@executed("kernels", "group", "keep")
 def plan(
     spec: SpecSource,
     override: Set = None,
-    store: StorePath = None,
-    data_dir: DataDir = None,
-    device: Device = "auto",
-    jobs: Jobs = None,
-    threads: Threads = None,
-    imports: Imports = None,
     json: Json = False,
+    how: Execution = PLAIN,
 ) -> None:
     """Print what a run would do: its cells, which are in the store already, how long it takes.
 
@@ -39,16 +30,7 @@ def plan(
     """
     from lottery_ticket.api import prepare
 
-    prepared = prepare(
-        spec,
-        overrides=override or [],
-        store=store,
-        data_dir=data_dir,
-        device=device,
-        jobs=jobs,
-        threads=threads,
-        imports=imports or [],
-    )
+    prepared = prepare(spec, overrides=override or [], **how.arguments())
     print_plan(prepared, json=json)
 
 

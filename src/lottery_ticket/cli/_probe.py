@@ -1,20 +1,14 @@
 """`lottery probe` and `lottery evaluate`."""
 
 from enum import StrEnum
-from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lottery_ticket.cli._execution import PLAIN, Execution, executed
 from lottery_ticket.cli._options import (
-    DataDir,
-    Device,
-    Imports,
-    Jobs,
     RunReference,
-    StorePath,
-    Threads,
 )
 from lottery_ticket.cli._print import console, print_table
 from lottery_ticket.errors import UsageError
@@ -54,39 +48,29 @@ Printed = Annotated[
 ]
 
 
+@executed("kernels", "group", "keep")
 def probe(
     run: RunReference,
     name: Annotated[str, typer.Argument(metavar="PROBE", help="evaluate, or one of your own.")],
     option: Options = None,
     data: Data = None,
     arm: Arms = None,
-    store: StorePath = None,
-    data_dir: DataDir = None,
-    device: Device = "auto",
-    jobs: Jobs = None,
-    threads: Threads = None,
-    imports: Imports = None,
     format: Printed = Format.text,
+    how: Execution = PLAIN,
 ) -> None:
     """Measure something on every finished training of a run; nothing is trained."""
-    how = {"data_dir": data_dir, "device": device, "jobs": jobs, "threads": threads}
-    how |= {"imports": tuple(imports or ()), "arms": tuple(arm or ())}
-    _measured(run, name, _options(option), data, store, format, how)
+    _measured(run, name, _options(option), data, tuple(arm or ()), format, how)
 
 
+@executed("kernels", "group", "keep")
 def evaluate(
     run: RunReference = "last",
     data: Data = None,
     option: DataSetOptions = None,
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     arm: Arms = None,
-    store: StorePath = None,
-    data_dir: DataDir = None,
-    device: Device = "auto",
-    jobs: Jobs = None,
-    threads: Threads = None,
-    imports: Imports = None,
     format: Printed = Format.text,
+    how: Execution = PLAIN,
 ) -> None:
     """Loss and accuracy of every finished training on other data, or on another split."""
     given = _options(option)
@@ -94,9 +78,7 @@ def evaluate(
         raise UsageError("--set: say of which data set, with --data NAME")
     options = {} if split == "test" else {"split": split}
     named = None if data is None else {"name": data, **given}
-    how = {"data_dir": data_dir, "device": device, "jobs": jobs, "threads": threads}
-    how |= {"imports": tuple(imports or ()), "arms": tuple(arm or ())}
-    _measured(run, "evaluate", options, named, store, format, how)
+    _measured(run, "evaluate", options, named, tuple(arm or ()), format, how)
 
 
 def _options(given: list[str] | None) -> dict[str, Any]:
@@ -110,15 +92,16 @@ def _measured(
     name: str,
     options: dict[str, Any],
     data: str | dict[str, Any] | None,
-    store: Path | None,
+    arms: tuple[str, ...],
     format: Format,
-    how: dict[str, Any],
+    how: Execution,
 ) -> None:
     from lottery_ticket.api import load_run
 
-    result = load_run(run, store=store)
+    result = load_run(run, store=how.store)
     is_text = format is Format.text
-    rows = result.probe(name, options=options, data=data, progress=is_text, **how)
+    arguments = how.arguments("store", "kernels", "group", "keep")
+    rows = result.probe(name, options=options, data=data, arms=arms, progress=is_text, **arguments)
     if format is Format.json:
         print(rows.to_json(orient="records", indent=1))
     elif format is Format.csv:

@@ -8,19 +8,11 @@ import typer
 from rich.text import Text
 
 from lottery_ticket.arms import TICKET
+from lottery_ticket.cli._execution import PLAIN, Execution, executed
 from lottery_ticket.cli._options import (
-    DataDir,
-    Device,
-    Group,
-    Imports,
-    Jobs,
-    Keep,
-    Kernels,
     Quiet,
     Set,
     SpecSource,
-    StorePath,
-    Threads,
 )
 from lottery_ticket.cli._print import console, print_error
 from lottery_ticket.cli._table import print_summary
@@ -33,36 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["run", "run_prepared"]
 
 
+@executed()
 def run(
     spec: SpecSource,
     override: Set = None,
-    store: StorePath = None,
-    data_dir: DataDir = None,
-    device: Device = "auto",
-    jobs: Jobs = None,
-    threads: Threads = None,
-    kernels: Kernels = "auto",
-    group: Group = None,
-    keep: Keep = "all",
-    imports: Imports = None,
     quiet: Quiet = False,
+    how: Execution = PLAIN,
 ) -> None:
     """Run an experiment, or what is left of it; Ctrl-C stops it, the same command continues."""
     from lottery_ticket.api import prepare
 
-    prepared = prepare(
-        spec,
-        overrides=override or [],
-        store=store,
-        data_dir=data_dir,
-        device=device,
-        jobs=jobs,
-        threads=threads,
-        kernels=kernels,
-        group=group,
-        keep=keep,
-        imports=imports or [],
-    )
+    prepared = prepare(spec, overrides=override or [], **how.arguments())
     run_prepared(prepared, quiet=quiet)
 
 

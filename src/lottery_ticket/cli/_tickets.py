@@ -1,9 +1,9 @@
 """What the commands that train a run's tickets again have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lottery_ticket.cli._execution import Execution
 from lottery_ticket.cli._plan import print_plan
 from lottery_ticket.cli._run import run_prepared
 
@@ -16,22 +16,20 @@ __all__ = ["run_tickets"]
 def run_tickets(
     run: str,
     derive: "Callable[[Mapping[str, Any]], Spec]",
+    how: Execution,
     *,
-    store: Path | None,
-    imports: Sequence[str] | None,
     plan: bool,
     json: bool,
     quiet: bool,
-    **how: Any,
 ) -> None:
     """Plan, and run unless only the plan is asked for, the spec that `derive` makes of a run's."""
     from lottery_ticket.api import load_run, prepare_tickets
     from lottery_ticket.experiment import check_registered, import_user_code
 
-    import_user_code(imports or [])
-    result = load_run(run, store=store)
+    import_user_code(how.imports or [])
+    result = load_run(run, store=how.store)
     check_registered(result.id, result.record.spec)
-    prepared = prepare_tickets(result, derive(result.record.spec), imports=imports or [], **how)
+    prepared = prepare_tickets(result, derive(result.record.spec), **how.arguments("store"))
     if plan or json:
         print_plan(prepared, json=json)
     else:

@@ -28,7 +28,6 @@ from lottery_ticket.experiment.objects.user_code import sent_by_value as sent_by
 from lottery_ticket.experiment.planning.plan import Plan as Plan
 from lottery_ticket.experiment.planning.plan import Work as Work
 from lottery_ticket.experiment.planning.plan import plan as plan
-from lottery_ticket.experiment.running.context import KEEP as KEEP
 from lottery_ticket.experiment.running.context import Context as Context
 from lottery_ticket.experiment.running.device import available_devices as available_devices
 from lottery_ticket.experiment.running.device import num_devices as num_devices

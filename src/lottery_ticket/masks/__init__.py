@@ -7,6 +7,7 @@ from lottery_ticket.masks._budget import SCOPES as SCOPES
 from lottery_ticket.masks._budget import Budget as Budget
 from lottery_ticket.masks._budget import budget_at_densities as budget_at_densities
 from lottery_ticket.masks._budget import budget_at_rates as budget_at_rates
+from lottery_ticket.masks._budget import check_falls as check_falls
 from lottery_ticket.masks._budget import exact as exact
 from lottery_ticket.masks._budget import num_pruned as num_pruned
 from lottery_ticket.masks._budget import rate_per_layer as rate_per_layer

@@ -1,8 +1,9 @@
 """How many weights to keep: globally, or layer by layer. Counts are exact and known in advance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import floor
 
 from lottery_ticket.errors import UsageError, nearest
@@ -36,6 +37,25 @@ def num_pruned(remaining: int, rate: float) -> int:
     53240
     """
     return floor(exact(rate) * remaining + Fraction(1, 2))
+
+
+def check_falls(budgets: Sequence[Budget], what: str = "") -> None:
+    """See that each level keeps something, and less than the one before.
+
+    Args:
+        budgets: level 0 first.
+        what: what an error begins with, such as `"prune: "`.
+
+    Raises:
+        UsageError: a level would prune or keep nothing.
+    """
+    for level, (before, after) in enumerate(pairwise(budgets), 1):
+        if after.total == 0 or after.total >= before.total:
+            outcome = "prune nothing" if after.total else "keep nothing"
+            raise UsageError(
+                f"{what}level {level} would {outcome} ({before.total:,} weights are left before "
+                f"it, of {budgets[0].total:,}); use fewer levels"
+            )
 
 
 def budget_at_rates(

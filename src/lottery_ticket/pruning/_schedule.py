@@ -3,12 +3,11 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import prod
 from numbers import Integral
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks import Budget, budget, budget_at_rates, check_fraction
+from lottery_ticket.masks import Budget, budget, budget_at_rates, check_falls, check_fraction
 
 __all__ = [
     "Densities",
@@ -219,13 +218,7 @@ def _at_totals(
 
 
 def _checked(budgets: list[Budget]) -> list[Budget]:
-    for level, (before, after) in enumerate(pairwise(budgets), 1):
-        if after.total == 0 or after.total >= before.total:
-            outcome = "prune nothing" if after.total else "keep nothing"
-            raise UsageError(
-                f"level {level} would {outcome} ({before.total:,} weights are left before it, of "
-                f"{budgets[0].total:,}); use fewer levels"
-            )
+    check_falls(budgets)
     return budgets
 
 

@@ -3,6 +3,7 @@
 Takes flat arguments, never a spec.
 """
 
+from lottery_ticket.choices import KERNELS as KERNELS
 from lottery_ticket.train._batches import Batch as Batch
 from lottery_ticket.train._batches import Batches as Batches
 from lottery_ticket.train._call import as_plain_ as as_plain_
@@ -36,7 +37,6 @@ from lottery_ticket.train._schedules import SCHEDULES as SCHEDULES
 from lottery_ticket.train._schedules import learning_rate as learning_rate
 from lottery_ticket.train._schedules import register_schedule as register_schedule
 from lottery_ticket.train._schedules import schedule_options as schedule_options
-from lottery_ticket.train._step import KERNELS as KERNELS
 from lottery_ticket.train._step import AutogradStep as AutogradStep
 from lottery_ticket.train._step import Step as Step
 from lottery_ticket.train._step import check_kernels as check_kernels

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from lottery_ticket.errors import TrainingError
 from lottery_ticket.masks import PruningMask
+from lottery_ticket.tensor_files import read_tensors
 from lottery_ticket.train._loop import TrainState
 
 __all__ = [
@@ -69,8 +70,7 @@ def restore_(state: TrainState, data: bytes) -> None:
 
 
 def _restore_(state: TrainState, data: bytes) -> None:
-    tensors = load(data)
-    meta = _metadata(data)
+    tensors, meta = read_tensors(data, "state")
     _check(meta)
     weights = _below("model.", tensors)
     _check_weights(weights, state.model.state_dict())
@@ -167,8 +167,3 @@ def optimizer_state(tensors: dict[str, torch.Tensor]) -> dict[int, dict[str, Any
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-def _metadata(data: bytes) -> dict[str, Any]:
-    length = int.from_bytes(data[:8], "little")  # safetensors: header length, then JSON
-    return json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["state"])

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from lottery_ticket.choices import KERNELS
 from lottery_ticket.data import Features
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import MaskedParameters
@@ -17,11 +18,9 @@ from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._optimizers import torch_class
 from lottery_ticket.train.direct.chain import ChainLayer, chain_of
 
-__all__ = ["KERNELS", "AutogradStep", "Step", "check_kernels", "step_for"]
+__all__ = ["AutogradStep", "Step", "check_kernels", "step_for"]
 
 _KNOWN_UPDATES = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
-
-KERNELS = ("auto", "autograd", "compiled", "direct", "direct-dense", "direct-sparse")
 
 
 class Step(Protocol):

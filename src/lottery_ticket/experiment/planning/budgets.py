@@ -1,7 +1,6 @@
 """How many weights each level of an experiment keeps: counts that are known before it runs."""
 
 from fractions import Fraction
-from itertools import pairwise
 from math import prod
 
 from lottery_ticket.errors import UsageError
@@ -11,6 +10,7 @@ from lottery_ticket.masks import (
     budget_at_densities,
     budget_at_rates,
     channels_at,
+    check_falls,
     exact,
     rate_per_layer,
     unfit_for_nm,
@@ -33,13 +33,7 @@ def level_budgets(prune: PruneSpec, inputs: Inputs) -> list[Budget]:
         budgets = _of_channels(prune, inputs)
     else:
         budgets = _counted(prune, inputs.sizes)
-    for level, (before, after) in enumerate(pairwise(budgets), 1):
-        if after.total == 0 or after.total == before.total:
-            outcome = "prune nothing" if after.total else "keep nothing"
-            raise UsageError(
-                f"prune: level {level} would {outcome} ({before.total:,} weights are left before "
-                f"it, of {budgets[0].total:,}); use fewer levels"
-            )
+    check_falls(budgets, "prune: ")
     return budgets
 
 

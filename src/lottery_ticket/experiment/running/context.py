@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KEEP", "Context"]
-
-KEEP = ("all", "needed")
+__all__ = ["Context"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,12 @@
+"""What some options can be, known without importing torch: the command line lists it."""
+
+__all__ = ["DEVICES", "KEEP", "KERNELS"]
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Where cells are made; a GPU by its number too: `cuda:1`."""
+
+KERNELS = ("auto", "autograd", "compiled", "direct", "direct-dense", "direct-sparse")
+"""How steps are executed."""
+
+KEEP = ("all", "needed")
+"""Whose trained weights are kept: of every cell, or of those that other cells read."""

@@ -1,0 +1,124 @@
+"""Where and how a run is executed: its options, described once for all commands."""
+
+import functools
+import inspect
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from lottery_ticket.choices import DEVICES, KEEP, KERNELS
+
+__all__ = ["PLAIN", "DataDir", "Execution", "Imports", "StorePath", "executed"]
+
+
+def _among(choices: Collection[str]) -> Callable[[], list[str]]:
+    """What a shell completes."""
+    return lambda: list(choices)
+
+
+StorePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="The folder of results; else $LOTTERY_STORE, else ./lottery_runs.",
+        show_default=False,
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Where data files are; else $LOTTERY_DATA, else a per-user cache.",
+        show_default=False,
+    ),
+]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="A module, .py file or package that registers things of yours. Repeatable.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Where and how cells are made; none of it decides what a run finds."""
+
+    store: StorePath = None
+    data_dir: DataDir = None
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or mps.", autocompletion=_among(DEVICES))
+    ] = "auto"
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Cells at a time; by default one per core, on CUDA one per GPU."),
+    ] = None
+    threads: Annotated[
+        int | None,
+        typer.Option(help="CPU threads per cell; by default 1 when jobs > 1, else all cores."),
+    ] = None
+    kernels: Annotated[
+        str,
+        typer.Option(
+            help="auto, or force autograd, compiled, direct, direct-dense or direct-sparse steps.",
+            autocompletion=_among(KERNELS),
+        ),
+    ] = "auto"
+    group: Annotated[
+        int | None,
+        typer.Option(
+            help="Trainings made as one batch, at most; by default as many as fit for small nets "
+            "on CUDA, else one."
+        ),
+    ] = None
+    keep: Annotated[
+        str,
+        typer.Option(
+            help="all: every cell's trained weights; needed: those that other cells need.",
+            autocompletion=_among(KEEP),
+        ),
+    ] = "all"
+    imports: Imports = None
+
+    def arguments(self, *left_out: str) -> dict[str, Any]:
+        """As the functions of `lottery_ticket.api` take them, but for some."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found["imports"] = tuple(self.imports or ())
+        return {name: value for name, value in found.items() if name not in left_out}
+
+
+PLAIN = Execution()
+
+
+def executed(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator: a command whose parameter `how` is an `Execution` has an option for each of its
+    fields instead, but for those left out."""
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(Execution, include_extras=True)
+        added = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name]
+            )
+            for name, default in vars(PLAIN).items()
+            if name not in left_out
+        ]
+
+        @functools.wraps(command)
+        def called(*args: Any, **given: Any) -> None:
+            how = {p.name: given.pop(p.name) for p in added if p.name in given}
+            command(*args, how=Execution(**how), **given)
+
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.name != "how"]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
+        vars(called)["__signature__"] = signature.replace(parameters=parameters)  # what typer reads
+        called.__annotations__ = {p.name: p.annotation for p in parameters}
+        return called
+
+    return decorated
