@@ -1,6 +1,7 @@
 """The arms of an experiment, a row for each: where its masks and its weights come from, and all
 that is said and drawn of it. `register_arm` adds one of your own."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -93,6 +94,7 @@ ARMS: Registry[Arm] = Registry(
 
 _MASKS = ("own", "ticket", "shuffled", "random", "oneshot", "inverted", "at_init", "during")
 _WEIGHTS = ("initial", "fresh", "fresh_signed", "fresh_scaled", "permuted", "signed_constant")
+_MARKERS = "osHp43d8^D<h2v>XP|+x1*"  # that figures and the page can draw
 _PIPELINES = ("lth", "rewind", "lr_rewind", "finetune", "at_init")
 
 
@@ -140,6 +142,11 @@ def register_arm(
     ):
         if value is not None and not callable(value) and value not in known:
             raise UsageError(f"arm {name!r}: {what}: got {value!r}, wanted {_listed(known)}")
+    if color and not re.fullmatch(r"#[0-9A-Fa-f]{6}", color):
+        raise UsageError(f"arm {name!r}: color: got {color!r}, wanted one such as '#0072B2'")
+    if marker and marker not in _MARKERS:
+        known = " ".join(_MARKERS)
+        raise UsageError(f"arm {name!r}: marker: got {marker!r}, wanted one of {known}")
     if mask == "at_init" and criterion is None:
         raise UsageError(f"arm {name!r}: mask 'at_init' wants the name of a criterion")
     if mask == "at_init" and pipeline is None:

@@ -192,6 +192,9 @@ def test_a_criterion_sees_what_it_asks_for(runs):
         ({"weights": "scaled"}, "weights: got 'scaled', wanted a function, or one of: initial"),
         ({"pipeline": "imp"}, "pipeline: got 'imp', wanted"),
         ({"mask": "at_init"}, "mask 'at_init' wants the name of a criterion"),
+        ({"color": "blurple"}, "color: got 'blurple', wanted one such as '#0072B2'"),
+        ({"marker": "zz"}, "marker: got 'zz', wanted one of o s H"),
+        ({"mask": "during"}, "mask 'during' and the name of a policy go together"),
     ],
 )
 def test_an_arm_of_unknown_parts_is_refused(keywords, said):
@@ -199,3 +202,27 @@ def test_an_arm_of_unknown_parts_is_refused(keywords, said):
 
     with pytest.raises(UsageError, match=f"arm 'wrong': {said}"):
         register_arm("wrong", **keywords)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda target: target.budget, "policy 'wrong' cannot be made: AttributeError"),
+        (lambda target: 3, "policy 'wrong': got a int, wanted a MaskPolicy"),
+    ],
+)
+def test_a_policy_that_is_none_is_said_before_anything_trains(make, said, tmp_path):
+    from lottery_ticket import load_spec, register_arm, register_policy
+    from lottery_ticket.api import prepare
+    from lottery_ticket.arms import ARMS
+    from lottery_ticket.pruning import POLICIES
+
+    register_policy("wrong")(make)
+    register_arm("wrong", mask="during", policy="wrong")
+    try:
+        spec = load_spec("quickstart", ["arms=[ticket, reinit, wrong]"])
+        with pytest.raises(UsageError, match=said):
+            prepare(spec, store=tmp_path / "store")
+    finally:
+        ARMS.remove("wrong")
+        POLICIES.remove("wrong")

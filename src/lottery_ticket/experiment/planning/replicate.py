@@ -184,6 +184,9 @@ class Replicate:
             options, _ = self.draft.narrow(at.level)
             recipe = replace(recipe, model=Described(recipe.model.name, options))
         first = pipeline.first_step(rewind=self.setting.rewind_step, end=whole) if at.level else 0
+        moving = self._moving(at) if how.policy is not None and at.level else None
+        if moving is not None:
+            moving.made(first, whole)  # what makes no sense is said before anything trains
         return self.draft.add(
             TrainCell(
                 label=self._label(at),
@@ -195,7 +198,7 @@ class Replicate:
                 # what goes on from the end of a training goes on for as long again
                 last_step=whole if first < whole else first + whole,
                 initial=initial,
-                moving=self._moving(at) if how.policy is not None and at.level else None,
+                moving=moving,
             )
         )
 
