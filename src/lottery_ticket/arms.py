@@ -94,7 +94,7 @@ ARMS: Registry[Arm] = Registry(
 
 _MASKS = ("own", "ticket", "shuffled", "random", "oneshot", "inverted", "at_init", "during")
 _WEIGHTS = ("initial", "fresh", "fresh_signed", "fresh_scaled", "permuted", "signed_constant")
-_MARKERS = "osHp43d8^D<h2v>XP|+x1*"  # that figures and the page can draw
+_MARKERS = tuple("osHp43d8^D<h2v>XP|+x1*")  # that figures and the page can draw
 _PIPELINES = ("lth", "rewind", "lr_rewind", "finetune", "at_init")
 
 

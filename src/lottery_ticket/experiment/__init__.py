@@ -1,4 +1,4 @@
-"""The experiment engine: plan → build → execute → run."""
+"""The experiment engine: what it names, its cells, planning them, running them; see README.md."""
 
 from lottery_ticket.experiment.cells.cell import WEIGHTS as WEIGHTS
 from lottery_ticket.experiment.cells.cell import Cell as Cell

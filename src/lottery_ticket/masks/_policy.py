@@ -1,5 +1,6 @@
 """Masks that change during a training: what a policy is asked between steps, and what it sees."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class Moment:
     generator: torch.Generator
 
 
-class MaskPolicy:
+class MaskPolicy(ABC):
     """Says between steps what is kept from now on; override `next_mask`, and what else you need.
 
     A policy remembers nothing: what it says follows from the moment alone, so that a training that
@@ -63,9 +64,9 @@ class MaskPolicy:
         """Whether it wants the dense gradients of step `step`, which others do not pay for."""
         return False
 
+    @abstractmethod
     def next_mask(self, moment: Moment) -> Mapping[str, torch.Tensor] | None:
         """What is kept from now on: bool tensors by name, or None for what is kept already."""
-        raise NotImplementedError
 
 
 def asked(

@@ -156,7 +156,9 @@ class Spec(Record):
         known = dataset_options(self.data.name)
         if "task" not in known or DATASETS.entry(self.data.name).is_user:
             return self.data
-        task = TASKS.get(self.train.loss, "classification")
+        task = TASKS.get(self.train.loss)
+        if task is None and "task" not in self.data.options:
+            return self.data  # a loss of one's own that fits both: the labels say it
         said = {"name": self.data.name, **self.data.options}
         return DataSpec.model_validate({**said, "task": said.get("task") or task})
 

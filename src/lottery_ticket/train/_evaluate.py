@@ -75,15 +75,17 @@ def evaluate(
     return Evaluation(mean, share, rights if rights.ndim == 1 else None, own)
 
 
-def is_right(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def is_right(output: torch.Tensor, y: torch.Tensor, dim: int = 1) -> torch.Tensor:
     """Whether each target is the likeliest class, bool of y's shape.
 
     Args:
-        output: `(N, classes, …)`, as cross entropy takes it, or `(N, …, classes)`.
+        output: `(N, classes, …)`, as cross entropy takes it, or `(N, …, classes)`; of several nets
+            `(R, N, …)`.
         y: `(N, …)`.
+        dim: where the classes are in the first case: 1, of several nets 2.
 
     >>> is_right(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
     tensor([ True, False])
     """
-    found = output.argmax(1)
-    return (found if found.shape == y.shape else output.argmax(-1)) == y
+    found = output.argmax(dim)
+    return (found if found.shape[dim - 1 :] == y.shape else output.argmax(-1)) == y

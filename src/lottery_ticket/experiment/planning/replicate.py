@@ -125,15 +125,16 @@ class Replicate:
     def add_pruned(
         self, at: At, trained: At, mask: str | None, *, is_inverted: bool = False
     ) -> str:
-        """What the experiment's criterion keeps of trained weights."""
+        """What the arm's criterion, else the experiment's, keeps of trained weights."""
         prune = self.setting.spec.prune
+        criterion = ARMS[at.arm].criterion or prune.criterion
         scope = prune.scope_at(at.level)
-        how = self.selection(at, prune.criterion, scope, derive(self.root, "mask"))
-        needs = CRITERIA[prune.criterion]
+        how = self.selection(at, criterion, scope, derive(self.root, "mask"))
+        needs = CRITERIA[criterion]
         weights = self.training(trained) if needs.needs_weights else None
         how = replace(how, is_inverted=is_inverted)
         sees_more = not needs.needs <= {"weights", "mask", "generator"}
-        seen = self.seen(prune.criterion) if sees_more else None
+        seen = self.seen(criterion) if sees_more else None
         return self.add_mask(at, how, seen=seen, weights=weights, mask=mask)
 
     def selection(self, at: At, criterion: str, scope: str, seed: int) -> Selection:

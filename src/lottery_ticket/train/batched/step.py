@@ -267,7 +267,7 @@ def _evaluated(
         outputs = execution.outputs(x)
         sums += torch.stack([loss(output, y) * len(y) for output in outputs]).cpu().double()
         if is_classification:
-            correct.append(torch.stack([is_right(output, y) for output in outputs]))
+            correct.append(is_right(outputs, y, dim=2))
         if metric is not None:
             said.append(outputs.cpu())
     means = (sums / len(split)).tolist()
