@@ -40,7 +40,8 @@ class Arm:
             tickets of `"source"`). Or a function `(model, mask, generator) → None` that changes
             the model at θ₀ in place.
         pipeline: a name in `lottery_ticket.pruning.PIPELINES`; None for the ticket's own: `lth`,
-            or `rewind` where a rewind step is given.
+            or `rewind` where a rewind step is given. `register_arm` makes it `lth` where weights
+            are not `"initial"`.
         criterion: what its masks are made with, if not with the experiment's criterion.
         policy: a name in `lottery_ticket.pruning.POLICIES`, of an arm whose mask changes during its
             trainings.
@@ -156,8 +157,13 @@ def register_arm(
             f"arm {name!r}: mask 'during' and the name of a policy go together, neither is any "
             "good alone"
         )
-    if mask == "during" and pipeline is None:
-        pipeline = "lth"
+    if pipeline is None and (mask == "during" or weights != "initial"):
+        pipeline = "lth"  # one that rewinds to a step would put other weights in their place
+    if weights != "initial" and pipeline not in ("lth", "at_init"):
+        raise UsageError(
+            f"arm {name!r}: pipeline {pipeline!r} takes weights from a training, never those of "
+            "weights=; leave one of them out"
+        )
     arm = Arm(
         mask, weights, pipeline, criterion, policy, has_draws, meaning, shows, color, marker
     )  # fmt: skip

@@ -195,6 +195,7 @@ def test_a_criterion_sees_what_it_asks_for(runs):
         ({"color": "blurple"}, "color: got 'blurple', wanted one such as '#0072B2'"),
         ({"marker": "zz"}, "marker: got 'zz', wanted one of o s H"),
         ({"marker": "os"}, "marker: got 'os', wanted one of o s H"),
+        ({"weights": "fresh", "pipeline": "rewind"}, "pipeline 'rewind' takes weights from"),
         ({"mask": "during"}, "mask 'during' and the name of a policy go together"),
     ],
 )

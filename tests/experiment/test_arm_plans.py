@@ -316,6 +316,20 @@ def test_a_model_of_fixed_widths_is_refused(tiny):
         planned(tiny(model=model, arms=["ticket", "dense_small"]))
 
 
+def test_weights_of_ones_own_are_not_rewound_away():
+    from lottery_ticket import register_arm
+
+    register_arm("negated", weights=lambda model, mask, generator: None)
+    try:
+        made = planned(spec_of(["ticket", "negated"]))
+    finally:
+        ARMS.remove("negated")
+    ticket, negated = (made.cells[cells_of(made, 1)[arm]] for arm in ("ticket", "negated"))
+    assert "weights" in ticket.parents
+    assert set(negated.parents) == {"mask"}
+    assert negated.inputs()["initial"]["arm"] == "negated"
+
+
 def test_an_arm_of_ones_own_prunes_by_its_own_criterion():
     from lottery_ticket import register_arm
 

@@ -11,18 +11,19 @@ import torch
 import torch.nn.functional as F
 from every_arm import DROP, ELSEWHERE, TRAIN, WHOLE, K, Made, State, digest, made_in, spec_of
 
-from lottery_ticket.arms import ARMS
+from lottery_ticket.arms import ARMS, Arm
+from lottery_ticket.chain import At, Chain
 from lottery_ticket.data import load_dataset
 from lottery_ticket.experiment.cells import mask as _mask_cell
 from lottery_ticket.experiment.cells import training as _training
 from lottery_ticket.experiment.cells.train import TrainCell
 from lottery_ticket.experiment.objects import initial as _initial
-from lottery_ticket.experiment.planning.arms import MASKS, WEIGHTS, At
 from lottery_ticket.experiment.planning.replicate import Replicate
 from lottery_ticket.experiment.planning.setting import Setting
 from lottery_ticket.masks import Budget, PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.pruning import Pipeline, Polynomial, next_mask
+from lottery_ticket.registry import Entry
 from lottery_ticket.seeds import derive, generator
 
 LEVELS = (0, 1, 2)
@@ -345,14 +346,14 @@ def flipped(model, other):
             one.copy_(torch.copysign(one, -two))
 
 
-def unsigned(model):
+def unsigned(model, names=None):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.fill_(parameter.double().std(correction=0).float())
 
 
-def of_the_whole_net(model):
+def of_the_whole_net(model, names=None):
     weights = [p for p in model.parameters() if p.ndim > 1]
     deviation = torch.cat([w.detach().flatten() for w in weights]).std()
     with torch.no_grad():
@@ -360,7 +361,7 @@ def of_the_whole_net(model):
             weight.copy_(torch.copysign(deviation, weight))
 
 
-def biases_too(model):
+def biases_too(model, names=None):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.copysign(parameter.double().std(correction=0), parameter))
@@ -401,18 +402,16 @@ def wrong_weights(name: str, function: Callable[..., None]) -> Wrong:
     return lambda patch: patch.setattr(_initial, name, function)
 
 
-def wrong_row(table: dict[str, Any], name: str, other: str) -> Wrong:
-    return lambda patch: patch.setitem(table, name, table[other])
+def wrong_row(arm: str, **changes: str) -> Wrong:
+    entry = ARMS.entry(arm)
+    wrong = Entry(arm, replace(entry.value, **changes), entry.is_user, Arm.code)
+    return lambda patch: patch.setitem(ARMS._entries, arm, wrong)
 
 
-def without_parent(role: str) -> Wrong:
+def without(part: str) -> Wrong:
     def wrong(patch: pytest.MonkeyPatch) -> None:
-        parents = Replicate._parents
-        patch.setattr(
-            Replicate,
-            "_parents",
-            lambda *arguments: {r: n for r, n in parents(*arguments).items() if r != role},
-        )
+        start = Chain.start
+        patch.setattr(Chain, "start", lambda chain, at: replace(start(chain, at), **{part: None}))
 
     return wrong
 
@@ -426,8 +425,8 @@ def rewinds_to_the_end_of_dense(patch: pytest.MonkeyPatch) -> None:
 
 
 def follows_the_ticket(patch: pytest.MonkeyPatch) -> None:
-    before = Replicate.before
-    patch.setattr(Replicate, "before", lambda r, at: before(r, at)._replace(arm="ticket"))
+    before = Chain.before
+    patch.setattr(Chain, "before", lambda r, at: before(r, at)._replace(arm="ticket"))
 
 
 def keeps_the_old_learning_rate(patch: pytest.MonkeyPatch) -> None:
@@ -468,19 +467,19 @@ WRONG_TRAININGS = [
     ("reinit_scaled", wrong_weights("scale_to_kept_inputs_", lambda *arguments: None)),
     ("reinit_scaled", wrong_weights("scale_to_kept_inputs_", scales_by_the_layer)),
     ("reinit_scaled", wrong_weights("scale_to_kept_inputs_", scales_by_the_outputs)),
-    ("reinit", wrong_row(WEIGHTS, "fresh", "fresh_signed")),
-    ("transfer", wrong_row(WEIGHTS, "source", "initial")),
-    ("ticket", without_parent("weights")),
-    ("ticket", without_parent("optimizer")),
+    ("reinit", wrong_row("reinit", weights="fresh_signed")),
+    ("transfer", wrong_row("transfer", weights="initial")),
+    ("ticket", without("weights")),
+    ("ticket", without("memory")),
     ("ticket", other_first_step(0)),
     ("ticket", other_first_step(K + 1)),
     ("ticket", rewinds_to_the_end_of_dense),
-    ("oneshot", without_parent("weights")),
-    ("lr_rewind", without_parent("weights")),
+    ("oneshot", without("weights")),
+    ("lr_rewind", without("weights")),
     ("lr_rewind", other_first_step(WHOLE)),
     ("lr_rewind", follows_the_ticket),
-    ("finetune", without_parent("weights")),
-    ("finetune", without_parent("optimizer")),
+    ("finetune", without("weights")),
+    ("finetune", without("memory")),
     ("finetune", other_first_step(0)),
     ("finetune", keeps_the_old_learning_rate),
     ("finetune", forgets_the_memory),
@@ -634,19 +633,19 @@ def keeps_one_more(patch: pytest.MonkeyPatch) -> None:
 WRONG_MASKS = [
     ("inverted", keeps_the_highest),
     ("inverted", keeps_one_more),
-    ("inverted", wrong_row(MASKS, "inverted", "own")),
-    ("oneshot", wrong_row(MASKS, "oneshot", "own")),
-    ("lr_rewind", wrong_row(MASKS, "own", "oneshot")),
+    ("inverted", wrong_row("inverted", mask="own")),
+    ("oneshot", wrong_row("oneshot", mask="own")),
+    ("lr_rewind", wrong_row("lr_rewind", mask="oneshot")),
     ("lth", follows_the_ticket),
     ("finetune", follows_the_ticket),
-    ("reinit", wrong_row(MASKS, "ticket", "oneshot")),
-    ("sign_reinit", wrong_row(MASKS, "ticket", "shuffled")),
-    ("shuffled", wrong_row(MASKS, "shuffled", "ticket")),
-    ("shuffled", wrong_row(MASKS, "shuffled", "random")),
-    ("random", wrong_row(MASKS, "random", "ticket")),
-    ("transfer", wrong_row(MASKS, "source", "ticket")),
+    ("reinit", wrong_row("reinit", mask="oneshot")),
+    ("sign_reinit", wrong_row("sign_reinit", mask="shuffled")),
+    ("shuffled", wrong_row("shuffled", mask="ticket")),
+    ("shuffled", wrong_row("shuffled", mask="random")),
+    ("random", wrong_row("random", mask="ticket")),
+    ("transfer", wrong_row("transfer", mask="ticket")),
     ("magnitude_init", scores_other_weights),
-    ("magnitude_init", wrong_row(MASKS, "at_init", "oneshot")),
+    ("magnitude_init", wrong_row("magnitude_init", mask="oneshot")),
     ("snip", scores_other_examples),
     ("grasp", scores_other_examples),
 ]

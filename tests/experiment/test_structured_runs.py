@@ -9,12 +9,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tiny_runs import TINY, planned
 
+from lottery_ticket.chain import At, Chain
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import Inputs
 from lottery_ticket.experiment.cells import mask as _mask_cell
 from lottery_ticket.experiment.cells.mask import Structure
-from lottery_ticket.experiment.planning.arms import MASKS
 from lottery_ticket.experiment.planning.budgets import level_budgets
+from lottery_ticket.experiment.planning.replicate import Replicate
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.models import build
 from lottery_ticket.pruning import next_mask
@@ -236,14 +237,11 @@ def shuffles_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 def random_over_all_layers(patch: pytest.MonkeyPatch) -> None:
-    def wrong(replicate, at):
-        return replicate.add_mask(at, replicate.selection(at, "random", "global", 7))
-
-    patch.setitem(MASKS, "random", wrong)
+    patch.setattr(Replicate, "_structure", lambda replicate, scope: Structure("global"))
 
 
 def pruned_from_the_dense_net(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(MASKS, "own", MASKS["oneshot"])
+    patch.setattr(Chain, "before", lambda chain, at: At())
 
 
 WRONG = [

@@ -8,16 +8,10 @@ from lottery_ticket.experiment.cells.progress import read_progress as read_progr
 from lottery_ticket.experiment.cells.train import TrainCell as TrainCell
 from lottery_ticket.experiment.objects.build import inspect_inputs as inspect_inputs
 from lottery_ticket.experiment.objects.code import check_registered as check_registered
-from lottery_ticket.experiment.objects.initial import change_by_arm_ as change_by_arm_
+from lottery_ticket.experiment.objects.initial import change_initial_ as change_initial_
 from lottery_ticket.experiment.objects.initial import drawn_model as drawn_model
-from lottery_ticket.experiment.objects.initial import permute_kept_ as permute_kept_
 from lottery_ticket.experiment.objects.initial import recorded_initial as recorded_initial
 from lottery_ticket.experiment.objects.initial import recorded_model as recorded_model
-from lottery_ticket.experiment.objects.initial import (
-    scale_to_kept_inputs_ as scale_to_kept_inputs_,
-)
-from lottery_ticket.experiment.objects.initial import signed_constant_ as signed_constant_
-from lottery_ticket.experiment.objects.initial import signs_of_ as signs_of_
 from lottery_ticket.experiment.objects.inputs import Inputs as Inputs
 from lottery_ticket.experiment.objects.probes import PROBES as PROBES
 from lottery_ticket.experiment.objects.probes import register_probe as register_probe

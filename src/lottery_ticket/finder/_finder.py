@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.arms import ARMS, REINIT, TICKET
+from lottery_ticket.arms import ARMS, REINIT
+from lottery_ticket.chain import At
 from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import UsageError, known_keywords, nearest
 from lottery_ticket.finder._arguments import (
@@ -20,7 +20,8 @@ from lottery_ticket.finder._arguments import (
     whole_number,
     within,
 )
-from lottery_ticket.finder._controls import change_weights_, changes_weights, control_mask, controls
+from lottery_ticket.finder._controls import controls
+from lottery_ticket.finder._live import LiveChain
 from lottery_ticket.finder._method import Method, chosen_schedule
 from lottery_ticket.finder._model import ModelSource, chosen_device
 from lottery_ticket.finder._problems import metric_problems
@@ -34,15 +35,12 @@ from lottery_ticket.finder._search import (
 )
 from lottery_ticket.finder._training import (
     EvalFn,
-    Start,
     TrainFn,
-    Training,
     evaluated,
     restore_,
     state_on_cpu,
-    train_watched,
 )
-from lottery_ticket.masks import Budget, PruningMask, copied_model, warn_on_collapse
+from lottery_ticket.masks import Budget, PruningMask, copied_model
 from lottery_ticket.names import lazy_names
 from lottery_ticket.pruning import Pipeline, Schedule
 from lottery_ticket.seeds import derive
@@ -240,11 +238,12 @@ class LotteryTicketFinder:
             evaluated(eval_fn, model)
         if folder is not None and len(search.chain) < len(budgets) and not search.has_fallen:
             save_search(search, folder)  # so that it is known to work before anything trains
+        chain = self._chain(model, train_fn, budgets)
         for level in range(len(search.chain), len(budgets)):
             if search.has_fallen:
                 break
             with _saving(search, folder):
-                self._train_level(level, budgets, train_fn, eval_fn)
+                self._train_level(chain, level, eval_fn, is_last=level + 1 == len(budgets))
             if verbose:
                 print(self.results.line(search.rows[-1]), flush=True)
         restore_(model, search.best)
@@ -286,7 +285,7 @@ class LotteryTicketFinder:
         search, method = self._found()
         train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
         replicates = whole_number("replicates", replicates, least=1)
-        self._check_arms(arms)
+        self._check_arms(arms, train_fn)
         for arm in arms:
             first = sum(row.arm == arm and row.level == search.best_level for row in search.rows)
             has_draws = controls()[arm].has_draws
@@ -390,7 +389,7 @@ class LotteryTicketFinder:
             raise UsageError("nothing was found yet: no training was finished")
         return self._begun()
 
-    def _check_arms(self, arms: Sequence[str]) -> None:
+    def _check_arms(self, arms: Sequence[str], train_fn: TrainFn) -> None:
         """Each control is known, can be made, and is one: a mistake in the last costs nothing."""
         search, method = self._begun()
         if isinstance(arms, str) or not isinstance(arms, Iterable):
@@ -410,7 +409,8 @@ class LotteryTicketFinder:
                 )
         for arm in ("oneshot", "inverted"):
             if arm in arms:
-                control_mask(arm, search, method, self._model_for_control(), 0)
+                chain = self._chain(self._model_for_control(), train_fn)
+                chain.mask(At(arm, search.best_level))
 
     def _built(self, seed: int) -> nn.Module:
         model = self._source.build(seed)
@@ -435,76 +435,33 @@ class LotteryTicketFinder:
         _check_has_shapes(model)
         return (model if self._device is None else model.to(self._device)), origin
 
-    def _train_level(
-        self, level: int, budgets: Sequence[Budget], train_fn: TrainFn, eval_fn: EvalFn
-    ) -> None:
-        search, model = self._begun()[0], self._model
-        assert model is not None
-        if len(search.masks) == level:  # when it was to be made, something failed
-            restore_(model, search.trained)
-            self._append_next_mask(budgets[level])
+    def _chain(
+        self, model: nn.Module, train_fn: TrainFn, budgets: Sequence[Budget] = ()
+    ) -> LiveChain:
+        search, method = self._begun()
+        return LiveChain(search, method, model, train_fn, self._built, budgets)
+
+    def _train_level(self, chain: LiveChain, level: int, eval_fn: EvalFn, *, is_last: bool) -> None:
+        search = chain.search
         if search.unrated is None:
-            search.unrated = self._trained_level(level, train_fn)
+            chain.training(At(level=level))
         else:
-            restore_(model, search.trained)
-        metric = evaluated(eval_fn, model)
+            restore_(chain.model, search.trained)
+        metric = evaluated(eval_fn, chain.model)
+        assert search.unrated is not None
         search.rows.append(_rated(search.unrated, metric))
         search.unrated = None
         if not search.has_fallen:
             search.best_level, search.best = level, search.trained
-        if level + 1 < len(budgets):
-            self._append_next_mask(budgets[level + 1])
-
-    def _trained_level(self, level: int, train_fn: TrainFn) -> Row:
-        search, method = self._begun()
-        model = self._model
-        assert model is not None
-        start = method.start(search, level, self._stream(level))
-        mask = search.masks[level].to(_device_of(model))
-        rewind_step = method.rewind_step if level == 0 else None
-        training = train_watched(model, mask, train_fn, start, rewind_step=rewind_step)
-        if rewind_step is not None and training.rewind_point is None:
-            raise UsageError(
-                f"rewind_step {rewind_step} was not reached: train_fn made "
-                f"{training.num_steps} optimiser steps"
-            )
-        search.trained = state_on_cpu(model)
-        if method.pipeline.optimizer_state == "kept":
-            search.optimizer_state = training.optimizer_state
-        if level == 0:
-            search.dense, search.dense_optimizer_state = search.trained, search.optimizer_state
-            search.rewind_point = training.rewind_point
-        return self._row(TICKET, level, 0, mask, training, _device_of(model))
-
-    def _append_next_mask(self, keep: Budget) -> None:
-        search, method = self._begun()
-        model = self._model
-        assert model is not None
-        if method.pipeline.prune_at == "start":
-            restore_(model, search.initial)
-        mask = search.masks[-1].to(_device_of(model))
-        made = method.next_mask(model, mask, keep, search.initial)
-        warn_on_collapse(made)
-        search.masks.append(made)
+        if not is_last:
+            chain.mask(At(level=level + 1))
 
     def _train_control(self, arm: str, draw: int, train_fn: TrainFn, eval_fn: EvalFn) -> None:
-        search, method = self._begun()
-        model = self._model_for_control()
-        mask = control_mask(arm, search, method, model, draw).to(_device_of(model))
-        seed = self._stream(search.best_level)
-        if changes_weights(ARMS[arm]):
-            draws = ARMS[arm].draws_weights
-            begun = copied_model(model)
-            if draws:  # on the CPU, as all that is drawn
-                begun = self._built(derive(method.seed, "control", "reinit", draw))
-            begun, level = begun.to("cpu"), search.best_level
-            change_weights_(arm, begun, mask.to("cpu"), search.initial, method.seed, draw, level)
-            start = Start(state_on_cpu(begun), seed)
-        else:
-            start = method.start(search, search.best_level, seed, is_control=True)
-        training = train_watched(model, mask, train_fn, start)
-        row = self._row(arm, search.best_level, draw, mask, training, _device_of(model))
-        search.rows.append(_rated(row, evaluated(eval_fn, model)))
+        search = self._begun()[0]
+        chain = self._chain(self._model_for_control(), train_fn)
+        chain.training(At(arm, search.best_level, draw))
+        assert chain.row is not None
+        search.rows.append(_rated(chain.row, evaluated(eval_fn, chain.model)))
 
     def _model_for_control(self) -> nn.Module:
         """A model to train, so that the one with the ticket stays as it is."""
@@ -512,35 +469,6 @@ class LotteryTicketFinder:
             return copied_model(self._model)
         model = self._source.build(0)
         return model if self._device is None else model.to(self._device)
-
-    def _stream(self, level: int) -> int:
-        # by level, as in the engine: a ticket never retrains on the order its mask was found with
-        return derive(self._begun()[1].seed, "order", level)
-
-    def _row(
-        self,
-        arm: str,
-        level: int,
-        draw: int,
-        mask: PruningMask,
-        training: Training,
-        device: torch.device,
-    ) -> Row:
-        """A training that `eval_fn` has not judged."""
-        _, method = self._begun()
-        return Row(
-            arm=arm,
-            level=level,
-            draw=draw,
-            num_kept=mask.num_kept,
-            metric=math.nan,
-            num_steps=training.num_steps,
-            seconds=training.seconds,
-            criterion="random" if arm == "random" else method.criterion.name,
-            scope="global" if arm == "random" else method.scope,
-            device=device.type,
-            problems=training.problems,
-        )
 
 
 def _check_has_shapes(model: nn.Module) -> None:

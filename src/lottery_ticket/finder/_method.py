@@ -1,4 +1,4 @@
-"""How a search makes its masks, and where its trainings start."""
+"""How a search makes its masks."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,8 +17,6 @@ from lottery_ticket.finder._arguments import (
     whole_number,
     within,
 )
-from lottery_ticket.finder._search import Search
-from lottery_ticket.finder._training import Start
 from lottery_ticket.masks import (
     Asked,
     Budget,
@@ -49,7 +47,7 @@ _DEFAULT_RATE = 0.2
 
 @dataclass(frozen=True)
 class Method:
-    """How masks are made and where trainings start; the arguments of `find_winning_ticket`."""
+    """How masks are made, and by which pipeline; the arguments of `find_winning_ticket`."""
 
     criterion: Criterion
     scope: str = "global"
@@ -204,30 +202,6 @@ class Method:
             loss=self.loss,
             batch_loss=self.batch_loss,
             generator=generator(self.seed, "mask"),
-        )
-
-    def start(self, search: Search, level: int, seed: int, *, is_control: bool = False) -> Start:
-        """Where a training at `level` starts; a control follows the dense net, not the chain."""
-        if level == 0:
-            return Start(search.initial, seed)
-        point = search.rewind_point
-        k = point.step if point is not None else 0
-        end = search.rows[0].num_steps
-        weights = {
-            "start": search.initial,
-            "rewind": search.initial if point is None else point.weights,
-            "end": search.dense if is_control else search.trained,
-        }
-        states = {
-            "fresh": None,
-            "rewind": None if point is None else point.optimizer_state,
-            "kept": search.dense_optimizer_state if is_control else search.optimizer_state,
-        }
-        return Start(
-            weights[self.pipeline.weights_from],
-            seed,
-            step=self.pipeline.first_step(rewind=k, end=end),
-            optimizer_state=states[self.pipeline.optimizer_state],
         )
 
 

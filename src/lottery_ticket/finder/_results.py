@@ -6,11 +6,11 @@ from math import prod
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from lottery_ticket.arms import REINIT, TICKET
+from lottery_ticket.arms import ARMS, TICKET, Arm
 from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._search import Row, Search
 from lottery_ticket.masks import PruningMask
-from lottery_ticket.pruning import Pipeline
+from lottery_ticket.pruning import PIPELINES, Pipeline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,11 +238,12 @@ class TicketResults:
         }
 
     def _start_step(self, row: Row) -> int:
-        """The step at which a training started; one from fresh weights starts at 0."""
-        if row.level == 0 or row.arm == REINIT:
+        """The step at which a training started."""
+        if row.level == 0:
             return 0
-        settings = self.search.settings
-        return Pipeline(**settings["pipeline"]).first_step(
+        settings, own = self.search.settings, ARMS.get(row.arm, Arm()).pipeline
+        pipeline = Pipeline(**settings["pipeline"]) if own is None else PIPELINES[own]
+        return pipeline.first_step(
             rewind=settings["rewind_step"] or 0, end=self._ticket_row(0).num_steps
         )
 

@@ -95,6 +95,11 @@ class Search:
         return [row for row in self.rows if row.arm == TICKET]
 
     @property
+    def last_level(self) -> int:
+        """The level that `trained` is of."""
+        return (self.chain[-1] if self.unrated is None else self.unrated).level
+
+    @property
     def has_fallen(self) -> bool:
         """Whether the last level is worse than dense by more than `max_drop`."""
         max_drop = self.settings["max_drop"]

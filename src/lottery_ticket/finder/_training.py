@@ -19,8 +19,8 @@ from lottery_ticket.process import random_state_kept, seeded
 from lottery_ticket.pruning import rewind_optimizer_
 
 __all__ = [
+    "Beginning",
     "EvalFn",
-    "Start",
     "TrainFn",
     "Training",
     "all_devices",
@@ -35,7 +35,7 @@ EvalFn = Callable[[nn.Module], float]
 
 
 @dataclass(frozen=True)
-class Start:
+class Beginning:
     """Where a training starts.
 
     Args:
@@ -56,7 +56,7 @@ class Training:
     """How a training went.
 
     Args:
-        num_steps: optimiser steps, those before `Start.step` included.
+        num_steps: optimiser steps, those before `Beginning.step` included.
         seconds: wall-clock time of `train_fn`.
         problems: why its result is not one of a masked training; empty when it is.
         rewind_point: θ_k, if k was reached in it.
@@ -74,7 +74,7 @@ def train_watched(
     model: nn.Module,
     mask: PruningMask,
     train_fn: TrainFn,
-    start: Start,
+    start: Beginning,
     *,
     rewind_step: int | None = None,
 ) -> Training:

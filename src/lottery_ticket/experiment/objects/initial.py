@@ -21,6 +21,7 @@ __all__ = [
     "WAYS",
     "Described",
     "Initial",
+    "change_initial_",
     "drawn_model",
     "initial_model",
     "recorded_initial",
@@ -144,8 +145,26 @@ def initial_model(
     if initial is None:
         return drawn_model(model, seed)
     made = drawn_model(model, seed) if initial.how in FRESH else drawn(seed)
-    WAYS[initial.how](made, mask, drawn, **initial.options)
+    change_initial_(initial.how, made, mask, drawn, **initial.options)
     return made
+
+
+def change_initial_(
+    how: str, model: nn.Module, mask: Masks | None, drawn: Drawn, **options: Any
+) -> None:
+    """Change initial weights in place, before they are masked.
+
+    Args:
+        how: a name in `WAYS`.
+        model: with the weights that were drawn.
+        mask: what the training keeps; None where nothing is pruned.
+        drawn: seed → the model as that draws it.
+        options: of that way.
+
+    Raises:
+        UsageError: the function of a user's arm fails.
+    """
+    WAYS[how](model, mask, drawn, **options)
 
 
 def _started(model: Described, seed: int, *, start: Mapping[str, torch.Tensor] | None) -> nn.Module:
@@ -233,8 +252,10 @@ def _signs(model: nn.Module, mask: Masks | None, drawn: Drawn, *, init: int) -> 
     signs_of_(model, drawn(init))
 
 
-def _signed_constant(model: nn.Module, mask: Masks | None, drawn: Drawn) -> None:
-    signed_constant_(model)
+def _signed_constant(
+    model: nn.Module, mask: Masks | None, drawn: Drawn, *, names: Iterable[str] | None = None
+) -> None:
+    signed_constant_(model, names)
 
 
 def _permuted(model: nn.Module, mask: Masks | None, drawn: Drawn, *, seed: int) -> None:
@@ -252,24 +273,15 @@ def _scaled(
 
 
 def _by_arm(
-    model: nn.Module, mask: Masks | None, drawn: Drawn, *, arm: str, source: str, seed: int
+    model: nn.Module, mask: Masks | None, drawn: Drawn, *, arm: str, seed: int, source: str = ""
 ) -> None:
     if mask is None:
         weights = layer_weights(model)
         mask = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
-    change_by_arm_(arm, model, mask, generator(seed))
-
-
-def change_by_arm_(arm: str, model: nn.Module, mask: Masks, draws: torch.Generator) -> None:
-    """What the function of a user's arm makes of a model at θ₀, in place.
-
-    Raises:
-        UsageError: it fails.
-    """
     function = ARMS[arm].weights
     assert callable(function)
     try:
-        function(model, {name: kept.clone() for name, kept in mask.items()}, draws)
+        function(model, {name: kept.clone() for name, kept in mask.items()}, generator(seed))
     except Exception as error:  # a user's own may raise anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UsageError(f"arm {arm!r}: its weights cannot be made: {reason}") from error

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lottery_ticket.arms import ARMS, TICKET
+from lottery_ticket.chain import At
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment.cells.cell import Cell
 from lottery_ticket.experiment.objects.inputs import Inputs
-from lottery_ticket.experiment.planning.arms import At
 from lottery_ticket.experiment.planning.claim import claimed_level
 from lottery_ticket.experiment.planning.draft import Draft
 from lottery_ticket.experiment.planning.replicate import Replicate

@@ -1,9 +1,11 @@
-"""The cells of one replicate: what each arm's masks and trainings are made from."""
+"""The cells of one replicate: each step of a chain is given its name, and made later."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lottery_ticket.arms import ARMS
+from lottery_ticket.chain import At, Chain, Change, Start
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.experiment.cells.cell import Label
 from lottery_ticket.experiment.cells.mask import (
@@ -18,11 +20,9 @@ from lottery_ticket.experiment.cells.mask import (
 from lottery_ticket.experiment.cells.start import StartCell
 from lottery_ticket.experiment.cells.train import MovingMask, Seeds, TrainCell
 from lottery_ticket.experiment.objects.initial import Described, Initial
-from lottery_ticket.experiment.planning.arms import At, mask_of, weights_of
 from lottery_ticket.experiment.planning.draft import Draft
 from lottery_ticket.experiment.planning.setting import INIT_NUMERICS, Setting
-from lottery_ticket.masks import Budget
-from lottery_ticket.pruning import Pipeline
+from lottery_ticket.masks import SCOPES, Budget
 from lottery_ticket.seeds import derive
 from lottery_ticket.store import RunRow
 
@@ -35,8 +35,8 @@ _POLICY_NUMERICS = 1  # raised when the library's policies make other masks of t
 _CHANNEL_NUMERICS = 2  # of scope channel: 1 was counted in channels, and might cut the output
 
 
-class Replicate:
-    """The chains and the branches of one replicate, made when they are asked for.
+class Replicate(Chain[str, str]):
+    """The chains and the branches of one replicate, as names of cells.
 
     Args:
         draft: takes the cells.
@@ -48,35 +48,21 @@ class Replicate:
     def __init__(
         self, draft: Draft, setting: Setting, number: int, source: "Replicate | None" = None
     ) -> None:
+        super().__init__(
+            derive(setting.spec.seed, "replicate", number),
+            setting.pipeline,
+            rewind_step=setting.rewind_step,
+            is_once=setting.spec.prune.once,
+            source=source,
+        )
         self.draft = draft
         self.setting = setting
         self.number = number
-        self.source = source
-        self.root = derive(setting.spec.seed, "replicate", number)
-        self._masks: dict[At, str | None] = {}
-        self._trainings: dict[At, str] = {}
-
-    @property
-    def init(self) -> int:
-        """The seed of θ₀."""
-        return derive(self.root, "init")
 
     def row(self, at: At) -> RunRow:
         """A row of the table; ask level by level, since a level hangs on the one before."""
         place = (at.arm, at.level, self.number, at.draw)
         return RunRow(*place, self._num_kept(at), self.training(at), self.mask(at))
-
-    def mask(self, at: At) -> str | None:
-        """The cell of a mask; None where none is."""
-        if at not in self._masks:
-            self._masks[at] = mask_of(self, at)
-        return self._masks[at]
-
-    def training(self, at: At) -> str:
-        """The cell of a training."""
-        if at not in self._trainings:
-            self._trainings[at] = self._training(at)
-        return self._trainings[at]
 
     def rewind_point(self) -> str:
         """The cell of the dense training up to the rewind step, which keeps θ_k."""
@@ -84,7 +70,7 @@ class Replicate:
         return self.draft.add(
             TrainCell(
                 label=replace(self._label(At()), arm="rewind point"),
-                parents=self._start(At(), None),
+                parents=self._from_file(At(), None),
                 recipe=self.setting.recipe,
                 seeds=self._seeds(At()),
                 data=self.setting.data,
@@ -93,12 +79,44 @@ class Replicate:
             )
         )
 
-    def before(self, at: At) -> At:
-        """Whose trained weights a mask of the arm's own is made from."""
-        is_once = self.setting.spec.prune.once
-        return at._replace(level=0 if is_once else at.level - 1)
+    def pruned(
+        self, at: At, trained: At | None, mask: str | None, *, is_inverted: bool = False
+    ) -> str:
+        """By the arm's criterion, else by the experiment's."""
+        prune = self.setting.spec.prune
+        criterion = ARMS[at.arm].criterion or prune.criterion
+        needs = CRITERIA[criterion]
+        seed = 0 if trained is None else self.seed("mask")
+        how = self._selection(at, criterion, prune.scope_at(at.level), seed)
+        weights = None
+        if trained is not None and needs.needs_weights:
+            weights = self.training(trained)
+        sees_more = trained is None or not needs.needs <= {"weights", "mask", "generator"}
+        return self._add_mask(
+            at,
+            replace(how, is_inverted=is_inverted),
+            seen=self._seen(criterion) if sees_more else None,
+            weights=weights,
+            mask=mask,
+        )
 
-    def add_mask(
+    def shuffled(self, at: At, mask: str | None, seed: int) -> str:
+        scope = self.setting.spec.prune.scope_at(at.level)
+        return self._add_mask(at, Shuffle(seed, self._structure(scope)), mask=mask)
+
+    def drawn(self, at: At, seed: int) -> str:
+        scope = self.setting.spec.prune.scope_at(at.level)
+        # any layer's weights, or any of the structure
+        scope = "global" if scope in SCOPES else scope
+        return self._add_mask(at, self._selection(at, "random", scope, seed))
+
+    def remade(self, at: At, mask: str | None, seed: int) -> str:
+        return self._add_mask(at, Remade(at.arm, self._source_of(at.arm), seed), mask=mask)
+
+    def moved(self, at: At) -> str:
+        return self.training(at)  # one cell makes both
+
+    def _add_mask(
         self,
         at: At,
         how: Selection | Shuffle | Remade,
@@ -107,7 +125,7 @@ class Replicate:
         **parents: str | None,
     ) -> str:
         """A mask that is made from these parents."""
-        given = parents | ({} if seen is None else {"initial": self.start()})
+        given = parents | ({} if seen is None else {"initial": self._start_cell()})
         has_examples = seen is not None and seen.examples is not None
         is_of_channels = how.structure.scope == "channel"
         return self.draft.add(
@@ -122,38 +140,23 @@ class Replicate:
             )
         )
 
-    def add_pruned(
-        self, at: At, trained: At, mask: str | None, *, is_inverted: bool = False
-    ) -> str:
-        """What the arm's criterion, else the experiment's, keeps of trained weights."""
-        prune = self.setting.spec.prune
-        criterion = ARMS[at.arm].criterion or prune.criterion
-        scope = prune.scope_at(at.level)
-        how = self.selection(at, criterion, scope, derive(self.root, "mask"))
-        needs = CRITERIA[criterion]
-        weights = self.training(trained) if needs.needs_weights else None
-        how = replace(how, is_inverted=is_inverted)
-        sees_more = not needs.needs <= {"weights", "mask", "generator"}
-        seen = self.seen(criterion) if sees_more else None
-        return self.add_mask(at, how, seen=seen, weights=weights, mask=mask)
-
-    def selection(self, at: At, criterion: str, scope: str, seed: int) -> Selection:
+    def _selection(self, at: At, criterion: str, scope: str, seed: int) -> Selection:
         """How a mask is selected, by which scores and how many."""
         entry, budget = CRITERIA[criterion], self._budget(at)
         has_layers = scope != "global" and budget.per_layer is not None
         return Selection(
             criterion,
             entry.numerics,
-            self.structure(scope),
+            self._structure(scope),
             dict(budget.per_layer or ()) if has_layers else budget.total,
             seed=seed if "generator" in entry.needs or not entry.needs_weights else None,
             source=self.setting.inputs.sources.get(("criterion", criterion)),
         )
 
-    def seen(self, criterion: str) -> Seen:
+    def _seen(self, criterion: str) -> Seen:
         """What a criterion sees beside trained weights, or instead of them."""
         entry, recipe = CRITERIA[criterion], self.setting.recipe
-        seed = derive(self.root, "mask", "examples")
+        seed = self.seed("mask", "examples")
         loss = recipe.sources.get("loss")
         return Seen(
             recipe.model,
@@ -165,45 +168,58 @@ class Replicate:
             self.setting.inputs.input_shape if "input_shape" in entry.needs else None,
         )
 
-    def source_of(self, kind: str, name: str) -> str:
-        """The hash of a user's own code."""
-        return self.setting.inputs.sources[kind, name]
+    def _source_of(self, arm: str) -> str:
+        """The hash of a user's own arm."""
+        return self.setting.inputs.sources["arm", arm]
 
-    def structure(self, scope: str) -> Structure:
+    def _structure(self, scope: str) -> Structure:
         """How the weights of a mask are grouped."""
         return Structure(scope, self.setting.inputs.input_dims)
 
-    def _training(self, at: At) -> str:
-        how = ARMS[at.arm]
-        pipeline = self.setting.pipeline(how.pipeline)
-        initial, more = weights_of(self, at)
-        parents = self._start(at, initial) | self._parents(at, pipeline)
-        whole, recipe = self._length(at), self.setting.recipe
+    def trained(self, at: At, start: Start[str, str]) -> str:
+        how, whole = ARMS[at.arm], self.length(at)
+        recipe = self.setting.recipe
         if whole != self.setting.num_steps:
             recipe = self.setting.stretched(whole)
         if how.mask == "narrow" and at.level:
             options, _ = self.draft.narrow(at.level)
             recipe = replace(recipe, model=Described(recipe.model.name, options))
-        first = pipeline.first_step(rewind=self.setting.rewind_step, end=whole) if at.level else 0
         moving = self._moving(at) if how.policy is not None and at.level else None
         if moving is not None:
-            moving.made(first, whole)  # what makes no sense is said before anything trains
+            moving.made(start.step, whole)  # what makes no sense is said before anything trains
         return self.draft.add(
             TrainCell(
                 label=self._label(at),
-                parents=parents | more,
+                parents=self._parents(at, start),
                 data=self.setting.data,
                 recipe=recipe,
                 seeds=self._seeds(at),
-                first_step=first,
+                first_step=start.step,
                 # what goes on from the end of a training goes on for as long again
-                last_step=whole if first < whole else first + whole,
-                initial=initial,
+                last_step=whole if start.step < whole else start.step + whole,
+                initial=self._initial(start.change),
                 moving=moving,
             )
         )
 
-    def start(self) -> str | None:
+    def _parents(self, at: At, start: Start[str, str]) -> dict[str, str]:
+        """What a training is made from, by role."""
+        taken = {"mask": start.mask, "weights": start.weights, "optimizer": start.memory}
+        elsewhere = {role: name for role, name in taken.items() if name is not None}
+        return self._from_file(at, start.change) | elsewhere
+
+    def _initial(self, change: Change | None) -> Initial | None:
+        """How drawn weights are changed, with all that decides it."""
+        if change is None:
+            return None
+        more: dict[str, Any] = {}
+        if change.how == "scaled" and self.setting.inputs.input_dims:
+            more = {"input_dims": dict(self.setting.inputs.input_dims)}
+        if change.how == "arm":
+            more = {"source": self._source_of(change.options["arm"])}
+        return Initial(change.how, change.options | more)
+
+    def _start_cell(self) -> str | None:
         """The cell of θ₀, where a file holds it; None where it is drawn."""
         digest, path = self.setting.inputs.start, self.setting.spec.model.start
         if digest is None or path is None:
@@ -212,13 +228,13 @@ class Replicate:
         file = Path(path).expanduser().absolute()
         return self.draft.add(StartCell(label=label, digest=digest, path=file))
 
-    def _start(self, at: At, initial: Initial | None) -> dict[str, str]:
+    def _from_file(self, at: At, change: Change | None) -> dict[str, str]:
         """What a training takes of θ₀ from a file; what goes on elsewhere comes later."""
-        start = self.start()
+        start = self._start_cell()
         if start is None or (ARMS[at.arm].mask == "narrow" and at.level):
             return {}
-        if initial is not None:
-            return {} if initial.how == "scaled" else {"initial": start}
+        if change is not None:
+            return {} if change.how == "scaled" else {"initial": start}
         return {} if ARMS[at.arm].draws_weights else {"weights": start}
 
     def _moving(self, at: At) -> MovingMask:
@@ -237,13 +253,12 @@ class Replicate:
             budget if has_layers else Budget(budget.total),
             criterion,
             prune.scope,
-            derive(self.root, "policy", at.arm, at.level, at.draw),
+            self.seed("policy", at.arm, at.level, at.draw),
             {"policy": _POLICY_NUMERICS, "criterion": CRITERIA[criterion].numerics},
             {kind: sources[kind, name] for kind, name in code if (kind, name) in sources},
         )
 
-    def _length(self, at: At) -> int:
-        """The step at which a training ends that starts at 0."""
+    def length(self, at: At) -> int:
         stretch = self.setting.spec.stretch(at.arm) if at.level else 1
         is_long = at.level and ARMS[at.arm].is_long
         return stretch * (self._search_steps(at.level) if is_long else self.setting.num_steps)
@@ -251,32 +266,17 @@ class Replicate:
     def _search_steps(self, level: int) -> int:
         """Steps of the trainings that find and train the ticket of a level."""
         dense, first = self.setting.num_steps, self.setting.rewind_step
-        whole = self._length(At(level=level))
+        whole = self.length(At(level=level))
         searched = 1 if self.setting.spec.prune.once else level
         return dense + searched * (whole - first)
 
-    def _parents(self, at: At, pipeline: Pipeline) -> dict[str, str]:
-        """The mask, and what the pipeline takes from other trainings."""
-        moves = ARMS[at.arm].policy is not None  # then it begins dense, and makes its mask itself
-        mask = None if moves else self.mask(at)
-        parents = {} if mask is None else {"mask": mask}
-        points = {"weights": pipeline.weights_from, "optimizer": pipeline.optimizer_state}
-        for role, point in points.items() if at.level else ():
-            if point == "rewind":
-                parents[role] = self.rewind_point()
-            elif point in ("end", "kept"):
-                parents[role] = self.training(self.before(at))
-        return parents
-
     def _seeds(self, at: At) -> Seeds:
-        fresh = derive(self.root, "control", "reinit", at.draw)
         is_augmented = self.setting.spec.train.augment is not None
         return Seeds(
-            init=fresh if ARMS[at.arm].draws_weights else self.init,
-            # by level too, so that a ticket never retrains on the order its mask was found with
-            order=derive(self.root, "order", at.level),
-            noise=derive(self.root, "noise", at.level),
-            augment=derive(self.root, "augment", at.level) if is_augmented else None,
+            init=self.weights_seed(at),
+            order=self.order_seed(at),
+            noise=self.seed("noise", at.level),
+            augment=self.seed("augment", at.level) if is_augmented else None,
         )
 
     def _budget(self, at: At) -> Budget:

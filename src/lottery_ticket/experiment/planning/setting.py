@@ -62,9 +62,10 @@ class Setting:
         changes = {"duration": f"{num_steps}it", "milestones": milestones}
         return replace(self.recipe, train=train.model_copy(update=changes))
 
-    def pipeline(self, name: str | None) -> Pipeline:
-        """A pipeline by name; None for the ticket's own."""
-        return PIPELINES[name or ("rewind" if self.rewind_step else "lth")]
+    @property
+    def pipeline(self) -> Pipeline:
+        """The ticket's."""
+        return PIPELINES["rewind" if self.rewind_step else "lth"]
 
 
 def _recipe(spec: Spec, inputs: Inputs) -> Recipe:
