@@ -204,6 +204,10 @@ class Chain(ABC, Generic[Mask, Net]):
         # by level too, so that a ticket never retrains on the order its mask was found with
         return self.seed("order", at.level)
 
+    def policy_seed(self, at: At) -> int:
+        """The seed of what a policy draws."""
+        return self.seed("policy", at.arm, at.level, at.draw)
+
     def change(self, at: At) -> Change | None:
         """How the weights of a place are changed, once they are drawn."""
         how = ARMS[at.arm].weights

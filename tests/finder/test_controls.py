@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from own_loops import Loop, net
+from own_loops import Loop, X, Y, net
 
 from lottery_ticket import LotteryTicketFinder, UsageError, register_arm
 from lottery_ticket.arms import ARMS
@@ -15,7 +15,7 @@ def searched():
     finder = LotteryTicketFinder(model_fn=net)
     finder.find_winning_ticket(
         train_fn=loop.train, eval_fn=loop.accuracy, target_sparsity=0.8, pruning_rounds=2,
-        verbose=False,
+        verbose=False, batches=[(X[:200], Y[:200])],
     )  # fmt: skip
     return finder, loop, {}
 
@@ -38,14 +38,18 @@ def initial_of(finder):
 def test_which_there_are():
     assert list(controls()) == [
         "reinit", "reinit_scaled", "values_permuted", "sign_reinit", "signed_constant",
-        "shuffled", "random", "inverted", "oneshot",
+        "shuffled", "random", "inverted", "oneshot", "gradual",
+        "magnitude_init", "snip", "grasp", "synflow",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("arm", controls())
 def test_each_keeps_as_many_as_the_ticket(searched, arm):
-    _, num_kept = begun(searched, arm)
-    assert num_kept == searched[0].mask.num_kept
+    finder = searched[0]
+    begun(searched, arm)
+    row = next(row for row in finder.results.rows if row.arm == arm)
+    assert row.num_kept == finder.mask.num_kept
+    assert not row.problems
 
 
 @pytest.mark.parametrize("arm", [arm for arm, row in controls().items() if row.mask == "ticket"])
@@ -79,6 +83,40 @@ def test_inverted_keeps_the_least_of_the_dense_net(searched):
     sizes = torch.cat([finder.results.search.dense[n].abs().flatten() for n in finder.mask])
     kept = torch.cat([(state[n] != 0).flatten() for n in finder.mask])
     assert sizes[kept].max() <= sizes[~kept].min()
+
+
+def test_gradual_begins_dense_at_the_initial_weights(searched):
+    state, num_kept = begun(searched, "gradual")
+    initial = initial_of(searched[0])
+    assert all(torch.equal(state[name], initial[name]) for name in state)
+    assert num_kept == searched[0].mask.num_prunable
+
+
+def test_what_is_pruned_at_initialisation_is_so_by_its_own_criterion(searched):
+    finder = searched[0]
+    state, _ = begun(searched, "magnitude_init")
+    sizes = torch.cat([initial_of(finder)[n].abs().flatten() for n in finder.mask])
+    kept = torch.cat([(state[n] != 0).flatten() for n in finder.mask])
+    assert sizes[kept].min() >= sizes[~kept].max()
+    criteria = {row.arm: row.criterion for row in finder.results.rows}
+    begun(searched, "snip")
+    criteria = {row.arm: row.criterion for row in finder.results.rows}
+    assert criteria["magnitude_init"] == criteria["ticket"] == "magnitude"
+    assert criteria["snip"] == "snip"
+
+
+def test_what_a_control_needs_is_said_before_it_trains():
+    loop = Loop(epochs=1)
+    finder = LotteryTicketFinder(model_fn=net)
+    finder.find_winning_ticket(
+        train_fn=loop.train, eval_fn=loop.accuracy, target_sparsity=0.5, pruning_rounds=1,
+        structure="2:4", verbose=False,
+    )  # fmt: skip
+    num_calls = len(loop.calls)
+    for arm, said in (("snip", "needs data; pass batches="), ("gradual", "prunes single weights")):
+        with pytest.raises(UsageError, match=said):
+            finder.verify(loop.train, loop.accuracy, arms=["reinit", arm], verbose=False)
+    assert len(loop.calls) == num_calls
 
 
 @pytest.fixture
@@ -122,9 +160,7 @@ def test_an_arm_whose_mask_keeps_others_is_refused(searched, own_arm):
         finder.verify(loop.train, loop.accuracy, arms=["fewer"], verbose=False)
 
 
-@pytest.mark.parametrize(
-    "arm", ["lr_rewind", "dense_long", "gradual", "snip", "transfer", "reinti"]
-)
+@pytest.mark.parametrize("arm", ["lr_rewind", "dense_long", "dense_small", "transfer", "reinti"])
 def test_what_is_no_control_of_a_search_is_refused(searched, arm):
     finder, loop, _ = searched
     with pytest.raises(UsageError, match=f"unknown control '{arm}'"):

@@ -269,7 +269,10 @@ class LotteryTicketFinder:
                 `"oneshot"` (the trained dense net pruned once), `"inverted"` (the same, the least
                 kept); these four from the ticket's own initial weights. Under the ticket's mask
                 other weights: `"reinit_scaled"`, `"sign_reinit"`, `"signed_constant"`,
-                `"values_permuted"`. And arms of your own (`register_arm`).
+                `"values_permuted"`. Without a search: `"gradual"` (pruned while it trains), and
+                `"magnitude_init"`, `"snip"`, `"grasp"`, `"synflow"` (pruned before any training;
+                the last three by the `batches` of the search). And arms of your own
+                (`register_arm`).
             replicates: draws of each control that draws; `oneshot` draws nothing and is trained
                 once. They are *draws* in the table: this search is one replicate, however many
                 there are. For independent replicates search again under another `seed`.
@@ -407,10 +410,9 @@ class LotteryTicketFinder:
                     "reinit: the model is built with the very weights that the search began "
                     "with, whatever the seed; it must draw them from torch's random numbers"
                 )
-        for arm in ("oneshot", "inverted"):
-            if arm in arms:
-                chain = self._chain(self._model_for_control(), train_fn)
-                chain.mask(At(arm, search.best_level))
+        chain = self._chain(self._model_for_control(), train_fn)
+        for arm in arms:
+            chain.check(At(arm, search.best_level))
 
     def _built(self, seed: int) -> nn.Module:
         model = self._source.build(seed)

@@ -10,7 +10,7 @@ from torch import nn
 
 from lottery_ticket.arms import ARMS, TICKET
 from lottery_ticket.chain import At, Chain, Change, Start
-from lottery_ticket.criteria import inverse
+from lottery_ticket.criteria import CRITERIA, Criterion, inverse
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import change_initial_, remade_mask
 from lottery_ticket.finder._method import Method
@@ -25,13 +25,14 @@ from lottery_ticket.finder._training import (
 )
 from lottery_ticket.masks import (
     Budget,
+    MaskPolicy,
     PruningMask,
     copied_model,
     input_dims,
     shuffle,
     warn_on_collapse,
 )
-from lottery_ticket.pruning import next_mask
+from lottery_ticket.pruning import Target, made_policy, next_mask
 from lottery_ticket.seeds import generator
 
 __all__ = ["LiveChain", "Net"]
@@ -84,6 +85,23 @@ class LiveChain(Chain[PruningMask, Net]):
         """Where the model is."""
         return next(self.model.parameters()).device
 
+    def check(self, at: At) -> None:
+        """See that a control can be made, before anything trains.
+
+        Raises:
+            UsageError: its mask cannot be made, or the search lacks what that needs.
+        """
+        if not at.level:
+            return
+        if ARMS[at.arm].policy is None:
+            self.mask(at)
+            return
+        if self.method.structure != "unstructured":
+            raise UsageError(
+                f"{at.arm}: it prunes single weights, and this search {self.method.structure}"
+            )
+        self._policy(at)
+
     # what is there already
 
     def training(self, at: At) -> Net:
@@ -130,13 +148,16 @@ class LiveChain(Chain[PruningMask, Net]):
             optimizer_state=None if start.memory is None else start.memory.memory,
         )
         k = self.method.rewind_step if at == At() else None
-        training = train_watched(self.model, mask, self._train_fn, beginning, rewind_step=k)
+        training = train_watched(
+            self.model, mask, self._train_fn, beginning, rewind_step=k,
+            policy=self._policy(at), policy_seed=self.policy_seed(at),
+        )  # fmt: skip
         if k is not None and training.rewind_point is None:
             raise UsageError(
                 f"rewind_step {k} was not reached: train_fn made {training.num_steps} optimiser "
                 "steps"
             )
-        self.row = self._row(at, mask, training)
+        self.row = self._row(at, training)
         keeps_memory = self.pipeline.optimizer_state == "kept"
         net = Net(state_on_cpu(self.model), training.optimizer_state if keeps_memory else None)
         if at.arm == TICKET:
@@ -192,9 +213,9 @@ class LiveChain(Chain[PruningMask, Net]):
         net = Net(self.search.initial) if trained is None else self.training(trained)
         restore_(self.model, net.weights)
         mask = self.mask(At()) if mask is None else mask
-        method = self.method
-        if is_inverted:
-            method = replace(method, criterion=inverse(method.criterion))
+        criterion = self._criterion(at)
+        self.method.check_has_batches(criterion)
+        method = replace(self.method, criterion=inverse(criterion) if is_inverted else criterion)
         keep = self._budgets[at.level] if at.arm == TICKET else self._counts(at)
         return method.next_mask(self.model, mask.to(self.device), keep, self.search.initial)
 
@@ -220,27 +241,52 @@ class LiveChain(Chain[PruningMask, Net]):
         return remade_mask(at.arm, mask, generator(seed))
 
     def moved(self, at: At) -> PruningMask:
-        raise NotImplementedError("a search has no arm whose mask changes while it trains")
+        raise NotImplementedError("of a mask that changes while it trains nothing is kept")
 
     def _structure(self, mask: PruningMask) -> dict[str, Any]:
         return {"structure": self.method.structure, "input_dims": input_dims(self.model, mask)}
 
-    def _row(self, at: At, mask: PruningMask, training: Training) -> Row:
+    def _policy(self, at: At) -> MaskPolicy | None:
+        """What changes the mask of a training on its way."""
+        name = ARMS[at.arm].policy
+        if name is None or not at.level:
+            return None
+        criterion, keep = self._criterion(at), self._counts(at)
+        size = self.mask(At()).num_prunable
+        # its last step is the dense net's: all trainings of a search are of one length
+        target = Target(keep, size, 0, self.length(at), criterion, self.method.scope)
+        return made_policy(name, target, {})
+
+    def _criterion(self, at: At) -> Criterion:
+        own = ARMS[at.arm].criterion
+        return self.method.criterion if own is None else CRITERIA[own]
+
+    def _row(self, at: At, training: Training) -> Row:
         """A training that `eval_fn` has not judged."""
-        is_random = ARMS[at.arm].criterion == "random"
+        criterion = self._criterion(at).name
+        problems = training.problems
+        if ARMS[at.arm].policy is not None:
+            problems += self._misses(at, training.mask)
         return Row(
             arm=at.arm,
             level=at.level,
             draw=at.draw,
-            num_kept=mask.num_kept,
+            num_kept=training.mask.num_kept,
             metric=math.nan,
             num_steps=training.num_steps,
             seconds=training.seconds,
-            criterion="random" if is_random else self.method.criterion.name,
-            scope="global" if is_random else self.method.scope,
+            criterion=criterion,
+            scope="global" if criterion == "random" else self.method.scope,
             device=self.device.type,
-            problems=training.problems,
+            problems=problems,
         )
+
+    def _misses(self, at: At, mask: PruningMask) -> tuple[str, ...]:
+        """Why a mask that changed is not as large as the ticket's."""
+        wanted = self.mask(At(level=at.level)).num_kept
+        if mask.num_kept == wanted:
+            return ()
+        return (f"it ended with {mask.num_kept:,} weights kept, wanted {wanted:,}",)
 
 
 def _layer_counts(mask: PruningMask) -> Budget:

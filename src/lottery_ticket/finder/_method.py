@@ -92,11 +92,7 @@ class Method:
         if others["loss"] is not None and others["batch_loss"] is not None:
             raise UsageError("loss and batch_loss say the same thing; pass one of them")
         entry = as_criterion(criterion)
-        if batches is None and (entry.needs_data or "input_shape" in entry.needs):
-            raise UsageError(
-                f"criterion {entry.name!r} needs data; pass batches=[(x, y), …] or a loader"
-            )
-        return cls(
+        made = cls(
             criterion=entry,
             pipeline=pipeline,
             rewind_step=rewind_step,
@@ -104,6 +100,16 @@ class Method:
             min_layer_density=within("min_layer_density", min_layer_density, 1.0),
             **others,
         )
+        made.check_has_batches(entry)
+        return made
+
+    def check_has_batches(self, criterion: Criterion) -> None:
+        """Raises `UsageError` if the criterion needs data and there are none."""
+        if self.batches is None and (criterion.needs_data or "input_shape" in criterion.needs):
+            raise UsageError(
+                f"criterion {criterion.name!r} needs data; pass batches=[(x, y), …] or a loader to "
+                "find_winning_ticket"
+            )
 
     @property
     def starts_later(self) -> bool:

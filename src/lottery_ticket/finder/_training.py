@@ -13,7 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._arguments import start_step
 from lottery_ticket.finder._problems import check_can_be_rewound, training_problems
-from lottery_ticket.masks import Attachment, PruningMask, RewindPoint, copied_to_cpu
+from lottery_ticket.masks import Attachment, MaskPolicy, PruningMask, RewindPoint, copied_to_cpu
 from lottery_ticket.names import named_state
 from lottery_ticket.process import random_state_kept, seeded
 from lottery_ticket.pruning import rewind_optimizer_
@@ -61,6 +61,7 @@ class Training:
         problems: why its result is not one of a masked training; empty when it is.
         rewind_point: θ_k, if k was reached in it.
         optimizer_state: the optimiser's state at the end; None when none was seen.
+        mask: what was kept at the end.
     """
 
     num_steps: int
@@ -68,6 +69,7 @@ class Training:
     problems: tuple[str, ...]
     rewind_point: RewindPoint | None
     optimizer_state: Mapping[int, Any] | None
+    mask: PruningMask
 
 
 def train_watched(
@@ -77,11 +79,15 @@ def train_watched(
     start: Beginning,
     *,
     rewind_step: int | None = None,
+    policy: MaskPolicy | None = None,
+    policy_seed: int = 0,
 ) -> Training:
     """Rewind `model` in place, run `train_fn(model, mask)` under the mask, and look at the result.
 
     What is looked at is the model as it is then, by its names: parameters may be other ones. Which
     of them are trained (`requires_grad`) is put back: the next training starts as this one did.
+
+    With a policy the mask in force changes on the way; `train_fn` gets the one it starts with.
 
     Raises:
         UsageError: `start.step` is not 0 and `train_fn` takes no `start_step`; or after it the
@@ -90,7 +96,10 @@ def train_watched(
     extra = start_step(train_fn, start.step)
     restore_(model, start.weights)
     trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    attached = Attachment(mask, model, rewind_step=rewind_step, start_step=start.step)
+    attached = Attachment(
+        mask, model, rewind_step=rewind_step, start_step=start.step,
+        policy=policy, seed=policy_seed,
+    )  # fmt: skip
     before = state_on_cpu(model)
     optimizers = _Optimizers(model, mask, attached, start.optimizer_state)
     given = copy.deepcopy(mask)  # what is done to it is not done to the one that holds
@@ -112,7 +121,9 @@ def train_watched(
         model.zero_grad(set_to_none=True)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(trained.get(name, parameter.requires_grad))
-    return Training(attached.num_steps, seconds, problems, attached.rewind_point, state)
+    return Training(
+        attached.num_steps, seconds, problems, attached.rewind_point, state, attached.mask
+    )
 
 
 def restore_(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:

@@ -14,6 +14,7 @@ from lottery_ticket.pruning._pipeline import PIPELINES as PIPELINES
 from lottery_ticket.pruning._pipeline import Pipeline as Pipeline
 from lottery_ticket.pruning._policies import POLICIES as POLICIES
 from lottery_ticket.pruning._policies import Target as Target
+from lottery_ticket.pruning._policies import made_policy as made_policy
 from lottery_ticket.pruning._policies import register_policy as register_policy
 from lottery_ticket.pruning._pruners import MagnitudePruner as MagnitudePruner
 from lottery_ticket.pruning._pruners import Structured24Pruner as Structured24Pruner

@@ -1,15 +1,15 @@
 """The table of policies: masks that change during a training, as an experiment asks for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Budget, MaskPolicy
 from lottery_ticket.registry import Registry
 
-__all__ = ["POLICIES", "Target", "register_policy"]
+__all__ = ["POLICIES", "Target", "made_policy", "register_policy"]
 
 
 @dataclass(frozen=True)
@@ -68,3 +68,21 @@ def register_policy(name: str) -> Callable[[_Made], _Made]:
         return make
 
     return file
+
+
+def made_policy(name: str, target: Target, options: Mapping[str, Any]) -> MaskPolicy:
+    """The policy of a name, for one training.
+
+    Raises:
+        UsageError: an option makes no sense, or it makes no policy.
+    """
+    try:
+        made = POLICIES[name](target, **options)
+    except UsageError as error:
+        raise UsageError(f"policy {name!r}: {error}") from error
+    except Exception as error:  # a user's own may raise anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UsageError(f"policy {name!r} cannot be made: {reason}") from error
+    if not isinstance(made, MaskPolicy):
+        raise UsageError(f"policy {name!r}: got a {type(made).__name__}, wanted a MaskPolicy")
+    return made

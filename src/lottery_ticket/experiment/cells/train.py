@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 import torch
 
 from lottery_ticket.criteria import CRITERIA
-from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment.cells.cell import Cell
 from lottery_ticket.experiment.objects.initial import Described, Initial
 from lottery_ticket.masks import Budget, MaskPolicy, PruningMask
-from lottery_ticket.pruning import POLICIES, Target
+from lottery_ticket.pruning import Target, made_policy
 from lottery_ticket.spec import TrainSpec, canonical, canonical_json
 from lottery_ticket.train import OPTIMIZERS
 
@@ -123,17 +122,7 @@ class MovingMask:
         size = sum(prod(shape) for _, shape in self.layers)
         criterion = CRITERIA[self.criterion]
         target = Target(self.keep, size, first_step, last_step, criterion, self.scope)
-        try:
-            made = POLICIES[self.policy](target, **self.options)
-        except UsageError as error:
-            raise UsageError(f"policy {self.policy!r}: {error}") from error
-        except Exception as error:  # a user's own may raise anything
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise UsageError(f"policy {self.policy!r} cannot be made: {reason}") from error
-        if not isinstance(made, MaskPolicy):
-            kind = type(made).__name__
-            raise UsageError(f"policy {self.policy!r}: got a {kind}, wanted a MaskPolicy")
-        return made
+        return made_policy(self.policy, target, self.options)
 
 
 @dataclass(frozen=True, kw_only=True)

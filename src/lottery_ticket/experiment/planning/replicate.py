@@ -253,7 +253,7 @@ class Replicate(Chain[str, str]):
             budget if has_layers else Budget(budget.total),
             criterion,
             prune.scope,
-            self.seed("policy", at.arm, at.level, at.draw),
+            self.policy_seed(at),
             {"policy": _POLICY_NUMERICS, "criterion": CRITERIA[criterion].numerics},
             {kind: sources[kind, name] for kind, name in code if (kind, name) in sources},
         )
