@@ -88,9 +88,10 @@ class RunResult:
         """
         from lottery_ticket.analysis import advice_for, image_intervals, verdict
 
-        spec = self.record.spec
+        self._check_valid()
+        spec, is_search = self.record.spec, bool(self.record.searches)
         about = {
-            "data": spec["data"]["name"],
+            "data": self.record.data_name,
             "model": self.record.model or spec["model"]["name"],
             "criterion": spec["prune"]["criterion"],
             "scope": spec["prune"]["scope"],
@@ -101,11 +102,20 @@ class RunResult:
             margin=self.record.margin if margin is None else margin,
             images=image_intervals(example_rows(self.store, self.record)),
             about=about,
-            advice=advice_for(self.record.told, self.record.layers),
+            advice=None if is_search else advice_for(self.record.told, self.record.layers),
             is_once=bool(spec["prune"].get("once")),
             claim=self._claim(self.record.margin if margin is None else margin),
             named=level,
         )
+
+    def _check_valid(self) -> None:
+        """Raise `UsageError` if a training of a search was none under its mask."""
+        for row in self.record.rows if self.record.searches else ():
+            record = self.store.get(row.cell)
+            problems = [] if record is None else record.results.get("row", {}).get("problems", [])
+            if problems:
+                place = f"{row.arm} level {row.level}, replicate {row.replicate}"
+                raise UsageError(f"{self.id}: the results are invalid: {place}: {problems[0]}")
 
     def _claim(self, margin: float | None) -> "Claim | None":
         from lottery_ticket.analysis import Claim, default_margin, metric_of, num_test_of
@@ -200,6 +210,8 @@ class RunResult:
         from lottery_ticket.data import found_datasets
 
         if all(row["test_accuracy"] is None for row in self.rows):
+            return None
+        if self.record.searches:
             return None
         name = self.record.spec["data"]["name"]
         if found_datasets(data_dir).get(name, Path()) is None:
@@ -437,7 +449,7 @@ class RunResult:
         from lottery_ticket.spec import transfer_spec
 
         import_user_code(how.get("imports", ()))
-        check_registered(self.id, self.record.spec)
+        check_registered(self.record)
         spec = transfer_spec(self.record.spec, data=data, overrides=overrides)
         return _run_tickets(self, spec, **how)
 
@@ -457,7 +469,7 @@ class RunResult:
         from lottery_ticket.spec import retrain_spec
 
         import_user_code(how.get("imports", ()))
-        check_registered(self.id, self.record.spec)
+        check_registered(self.record)
         spec = retrain_spec(self.record.spec, level, overrides=overrides)
         return _run_tickets(self, spec, **how)
 

@@ -3,9 +3,12 @@
 import json
 
 import pytest
+import torch
 from terminals import on_a_terminal
 from tiny_command import TINY
+from torch import nn
 
+from lottery_ticket import LotteryTicketFinder
 from lottery_ticket.store import Store
 
 
@@ -24,7 +27,7 @@ def test_verify_finds_damage_and_run_repairs_it(ready, store):
     assert "8 cells, all as written" in said.out
     assert json.loads(ready("verify", "--json").out) == {
         "num_cells": 8, "num_runs": 1, "damaged": [], "unreadable": [],
-        "num_unsealed": 0, "strangers": [],
+        "num_of_searches": 0, "num_unsealed": 0, "strangers": [],
     }  # fmt: skip
     before = digests(store)
 
@@ -48,6 +51,38 @@ def test_verify_finds_damage_and_run_repairs_it(ready, store):
     assert "1 cells made in " in said.out
     assert ready("verify").code == 0
     assert digests(store) == before
+
+
+def searched(store: Store) -> None:
+    """A search with a loop of its own, in the same store."""
+    x, y = torch.randn(40, 8), torch.randint(2, (40,))
+
+    def train(model, mask):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+    LotteryTicketFinder(model_fn=lambda: nn.Linear(8, 2)).find_winning_ticket(
+        train_fn=train, eval_fn=lambda model: 0.5, target_sparsity=0.5, pruning_rounds=1,
+        verbose=False, resume=store, name="mine",
+    )  # fmt: skip
+
+
+def test_verify_says_what_only_a_search_makes_anew(ready, store):
+    searched(store)
+    assert ready("verify").code == 0
+    assert ready("gc").out.startswith("freed 0 B")
+    (run,) = (run for run in store.runs() if run.searches)
+    weights = next(store.root.glob(f"cells/*/{run.rows[-1].cell}/weights.safetensors"))
+    weights.write_bytes(b"x" * weights.stat().st_size)
+    said = ready("verify")
+    assert said.code == 1
+    assert "1 of them are of searches with a training loop of their own" in said.out
+    assert "`lottery run` makes" not in said.out
+    searched(store)
+    assert ready("verify").code == 0
+    assert ready("rm", run.id, "--yes").code == 0
+    assert len(store.runs()) == 1
 
 
 def test_verify_names_a_damaged_run(ready, store):

@@ -18,6 +18,7 @@ from test_pipelines import K, SteppedLoop
 from lottery_ticket import LotteryTicketFinder, Ticket, UsageError
 from lottery_ticket.errors import DataError
 from lottery_ticket.models import LeNet300
+from lottery_ticket.store import Store
 
 
 class StoppedError(Exception):
@@ -73,8 +74,9 @@ PIPELINES = {
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
 @pytest.mark.parametrize("stop_at", [1, 3])
-def test_a_stopped_search_continues(pipeline, stop_at, tmp_path):
-    check_continues(find, tmp_path / "mine", stop_at, **PIPELINES[pipeline])
+@pytest.mark.parametrize("place", [Path, Store])
+def test_a_stopped_search_continues(place, pipeline, stop_at, tmp_path):
+    check_continues(find, place(tmp_path / "mine"), stop_at, **PIPELINES[pipeline])
 
 
 def starts_anew(loop, folder, **arguments):
@@ -107,7 +109,8 @@ def test_other_ways_to_continue_are_caught(mutant, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_at_once(tmp_path):
+@pytest.mark.parametrize("in_store", [False, True])
+def test_killed_at_once(in_store, tmp_path):
     """A real process, killed with signal 9 in its third training."""
     script = tmp_path / "search.py"
     script.write_text(
@@ -128,6 +131,8 @@ def test_killed_at_once(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
 
     def run(folder, kill_at):
+        if in_store:
+            Store(tmp_path / folder).open_for_writing()
         return subprocess.run(
             [sys.executable, script, tmp_path / folder, str(kill_at)],
             capture_output=True, text=True, env=environment, timeout=120,

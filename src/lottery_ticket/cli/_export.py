@@ -63,7 +63,8 @@ def export(
     from lottery_ticket.experiment import import_user_code
 
     import_user_code(imports or [])
-    written = load_run(run, store=store).export(
+    result = load_run(run, store=store)
+    written = result.export(
         level,
         format=format or "state_dict",
         out=out,
@@ -91,8 +92,9 @@ def export(
     for note in dict.fromkeys(filter(None, notes)):  # formats of one compacted net share theirs
         said_of = [file["format"] for file, own in zip(files, notes, strict=True) if own == note]
         console.print(f"- {', '.join(said_of)}: {note}", soft_wrap=True, markup=False)
+    inputs = "random" if result.record.searches else "test"  # whose data are its own
     console.print(
-        f"\nwritten to {written.path}; outputs compared with the masked dense model's on test "
+        f"\nwritten to {written.path}; outputs compared with the masked dense model's on {inputs} "
         "inputs, at batch 1 and 64",
         soft_wrap=True,
     )

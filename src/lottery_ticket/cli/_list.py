@@ -15,7 +15,7 @@ def list_runs(store: StorePath = None, json: Json = False) -> None:
     runs = [
         {
             "run": run.id,
-            "data": run.spec["data"]["name"],
+            "data": run.data_name,
             "model": run.spec["model"]["name"],
             "arms": [arm["name"] for arm in run.spec["arms"]],
             "replicates": run.spec.get("replicates", 1),

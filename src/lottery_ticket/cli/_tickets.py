@@ -28,7 +28,7 @@ def run_tickets(
 
     import_user_code(how.imports or [])
     result = load_run(run, store=how.store)
-    check_registered(result.id, result.record.spec)
+    check_registered(result.record)
     prepared = prepare_tickets(result, derive(result.record.spec), **how.arguments("store"))
     if plan or json:
         print_plan(prepared, json=json)

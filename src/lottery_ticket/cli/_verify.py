@@ -20,6 +20,7 @@ class _Findings:
     num_runs: int | None = None
     damaged: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    num_of_searches: int = 0
     num_unsealed: int = 0
     strangers: list[str] = field(default_factory=list)
 
@@ -33,8 +34,8 @@ def verify(store: StorePath = None, json: Json = False) -> None:
     """Read every file in the store and compare it with its checksum; exit 1 if one differs."""
     opened = open_store(store)
     found = _Findings()
-    _read_cells(opened, found)
-    _read_runs(opened, found)
+    searched = _read_runs(opened, found)
+    _read_cells(opened, found, searched)
     if json:
         print_json(vars(found))
     else:
@@ -43,7 +44,7 @@ def verify(store: StorePath = None, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _read_cells(store: Store, found: _Findings) -> None:
+def _read_cells(store: Store, found: _Findings, searched: set[str]) -> None:
     try:
         names = sorted(store.cell_names())
     except StoreError as error:
@@ -58,23 +59,28 @@ def _read_cells(store: Store, found: _Findings) -> None:
                 found.strangers += map(str, store.strangers(cell))
         except StoreError as error:
             found.take(error)
+            found.num_of_searches += name in searched
 
 
-def _read_runs(store: Store, found: _Findings) -> None:
+def _read_runs(store: Store, found: _Findings) -> set[str]:
+    """Read the runs; returns the names of cells that only a search can make."""
+    searched: set[str] = set()
     try:
         run_ids = store.run_ids()
     except StoreError as error:
         found.take(error)
-        return
+        return searched
     num_whole = 0
     for run_id in run_ids:
         try:
-            store.read_run(run_id)
+            run = store.read_run(run_id)
+            searched |= run.cells() if run.searches else set()
             num_whole += 1
         except StoreError as error:
             found.take(error)
     if num_whole == len(run_ids):
         found.num_runs = num_whole
+    return searched
 
 
 def _print(store: Store, found: _Findings) -> None:
@@ -83,7 +89,13 @@ def _print(store: Store, found: _Findings) -> None:
     counts = {"damaged": len(found.damaged), "unreadable": len(found.unreadable)}
     state = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "all as written"
     console.print(f"{store.root}: {found.num_cells} cells, {state}", soft_wrap=True)
-    if found.damaged:
+    if found.num_of_searches:
+        console.print(
+            f"{found.num_of_searches} of them are of searches with a training loop of their own: "
+            "find_winning_ticket(…, resume=STORE) makes them anew",
+            soft_wrap=True,
+        )
+    if len(found.damaged) > found.num_of_searches:
         console.print("`lottery run` makes damaged cells anew, and what hung on other bytes")
     for path in found.strangers:
         console.print(f"not the store's, and not checked: {path}", soft_wrap=True, markup=False)

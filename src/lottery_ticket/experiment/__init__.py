@@ -29,6 +29,7 @@ from lottery_ticket.experiment.running.device import resolve_device as resolve_d
 from lottery_ticket.experiment.running.estimate import estimated_seconds as estimated_seconds
 from lottery_ticket.experiment.running.execute import Outcome as Outcome
 from lottery_ticket.experiment.running.execute import execute as execute
+from lottery_ticket.experiment.running.execute import execution_of as execution_of
 from lottery_ticket.experiment.running.group import group_size as group_size
 from lottery_ticket.experiment.running.observer import Observer as Observer
 from lottery_ticket.experiment.running.observer import RunOutcome as RunOutcome

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load
 from torch import nn
 
+from lottery_ticket.arms import ARMS, Arm
 from lottery_ticket.data import DataSet
 from lottery_ticket.errors import StoreError, UsageError
 from lottery_ticket.experiment import (
@@ -25,11 +26,14 @@ from lottery_ticket.experiment import (
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.masks import PruningMask, find_parameters
 from lottery_ticket.process import neutral_settings
+from lottery_ticket.seeds import generator
 from lottery_ticket.spec import Spec, fingerprint
 from lottery_ticket.store import CellRecord, RunRecord, RunRow, Store, table_rows
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
 __all__ = ["stored_model"]
+
+_NUM_RANDOM = 64  # inputs that an export of a search is tried on
 
 
 @neutral_settings()
@@ -64,7 +68,12 @@ def stored_model(
     row = _row(run, level, arm, replicate, draw)
     record = store.get(row.cell)
     if record is None:
-        raise UsageError(f"{_place(run, row)}: not trained yet; `lottery run` the spec to its end")
+        again = "resume its search" if run.searches else "`lottery run` the spec to its end"
+        raise UsageError(f"{_place(run, row)}: not trained yet; {again}")
+    if run.searches:
+        if data:
+            raise UsageError(f"{run.id}: a search tells no data set, so --data has no effect")
+        return _searched(store, run, row, record)
     spec = run_spec(run, data or {})
     loaded = run_data(run, spec, record, data_dir)
     weights = _weights(store, run, spec, row, data_dir, may_train=rederive)
@@ -79,6 +88,66 @@ def stored_model(
         dense=model if row.level == 0 else _dense(store, run, row),
         ticket=_ticket(store, run, row, record, mask, model),
         facts=_facts(store, run, row, record, loaded),
+    )
+
+
+def _searched(store: Store, run: RunRecord, row: RunRow, record: CellRecord) -> PrunedModel:
+    """A level that a search found. Its data are the user's: the export is tried on random numbers
+    of the same shape and range, and has no accuracy of its own."""
+    start = store.get(record.input("parents").get("initial", ""))
+    example = None if start is None else start.results.get("example")
+    if start is None or not isinstance(example, dict):
+        raise UsageError(
+            f"{_place(run, row)}: nobody knows what its model reads: export takes models of one "
+            "tensor; from Python, lottery_ticket.export.export(PrunedModel.of(model, example), …)"
+        )
+    model = _filled(record, read_weights(store, row.cell))
+    mask = _dense_mask(run, model) if row.mask is None else read_mask(store, row.mask)
+    name, options = _architecture(record)
+    facts = {
+        "title": f"{run.title}, {row.arm} at level {row.level}",
+        "model": {"name": name, "options": options},
+        "run": {"id": run.id, **_where(row), "cell": row.cell, "searches": list(run.searches)},
+        "metrics": _metrics(store, run, row, record),
+    }
+    return PrunedModel.of(
+        model,
+        _random_inputs(example),
+        mask=mask,
+        dense=model if row.level == 0 else _dense(store, run, row),
+        ticket=_searched_ticket(store, row, record, start, mask, model),
+        facts=facts,
+    )
+
+
+def _random_inputs(example: Mapping[str, Any]) -> torch.Tensor:
+    """Inputs like those that the model was seen to read: as many numbers, in the same range."""
+    dtype = getattr(torch, example["dtype"].removeprefix("torch."))
+    draws = torch.rand(_NUM_RANDOM, *example["shape"], generator=generator(0), dtype=torch.float64)
+    values = example["low"] + draws * (example["high"] - example["low"])
+    return (values if dtype.is_floating_point else values.round()).to(dtype)
+
+
+def _searched_ticket(
+    store: Store,
+    row: RunRow,
+    record: CellRecord,
+    start: CellRecord,
+    mask: PruningMask,
+    model: nn.Module,
+) -> Ticket | None:
+    """The ticket of a search; None of a control that begins with other weights."""
+    if ARMS.get(row.arm, Arm(weights="")).weights != "initial":
+        return None
+    parents, (name, options) = record.input("parents"), _architecture(record)
+    initial = read_weights(store, parents.get("weights", start.name))
+    step = (start.results["settings"]["rewind_step"] or 0) if "weights" in parents else 0
+    return Ticket(
+        mask,
+        WeightsOrigin(initial, step, model=name, options=options),
+        metrics={"metric": record.results["row"]["metric"]},
+        provenance={**versions(), "cell": row.cell, **_where(row)},
+        trained=model.state_dict(),
     )
 
 
@@ -143,8 +212,9 @@ def _filled(record: CellRecord, weights: Mapping[str, torch.Tensor]) -> nn.Modul
 
 
 def _dense(store: Store, run: RunRecord, row: RunRow) -> nn.Module | None:
-    """The same arm's dense net, where its weights are to be had."""
-    other = _row(run, 0, row.arm, row.replicate, row.draw)
+    """The same arm's dense net, or that of its search, where its weights are to be had."""
+    place = ("ticket", row.replicate, 0) if run.searches else (row.arm, row.replicate, row.draw)
+    other = _row(run, 0, *place)
     record = store.get(other.cell)
     if record is None or not _has_weights(store, other):
         return None

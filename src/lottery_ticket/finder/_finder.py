@@ -21,18 +21,16 @@ from lottery_ticket.finder._arguments import (
     within,
 )
 from lottery_ticket.finder._controls import controls
+from lottery_ticket.finder._folder import load_search, save_search
+from lottery_ticket.finder._keeping import Keeper, code_of, continued, keeper_of
 from lottery_ticket.finder._live import LiveChain
 from lottery_ticket.finder._method import Method, chosen_schedule
 from lottery_ticket.finder._model import ModelSource, chosen_device
+from lottery_ticket.finder._packed import PackedMasks
+from lottery_ticket.finder._plain import described_example
 from lottery_ticket.finder._problems import metric_problems
 from lottery_ticket.finder._results import TicketResults
-from lottery_ticket.finder._search import (
-    Row,
-    Search,
-    begun_or_resumed,
-    load_search,
-    save_search,
-)
+from lottery_ticket.finder._search import Row, Search
 from lottery_ticket.finder._training import (
     EvalFn,
     TrainFn,
@@ -42,8 +40,9 @@ from lottery_ticket.finder._training import (
 )
 from lottery_ticket.masks import Budget, PruningMask, copied_model
 from lottery_ticket.names import lazy_names
-from lottery_ticket.pruning import Pipeline, Schedule
+from lottery_ticket.pruning import Pipeline, Schedule, inputs_seen
 from lottery_ticket.seeds import derive
+from lottery_ticket.store import Store
 from lottery_ticket.tensor_files import made_sense_of
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
@@ -127,6 +126,8 @@ class LotteryTicketFinder:
         self._search: Search | None = None
         self._method: Method | None = None
         self._model: nn.Module | None = None
+        self._keeper: Keeper | None = None
+        self._num_asked: dict[tuple[str, int], int] = {}  # draws of a control at a level
 
     @known_keywords("find_winning_ticket", elsewhere=_FINDER_TAKES_IT)
     def find_winning_ticket(
@@ -149,7 +150,8 @@ class LotteryTicketFinder:
         loss: Callable[..., torch.Tensor] | None = None,
         batch_loss: Callable[..., torch.Tensor] | None = None,
         max_drop: float | None = None,
-        resume: str | Path | None = None,
+        resume: str | Path | Store | None = None,
+        name: str | None = None,
     ) -> tuple[nn.Module, PruningMask, TicketResults]:
         """Train, prune, rewind, repeat.
 
@@ -183,7 +185,12 @@ class LotteryTicketFinder:
             batch_loss: `batch_loss(model, batch)` instead, for batches that are no `(x, y)`.
             max_drop: stop once `eval_fn` is worse than dense by more than this, and return the
                 sparsest ticket that is not.
-            resume: a folder to save each finished level in; a search found there is continued.
+            resume: where to keep each finished level, and to continue from: a folder of this search
+                alone, or a store, `Store("lottery_runs")`, or the path of one that is there. In a
+                store the search is a run, for `lottery table`, `verdict`, `report`, `plot`,
+                `export`; searches that differ by their `seed` alone are its replicates.
+            name: what the search is called; by default as its model. In a store a search of
+                another name is another search.
 
         Returns:
             The model with the trained ticket, its mask, and the results. With `model=` given it is
@@ -209,7 +216,8 @@ class LotteryTicketFinder:
         )
         train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
         max_drop = None if max_drop is None else within("max_drop", max_drop)
-        folder = None if resume is None else as_folder("resume", resume)
+        if name is not None and (not isinstance(name, str) or not name):
+            raise UsageError(f"name: got {name!r}, wanted a text")
         model, origin = self._model_and_origin(model)
         dense = PruningMask(model, **self._prunable)
         levels = chosen_schedule(schedule, target_sparsity, pruning_rounds, method.pipeline)
@@ -220,7 +228,7 @@ class LotteryTicketFinder:
         method.check_structure(model, dense, budgets)
         method.check_batches(model, dense)
         settings = {
-            "name": self._source.name,
+            "name": name or self._source.name,
             "mode": self._mode,
             "replicate": 0,
             "layers": {name: list(shape) for name, shape in shapes.items()},
@@ -231,21 +239,19 @@ class LotteryTicketFinder:
         }
         # as they will be read again: a tuple becomes a list
         settings = json.loads(json.dumps(settings, default=repr))
-        search = begun_or_resumed(settings, state_on_cpu(model), dense, folder)
-        self.initial_state, self._search, self._method = search.initial, search, method
-        self._model = model
-        if not search.rows and search.unrated is None:
-            evaluated(eval_fn, model)
-        if folder is not None and len(search.chain) < len(budgets) and not search.has_fallen:
-            save_search(search, folder)  # so that it is known to work before anything trains
-        chain = self._chain(model, train_fn, budgets)
-        for level in range(len(search.chain), len(budgets)):
-            if search.has_fallen:
-                break
-            with _saving(search, folder):
-                self._train_level(chain, level, eval_fn, is_last=level + 1 == len(budgets))
-            if verbose:
-                print(self.results.line(search.rows[-1]), flush=True)
+        described = self._described(model, origin)
+        keeper = keeper_of(resume, settings, described, [keep.total for keep in budgets])
+        code = code_of(train_fn=train_fn, eval_fn=eval_fn)
+        with _at_work(keeper):
+            search = None if keeper is None else keeper.resumed()
+            if search is None:
+                masks = PackedMasks([dense])
+                search = Search(settings, state_on_cpu(model), masks=masks, code=code)
+            elif verbose:
+                print(f"{keeper}: {continued(search, code)}", flush=True)
+            self.initial_state, self._search, self._method = search.initial, search, method
+            self._model, self._keeper, self._num_asked = model, keeper, {}
+            self._train_levels(model, train_fn, eval_fn, budgets, verbose=verbose)
         restore_(model, search.best)
         found = search.masks[search.best_level].to(_device_of(model))
         self.mask = found.told_by(dense)  # no file holds that
@@ -289,14 +295,24 @@ class LotteryTicketFinder:
         train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
         replicates = whole_number("replicates", replicates, least=1)
         self._check_arms(arms, train_fn)
-        for arm in arms:
-            first = sum(row.arm == arm and row.level == search.best_level for row in search.rows)
-            has_draws = controls()[arm].has_draws
-            for draw in range(first, first + replicates) if has_draws else range(1 - first):
-                self._train_control(arm, draw, train_fn, eval_fn)
-                if verbose:
-                    print(self.results.line(search.rows[-1]), flush=True)
+        with _at_work(self._keeper):
+            for arm in arms:
+                for draw in self._draws_of(arm, replicates):
+                    self._train_control(arm, draw, train_fn, eval_fn)
+                    if verbose:
+                        print(self.results.line(search.rows[-1]), flush=True)
         return self.results
+
+    def _draws_of(self, arm: str, count: int) -> list[int]:
+        """The draws that a call is to train: those it asks for, but what was there when the search
+        was resumed."""
+        search = self._begun()[0]
+        there = {r.draw for r in search.rows if r.arm == arm and r.level == search.best_level}
+        if not controls()[arm].has_draws:
+            return [] if there else [0]
+        first = self._num_asked.get((arm, search.best_level), 0)
+        self._num_asked[arm, search.best_level] = first + count
+        return [draw for draw in range(first, first + count) if draw not in there]
 
     def verify_random_ticket(self, train_fn: TrainFn, eval_fn: EvalFn) -> float:
         """`eval_fn` of the ticket's mask trained from fresh initial weights: the `reinit` control.
@@ -378,6 +394,10 @@ class LotteryTicketFinder:
         with made_sense_of(folder, "saved search", "; it is damaged"):
             method, mask = Method.of_settings(search.settings), search.masks[search.best_level]
         self._search, self._method, self.mask = search, method, mask
+        self._keeper, self._num_asked = None, {}
+        for row in search.rows:  # a further call draws further ones
+            key = row.arm, row.level
+            self._num_asked[key] = max(self._num_asked.get(key, 0), row.draw + 1)
         self.initial_state = search.initial
         return self.results
 
@@ -443,6 +463,40 @@ class LotteryTicketFinder:
         search, method = self._begun()
         return LiveChain(search, method, model, train_fn, self._built, budgets)
 
+    def _described(self, model: nn.Module, origin: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The model as records have it: its name, and those options that are plain values."""
+        if origin is not None:
+            return {"name": origin["model"], **origin["options"]}
+        maker = self._source.model_class
+        options = self._source.model_kwargs if isinstance(maker, type) else {}
+        plain = {key: value for key, value in options.items() if _is_plain(value)}
+        made = maker is not None or self._source.model_fn is not None
+        return {**plain, "name": self._source.name if made else type(model).__name__}
+
+    def _train_levels(
+        self,
+        model: nn.Module,
+        train_fn: TrainFn,
+        eval_fn: EvalFn,
+        budgets: Sequence[Budget],
+        *,
+        verbose: bool,
+    ) -> None:
+        search, keeper = self._begun()[0], self._keeper
+        if not search.rows and search.unrated is None:
+            example = inputs_seen(model, lambda: evaluated(eval_fn, model))
+            search.example = described_example(example)
+        if keeper is not None and len(search.chain) < len(budgets) and not search.has_fallen:
+            keeper.save(search)  # so that it is known to work before anything trains
+        chain = self._chain(model, train_fn, budgets)
+        for level in range(len(search.chain), len(budgets)):
+            if search.has_fallen:
+                break
+            with _saving(search, keeper):
+                self._train_level(chain, level, eval_fn, is_last=level + 1 == len(budgets))
+            if verbose:
+                print(self.results.line(search.rows[-1]), flush=True)
+
     def _train_level(self, chain: LiveChain, level: int, eval_fn: EvalFn, *, is_last: bool) -> None:
         search = chain.search
         if search.unrated is None:
@@ -451,19 +505,20 @@ class LotteryTicketFinder:
             restore_(chain.model, search.trained)
         metric = evaluated(eval_fn, chain.model)
         assert search.unrated is not None
-        search.rows.append(_rated(search.unrated, metric))
-        search.unrated = None
-        if not search.has_fallen:
-            search.best_level, search.best = level, search.trained
+        search.add(_rated(search.unrated, metric))
         if not is_last:
             chain.mask(At(level=level + 1))
 
     def _train_control(self, arm: str, draw: int, train_fn: TrainFn, eval_fn: EvalFn) -> None:
         search = self._begun()[0]
         chain = self._chain(self._model_for_control(), train_fn)
-        chain.training(At(arm, search.best_level, draw))
+        net = chain.training(At(arm, search.best_level, draw))
         assert chain.row is not None
-        search.rows.append(_rated(chain.row, evaluated(eval_fn, chain.model)))
+        assert chain.last_mask is not None
+        row = _rated(chain.row, evaluated(eval_fn, chain.model))
+        search.rows.append(row)
+        if self._keeper is not None:
+            self._keeper.keep_control(search, row, chain.last_mask, net)
 
     def _model_for_control(self) -> nn.Module:
         """A model to train, so that the one with the ticket stays as it is."""
@@ -482,14 +537,24 @@ def _check_has_shapes(model: nn.Module) -> None:
 
 
 @contextlib.contextmanager
-def _saving(search: Search, folder: Path | None) -> Iterator[None]:
+def _saving(search: Search, keeper: Keeper | None) -> Iterator[None]:
     """A block after which the search is saved; after an error too, if a training was finished."""
     before = len(search.rows), search.unrated
     try:
         yield
     finally:
-        if folder is not None and (len(search.rows), search.unrated) != before:
-            save_search(search, folder)
+        if keeper is not None and (len(search.rows), search.unrated) != before:
+            keeper.save(search)
+
+
+def _at_work(keeper: Keeper | None) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if keeper is None else keeper.at_work()
+
+
+def _is_plain(value: object) -> bool:
+    """Whether JSON holds it as it is, so that records can."""
+    items = value if isinstance(value, list | tuple) else [value]
+    return all(item is None or isinstance(item, str | int | float | bool) for item in items)
 
 
 def _rated(row: Row, metric: float) -> Row:

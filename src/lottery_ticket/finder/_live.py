@@ -79,6 +79,7 @@ class LiveChain(Chain[PruningMask, Net]):
         self.search, self.method, self.model = search, method, model
         self._train_fn, self._build, self._budgets = train_fn, build, budgets
         self.row: Row | None = None  # of the last training, not judged yet
+        self.last_mask: PruningMask | None = None  # that it ended with
 
     @property
     def device(self) -> torch.device:
@@ -157,7 +158,7 @@ class LiveChain(Chain[PruningMask, Net]):
                 f"rewind_step {k} was not reached: train_fn made {training.num_steps} optimiser "
                 "steps"
             )
-        self.row = self._row(at, training)
+        self.row, self.last_mask = self._row(at, training), training.mask
         keeps_memory = self.pipeline.optimizer_state == "kept"
         net = Net(state_on_cpu(self.model), training.optimizer_state if keeps_memory else None)
         if at.arm == TICKET:

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.arms import ARMS, TICKET, Arm
 from lottery_ticket.errors import UsageError
-from lottery_ticket.finder._search import Row, Search
+from lottery_ticket.finder._search import OF_A_SEED, Row, Search
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.pruning import PIPELINES, Pipeline
 
@@ -51,7 +50,7 @@ class TicketResults:
     @property
     def num_prunable(self) -> int:
         """All weights that masks speak of, kept or not."""
-        return sum(prod(shape) for shape in self.search.settings["layers"].values())
+        return self.search.num_prunable
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -184,10 +183,6 @@ class TicketResults:
     def _is_max(self) -> bool:
         return self.search.settings["mode"] == "max"
 
-    @property
-    def _is_percent(self) -> bool:
-        return self._is_max and any(row.metric > 1 for row in self.rows)
-
     def _ticket_row(self, level: int) -> Row:
         return next(row for row in self.rows if row.arm == TICKET and row.level == level)
 
@@ -205,7 +200,7 @@ class TicketResults:
     def _number(self, value: float) -> str:
         if not self._is_max:
             return f"{value:.4g}"
-        return f"{value if self._is_percent else 100 * value:.2f}"
+        return f"{value if self.search.is_percent else 100 * value:.2f}"
 
     def _shown(self, value: float) -> str:
         return f"{self._number(value)} %" if self._is_max else self._number(value)
@@ -228,7 +223,7 @@ class TicketResults:
             "sparsity": 1 - row.num_kept / num_prunable,
             "num_kept": row.num_kept,
             "num_prunable": num_prunable,
-            column: row.metric / 100 if self._is_percent else row.metric,
+            column: row.metric / 100 if self.search.is_percent else row.metric,
             "start_step": self._start_step(row),
             "num_steps": row.num_steps,
             "train_seconds": row.seconds,
@@ -248,16 +243,12 @@ class TicketResults:
         )
 
 
-# what may differ between the replicates of a search
-_OF_A_SEED = ("seed", "origin")
-
-
 def _check_replicates(searches: Sequence[TicketResults]) -> None:
     """Raises `UsageError` unless all are one search under different seeds, and valid."""
     first = searches[0].search.settings
     seeds = [found.search.settings["seed"] for found in searches]
     for found in searches:
-        for key in first.keys() - {*_OF_A_SEED}:
+        for key in first.keys() - {*OF_A_SEED}:
             if found.search.settings[key] != first[key]:
                 raise UsageError(
                     f"verdict: got searches with {key} {first[key]!r} and "

@@ -41,11 +41,11 @@ def run_facts(store: Store, run: RunRecord) -> RunFacts:
     rows = {
         "run": run.id,
         "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.created)),
-        "data": _options(run.spec["data"]),
+        "data": run.data_name if run.searches else _options(run.spec["data"]),
         "model": f"{run.model or run.spec['model']['name']}, {run.num_prunable:,} prunable "
         f"weights in {len(run.layers)} layers",
         "recipe": _recipe(run.spec),
-        "replicates": f"{replicates}, their seeds derived from seed {run.spec.get('seed', 0)}",
+        "replicates": f"{replicates}, {_seeds(run)}",
         "trainings": f"{len(executions)} of {len(trainings)} finished",
         "time": _time(executions),
         "machine": _distinct(executions, _machine),
@@ -54,13 +54,25 @@ def run_facts(store: Store, run: RunRecord) -> RunFacts:
     return RunFacts(
         {name: value for name, value in rows.items() if value},
         _yaml(run.told),
-        _command(run.told),
+        _SEARCHED if run.searches else _command(run.told),
     )
+
+
+_SEARCHED = """\
+# only the search that found it can make it again, with its own training loop:
+# LotteryTicketFinder(…).find_winning_ticket(…, resume=STORE)"""
+
+
+def _seeds(run: RunRecord) -> str:
+    if run.searches:
+        return "each a search under a seed of its own"
+    return f"their seeds derived from seed {run.spec.get('seed', 0)}"
 
 
 def _recipe(spec: Mapping[str, Any]) -> str:
     """How a net is trained, pruned and rewound, in a line each."""
-    train = ", ".join(f"{name} {_value(value)}" for name, value in spec["train"].items())
+    train = ", ".join(f"{name} {_value(value)}" for name, value in spec.get("train", {}).items())
+    train = train or "a loop of the user's own"
     prune = ", ".join(f"{name} {_value(value)}" for name, value in spec["prune"].items())
     return f"train: {train}; prune: {prune}; rewind: {spec.get('rewind', '0it')}"
 

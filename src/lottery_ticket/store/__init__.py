@@ -9,6 +9,7 @@ from lottery_ticket.store._execution import Execution as Execution
 from lottery_ticket.store._files import read_file as read_file
 from lottery_ticket.store._files import sha256 as sha256
 from lottery_ticket.store._files import store_errors as store_errors
+from lottery_ticket.store._format import is_store as is_store
 from lottery_ticket.store._format import repair as repair
 from lottery_ticket.store._index import IndexedCell as IndexedCell
 from lottery_ticket.store._paths import default_store_path as default_store_path

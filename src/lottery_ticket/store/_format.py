@@ -20,10 +20,17 @@ from lottery_ticket.store._paths import EXECUTION, RECORD, Paths
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
 
-__all__ = ["check_format", "missing_runs", "repair", "write_format"]
+__all__ = ["check_format", "is_store", "missing_runs", "repair", "write_format"]
 
 _FORMAT = {"format": "lottery_ticket.store", "version": 1}
 _OWN = ("cells", "work", "runs", "index.sqlite")
+
+
+def is_store(root: str | os.PathLike[str]) -> bool:
+    """Whether a folder says of itself that it is a store."""
+    with contextlib.suppress(OSError, ValueError):
+        return Paths(Path(root)).format.is_file()
+    return False
 
 
 def check_format(paths: Paths) -> None:

@@ -189,7 +189,7 @@ def example_rows(store: Store, run: RunRecord) -> Iterator[dict[str, Any]]:
     Its `correct` is a vector in the order of the data set: whether it was right, or the run's own
     metric of each example. Nothing of a run whose metric has no value for an example.
     """
-    judged_by = run.spec["train"].get("metric")
+    judged_by = run.spec.get("train", {}).get("metric")
     if judged_by is None:
         yield from correct_rows(store, run)
         return

@@ -1,6 +1,7 @@
 """What the store knows of a run: its spec, and which cell is which row of its table."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -49,6 +50,10 @@ _CLAIM = {
     "num_trained": COUNT,
     "margin": _RUN["margin"],
 }
+_SEARCH = Kind(
+    "32 hex digits", lambda value: isinstance(value, str) and bool(_HEX.fullmatch(value))
+)
+_HEX = re.compile("[0-9a-f]{32}")
 _PROBE = {"cell": CELL_NAME, "probe": TEXT, "training": CELL_NAME}
 _LIST = Kind("a list", lambda value: isinstance(value, list))
 _SHAPE = Kind(
@@ -173,6 +178,8 @@ class RunRecord:
             accuracy, or per cent of the dense loss.
         claim: the one level that the run is about, where the spec says so.
         probes: what was measured on its trainings.
+        searches: of a run that a `LotteryTicketFinder` made, the random id of each replicate's
+            search: its cells are named by that, and it alone can make them again.
     """
 
     id: str
@@ -186,6 +193,21 @@ class RunRecord:
     margin: float | None = None
     claim: RunClaim | None = None
     probes: tuple[ProbeRow, ...] = ()
+    searches: tuple[str, ...] = ()
+
+    @property
+    def data_name(self) -> str:
+        """Which data set it is about; a search does not know."""
+        return "the search's own" if self.searches else self.spec["data"]["name"]
+
+    def check_has_spec(self) -> None:
+        """Raise `UsageError` unless the run came from a spec, by which it can be made again."""
+        if self.searches:
+            raise UsageError(
+                f"{self.id}: a search with a training loop of its own found it, which no spec "
+                "describes: only find_winning_ticket(…, resume=STORE) with that loop can train it "
+                "again, or look at its data"
+            )
 
     @property
     def title(self) -> str:
@@ -216,7 +238,7 @@ class RunRecord:
         values = asdict(self)
         values["rows"] = [list(asdict(row).values()) for row in self.rows]
         values["probes"] = [list(asdict(probe).values()) for probe in self.probes]
-        for name in ("others", "model", "margin", "claim", "probes"):
+        for name in ("others", "model", "margin", "claim", "probes", "searches"):
             if not values[name]:
                 del values[name]
         values["layers"] = list(self.layers.items())  # JSON objects are sorted, layers are not
@@ -227,11 +249,12 @@ class RunRecord:
         """Read a run's file; raises `DamagedError` that names it if it is damaged."""
         try:
             values = unsealed_json(data)
-            for name in ("rows", "layers", "others", "probes"):
+            for name in ("rows", "layers", "others", "probes", "searches"):
                 check(name, values.get(name, []), _LIST)
             values["rows"] = tuple(RunRow(*row) for row in values["rows"])
             values["layers"] = dict(values["layers"])
             values["others"] = tuple(values.get("others", ()))
+            values["searches"] = tuple(values.get("searches", ()))
             values["probes"] = tuple(ProbeRow(*row) for row in values.get("probes", ()))
             if values.get("claim") is not None:
                 check("claim", values["claim"], MAPPING)
@@ -264,6 +287,8 @@ class RunRecord:
         for number, probe in enumerate(self.probes):
             for field, kind in _PROBE.items():
                 check(f"probes[{number}].{field}", getattr(probe, field), kind)
+        for name in self.searches:
+            check("searches", name, _SEARCH)
         for name in self.layers:
             check("layers", name, TEXT)
         check_each("layers", self.layers, _SHAPE)
@@ -271,8 +296,9 @@ class RunRecord:
             raise ValueError(f"layers: got {found:,} weights, wanted {self.num_prunable:,}")
         check("spec", self.spec, MAPPING)
         for key, kind in _SPEC.items():
-            check(f"spec.{key}", self.spec.get(key), kind)
-        for key, kind in _TRAIN.items():
+            if not (self.searches and key in ("data", "train")):  # which only the user knows
+                check(f"spec.{key}", self.spec.get(key), kind)
+        for key, kind in _TRAIN.items() if not self.searches else ():
             check(f"spec.train.{key}", self.spec["train"].get(key), kind)
         check_known("spec", self.spec, _SPEC_OPTIONS)
         check_known("spec.source", self.spec.get("source", {}), _SOURCE)

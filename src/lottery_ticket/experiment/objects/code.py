@@ -12,6 +12,7 @@ from lottery_ticket.models import MODELS
 from lottery_ticket.pruning import POLICIES
 from lottery_ticket.registry import Registry
 from lottery_ticket.spec import CHOICES, Spec, canonical
+from lottery_ticket.store import RunRecord
 
 __all__ = ["REGISTRIES", "check_registered", "named_code", "source_hashes"]
 
@@ -46,16 +47,17 @@ def named_code(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "policy", own.policy
 
 
-def check_registered(run_id: str, spec: Mapping[str, Any]) -> None:
-    """Refuse a stored spec of which nobody has registered something yet.
+def check_registered(run: RunRecord) -> None:
+    """Refuse a run of which nobody has registered something yet, or that came from no spec.
 
     Raises:
         UsageError: says how to.
     """
-    for kind, name in named_code(spec):
+    run.check_has_spec()
+    for kind, name in named_code(run.spec):
         if name not in REGISTRIES[kind]:
             raise UsageError(
-                f"{run_id}: its {REGISTRIES[kind].kind} {name!r} is code of yours; say where "
+                f"{run.id}: its {REGISTRIES[kind].kind} {name!r} is code of yours; say where "
                 "with --import FILE.py (from Python, import that file first)"
             )
 

@@ -17,9 +17,10 @@ def run_spec(run: RunRecord, data: Mapping[str, Any]) -> Spec:
     """The spec of a run, with the options of its data set as they are here.
 
     Raises:
-        UsageError: an option decides which examples there are, or the run's code is not imported.
+        UsageError: an option decides which examples there are, the run's code is not imported, or
+            it is a search's and came from no spec.
     """
-    check_registered(run.id, run.spec)
+    check_registered(run)
     for name in ("name", "validation", "limit"):
         if name in data:
             raise UsageError(

@@ -26,7 +26,7 @@ from lottery_ticket.experiment.running.stored import parents_of
 from lottery_ticket.process import alone
 from lottery_ticket.store import CellRecord, Claim, Store, store_errors
 
-__all__ = ["Outcome", "execute", "is_current"]
+__all__ = ["Outcome", "execute", "execution_of", "is_current"]
 
 Note = Callable[[str], None]
 
@@ -204,17 +204,23 @@ def _commit(work: _Work, context: Context, store: Store, made: Made, seconds: fl
     wanted = cell.feeds if context.keep == "needed" else cell.feeds | {WEIGHTS}
     not_kept = [name for name in (WEIGHTS, OPTIMIZER) if name in files and name not in wanted]
     kept = {name: data for name, data in files.items() if name not in not_kept}
-    execution = (
-        _execution(context, seconds) | made.execution | ({"not_kept": not_kept} if not_kept else {})
-    )
+    how = execution_of(context.device, context.threads, seconds)
+    execution = how | made.execution | ({"not_kept": not_kept} if not_kept else {})
     store.commit(work.claim, record, kept, execution)
     return Outcome(cell.name, "made", record.content)
 
 
-def _execution(context: Context, seconds: float) -> dict[str, Any]:
+def execution_of(device: str, threads: int, seconds: float) -> dict[str, Any]:
+    """How a cell ran in this process, as a store keeps it.
+
+    Args:
+        device: `"cpu"`, `"cuda:0"`, …
+        threads: of the CPU.
+        seconds: that it took.
+    """
     return {
-        "device": _device_name(context.device),
-        "threads": context.threads,
+        "device": _device_name(device),
+        "threads": threads,
         "versions": {
             "python": platform.python_version(),
             "torch": str(torch.__version__),

@@ -1,0 +1,304 @@
+"""A search in a store is a run: every command reads it, and only that search makes it again."""
+
+import random
+
+import pytest
+import torch
+from own_loops import Loop, X, net
+from test_saving import StoppedError
+
+from lottery_ticket import LotteryTicketFinder, Ticket, UsageError, load_run, register_model
+from lottery_ticket.errors import DataError
+from lottery_ticket.experiment import read_mask, read_weights
+from lottery_ticket.finder import _stored_cells
+from lottery_ticket.models import MODELS
+from lottery_ticket.spec import load_spec
+from lottery_ticket.store import Store
+
+ARMS = ["reinit", "random", "shuffled", "oneshot", "gradual"]
+
+
+def find(loop, store, *, seed=0, **arguments):
+    finder = LotteryTicketFinder(model_fn=net, seed=seed)
+    options = {"target_sparsity": 0.8, "pruning_rounds": 2, "verbose": False} | arguments
+    found = finder.find_winning_ticket(
+        train_fn=loop.train, eval_fn=loop.accuracy, resume=store, **options
+    )
+    return finder, *found
+
+
+def told(results):
+    """Every training, in whatever order they were made."""
+    table = results.table.drop(columns=["run", "replicate", "train_seconds"])
+    return sorted(map(repr, table.to_dict("records")))
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """Three searches and their controls in a store, and what they said themselves."""
+    store = Store(tmp_path_factory.mktemp("searches") / "store")
+    loop, finders = Loop(epochs=1), []
+    for seed in range(3):
+        finder = find(loop, store, seed=seed)[0]
+        finder.verify(loop.train, loop.accuracy, arms=ARMS, verbose=False)
+        finders.append(finder)
+    return store, load_run(store=store), finders, len(loop.calls)
+
+
+def test_its_table_is_that_of_the_finders(searched):
+    store, run, finders, _ = searched
+    assert [record.id for record in store.runs()] == [run.id]
+    place = ["arm", "level", "draw"]
+    for number, finder in enumerate(finders):
+        own = run.table[run.table["replicate"] == number]
+        columns = ["arm", "level", "draw", "density", "num_kept", "test_accuracy", "num_steps"]
+        one, other = (
+            table[columns].sort_values(place).reset_index(drop=True)
+            for table in (own, finder.results.table)
+        )
+        assert one.equals(other)
+
+
+def test_its_verdict_is_that_of_the_finders(searched):
+    _, run, finders, _ = searched
+    one, *others = [finder.results for finder in finders]
+    of_run, of_finders = run.verdict(2.0), one.verdict(*others, margin=2.0)
+    assert of_run.label == of_finders.label
+    assert of_run.levels == of_finders.levels
+
+
+def test_its_cells_hold_what_the_finder_has(searched):
+    store, run, finders, _ = searched
+    for row in run.record.rows:
+        search = finders[row.replicate].results.search
+        if row.arm == "ticket" and row.level:
+            assert read_mask(store, row.mask) == search.masks[row.level]
+        if row.arm == "ticket" and row.level == search.best_level:
+            weights = read_weights(store, row.cell)
+            assert all(torch.equal(weights[name], search.best[name]) for name in search.best)
+        if row.arm in ("reinit", "gradual"):
+            is_tickets = row.mask == next(
+                r.mask for r in run.record.rows
+                if (r.arm, r.level, r.replicate) == ("ticket", row.level, row.replicate)
+            )  # fmt: skip
+            assert is_tickets == (row.arm == "reinit")
+
+
+def test_figures_report_and_list(searched, tmp_path):
+    _, run, _, _ = searched
+    names = {path.stem for path in run.plot(tmp_path, formats=["png"])}
+    assert {"accuracy", "verdict", "difference", "layers", "overlap"} <= names
+    page = run.report(tmp_path / "page.html")
+    assert "a loop of the user" in page
+    assert "only the search that found it can make it again" in page
+
+
+def test_exports_are_the_trained_net(searched, tmp_path):
+    _, run, finders, _ = searched
+    level = finders[0].results.level
+    with pytest.raises(UsageError, match=r"unknown model 'net'.*--import"):
+        run.export(level, out=tmp_path / "refused")
+    register_model("net")(net)
+    try:
+        exported = run.export(level, format=["state_dict", "ticket"], out=tmp_path / "out")
+        pruned = run.pruned_model(level)
+        model = finders[0]._model
+        model.eval()
+        assert torch.equal(pruned.model(X), model(X))
+        ticket = Ticket.load(tmp_path / "out" / "model.ticket.safetensors")
+        built = ticket.build().state_dict()
+        initial, mask = finders[0].initial_state, finders[0].mask
+        assert all(torch.equal(built[name], initial[name] * mask[name]) for name in mask)
+        assert len(exported.files) == 2
+        assert run.pruned_model(level, arm="reinit").ticket is None
+        with pytest.raises(UsageError, match="tells no data set"):
+            run.pruned_model(level, data={"path": "elsewhere"})
+    finally:
+        MODELS.remove("net")
+
+
+def test_nothing_is_trained_again(searched):
+    store, _, finders, _ = searched
+    loop = Loop(epochs=1)
+    before = store.cell_names()
+    for seed in range(3):
+        finder, *_ = find(loop, store, seed=seed)
+        finder.verify(loop.train, loop.accuracy, arms=ARMS, verbose=False)
+        assert told(finder.results) == told(finders[seed].results)
+    assert loop.calls == []
+    assert store.cell_names() == before
+    # a further draw is one that is not there
+    finder.verify(loop.train, loop.accuracy, arms=["reinit"], verbose=False)
+    assert [row.draw for row in finder.results.rows if row.arm == "reinit"] == [0, 1]
+
+
+def test_whole_and_kept(searched):
+    store = searched[0]
+    found = [store.checked(name) for name in store.cell_names()]
+    assert all(cell is not None and not store.strangers(cell) for cell in found)
+    assert load_run(store=store).record.cells() == store.cell_names()
+    assert store.collect_garbage().num_cells == 0
+
+
+@pytest.mark.parametrize("call", ["transfer", "retrain", "evaluate", "by_class", "rederive"])
+def test_what_only_the_search_can_do_is_said(searched, call):
+    _, run, *_ = searched
+    calls = {
+        "transfer": lambda: run.transfer(data="mnist"),
+        "retrain": lambda: run.retrain(2, overrides=["train.lr=1"]),
+        "evaluate": lambda: run.evaluate(),
+        "by_class": lambda: run.by_class(2),
+        "rederive": lambda: run.pruned_model(2, rederive=True),
+    }
+    with pytest.raises(UsageError, match=r"search with a training loop|no classifier|unknown mod"):
+        calls[call]()
+
+
+# names: at random
+
+
+def names_of(store, **arguments):
+    find(Loop(epochs=1), store, **arguments)
+    return store.cell_names()
+
+
+def check_nobody_else_finds_it(folder):
+    one = names_of(Store(folder / "one"))
+    assert one.isdisjoint(names_of(Store(folder / "two")))  # the same search, elsewhere
+    shared = Store(folder / "three")
+    first = names_of(shared, name="first")
+    assert first < names_of(shared, name="second")
+    assert len(names_of(shared, name="second")) == 2 * len(first)
+    ids = {each for run in shared.runs() for each in run.searches}
+    assert len(ids) == len(shared.runs()) == 2
+    assert all(each in str(record.inputs) for each in ids
+               for run in shared.runs() if each in run.searches
+               for record in map(shared.get, run.cells()))  # fmt: skip
+
+
+def test_no_other_run_finds_its_cells(tmp_path):
+    check_nobody_else_finds_it(tmp_path)
+
+
+def test_names_by_the_settings_are_caught(tmp_path, monkeypatch):
+    start = _stored_cells.Named._cell
+
+    def by_settings(named, inputs, parents=None):
+        return start(_stored_cells.Named("0" * 32, named.model, named.pipeline), inputs, parents)
+
+    monkeypatch.setattr(_stored_cells.Named, "_cell", by_settings)
+    with pytest.raises((AssertionError, DataError)):
+        check_nobody_else_finds_it(tmp_path)
+
+
+# stopped, damaged, at the same time
+
+
+def damage(store, name):
+    folder = next((store.root / "cells").glob(f"*/{name}"))
+    file = next(path for path in sorted(folder.iterdir()) if path.suffix == ".safetensors")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_damaged_is_made_anew(tmp_path, seed):
+    store, loop = Store(tmp_path / "store"), Loop(epochs=1)
+    first, _, mask, _ = find(loop, store, pruning_rounds=3)
+    first.verify(loop.train, loop.accuracy, arms=["random"], verbose=False)
+    run = load_run(store=store).record
+    start = _stored_cells.Named(run.searches[0], {}, first._method.pipeline).start.name
+    names = sorted(store.cell_names() - {start})
+    damage(store, random.Random(seed).choice(names))
+    again, _, mask_again, _ = find(Loop(epochs=1), store, pruning_rounds=3)
+    again.verify(loop.train, loop.accuracy, arms=["random"], verbose=False)
+    assert mask_again == mask
+    assert told(again.results) == told(first.results)
+    assert all(store.check(name) is not None for name in store.cell_names())
+    damage(store, start)
+    with pytest.raises(DataError, match="began with is gone or damaged"):
+        find(Loop(epochs=1), store, pruning_rounds=3)
+
+
+def test_a_search_that_eval_fn_failed_goes_on(tmp_path):
+    store, loop = Store(tmp_path / "store"), Loop(epochs=1)
+
+    class Fails(Loop):
+        def accuracy(self, model):
+            if len(self.calls) == 2:
+                raise StoppedError
+            return super().accuracy(model)
+
+    with pytest.raises(StoppedError):
+        find(Fails(epochs=1), store)
+    run = load_run(store=store)
+    assert list(run.table["level"]) == [0]
+    assert len(run.record.rows) == 3  # those to come, too
+    *_, results = find(loop, store)
+    assert len(loop.calls) == 1  # level 1 was trained before
+    assert told(results) == told(find(Loop(epochs=1), None)[-1])
+    assert store.cell_names() == load_run(store=store).record.cells()
+
+
+def test_one_process_at_a_time(tmp_path):
+    store = Store(tmp_path / "store")
+    find(Loop(epochs=1), store)
+
+    class Meddles(Loop):
+        def train(self, model, mask):
+            if not self.calls:
+                with pytest.raises(UsageError, match="another process goes on with this search"):
+                    find(Loop(epochs=1), store, pruning_rounds=3)
+                with pytest.raises(UsageError, match="is being run; stop it first"):
+                    store.remove_run(load_run(store=store).record)
+                find(Loop(epochs=1), store, seed=1, pruning_rounds=3)  # another replicate may
+            super().train(model, mask)
+
+    find(Meddles(epochs=1), store, pruning_rounds=3)
+    run = load_run(store=store)
+    assert len(run.record.searches) == 2
+    assert run.table.groupby("replicate").size().tolist() == [4, 4]
+    store.remove_run(run.record)
+    other = store.runs()[0]
+    assert store.cell_names() == other.cells()
+
+
+def test_where_it_may_be(tmp_path):
+    loop = Loop(epochs=1)
+    path = tmp_path / "store"
+    find(loop, Store(path))
+    find(loop, str(path))  # a store that is there
+    find(loop, tmp_path / "folder")
+    assert (tmp_path / "folder" / "search.json").exists()
+    assert len(loop.calls) == 6
+    with pytest.raises(UsageError, match="name: got ''"):
+        find(loop, path, name="")
+
+
+def test_invalid_results_are_not_judged(tmp_path):
+    store = Store(tmp_path / "store")
+
+    class Writes(Loop):
+        def train(self, model, mask):
+            super().train(model, mask)
+            with torch.no_grad():
+                model[0].weight.add_(0.1)
+
+    finder, *_ = find(Writes(epochs=1), store)
+    assert not finder.results.is_valid
+    run = load_run(store=store)
+    assert run.table.loc[run.table["level"] > 0, "test_accuracy"].isna().all()
+    with pytest.raises(UsageError, match=r"invalid: ticket level 1, replicate 0: train_fn wrote"):
+        run.verdict()
+    again, *_ = find(Loop(epochs=1), store)
+    assert again.results.problems == finder.results.problems
+
+
+def test_a_preset_shares_nothing_with_it(tmp_path):
+    store = Store(tmp_path / "store")
+    find(Loop(epochs=1), store)
+    from lottery_ticket.api import prepare
+
+    planned = prepare(load_spec("quickstart"), store=store.root).plan
+    assert planned.cells.keys().isdisjoint(store.cell_names())
