@@ -152,9 +152,8 @@ def test_every_figure_of_a_regression(tmp_path):
     history = HISTORY.assign(test_accuracy=None)
     tables = RunTables(table_of(ROWS, regression=True), LAYERS, history)
     paths = draw_all(tables, tmp_path, title="tiny", formats=["png"])
-    assert names_of(paths) == [
-        *("loss.png", "layers.png", "learning_curves.png", "imp_recovery.png")
-    ]
+    assert names_of(paths) == ["loss.png", "layers.png", "learning_curves.png"]
+    assert "`imp_recovery`" in draw_all.__doc__  # the twin that is gone is not gone silently
 
 
 @pytest.mark.parametrize("rows", [ROWS[:1], ROWS[5:], [ROWS[0], ROWS[4]], [("mine", 2, 0, 0.5)]])
@@ -260,17 +259,43 @@ def test_layers_are_in_model_order_and_averaged_over_replicates():
 def test_an_empty_layer_is_told_not_drawn():
     layers = LAYERS.assign(num_kept=[80, 20, 0, 18, 0, 10, 8])
     figure = layers_figure(layers, title="tiny")
-    assert np.isnan(lines_of(figure)["fc2"].get_ydata()[1])
+    assert lines_of(figure)["fc2"].get_xydata().tolist() == [[100, 100]]
     assert "1 empty layer" in caption_of(figure)
 
 
-def test_many_layers_are_listed_beside_the_figure():
-    many = pd.concat([LAYERS.assign(layer=LAYERS["layer"] + str(i)) for i in range(4)])
-    figure = layers_figure(many, title="deep")
-    assert figure.axes[0].get_legend() is None
-    (legend,) = figure.legends
-    assert len(legend.get_texts()) == 8 + 1
-    assert figure.get_figwidth() > layers_figure(LAYERS, title="tiny").get_figwidth()
+def many_layers(num_layers):
+    names = [f"conv{i}" for i in range(num_layers)]
+    rows = LAYERS[LAYERS["layer"] == "fc2"]
+    return pd.concat([rows.assign(layer=name) for name in names])
+
+
+def test_a_handful_of_layers_is_a_legend_that_fits():
+    figure = layers_figure(many_layers(9), title="deep")
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *(f"conv{i}" for i in range(9)),
+        "all layers",
+    ]
+    figure.canvas.draw()
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert box.x1 <= whole.x1
+    assert box.y1 <= figure._suptitle.get_window_extent().y0  # and does not touch the title
+
+
+@pytest.mark.parametrize("num_layers", [22, 60])
+def test_many_layers_are_a_bar_of_colours_with_its_ends_named(num_layers):
+    figure = layers_figure(many_layers(num_layers), title="deep")
+    (ax,) = figure.axes
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["all layers"]
+    (bar,) = ax.child_axes
+    assert bar.images[0].get_array().shape == (1, num_layers)
+    said = [text.get_text() for text in bar.texts]
+    assert said == ["conv0", f"conv{num_layers - 1}", f"{num_layers} layers, first to last"]
+    figure.canvas.draw()
+    assert max(text.get_window_extent().y1 for text in bar.texts) <= (
+        figure._suptitle.get_window_extent().y0
+    )
+    assert figure.get_figwidth() == layers_figure(LAYERS, title="tiny").get_figwidth()
 
 
 def test_curves_are_means_over_replicates_with_a_panel_per_arm():
@@ -278,10 +303,10 @@ def test_curves_are_means_over_replicates_with_a_panel_per_arm():
     ticket, reinit = figure.axes
     assert [ax.texts[0].get_text() for ax in (ticket, reinit)] == ["ticket", "reinit"]
     lines = lines_of(figure)
-    assert list(lines) == ["100 %", "50 %", "25 %"]
-    assert lines["50 %"].get_xdata() == pytest.approx([0, 5, 10])
-    assert lines["50 %"].get_ydata() == pytest.approx([94, 94.5, 95])
-    assert lines_of(figure, 1)["25 %"].get_ydata() == pytest.approx([80, 80.5, 81])
+    assert list(lines) == ["100 % kept", "50 % kept", "25 % kept"]
+    assert lines["50 % kept"].get_xdata() == pytest.approx([0, 5, 10])
+    assert lines["50 % kept"].get_ydata() == pytest.approx([94, 94.5, 95])
+    assert lines_of(figure, 1)["25 % kept"].get_ydata() == pytest.approx([80, 80.5, 81])
     assert ticket.get_ylim() == reinit.get_ylim()
     assert "n = 1–2 replicates" in caption_of(figure)
 
