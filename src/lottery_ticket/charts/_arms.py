@@ -72,8 +72,6 @@ def metric_chart(
         metric.column.removeprefix("test_"),
         metric.label,
         f"{_mean_of(stats, series)}{dense}.{outside_note(stats['y'], low, high)}",
-        f"Lines of {metric.label} over the share of weights kept, one for each of "
-        f"{', '.join(line.name for line in series)}. The table of levels has the values.",
         axes[over],
         Axis(metric.axis_label, "linear", low, high),
         [replace(stop, x=100 - stop.x) if over == "pruned" else stop for stop in levels.stops],
@@ -162,7 +160,6 @@ def early_stop_chart(speed: pd.DataFrame, table: pd.DataFrame) -> Chart:
         "early_stop",
         "early stop",
         f"Step of the lowest validation loss. {_mean_of(stats, series)}.{hollow}",
-        "Lines of the early-stop step over the share of weights kept, one for each arm.",
         levels.axis(series),
         Axis("early-stop step", "linear", 0.0, top),
         levels.stops,
@@ -197,7 +194,6 @@ def sign_chart(kept_weights: pd.DataFrame, table: pd.DataFrame) -> Chart:
         "signs kept in training",
         "Of the weights that the mask keeps, those whose sign after training is that of the "
         f"initial weight. {_mean_of(stats, series)}.",
-        "Lines of the share of kept signs over the share of weights kept, one for each arm.",
         levels.axis(series),
         Axis("signs kept (%)", "linear", *padded(ends)),
         levels.stops,

@@ -91,7 +91,6 @@ class Chart:
         name: unique in its run; the end of the figure's id in a page.
         title: what it shows, without the run.
         caption: what one has to know to read it, and what lies outside its axes.
-        summary: what it shows, in words, for those who cannot see it.
         x, y: the axes.
         stops: where there are values.
         series: the lines.
@@ -104,7 +103,6 @@ class Chart:
     name: str
     title: str
     caption: str
-    summary: str
     x: Axis
     y: Axis
     stops: Sequence[Stop]
@@ -118,6 +116,13 @@ class Chart:
         """The title as a heading of its own, and of which panel it is."""
         title = self.title[:1].upper() + self.title[1:]
         return f"{title}: {self.panel}" if self.panel else title
+
+    @property
+    def summary(self) -> str:
+        """What it shows, in words, for those who cannot see it."""
+        names = ", ".join(series.name for series in self.series if not self.ramp or series.is_ink)
+        lines = f"{self.ramp}, {names}" if self.ramp and names else self.ramp or names
+        return f"{self.y.label} over {self.x.label}: {lines}."
 
     def points(self, series: Series) -> list[tuple[int, float, float]]:
         """Where a series has values: stop, x and y of each."""

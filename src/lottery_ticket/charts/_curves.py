@@ -48,7 +48,6 @@ def curve_charts(history: pd.DataFrame, table: pd.DataFrame, metric: Metric) -> 
             f"curves_{arm}",
             f"{metric.label} while training",
             caption,
-            f"Learning curves of {arm}, one for each of {len(levels)} densities.",
             Axis("training step", "linear", 0.0, float(steps[-1])),
             Axis(metric.axis_label, "linear", low, high),
             [Stop(float(step), f"step {step:,}") for step in steps],

@@ -108,8 +108,6 @@ def difference_chart(verdict: Verdict) -> Chart:
         f"matches it. Winning: {side} that against dense and {side} zero against reinit, each "
         "tested one-sided, so that intervals may touch."
         f"{outside_note(rows['y'], low, high)}",
-        "Differences of the ticket with intervals, over the share of weights kept. The table of "
-        "levels has the values.",
         levels.axis(series),
         Axis(f"difference in {metric.label}{_points(metric)}", "linear", low, high),
         levels.stops,
@@ -175,7 +173,6 @@ def compare_chart(verdicts: Sequence[Verdict]) -> Chart:
         "ticket minus dense",
         "Each ticket minus the dense net of its own run, paired, with 95 % intervals; filled: "
         "winning, level by level. Runs are not tested against each other.",
-        "Differences of tickets from dense with intervals, over the share of weights kept.",
         levels.axis(series),
         Axis(f"{metric.label} minus dense{_points(metric)}", "linear", *padded([*ends, 0.0])),
         levels.stops,
@@ -236,8 +233,6 @@ def class_chart(found: ClassDifferences) -> Chart:
         f"Level {found.level}, {format_percent(found.density)} of the weights; from the class that "
         "loses most. Bars: 95 % intervals for other replicates and other test images. Filled: "
         f"unlike the other classes beyond chance, 5 % over all of them.{caption}",
-        "Differences in accuracy between ticket and dense by class, with intervals. The table of "
-        "classes has the values.",
         Axis("class", "names", 0.0, max(len(shown) - 1.0, 0.0)),
         Axis(
             "difference in accuracy (points)",

@@ -45,7 +45,6 @@ def layer_chart(layers: pd.DataFrame) -> Chart:
         "density per layer",
         f"Masks of the {arm} arm, mean over {num_replicates(means['n'])}; dashed: all prunable "
         f"weights. A layer above it is pruned less than the rest.{empty}",
-        f"Lines of density over the share of weights kept, one for each of {len(names)} layers.",
         levels.axis(series),
         Axis("weights kept in the layer (%)", "log", *log_limits(means["y"])),
         levels.stops,
@@ -95,8 +94,6 @@ def _shares(levels: Levels, whole: pd.DataFrame) -> Chart:
         "Shared: weights that two replicates both keep, of those that one keeps; mean over "
         f"{count} pair{'' if count == '1' else 's'} of replicates, band from the lowest to the "
         "highest. Chance: independent masks with the same number of weights in every layer.",
-        "The share of weights that two replicates both keep, over the share of weights kept, "
-        "beside what chance would give.",
         levels.axis(series),
         Axis(
             "shared weights (%)",
@@ -118,7 +115,6 @@ def _times_chance(levels: Levels, pairs: pd.DataFrame) -> Chart:
         "times_chance",
         "times chance, layer by layer",
         "Layer by layer: the same as a multiple of what chance would give there.",
-        "Shared weights as a multiple of chance, one line for each layer.",
         levels.axis(series),
         Axis("times chance", "linear", *padded([*own, 1.0])),
         levels.stops,

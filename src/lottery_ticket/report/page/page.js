@@ -102,7 +102,7 @@
 
   // ---- one chart: lines over stops, with a legend that switches them
 
-  const MOST_ROWS = 12; // of the hover; of more lines those nearest to the pointer
+  const MOST_ROWS = 16; // of the hover; of more lines those nearest to the pointer
 
   class Chart {
     constructor(figure, spec, run) {
