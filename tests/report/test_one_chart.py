@@ -57,7 +57,7 @@ def charts():
         "six arms": metric_chart(six, LOSS),
         "22 layers": layer_chart(LAYERS),
         "a collapse": metric_chart(fallen, verdict(fallen).metric, verdict=verdict(fallen)),
-        "pruned": metric_chart(six, LOSS, over="pruned"),
+        "pruned": metric_chart(fallen, verdict(fallen).metric, over="pruned"),
         "linear": metric_chart(six, LOSS, over="kept, linear"),
         "one level": metric_chart(result_table(levels=1), LOSS),
         "compare": compare_chart([verdict(tables.table), replace(verdict(fallen), run="other")]),

@@ -179,7 +179,7 @@ def _x_axis(ax: Axes, chart: Chart) -> None:
 
 def _y_axis(ax: Axes, chart: Chart) -> None:
     low, high = chart.y.low, chart.y.high
-    ax.set_ylabel(textwrap.fill(chart.y.label, 28))
+    ax.set_ylabel(textwrap.fill(chart.y.label, 30))
     if chart.y.scale == "log":
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(FixedLocator(log_ticks(low, high)))

@@ -81,12 +81,11 @@ def save(figure: Figure, path: str | Path) -> Path:
         UsageError: the suffix is that of no format; a link, a device or a folder is there.
     """
     path = Path(path)
-    suffix, known = path.suffix[1:].lower(), figure.canvas.get_supported_filetypes()
+    suffix = path.suffix[1:].lower()
+    known = set(figure.canvas.get_supported_filetypes()) - {"pgf"}  # which wants TeX
     if suffix not in known:
-        raise UsageError(
-            f"{path}: got the suffix {path.suffix!r}, wanted one of "
-            f"{', '.join(f'.{name}' for name in sorted(known))}"
-        )
+        wanted = ", ".join(f".{name}" for name in sorted(known))
+        raise UsageError(f"{path}: got the suffix {path.suffix!r}, wanted one of {wanted}")
     make_folder(path.parent)
     metadata = {"Date": None} if suffix == "svg" else None
     image = io.BytesIO()
