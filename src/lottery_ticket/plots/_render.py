@@ -130,7 +130,8 @@ def _mark_outside(ax: Axes, chart: Chart, series: Series, where: Transform) -> N
         style = {"color": series.color, "markerfacecolor": "white", "markersize": 6}
         ax.plot(x, edge, marker, clip_on=False, zorder=4, transform=where, **style)
         if is_told:
-            text, inwards = f"{y:.4g}".replace("-", "−"), 1 if is_below else -1
+            text = ("−" if y < 0 else "") + percent_label(abs(y))
+            inwards = 1 if is_below else -1
             ax.annotate(
                 text, (x, edge), (0, inwards * (7 + 9 * row)), textcoords="offset points",
                 color=series.color, fontsize=7.5, ha="center", va="bottom" if is_below else "top",
