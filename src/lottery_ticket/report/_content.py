@@ -90,7 +90,7 @@ def content_of(run: ReportRun) -> RunContent:
     charts = run_charts(tables, verdict)
     metric = next((name for name in ("accuracy", "metric", "loss") if name in charts), "")
 
-    def of(*figures: str) -> list[Chart]:
+    def of(*figures: str) -> list[Chart]:  # each once: a loss that is the metric stands first
         return [chart for name in figures for chart in charts.pop(name, ())]
 
     return RunContent(
