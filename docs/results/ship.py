@@ -128,7 +128,10 @@ def main() -> None:
     found = dict(sorted(read.items(), key=lambda net: _order(net[1])))
     if is_written(PAGE, rendered(PAGE.read_text(encoding="utf-8"), found), "ship.py"):
         for path in files:
-            figure = forms_figure(Measured.from_dict(found[path.stem]))
+            measured = found[path.stem]
+            figure = forms_figure(
+                Measured.from_dict(measured), title=_name(measured), run=measured["about"]["run"]
+            )
             figure.savefig(path.with_suffix(".png"), dpi=100)
 
 

@@ -275,11 +275,12 @@ class RunResult:
 
         out = usable_path(out, "out")
         check_folder(out)
-        (verdict, _), tables, title = self._judged(), self.tables, self.record.title
-        paths = draw_all(tables, out, title=title, verdict=verdict, formats=formats)
+        (verdict, _), tables = self._judged(), self.tables
+        of = {"title": self.record.heading, "run": self.id, "formats": formats}
+        paths = draw_all(tables, out, verdict=verdict, **of)
         has_accuracy = any(row["test_accuracy"] is not None for row in self.rows)
         if self.record.spec["prune"].get("once") and has_accuracy:
-            paths += draw_sweep(tables.table, out, title=title, formats=formats)
+            paths += draw_sweep(tables.table, out, **of)
         return paths
 
     def report(

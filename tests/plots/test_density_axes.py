@@ -1,17 +1,24 @@
 import doctest
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from lottery_ticket import analysis, plots
-from lottery_ticket.plots import _axes, _curves, _inputs
-from lottery_ticket.plots._axes import fit_limits, percent_label, spread_ticks
-from lottery_ticket.plots._curves import pick_levels
-from lottery_ticket.plots._style import num_replicates, style_arms
+from lottery_ticket import analysis, charts, plots, report
+from lottery_ticket.charts import (
+    fit_limits,
+    num_replicates,
+    percent_label,
+    pick_levels,
+    style_arms,
+)
+from lottery_ticket.plots._render import spread_ticks
+
+WITH_EXAMPLES = ("_chart", "_inputs", "_levels", "_limits", "_text")
 
 
-@pytest.mark.parametrize("module", [_axes, _curves, _inputs])
+@pytest.mark.parametrize("module", [import_module(f"{charts.__name__}.{n}") for n in WITH_EXAMPLES])
 def test_examples_in_docstrings_run(module):
     result = doctest.testmod(module)
     assert result.attempted > 0
@@ -59,9 +66,18 @@ def test_unknown_arms_get_styles_of_their_own():
     assert len({style.marker for style in styles.values()}) == 3
 
 
-@pytest.mark.parametrize("package", [analysis, plots])
-def test_neither_torch_nor_pyplot_is_imported(package):
+@pytest.mark.parametrize(
+    ("package", "unwanted"),
+    [
+        (analysis, "torch|pyplot"),
+        (plots, "torch|pyplot"),
+        (charts, "torch|matplotlib"),  # plain values, whoever draws them
+        (report, "torch|matplotlib"),
+    ],
+)
+def test_what_a_room_does_without_is_not_imported(package, unwanted):
     sources = list(Path(package.__file__).parent.glob("*.py"))
     assert len(sources) > 4
     for source in sources:
-        assert not re.search(r"import.*\b(torch|pyplot)\b|from torch", source.read_text("utf-8"))
+        text = source.read_text("utf-8")
+        assert not re.search(rf"import.*\b({unwanted})\b|from ({unwanted})", text), source

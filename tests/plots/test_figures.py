@@ -1,22 +1,33 @@
+import re
 import struct
+from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from test_verdict_figures import TABLE as VERDICT_TABLE
+from test_verdict_figures import VERDICT
 
-from lottery_ticket.analysis import RunTables, as_table, metric_of
+from lottery_ticket.analysis import RunTables, as_table, learning_speed, metric_of
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots import (
     ARM_STYLE,
+    compare_figure,
     curves_figure,
     density_figure,
+    difference_figure,
     draw_all,
     draw_summary_figure,
+    early_stop_figure,
     inputs_figure,
     layers_figure,
     overlap_figure,
+    save,
     signs_figure,
+    verdict_figure,
 )
 
 DENSITY = {0: 1.0, 1: 0.5, 2: 0.25}
@@ -152,9 +163,8 @@ def test_every_figure_of_a_regression(tmp_path):
     history = HISTORY.assign(test_accuracy=None)
     tables = RunTables(table_of(ROWS, regression=True), LAYERS, history)
     paths = draw_all(tables, tmp_path, title="tiny", formats=["png"])
-    assert names_of(paths) == [
-        *("loss.png", "layers.png", "learning_curves.png", "imp_recovery.png")
-    ]
+    assert names_of(paths) == ["loss.png", "layers.png", "learning_curves.png"]
+    assert "`imp_recovery`" in draw_all.__doc__  # the twin that is gone is not gone silently
 
 
 @pytest.mark.parametrize("rows", [ROWS[:1], ROWS[5:], [ROWS[0], ROWS[4]], [("mine", 2, 0, 0.5)]])
@@ -240,9 +250,122 @@ def test_a_collapsed_arm_does_not_flatten_the_rest_and_is_told():
     assert [text.get_text() for text in figure.axes[0].texts] == ["11"]
 
 
-def test_titles_carry_the_runs_name():
-    figure = density_figure(TABLE, metric_of(TABLE), title="my-run")
+def test_titles_carry_the_runs_name_and_the_small_print_its_id():
+    figure = density_figure(TABLE, metric_of(TABLE), title="my-run", run="my-run-1234abcd")
     assert figure.get_suptitle() == "my-run: test accuracy"
+    assert caption_of(figure).endswith(" Run my-run-1234abcd.")
+    assert "Run" not in caption_of(density_figure(TABLE, metric_of(TABLE), title="my-run"))
+
+
+def top_of(figure):
+    """Where the highest thing on a figure ends, as a share of its height."""
+    figure.canvas.draw()
+    return figure.get_tightbbox().y1 / figure.get_figheight()
+
+
+def test_without_a_title_there_is_no_room_for_one():
+    titled = density_figure(TABLE, metric_of(TABLE), title="tiny")
+    plain = density_figure(TABLE, metric_of(TABLE), title="")
+    assert plain._suptitle is None
+    assert top_of(plain) > 0.97
+    assert top_of(titled) > 0.97
+    higher = [figure.axes[0].get_position().height for figure in (titled, plain)]
+    assert higher[1] > higher[0] + 0.04
+    assert caption_of(plain) == caption_of(titled)
+
+
+MANY = layers_of([("ticket", 0, 0, 0, f"conv{i}", 1.0, 10, 10) for i in range(22)])
+ON_AXES = {
+    "density": partial(density_figure, TABLE, metric_of(TABLE)),
+    "layers": partial(layers_figure, LAYERS),
+    "many layers": partial(layers_figure, MANY),
+    "signs": partial(signs_figure, KEPT_WEIGHTS, TABLE),
+    "difference": partial(difference_figure, VERDICT),
+    "early stop": partial(early_stop_figure, learning_speed(VERDICT_TABLE), VERDICT_TABLE),
+    "verdict": partial(verdict_figure, VERDICT),
+    "compare": partial(compare_figure, [VERDICT]),
+}
+
+
+@pytest.mark.parametrize("draw", ON_AXES.values(), ids=ON_AXES)
+def test_a_figure_of_one_panel_is_drawn_on_axes_that_are_given(draw):
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    other, ax = figure.subplots(1, 2)
+    assert draw(ax=ax, title="tiny") is figure
+    assert figure._suptitle is None
+    assert figure._supxlabel is None
+    assert figure.axes == [other, ax]
+    assert not other.has_data()
+    own = draw(title="tiny").axes[0]
+    drawn = [[line.get_xydata().tolist() for line in one.lines] for one in (ax, own)]
+    assert drawn[0] == drawn[1]
+    assert len(ax.patches) == len(own.patches)
+    assert (ax.get_xlim(), ax.get_ylim()) == (own.get_xlim(), own.get_ylim())
+
+
+def test_axes_of_a_part_of_a_figure_are_fine():
+    figure = Figure(figsize=(8, 4))
+    part, _ = figure.subfigures(1, 2)
+    assert density_figure(TABLE, metric_of(TABLE), ax=part.subplots()) is figure
+
+
+def arms_table(num_arms):
+    arms = list(ARM_STYLE)[:num_arms]
+    return table_of([(arm, level, r, 0.9 - 0.01 * r) for arm in arms for level in (0, 1, 2)
+                     for r in (0, 1)])  # fmt: skip
+
+
+@pytest.mark.parametrize(("num_arms", "kind"), [(4, "band"), (5, "bars"), (14, "bars")])
+def test_from_five_arms_on_spreads_are_bars_side_by_side(num_arms, kind):
+    table = arms_table(num_arms)
+    figure = density_figure(table, metric_of(table), title="tiny")
+    assert f"{kind} ±1 sd" in caption_of(figure)
+    (ax,) = figure.axes
+    shown = {"band": PolyCollection, "bars": LineCollection}[kind]
+    assert [isinstance(c, shown) for c in ax.collections] == [True] * num_arms
+    if kind == "bars":
+        ends = [bars.get_segments()[1][0] for bars in ax.collections]
+        places = [
+            bars.get_transform().transform(end)[0]
+            for bars, end in zip(ax.collections, ends, strict=True)
+        ]
+        assert len({round(place, 2) for place in places}) == num_arms
+        left, right = ax.transData.transform([(100, 90), (50, 90)])[:, 0]
+        assert max(places) - min(places) < right - left  # they stay with their level
+
+
+@pytest.mark.parametrize("num_arms", [3, 8, 14])
+def test_a_legend_of_many_arms_stays_inside_the_figure(num_arms):
+    table = arms_table(num_arms)
+    figure = density_figure(table, metric_of(table), title="tiny")
+    figure.canvas.draw()
+    box = figure.axes[0].get_legend().get_window_extent()
+    assert box.x1 <= figure.bbox.x1
+    assert box.y1 <= figure._suptitle.get_window_extent().y0
+    assert figure.axes[0].get_position().height * figure.get_figheight() > 2
+
+
+def test_a_suffix_says_the_format_and_others_are_refused(tmp_path):
+    figure = density_figure(TABLE, metric_of(TABLE), title="tiny")
+    assert save(figure, f"{tmp_path}/new/a.png") == tmp_path / "new" / "a.png"
+    size_of(tmp_path / "new" / "a.png")
+    for path in (tmp_path / "b.PDF", str(tmp_path / "c.svg")):
+        assert save(figure, path).stat().st_size > 1000
+    with pytest.raises(UsageError, match=r"got the suffix '\.txt', wanted one of .*\.pdf.*\.png"):
+        save(figure, tmp_path / "a.txt")
+    with pytest.raises(UsageError, match="got the suffix ''"):
+        save(figure, tmp_path / "a")
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_every_suffix_that_is_listed_works(tmp_path):
+    figure = density_figure(TABLE, metric_of(TABLE), title="tiny")
+    with pytest.raises(UsageError) as refused:
+        save(figure, tmp_path / "a.txt")
+    suffixes = re.findall(r"\.\w+", str(refused.value).partition("wanted one of")[2])
+    assert len(suffixes) > 5
+    for suffix in suffixes:
+        assert save(figure, tmp_path / f"a{suffix}").stat().st_size > 1000
 
 
 def test_layers_are_in_model_order_and_averaged_over_replicates():
@@ -260,17 +383,43 @@ def test_layers_are_in_model_order_and_averaged_over_replicates():
 def test_an_empty_layer_is_told_not_drawn():
     layers = LAYERS.assign(num_kept=[80, 20, 0, 18, 0, 10, 8])
     figure = layers_figure(layers, title="tiny")
-    assert np.isnan(lines_of(figure)["fc2"].get_ydata()[1])
+    assert lines_of(figure)["fc2"].get_xydata().tolist() == [[100, 100]]
     assert "1 empty layer" in caption_of(figure)
 
 
-def test_many_layers_are_listed_beside_the_figure():
-    many = pd.concat([LAYERS.assign(layer=LAYERS["layer"] + str(i)) for i in range(4)])
-    figure = layers_figure(many, title="deep")
-    assert figure.axes[0].get_legend() is None
-    (legend,) = figure.legends
-    assert len(legend.get_texts()) == 8 + 1
-    assert figure.get_figwidth() > layers_figure(LAYERS, title="tiny").get_figwidth()
+def many_layers(num_layers):
+    names = [f"conv{i}" for i in range(num_layers)]
+    rows = LAYERS[LAYERS["layer"] == "fc2"]
+    return pd.concat([rows.assign(layer=name) for name in names])
+
+
+def test_a_handful_of_layers_is_a_legend_that_fits():
+    figure = layers_figure(many_layers(9), title="deep")
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *(f"conv{i}" for i in range(9)),
+        "all layers",
+    ]
+    figure.canvas.draw()
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert box.x1 <= whole.x1
+    assert box.y1 <= figure._suptitle.get_window_extent().y0  # and does not touch the title
+
+
+@pytest.mark.parametrize("num_layers", [22, 60])
+def test_many_layers_are_a_bar_of_colours_with_its_ends_named(num_layers):
+    figure = layers_figure(many_layers(num_layers), title="deep")
+    (ax,) = figure.axes
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["all layers"]
+    (bar,) = ax.child_axes
+    assert bar.images[0].get_array().shape == (1, num_layers)
+    said = [text.get_text() for text in bar.texts]
+    assert said == ["conv0", f"conv{num_layers - 1}", f"{num_layers} layers, first to last"]
+    figure.canvas.draw()
+    assert max(text.get_window_extent().y1 for text in bar.texts) <= (
+        figure._suptitle.get_window_extent().y0
+    )
+    assert figure.get_figwidth() == layers_figure(LAYERS, title="tiny").get_figwidth()
 
 
 def test_curves_are_means_over_replicates_with_a_panel_per_arm():
@@ -278,10 +427,10 @@ def test_curves_are_means_over_replicates_with_a_panel_per_arm():
     ticket, reinit = figure.axes
     assert [ax.texts[0].get_text() for ax in (ticket, reinit)] == ["ticket", "reinit"]
     lines = lines_of(figure)
-    assert list(lines) == ["100 %", "50 %", "25 %"]
-    assert lines["50 %"].get_xdata() == pytest.approx([0, 5, 10])
-    assert lines["50 %"].get_ydata() == pytest.approx([94, 94.5, 95])
-    assert lines_of(figure, 1)["25 %"].get_ydata() == pytest.approx([80, 80.5, 81])
+    assert list(lines) == ["100 % kept", "50 % kept", "25 % kept"]
+    assert lines["50 % kept"].get_xdata() == pytest.approx([0, 5, 10])
+    assert lines["50 % kept"].get_ydata() == pytest.approx([94, 94.5, 95])
+    assert lines_of(figure, 1)["25 % kept"].get_ydata() == pytest.approx([80, 80.5, 81])
     assert ticket.get_ylim() == reinit.get_ylim()
     assert "n = 1–2 replicates" in caption_of(figure)
 
@@ -348,3 +497,33 @@ def test_fonts_can_be_read_in_a_column():
 def test_arms_differ_in_colour_and_in_marker():
     colors, markers = zip(*ARM_STYLE.values(), strict=True)
     assert len(set(colors)) == len(set(markers)) == len(ARM_STYLE)
+
+
+def seen(color):
+    """A colour in Oklab, where distances are as the eye sees them; its lightness by half, which
+    hardly tells thin lines apart."""
+    rgb = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    cones = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.63]])
+    lab = np.array([[0.2105, 0.7936, -0.0041], [1.978, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]])
+    return lab @ np.cbrt(cones @ linear) * (0.5, 1, 1)
+
+
+TOGETHER = [
+    *("ticket", "reinit", "shuffled", "random", "oneshot", "lth", "lr_rewind", "finetune"),
+    *("magnitude_init", "snip", "grasp", "synflow"),
+]
+
+
+def check_colors(colors):
+    """Any two of the arms that are often drawn together can be told apart."""
+    for one, other in combinations(TOGETHER, 2):
+        assert np.linalg.norm(seen(colors[one]) - seen(colors[other])) > 0.095, (one, other)
+
+
+def test_arms_that_are_often_drawn_together_can_be_told_apart():
+    colors = {arm: style.color for arm, style in ARM_STYLE.items()}
+    check_colors(colors)
+    for arm, purple in (("snip", "#6040DF"), ("grasp", "#002060")):  # as lth, as magnitude_init
+        with pytest.raises(AssertionError, match=arm):
+            check_colors({**colors, arm: purple})

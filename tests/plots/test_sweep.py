@@ -1,6 +1,7 @@
 """A dense net pruned once to each of several sparsities: its own figures and numbers."""
 
 import json
+import re
 
 import pytest
 from test_verdict_figures import table_of
@@ -47,6 +48,14 @@ def test_what_the_figures_say(tmp_path):
     shown = (tmp_path / "results_table.svg").read_text()
     (reinit,) = {row[1] for row in summary_rows() if row[0] == "2"}
     assert f"<!-- {reinit} -->" in shown
+
+
+def test_a_last_level_that_falls_far_is_told_in_every_figure(tmp_path):
+    table = table_of({"ticket": [0.95, 0.951, 0.949, 0.945], "reinit": [0.95, 0.948, 0.944, 0.2]})
+    draw_sweep(table, tmp_path, title="tiny", formats=("svg",))
+    for name in ("accuracy_vs_pruning", "combined_metrics"):
+        drawn = " ".join(re.findall("<!-- (.*?) -->", (tmp_path / f"{name}.svg").read_text()))
+        assert "1 point is outside the axis (20)." in drawn
 
 
 def test_a_regression_has_none(tmp_path):

@@ -71,8 +71,12 @@ def test_intervals_are_the_pooled_ones_and_stand_side_by_side():
     rows = VERDICT.contrasts[VERDICT.contrasts["control"] == "reinit"]
     drawn = np.array([segment[:, 1] for segment in reinit.get_segments()])
     assert drawn == pytest.approx(100 * rows[["pooled_low", "pooled_high"]].to_numpy())
-    places = [[segment[0, 0] for segment in bars.get_segments()] for bars in (dense, reinit)]
-    assert all(x != other for x, other in zip(*places, strict=True))
+    places = [
+        [bars.get_transform().transform(segment)[0, 0] for segment in bars.get_segments()]
+        for bars in (dense, reinit)
+    ]
+    gaps = np.diff(places[0])
+    assert all(x < other < x + gap for x, other, gap in zip(*places, [*gaps, gaps[0]], strict=True))
 
 
 def test_a_control_that_collapsed_does_not_flatten_what_matters():
@@ -149,11 +153,12 @@ def test_runs_are_compared_each_with_its_own_dense_net():
     for line in lines.values():
         assert list(line.get_xdata()) == [50, 25, 12.5]
         assert line.get_ydata() == pytest.approx([1.0, 0.0, -5.0], abs=0.05)
-    filled = [line.get_ydata() for line in ax.lines if line.get_linestyle() == "None"]
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
     is_winning = [level.label == "winning" for level in one.levels]
     assert any(is_winning)
     assert not all(is_winning)
-    assert list(np.isfinite(filled[0])) == is_winning
+    places = [level.density for level, wins in zip(one.levels, is_winning, strict=True) if not wins]
+    assert list(hollow[0].get_xdata()) == [100 * density for density in places]
 
 
 def test_what_cannot_be_drawn_together():

@@ -38,9 +38,9 @@ def test_the_main_chart_has_each_arms_means_in_percent():
 def test_differences_are_the_verdicts_with_its_margin():
     lines = series("difference")
     assert list(lines) == ["− dense", "− reinit"]
-    wanted = [None, *(100 * (mean("ticket", n) - mean("reinit", n)) for n in (1, 2, 3))]
-    assert lines["− reinit"].y[0] is None
-    assert lines["− reinit"].y[1:] == pytest.approx(wanted[1:], rel=1e-4)
+    wanted = [100 * (mean("ticket", n) - mean("reinit", n)) for n in (1, 2, 3)]
+    assert [stop.x for stop in CHARTS["difference"].stops] == [50, 25, 12.5]
+    assert lines["− reinit"].y == pytest.approx(wanted, rel=1e-4)
     assert lines["− reinit"].is_bars
     assert [rule.y for rule in CHARTS["difference"].rules] == pytest.approx([0, -0.2])
     low, high = CHARTS["difference"].y.low, CHARTS["difference"].y.high
@@ -61,9 +61,10 @@ def test_learning_curves_are_named_by_density():
 
 
 def test_overlap_is_shown_beside_chance():
-    assert series("overlap")["shared"].y == [None, 60, 30, 20]
-    assert series("overlap")["chance"].y == [None, 50, 25, 16.6667]
-    assert series("times_chance")["fc1.weight"].y[1:] == pytest.approx([1.2] * 3)
+    assert [stop.x for stop in CHARTS["overlap"].stops] == pytest.approx([50, 25, 100 / 6])
+    assert series("overlap")["shared"].y == pytest.approx([60, 30, 20])
+    assert series("overlap")["chance"].y == pytest.approx([50, 25, 100 / 6])
+    assert series("times_chance")["fc1.weight"].y == pytest.approx([1.2] * 3)
 
 
 def test_the_map_keeps_what_is_read_apart_from_what_is_not():

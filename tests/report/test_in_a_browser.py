@@ -1,8 +1,11 @@
 """The page in a real browser: what is drawn, switched, read out and sorted."""
 
 import os
+import re
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from small_runs import hostile_content, small_content
 
@@ -99,6 +102,69 @@ def test_lines_lie_where_their_values_are(show):
     for boxes in marks.values():
         assert [box["x"] for box in boxes] == sorted(box["x"] for box in boxes)
     assert marks["ticket"][3]["y"] < marks["reinit"][3]["y"]
+
+
+def marks_of(page, chart, series):
+    """Where the marks of a line stand, in pixels."""
+    marks = page.locator(f'#run-1-{chart} g.series[data-name="{series}"] path.mark').all()
+    found = [re.findall(r"[-\d.]+", mark.get_attribute("transform")) for mark in marks]
+    return [[float(value) for value in pair] for pair in found]
+
+
+def check_places(page, chart):
+    """Marks stand where one scale for all lines puts the chart's values."""
+    values = [y for line in chart.series for _, _, y in chart.points(line)]
+    at = [y for line in chart.series for _, y in marks_of(page, chart.name, line.name)]
+    assert len(values) == len(at) > 3
+    slope, start = np.polyfit(values, at, 1)
+    assert slope < 0
+    assert np.abs(np.polyval([slope, start], values) - at).max() < 0.2  # pixels
+    bottom, top = np.polyval([slope, start], [chart.y.low, chart.y.high])
+    assert bottom - top > 150
+
+
+@pytest.mark.parametrize("name", ["accuracy", "difference", "early_stop", "loss"])
+def test_marks_stand_where_the_charts_values_are(show, name):
+    page = show(HTML)
+    chart = next(
+        c for c in (*CONTENT.main, *CONTENT.learning, *CONTENT.structure) if c.name == name
+    )
+    check_places(page, chart)
+    first, *rest = chart.series
+    wrong = replace(first, y=[None if y is None else y + 0.5 * i for i, y in enumerate(first.y)])
+    with pytest.raises(AssertionError):
+        check_places(page, replace(chart, series=[wrong, *rest]))
+
+
+def test_what_the_axis_does_not_reach_stands_at_its_edge(show):
+    lines = CONTENT.main[0].series
+    fallen = [replace(line, y=[*line.y[:-1], 1.0 + i]) for i, line in enumerate(lines)]
+    chart = replace(CONTENT.main[0], series=fallen)
+    page = show(html_page([replace(CONTENT, main=[chart])]))
+    axis = page.locator("#run-1-accuracy line.axis").bounding_box()
+    for line in fallen:
+        marks = page.locator(f"#run-1-accuracy g.outside[data-name={line.name}] path.mark.open")
+        assert marks.count() == len(chart.outside(line)) > 0
+        box = marks.last.bounding_box()
+        assert box["y"] < axis["y"] < box["y"] + box["height"]
+    page.locator("#run-1-accuracy .key", has_text="reinit").click()
+    assert page.locator("#run-1-accuracy g.outside").count() == len(fallen) - 1
+
+
+def test_many_layers_are_a_bar_of_colours(show):
+    content = small_content(layers={f"conv{i}.weight": 40 + i for i in range(22)})
+    page = show(html_page([content]))
+    legend = page.locator("#run-1-layers .legend")
+    assert legend.locator(".ramp i").count() == 22
+    assert "conv0.weight" in legend.inner_text()
+    assert "conv21.weight" in legend.inner_text()
+    assert [key.inner_text() for key in legend.locator(".key").all()] == ["all layers"]
+    plot = page.locator("#run-1-layers .frame svg").first.bounding_box()
+    assert legend.bounding_box()["height"] < plot["height"] / 3
+    assert len(lines_of(page, "layers")) == 23
+    frame = page.locator("#run-1-layers .frame")
+    frame.hover()
+    assert page.locator("#run-1-layers .tip .row").count() == 16
 
 
 def test_arms_are_switched_off_and_on_everywhere(show):

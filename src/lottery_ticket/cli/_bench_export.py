@@ -76,7 +76,8 @@ def bench_export(
         check_replaceable(out / _FORMS)
     import_user_code(imports or [])
     with step_shown() as on_step:
-        measured = load_run(run, store=store).bench_export(
+        result = load_run(run, store=store)
+        measured = result.bench_export(
             level,
             forms=format,
             threads=threads,
@@ -92,7 +93,8 @@ def bench_export(
             data_dir=data_dir,
             data=data_options(data),
         )
-    paths = [] if out is None else _write(measured, out)
+    title = f"{result.record.heading}, {arm} at level {level}"
+    paths = [] if out is None else _write(measured, out, title=title, run=result.id)
     if json:
         print_json(measured.to_dict())
         return
@@ -109,7 +111,7 @@ def bench_export(
         console.print(str(path), soft_wrap=True)
 
 
-def _write(measured: "Measured", out: Path) -> list[Path]:
+def _write(measured: "Measured", out: Path, *, title: str, run: str) -> list[Path]:
     from lottery_ticket.errors import LotteryError
     from lottery_ticket.plots import draw_forms
 
@@ -117,7 +119,7 @@ def _write(measured: "Measured", out: Path) -> list[Path]:
     try:
         make_folder(out)
         write_file(path, (json_module.dumps(measured.to_dict(), indent=1) + "\n").encode())
-        return [path, *draw_forms(measured, out)]
+        return [path, *draw_forms(measured, out, title=title, run=run)]
     except OSError as error:
         raise LotteryError(f"{out}: cannot be written ({error.strerror or error})") from error
 

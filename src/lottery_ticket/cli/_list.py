@@ -36,4 +36,4 @@ def list_runs(store: StorePath = None, json: Json = False) -> None:
         share = f"{run['finished']} of {run['cells']}"
         place = [run["run"], run["data"], run["model"], ", ".join(run["arms"])]
         rows.append([*place, str(run["replicates"]), share, run["created"]])
-    print_table(rows, num_left=4)
+    print_table(rows, num_left=4, spare=("created",))

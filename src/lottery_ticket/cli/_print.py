@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 from typing import Any, TextIO, cast
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from lottery_ticket.streams import StandardError
 
 __all__ = [
     "console",
+    "fitting",
     "print_error",
     "print_json",
     "print_table",
@@ -72,9 +74,65 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    rows: Sequence[Sequence[str]], *, title: str | None = None, num_left: int = 1
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str | None = None,
+    num_left: int = 1,
+    spare: Sequence[str] = (),
 ) -> None:
-    """Print a header and rows; the first `num_left` columns are flush left, the others right."""
+    """Print a header and rows.
+
+    Args:
+        rows: the header first.
+        title: above it.
+        num_left: so many columns are flush left, the others right.
+        spare: headers of columns that a terminal without room for them can do without.
+    """
+    left_out: list[str] = []
+    if _is_terminal:
+        rows, left_out = fitting(rows, console.width, spare)
+    _print_table(rows, title, num_left)
+    if left_out:
+        console.print(f"left out, since the terminal is narrow: {', '.join(left_out)}")
+
+
+def fitting(
+    rows: Sequence[Sequence[str]], width: int, spare: Sequence[str] = ()
+) -> tuple[Sequence[Sequence[str]], list[str]]:
+    """A table that is too wide with its headers on several lines, then without what it can spare.
+
+    Returns:
+        The table, and the headers of what was left out; nothing is where that would not do.
+    """
+
+    def needed(rows: Sequence[Sequence[str]]) -> int:
+        return sum(map(_column_width, zip(*rows, strict=True))) + 2 * (len(rows[0]) - 1)
+
+    if needed(rows) <= width:
+        return rows, []
+    folded = [_folded_headers(rows), *rows[1:]]
+    for count in range(len(spare) + 1):
+        kept = [i for i, name in enumerate(rows[0]) if name not in spare[:count]]
+        fewer = [[row[i] for i in kept] for row in folded]
+        if needed(fewer) <= width:
+            return fewer, list(spare[:count])
+    return folded, []  # its lines wrap anyway
+
+
+def _folded_headers(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Headers on as many lines as make them no wider than what stands below them."""
+    columns = [(name.replace("_", "_ "), cells) for name, *cells in zip(*rows, strict=True)]
+    return [
+        fill(name, max(map(len, [*cells, *name.split()]))).replace("_ ", "_")
+        for name, cells in columns
+    ]
+
+
+def _column_width(cells: Sequence[str]) -> int:
+    return max(len(line) for cell in cells for line in cell.split("\n"))
+
+
+def _print_table(rows: Sequence[Sequence[str]], title: str | None, num_left: int) -> None:
     header, *body = rows
     table = Table(title=title, box=None, pad_edge=False, title_justify="left", title_style="bold")
     for index, name in enumerate(header):

@@ -43,6 +43,7 @@ _TEXT_COLUMNS = (
     "num_steps",
     "train_seconds",
 )
+_SPARE = ("sparsity", "draw", "num_steps", "val_accuracy", "train_seconds")
 
 
 def table(
@@ -80,7 +81,7 @@ def print_summary(result: "RunResult") -> None:
     table = result.table
     metric = metric_of(table)
     title = f"{result.record.title}: {metric.label}, mean ± sd (n)"
-    print_table(summary_text(summary(table), metric), title=title)
+    print_table(summary_text(summary(table), metric), title=title, spare=("sparsity", "kept"))
     note = still_falling_note(table)
     if note is not None:
         console.print(note, soft_wrap=True)
@@ -104,7 +105,7 @@ def _print_summary(result: "RunResult", format: Format) -> None:
 
 def _print_text(rows: list[dict[str, Any]], title: str) -> None:
     lines = [[_short(row, column) for column in _TEXT_COLUMNS] for row in rows]
-    print_table([_TEXT_COLUMNS, *lines], title=title)
+    print_table([_TEXT_COLUMNS, *lines], title=title, spare=_SPARE)
     if any(row["is_still_falling"] for row in rows):
         console.print("+ a lower bound: the validation loss was still falling at the end")
 

@@ -1,25 +1,27 @@
 """Every figure of a run, written into a folder."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lottery_ticket.analysis import LOSS, Metric, RunTables, Verdict, metric_of
-from lottery_ticket.plots._curves import curves_figure
-from lottery_ticket.plots._density import density_figure
-from lottery_ticket.plots._difference import difference_figure
-from lottery_ticket.plots._early_stop import early_stop_figure
-from lottery_ticket.plots._inputs import input_images, inputs_figure
-from lottery_ticket.plots._layers import layers_figure
-from lottery_ticket.plots._overlap import overlap_figure
-from lottery_ticket.plots._signs import signs_figure
+from lottery_ticket.analysis import RunTables, Verdict, metric_of
+from lottery_ticket.charts import input_images, run_charts
+from lottery_ticket.errors import UsageError
+from lottery_ticket.plots._figures import density_figure
+from lottery_ticket.plots._inputs import inputs_figure
+from lottery_ticket.plots._render import chart_figure
 from lottery_ticket.plots._style import save
 from lottery_ticket.plots._verdict import verdict_figure
 
 __all__ = ["draw_all", "draw_summary_figure"]
+
+# as they are read: what was found, how it was learnt, what the masks look like
+_ORDER = (
+    *("accuracy", "metric", "loss", "verdict", "difference", "early_stop", "layers"),
+    *("learning_curves", "inputs", "overlap", "signs"),
+)
 
 
 def draw_all(
@@ -27,6 +29,7 @@ def draw_all(
     out: Path,
     *,
     title: str,
+    run: str = "",
     verdict: Verdict | None = None,
     formats: Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
@@ -35,62 +38,55 @@ def draw_all(
     Args:
         tables: of one run; rows may be missing, and all but the result table may be empty.
         out: the folder to write into; it is made.
-        title: the run's name.
+        title: the run's name; empty for no titles.
+        run: the run's id, for the small print.
         verdict: of the run; without it there is no figure of it.
         formats: suffixes that matplotlib can write.
 
     Returns:
         The files written: `accuracy`, `loss`, `verdict`, `difference`, `early_stop`, `layers`,
-        `learning_curves`, `inputs`, `overlap`, `signs` and, of a regression, `imp_recovery`, each
-        in every format.
+        `learning_curves`, `inputs`, `overlap` and `signs`, each in every format; `metric` instead
+        of `accuracy` where the run has a metric of its own that is better lower. `imp_recovery`,
+        once a second figure of the loss of a regression, is that of `density_figure` with
+        `is_linear=True`.
 
     Raises:
-        UsageError: the table has neither accuracies nor losses, or holds several runs.
+        UsageError: no training has a value of the metric, or the table holds several runs.
     """
-    paths = []
-    for name, draw in _drawable(tables, verdict, title).items():
-        figure = draw()
-        paths += [save(figure, out / f"{name}.{suffix}") for suffix in formats]
-    return paths
+    figures = _figures(tables, verdict, title, run)
+    if not figures:
+        raise UsageError(f"no training has a {metric_of(tables.table).label}; nothing to draw")
+    return [
+        save(figures[name], Path(out) / f"{name}.{suffix}")
+        for name in _ORDER
+        if name in figures
+        for suffix in formats
+    ]
 
 
-def _drawable(
-    tables: RunTables, verdict: Verdict | None, title: str
-) -> dict[str, Callable[[], Figure]]:
-    """The figures that there is something to draw in, by file name."""
-    table, metric = tables.table, metric_of(tables.table)
-    draw: dict[str, Callable[[], Figure]] = {}
-    if metric.higher_is_better:
-        draw["accuracy"] = partial(density_figure, table, metric, title=title)
-    if _has(table, LOSS) or not draw:
-        draw["loss"] = partial(density_figure, table, LOSS, title=title)
+def _figures(tables: RunTables, verdict: Verdict | None, title: str, run: str) -> dict[str, Figure]:
+    """File name → figure."""
+    figures = {
+        name: chart_figure(charts, title=title, run=run)
+        for name, charts in run_charts(tables, verdict).items()
+    }
     if verdict is not None and verdict.levels:
-        draw["verdict"] = partial(verdict_figure, verdict, title=title)
-        draw["difference"] = partial(difference_figure, verdict, title=title)
-        if not verdict.speed.empty:
-            draw["early_stop"] = partial(early_stop_figure, verdict.speed, table, title=title)
-    if not tables.layers.empty:
-        draw["layers"] = partial(layers_figure, tables.layers, title=title)
-    if _has(tables.history, metric):
-        draw["learning_curves"] = partial(curves_figure, tables.history, table, metric, title=title)
+        figures["verdict"] = verdict_figure(verdict, title=title, run=run)
     if input_images(tables.inputs):
-        draw["inputs"] = partial(inputs_figure, tables.inputs, title=title)
-    if not tables.overlap.empty and max(tables.overlap["level"]) > 0:
-        draw["overlap"] = partial(overlap_figure, tables.overlap, title=title)
-    if not tables.kept_weights.empty:
-        draw["signs"] = partial(signs_figure, tables.kept_weights, table, title=title)
-    if not metric.higher_is_better:
-        draw["imp_recovery"] = partial(density_figure, table, metric, title=title, is_linear=True)
-    return draw
+        figures["inputs"] = inputs_figure(tables.inputs, title=title, run=run)
+    return figures
 
 
-def draw_summary_figure(table: pd.DataFrame, path: Path, *, title: str) -> Path:
+def draw_summary_figure(
+    table: pd.DataFrame, path: str | Path, *, title: str = "", run: str = ""
+) -> Path:
     """Write the one figure that says it all: the metric against the weights kept, per arm.
 
     Args:
         table: the result table of one run; rows may be missing.
         path: the file to write, its format by its suffix; its folder is made.
-        title: the run's name.
+        title: the run's name; without one there is no title.
+        run: the run's id, for the small print.
 
     Returns:
         The path.
@@ -98,8 +94,4 @@ def draw_summary_figure(table: pd.DataFrame, path: Path, *, title: str) -> Path:
     Raises:
         UsageError: there is nothing to draw, or the table holds several runs.
     """
-    return save(density_figure(table, metric_of(table), title=title), path)
-
-
-def _has(frame: pd.DataFrame, metric: Metric) -> bool:
-    return metric.column in frame and bool(frame[metric.column].notna().any())
+    return save(density_figure(table, metric_of(table), title=title, run=run), path)

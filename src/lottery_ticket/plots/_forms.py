@@ -2,40 +2,37 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export import Measured
+from lottery_ticket.plots._render import log_ticks
 from lottery_ticket.plots._style import finish, new_figure, save
 
 __all__ = ["draw_forms", "forms_figure"]
 
-# as of arms: a colour that colour-blind readers can tell from its neighbours, and a marker
-_STYLE = (
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#E69F00", "v"),
-    ("#56B4E9", "P"),
-    ("#9F4020", "d"),
-    ("#8080FF", ">"),
-    ("#80BF60", "<"),
-    ("#402000", "H"),
-    ("#000000", "X"),
+_COLORS = {True: "#777777", False: "#0072B2"}  # of the dense net, and of what is pruned
+_PANELS = (
+    ("accuracy", 100.0, "test accuracy (%)"),
+    ("latency_p50_ms", 1.0, "latency at batch 1 (ms)"),
+    ("file_bytes", 1e-3, "file (kB)"),
 )
 
 
-def forms_figure(measured: Measured) -> Figure:
-    """Accuracy against latency and against size, one mark per form; hollow marks are dense.
+def forms_figure(measured: Measured, *, title: str | None = None, run: str = "") -> Figure:
+    """Accuracy, latency and size of each form, a row per form; hollow marks are dense.
 
     Args:
         measured: what `lottery_ticket.export.measure` found.
+        title: what heads it; None for what was measured, empty for no title.
+        run: the run's id, for the small print.
 
     Returns:
-        The figure: two panels with log axes.
+        The figure: three panels side by side, those of latency and size with log axes.
 
     Raises:
         UsageError: no accuracy was measured.
@@ -43,49 +40,69 @@ def forms_figure(measured: Measured) -> Figure:
     rows = [row for row in measured.rows if row["accuracy"] is not None]
     if not rows:
         raise UsageError("no accuracy was measured; nothing to draw")
-    figure, axes = new_figure(num_columns=2, width=8.4, share_y=True)
-    columns = (("latency_p50_ms", 1.0, "latency at batch 1 (ms)"), ("file_bytes", 1e3, "file (kB)"))
-    for ax, (column, unit, label) in zip(axes, columns, strict=True):
-        for index, row in enumerate(rows):
-            color, marker = _STYLE[index % len(_STYLE)]
-            ax.plot(
-                row[column] / unit,
-                100 * row["accuracy"],
-                marker=marker,
-                color=color,
-                fillstyle="none" if row["is_dense"] else "full",
-                linestyle="none",
-                markersize=8,
-                label=row["form"],
-            )
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.margins(x=0.15)
-        ax.set_xlabel(f"{label}, log scale")
-    axes[0].set_ylabel("test accuracy (%)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9.5)
+    height = 1.4 + 0.27 * len(rows)
+    figure, axes = new_figure(num_columns=3, width=8.4, height=height, share_y=True)
+    for ax, (column, scale, label) in zip(axes, _PANELS, strict=True):
+        _draw_panel(ax, rows, [scale * row[column] for row in rows], label)
+        if column != "accuracy":
+            _log_axis(ax, [scale * row[column] for row in rows])
+    axes[0].set_yticks(range(len(rows)), [row["form"] for row in rows])
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
     about = measured.about
     caption = (
         f"Median latency, timed in turns on {about['threads']} thread"
         f"{'' if about['threads'] == 1 else 's'}, {about['machine']}; {about['num_test']:,} test "
-        "examples. Hollow: the dense net."
+        "examples; latency and size on log axes. Hollow: the dense net."
     )
-    finish(figure, title=f"{measured.title}: forms", caption=caption)
+    heading = measured.title if title is None else title
+    finish(figure, title=heading, what="forms", caption=caption, run=run)
     return figure
 
 
+def _draw_panel(ax: Axes, rows: Sequence[Any], values: Sequence[float], label: str) -> None:
+    for place, (row, value) in enumerate(zip(rows, values, strict=True)):
+        ax.plot(
+            value,
+            place,
+            marker="o",
+            markersize=7,
+            color=_COLORS[row["is_dense"]],
+            fillstyle="none" if row["is_dense"] else "full",
+            label=row["form"],
+        )
+    ax.set_xlabel(label)
+    ax.margins(x=0.12)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
+
+
+def _log_axis(ax: Axes, values: Sequence[float]) -> None:
+    low, high = min(values) / 1.3, max(values) * 1.3
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
 def draw_forms(
-    measured: Measured, out: Path, *, formats: Sequence[str] = ("png", "svg")
+    measured: Measured,
+    out: Path,
+    *,
+    title: str | None = None,
+    run: str = "",
+    formats: Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
     """Write `forms_figure` into the folder `out`, which is made, as `forms` in every format.
+
+    Args:
+        measured, title, run: as of `forms_figure`.
+        out: the folder.
+        formats: suffixes that matplotlib can write.
 
     Returns:
         The files written; none where no accuracy was measured.
     """
     if all(row["accuracy"] is None for row in measured.rows):
         return []
-    figure = forms_figure(measured)
+    figure = forms_figure(measured, title=title, run=run)
     return [save(figure, out / f"forms.{suffix}") for suffix in formats]

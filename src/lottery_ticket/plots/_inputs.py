@@ -1,91 +1,34 @@
 """What the first layer still looks at."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from lottery_ticket.analysis import input_means
+from lottery_ticket.charts import (
+    UNREAD,
+    InputImage,
+    input_colors,
+    input_images,
+    num_replicates,
+    percent_label,
+    pick_levels,
+)
 from lottery_ticket.errors import UsageError
-from lottery_ticket.plots._axes import percent_label
-from lottery_ticket.plots._curves import pick_levels
-from lottery_ticket.plots._style import finish, new_figure, num_replicates
+from lottery_ticket.plots._style import finish, new_figure
 
-__all__ = ["UNREAD", "InputImage", "input_colors", "input_images", "inputs_figure"]
-
-UNREAD = "#d9d9d9"
-"""The colour of an input that no weight reads."""
+__all__ = ["inputs_figure"]
 
 
-class InputImage(NamedTuple):
-    """The inputs of a net as an image, at one level.
-
-    Args:
-        level: of the masks.
-        pixels: (side, side), the share of the first layer's weights that read each input, mean
-            over replicates; over colours too, where an image has them.
-        num_read: how many inputs any weight reads, mean over replicates.
-    """
-
-    level: int
-    pixels: NDArray[np.float64]
-    num_read: float
-
-
-def input_images(inputs: pd.DataFrame) -> list[InputImage]:
-    """The inputs at each level as images; empty where they are not the pixels of a square.
-
-    Args:
-        inputs: what `structure.input_density` returned, of one arm.
-    """
-    size = len(set(inputs["input"])) if not inputs.empty else 0
-    channels = num_channels(size)
-    if channels is None:
-        return []
-    side = math.isqrt(size // channels)
-    means = input_means(inputs)
-    return [
-        InputImage(
-            int(str(level)),
-            rows["density"].to_numpy("float64").reshape(channels, side, side).mean(axis=0),
-            float(rows["num_read"].iloc[0]),
-        )
-        for level, rows in means.groupby("level")
-    ]
-
-
-def input_colors(num_colors: int) -> list[str]:
-    """Colours from few to many."""
-    return [to_hex(color) for color in colormaps["cividis"](np.linspace(0, 1, num_colors))]
-
-
-def num_channels(num_inputs: int) -> int | None:
-    """1 where the inputs fill a square image, 3 where they fill one of three colours, else None.
-
-    Images of fewer than 5 × 5 are taken for something else.
-
-    >>> num_channels(784), num_channels(3 * 32 * 32), num_channels(9), num_channels(100 * 7)
-    (1, 3, None, None)
-    """
-    for channels in (1, 3):
-        side = math.isqrt(num_inputs // channels)
-        if side >= 5 and channels * side**2 == num_inputs:
-            return channels
-    return None
-
-
-def inputs_figure(inputs: pd.DataFrame, *, title: str) -> Figure:
+def inputs_figure(inputs: pd.DataFrame, *, title: str = "", run: str = "") -> Figure:
     """Maps of the inputs at up to six levels: how many weights of the first layer read each.
 
     Args:
         inputs: what `structure.input_density` returned, of one arm.
-        title: the run's name.
+        title, run: as of `density_figure`.
 
     Returns:
         The figure: means over replicates; inputs that nothing reads are grey.
@@ -111,12 +54,12 @@ def inputs_figure(inputs: pd.DataFrame, *, title: str) -> Figure:
         f"(its most): weights of the first layer that read them, mean over {n}. Grey: no weight in "
         "any replicate."
     )
-    finish(figure, title=f"{title}: what the first layer looks at", caption=caption)
+    finish(figure, title=title, what="what the first layer looks at", caption=caption, run=run)
     return figure
 
 
 def _draw_map(ax: Axes, image: InputImage) -> None:
-    colors = colormaps["cividis"].with_extremes(bad=UNREAD)
+    colors = ListedColormap(input_colors(256)).with_extremes(bad=UNREAD)
     pixels = np.ma.masked_equal(image.pixels, 0)
     ax.imshow(pixels, cmap=colors, vmin=0, interpolation="nearest")
     kept = percent_label(100 * image.pixels.mean())

@@ -1,36 +1,20 @@
 """A dense net pruned once to each of several sparsities: what those who share such runs draw."""
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lottery_ticket.analysis import (
-    level_statistics,
-    metric_of,
-    sort_arms,
-    summary,
-    summary_text,
-)
-from lottery_ticket.arms import TICKET
+from lottery_ticket.analysis import metric_of, sort_arms, summary, summary_text
+from lottery_ticket.charts import Chart, metric_chart, num_replicates, style_arms
 from lottery_ticket.errors import UsageError
 from lottery_ticket.files import write_file
-from lottery_ticket.plots._arms import draw_arms, fit_y, hidden_note
-from lottery_ticket.plots._style import (
-    GREY,
-    finish,
-    legend_above,
-    new_figure,
-    num_replicates,
-    save,
-    style_arms,
-)
+from lottery_ticket.plots._render import chart_figure, draw_chart, draw_legend
+from lottery_ticket.plots._style import GREY, finish, new_figure, save
 
 __all__ = ["draw_sweep"]
 
@@ -39,14 +23,20 @@ ROW_INCHES = 0.3
 
 
 def draw_sweep(
-    table: pd.DataFrame, out: Path, *, title: str, formats: Sequence[str] = ("png",)
+    table: pd.DataFrame,
+    out: Path,
+    *,
+    title: str,
+    run: str = "",
+    formats: Sequence[str] = ("png",),
 ) -> list[Path]:
     """Write the figures of a sweep over sparsities, and its numbers as `experiment_results.json`.
 
     Args:
         table: the result table of one run; rows may be missing.
         out: the folder to write into; it is made.
-        title: the run's name.
+        title: the run's name; empty for no titles.
+        run: the run's id, for the small print.
         formats: suffixes that matplotlib can write.
 
     Returns:
@@ -60,55 +50,23 @@ def draw_sweep(
     if not metric.higher_is_better:
         raise UsageError("no row of the table has an accuracy; nothing to draw")
     levels = summary(table)
-    draw: dict[str, Callable[[], Figure]] = {
-        "accuracy_vs_pruning": partial(_accuracy, table, title),
-        "parameter_reduction": partial(_parameters, levels, title),
-        "accuracy_difference": partial(_difference, levels, title),
-        "combined_metrics": partial(_combined, table, levels, title),
-        "results_table": partial(_results, levels, title),
+    accuracies = metric_chart(table, metric, over="pruned")
+    figures = {
+        "accuracy_vs_pruning": chart_figure([accuracies], title=title, run=run),
+        "parameter_reduction": _parameters(levels, title, run),
+        "accuracy_difference": _difference(levels, title, run),
+        "combined_metrics": _combined(accuracies, levels, title, run),
+        "results_table": _results(levels, title, run),
     }
-    paths = [save(make(), out / f"{name}.{end}") for name, make in draw.items() for end in formats]
+    paths = [save(made, out / f"{name}.{end}") for name, made in figures.items() for end in formats]
     results = out / "experiment_results.json"
     rows = levels.astype(object).where(levels.notna(), None).to_dict("records")
     values = [{key: _plain(value) for key, value in row.items()} for row in rows]
-    write_file(results, json.dumps({"run": title, "levels": values}, indent=1).encode())
+    write_file(results, json.dumps({"run": run or title, "levels": values}, indent=1).encode())
     return [*paths, results]
 
 
-def _accuracy(table: pd.DataFrame, title: str) -> Figure:
-    figure, (ax,) = new_figure()
-    counts, hidden = _draw_accuracies(ax, table)
-    legend_above(ax)
-    caption = f"Mean over {num_replicates(counts)}, band ±1 sd; dashed: dense."
-    caption += f" {hidden_note(hidden)}." if hidden else ""
-    finish(figure, title=f"{title}: test accuracy against weights pruned", caption=caption)
-    return figure
-
-
-def _draw_accuracies(ax: Axes, table: pd.DataFrame) -> tuple[list[int], list[float]]:
-    """A line per arm over the share pruned; returns the counts, and what lies off the axis."""
-    metric = metric_of(table)
-    stats = level_statistics(table, metric.column).dropna(subset=["density"])
-    stats = stats.assign(
-        percent=100 * (1 - stats["density"]),
-        mean=metric.scale * stats["mean"],
-        sd=metric.scale * stats["sd"],
-    )
-    draw_arms(ax, stats)
-    for value in stats.loc[(stats["arm"] == TICKET) & (stats["level"] == 0), "mean"]:
-        ax.axhline(value, color=GREY, linestyle="--", linewidth=1.2, label="dense", zorder=2)
-    ax.set_ylabel(metric.axis_label)
-    _sparsity_axis(ax)
-    return list(stats["n"]), fit_y(ax, stats, metric)
-
-
-def _sparsity_axis(ax: Axes) -> None:
-    ax.set_xlabel("weights pruned (%)")
-    ax.set_xlim(-4, 104)
-    ax.set_xticks(range(0, 101, 20))
-
-
-def _parameters(levels: pd.DataFrame, title: str) -> Figure:
+def _parameters(levels: pd.DataFrame, title: str, run: str) -> Figure:
     figure, (ax,) = new_figure()
     places = np.arange(len(levels))
     bars = ax.bar(places, levels["num_kept"].astype("float64"), color=KEPT_COLOR, width=0.7)
@@ -119,11 +77,11 @@ def _parameters(levels: pd.DataFrame, title: str) -> Figure:
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     total = levels["num_prunable"].iloc[0]
     caption = f"Of {total:,} prunable weights; biases are not pruned."
-    finish(figure, title=f"{title}: weights kept", caption=caption)
+    finish(figure, title=title, what="weights kept", caption=caption, run=run)
     return figure
 
 
-def _difference(levels: pd.DataFrame, title: str) -> Figure:
+def _difference(levels: pd.DataFrame, title: str, run: str) -> Figure:
     pruned = levels.loc[levels["level"] > 0]
     figure, (ax,) = new_figure()
     styles = style_arms(_arms(levels))
@@ -141,16 +99,17 @@ def _difference(levels: pd.DataFrame, title: str) -> Figure:
     ax.set_xticks(places, [f"{100 * sparsity:.0f}" for sparsity in pruned["sparsity"]])
     ax.set_xlabel("weights pruned (%)")
     ax.set_ylabel("accuracy minus dense (points)")
-    legend_above(ax)
+    num_rows = draw_legend(ax, ax.get_legend_handles_labels()[0])
     counts = num_replicates(levels[f"{next(iter(styles))}_n"])
     caption = f"Paired within replicates: mean over {counts}, bars ±1 sd."
-    finish(figure, title=f"{title}: test accuracy minus dense", caption=caption)
+    what = "test accuracy minus dense"
+    finish(figure, title=title, what=what, caption=caption, run=run, num_rows=num_rows)
     return figure
 
 
-def _combined(table: pd.DataFrame, levels: pd.DataFrame, title: str) -> Figure:
+def _combined(chart: Chart, levels: pd.DataFrame, title: str, run: str) -> Figure:
     figure, (ax,) = new_figure()
-    counts, hidden = _draw_accuracies(ax, table)
+    num_rows = draw_chart(ax, chart)
     other = ax.twinx()
     x = 100 * levels["sparsity"].to_numpy(dtype="float64")
     kept = levels["num_kept"].to_numpy(dtype="float64")
@@ -160,14 +119,13 @@ def _combined(table: pd.DataFrame, levels: pd.DataFrame, title: str) -> Figure:
     other.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     other.tick_params(labelsize=9.5, colors=GREY)
     other.spines[["top"]].set_visible(False)
-    legend_above(ax)
-    caption = f"Left: mean over {num_replicates(counts)}, band ±1 sd. Right: weights kept, dotted."
-    caption += f" {hidden_note(hidden)}." if hidden else ""
-    finish(figure, title=f"{title}: accuracy and weights kept", caption=caption)
+    caption = f"Left: {chart.caption} Right: weights kept, dotted."
+    what = "accuracy and weights kept"
+    finish(figure, title=title, what=what, caption=caption, run=run, num_rows=num_rows)
     return figure
 
 
-def _results(levels: pd.DataFrame, title: str) -> Figure:
+def _results(levels: pd.DataFrame, title: str, run: str) -> Figure:
     header, *rows = summary_text(levels, metric_of(pd.DataFrame({"test_accuracy": [1.0]})))
     width = 1.3 * len(header)
     figure, (ax,) = new_figure(width=width, height=ROW_INCHES * (len(rows) + 5))
@@ -180,7 +138,8 @@ def _results(levels: pd.DataFrame, title: str) -> Figure:
         cell.visible_edges = "B"
         cell.set_edgecolor("#d0d0d0")
         cell.set_height((1.9 if row == 0 else 1.0) / (len(rows) + 2))
-    finish(figure, title=title, caption="Accuracies: mean ± sd (n); differences are paired.")
+    caption = "Accuracies: mean ± sd (n); differences are paired."
+    finish(figure, title=title, what="", caption=caption, run=run)
     return figure
 
 

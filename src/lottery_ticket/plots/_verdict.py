@@ -1,47 +1,25 @@
 """The verdict of each level, as a strip."""
 
-from typing import NamedTuple
-
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lottery_ticket.analysis import (
-    MATCHING,
-    NO_VERDICT,
-    NOT_A_TICKET,
-    NOT_DECIDED,
-    WINNING,
-    Verdict,
-)
+from lottery_ticket.analysis import Verdict
+from lottery_ticket.charts import VERDICT_STYLE, percent_label
 from lottery_ticket.errors import UsageError
-from lottery_ticket.plots._axes import percent_label
-from lottery_ticket.plots._style import finish, new_figure
+from lottery_ticket.plots._style import dress, finish, new_figure
 
-__all__ = ["VERDICT_STYLE", "VerdictStyle", "verdict_figure"]
-
-
-class VerdictStyle(NamedTuple):
-    """How a verdict is drawn: a colour, and a sign that says it again."""
-
-    color: str
-    sign: str
+__all__ = ["verdict_figure"]
 
 
-VERDICT_STYLE = {
-    WINNING: VerdictStyle("#00795A", "✓"),
-    MATCHING: VerdictStyle("#B98300", "="),
-    NOT_A_TICKET: VerdictStyle("#B04A00", "✗"),
-    NOT_DECIDED: VerdictStyle("#777777", "?"),
-    NO_VERDICT: VerdictStyle("#BBBBBB", "·"),
-}
-
-
-def verdict_figure(verdict: Verdict, *, title: str) -> Figure:
+def verdict_figure(
+    verdict: Verdict, *, title: str = "", run: str = "", ax: Axes | None = None
+) -> Figure:
     """A cell per level, from dense to sparse, in the colour of its verdict.
 
     Args:
         verdict: of the run.
-        title: the run's name.
+        title, run, ax: as of `density_figure`.
 
     Returns:
         The figure; levels that the run claims together are filled.
@@ -51,7 +29,21 @@ def verdict_figure(verdict: Verdict, *, title: str) -> Figure:
     """
     if not verdict.levels:
         raise UsageError("no level below dense is finished; nothing to draw")
-    figure, (ax,) = new_figure(height=1.9)
+    if ax is not None:
+        dress(ax)
+        _draw_strip(ax, verdict)
+        return ax.figure.figure
+    figure, (own,) = new_figure(height=1.9)
+    _draw_strip(own, verdict)
+    labels = {found.label for found in verdict.levels}
+    legend = [f"{style.sign} {label}" for label, style in VERDICT_STYLE.items() if label in labels]
+    claimed = "; filled: claimed together, at 5 % in all" if verdict.level is not None else ""
+    caption = f"{', '.join(legend)}. Each level judged by itself{claimed}."
+    finish(figure, title=title, what=verdict.label, caption=caption, run=run)
+    return figure
+
+
+def _draw_strip(ax: Axes, verdict: Verdict) -> None:
     for place, found in enumerate(verdict.levels):
         color, sign = VERDICT_STYLE[found.label]
         face = {"facecolor": color, "alpha": 1.0 if found.is_claimed else 0.22}
@@ -69,9 +61,3 @@ def verdict_figure(verdict: Verdict, *, title: str) -> Figure:
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    labels = {found.label for found in verdict.levels}
-    legend = [f"{style.sign} {label}" for label, style in VERDICT_STYLE.items() if label in labels]
-    claimed = "; filled: claimed together, at 5 % in all" if verdict.level is not None else ""
-    caption = f"{', '.join(legend)}. Each level judged by itself{claimed}."
-    finish(figure, title=f"{title}: {verdict.label}", caption=caption)
-    return figure

@@ -5,18 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lottery_ticket.analysis import ClassDifferences, RunTables, Verdict, sort_arms
-from lottery_ticket.report._arm_charts import (
-    difference_chart,
-    metric_charts,
-    sign_chart,
-    speed_chart,
-)
-from lottery_ticket.report._chart import Chart, InputMap
+from lottery_ticket.charts import Chart, run_charts
 from lottery_ticket.report._classes import ReportClasses, classes_of
-from lottery_ticket.report._curve_charts import curve_charts
 from lottery_ticket.report._facts import RunFacts
 from lottery_ticket.report._headline import Headline, headline, no_ticket
-from lottery_ticket.report._mask_charts import input_map, layer_chart, overlap_charts
+from lottery_ticket.report._inputs import InputMap, input_map
 from lottery_ticket.report._tables import (
     ReportTable,
     contrast_rows,
@@ -94,22 +87,19 @@ def content_of(run: ReportRun) -> RunContent:
     """The content of a report on a run."""
     tables = run.tables
     verdict = run.verdict if isinstance(run.verdict, Verdict) else None
-    metric, *losses = metric_charts(tables, verdict)
-    structure = [layer_chart(tables)] if not tables.layers.empty else []
-    structure += overlap_charts(tables)
-    structure += [sign_chart(tables)] if not tables.kept_weights.empty else []
-    has_speed = verdict is not None and not verdict.speed.empty
+    charts = run_charts(tables, verdict)
+    metric = next((name for name in ("accuracy", "metric", "loss") if name in charts), "")
+
+    def of(*figures: str) -> list[Chart]:  # each once: a loss that is the metric stands first
+        return [chart for name in figures for chart in charts.pop(name, ())]
+
     return RunContent(
         run.title,
         no_ticket(str(run.verdict)) if verdict is None else headline(verdict),
-        [metric, *([] if verdict is None else [difference_chart(tables, verdict)])],
+        of(metric, "difference"),
         None if run.classes is None else classes_of(run.classes),
-        [
-            *curve_charts(tables),
-            *([speed_chart(tables, verdict)] if verdict is not None and has_speed else []),
-            *losses,
-        ],
-        structure,
+        of("learning_curves", "early_stop", "loss"),
+        of("layers", "overlap", "signs"),
         input_map(tables, verdict.level if verdict else None),
         level_rows(tables, verdict),
         ReportTable([], []) if verdict is None else contrast_rows(verdict),

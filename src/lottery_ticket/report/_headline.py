@@ -6,6 +6,7 @@ from typing import Any
 
 from lottery_ticket.analysis import (
     MATCHING,
+    MISSING,
     NO_VERDICT,
     NOT_A_TICKET,
     NOT_DECIDED,
@@ -17,9 +18,15 @@ from lottery_ticket.analysis import (
     notes,
 )
 from lottery_ticket.arms import REINIT, TICKET
-from lottery_ticket.report._numbers import MISSING, is_known, reference_of, signed_text, value_text
+from lottery_ticket.charts import (
+    VERDICT_STYLE,
+    is_known,
+    reference_of,
+    signed_text,
+    value_text,
+)
 
-__all__ = ["GLYPHS", "TONES", "Headline", "LevelMark", "Merit", "headline", "no_ticket"]
+__all__ = ["TONES", "Headline", "LevelMark", "Merit", "headline", "no_ticket"]
 
 TONES = {
     WINNING: "winning",
@@ -29,9 +36,6 @@ TONES = {
     NO_VERDICT: "open",
 }
 """Label → the class that colours it."""
-
-GLYPHS = {WINNING: "✓", MATCHING: "=", NOT_A_TICKET: "✗", NOT_DECIDED: "?", NO_VERDICT: "·"}
-"""Label → a sign that says it without colour."""
 
 _TITLES = {
     MATCHING: "It matches the dense network, and so do fresh weights",
@@ -110,7 +114,7 @@ def headline(verdict: Verdict) -> Headline:
         _question(verdict),
         tuple(_merits(verdict, shown)),
         tuple(_mark(found) for found in verdict.levels),
-        tuple((GLYPHS[label], TONES[label], label) for label in labels),
+        tuple((VERDICT_STYLE[label].sign, TONES[label], label) for label in labels),
         tuple(note for note in notes(verdict) if note),
         verdict.advice.text if verdict.advice else "",
         verdict.advice.commands if verdict.advice else (),
@@ -187,6 +191,6 @@ def _mark(found: LevelVerdict) -> LevelMark:
         format_percent(found.density).removesuffix(" %"),
         found.label,
         TONES[found.label],
-        GLYPHS[found.label],
+        VERDICT_STYLE[found.label].sign,
         found.is_claimed,
     )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lottery_ticket.analysis import (
     LOSS,
+    MISSING,
     SHORT,
     Metric,
     RunTables,
@@ -20,17 +21,17 @@ from lottery_ticket.analysis import (
     overlap_means,
     sort_arms,
 )
-from lottery_ticket.report._headline import GLYPHS, TONES
-from lottery_ticket.report._levels import Levels
-from lottery_ticket.report._numbers import (
-    MISSING,
+from lottery_ticket.charts import (
+    VERDICT_STYLE,
     interval_text,
     is_known,
+    levels_of,
     mean_text,
     reference_of,
     signed_text,
     value_text,
 )
+from lottery_ticket.report._headline import TONES
 
 __all__ = [
     "ReportCell",
@@ -77,7 +78,7 @@ class ReportTable:
 
 def level_rows(tables: RunTables, verdict: Verdict | None) -> ReportTable:
     """A row per level: size, verdict, every arm, the ticket's differences."""
-    levels, metric = Levels(tables.table), metric_of(tables.table)
+    levels, metric = levels_of(tables.table), metric_of(tables.table)
     stats = level_statistics(tables.table, metric.column)
     arms = sort_arms(stats["arm"])
     unit = f" ({metric.unit})" if metric.unit else ""
@@ -117,7 +118,9 @@ def _label(verdict: Verdict, level: int) -> ReportCell:
     found = next((item for item in verdict.levels if item.level == level), None)
     if found is None:
         return ReportCell("dense")
-    text = f"{GLYPHS[found.label]} {SHORT[found.label]}{' *' if found.is_claimed else ''}"
+    text = (
+        f"{VERDICT_STYLE[found.label].sign} {SHORT[found.label]}{' *' if found.is_claimed else ''}"
+    )
     return ReportCell(text, None, TONES[found.label])
 
 
@@ -153,7 +156,7 @@ def contrast_rows(verdict: Verdict) -> ReportTable:
 
 def structure_rows(tables: RunTables) -> ReportTable:
     """A row per level: what the masks look like, means over replicates."""
-    levels = Levels(tables.table)
+    levels = levels_of(tables.table)
     columns: dict[str, dict[int, ReportCell]] = {}
     if not tables.effective.empty:
         whole = tables.effective.loc[tables.effective["layer"] == "all"]

@@ -211,14 +211,22 @@ class RunRecord:
 
     @property
     def title(self) -> str:
-        """What tables and figures of the run are headed with."""
-        title = f"{self.id}, {self.model}" if self.model else self.id
-        return title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…"
+        """What tables of the run are headed with, and its report."""
+        return self._of_model(self.id)
+
+    @property
+    def heading(self) -> str:
+        """What figures of the run are headed with; the id is in their small print."""
+        return self._of_model(self.name)
 
     @property
     def name(self) -> str:
         """The spec's name."""
         return self.spec["name"]
+
+    def _of_model(self, name: str) -> str:
+        title = f"{name}, {self.model}" if self.model else name
+        return title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…"
 
     def cells(self) -> set[str]:
         """The names of all cells of the run."""

@@ -102,14 +102,18 @@
 
   // ---- one chart: lines over stops, with a legend that switches them
 
+  const MOST_ROWS = 16; // of the hover; of more lines those nearest to the pointer
+
   class Chart {
     constructor(figure, spec, run) {
-      Object.assign(this, { figure, spec, run, stop: null });
+      Object.assign(this, { figure, spec, run, stop: null, near: null });
       this.legend = figure.querySelector(".legend");
       this.frame = figure.querySelector(".frame");
       this.tip = make("div", { class: "tip", hidden: "" }, this.frame);
       this.live = make("div", { class: "unseen", "aria-live": "polite" }, this.frame);
-      for (const series of spec.series) this.addKey(series);
+      const keys = spec.ramp ? spec.series.filter((series) => series.is_ink) : spec.series;
+      if (spec.ramp) this.addRamp(spec.series.filter((series) => !series.is_ink));
+      for (const series of keys) this.addKey(series);
       this.frame.addEventListener("pointermove", (event) => this.point(event));
       this.frame.addEventListener("pointerdown", (event) => this.point(event));
       this.frame.addEventListener("pointerleave", () => this.show(null));
@@ -122,11 +126,21 @@
       if (this.width !== this.frame.clientWidth) this.draw();
     }
 
+    // the colours of many lines as a bar, its ends named
+    addRamp(lines) {
+      const ramp = make("div", { class: "ramp" }, this.legend);
+      make("span", {}, ramp, lines[0].name);
+      const bar = make("div", { class: "colors", title: `${this.spec.ramp}, first to last` }, ramp);
+      for (const line of lines) paint(make("i", {}, bar), line);
+      make("span", {}, ramp, lines[lines.length - 1].name);
+      make("span", { class: "soft" }, ramp, `${this.spec.ramp}, first to last`);
+    }
+
     addKey(series) {
       const key = make("button", { type: "button", class: "key" }, this.legend);
       const mark = make("svg", { width: 26, height: 12, viewBox: "-13 -6 26 12", "aria-hidden": "true" }, key);
       paint(mark, series);
-      make("path", { d: "M-12 0H12", class: series.dash ? "line dashed" : "line" }, mark);
+      make("path", { d: "M-12 0H12", class: series.is_ink ? "line dashed" : "line" }, mark);
       if (series.marker) make("path", { d: MARKS[series.marker] || MARKS.o, class: "mark" }, mark);
       make("span", {}, key, series.name);
       key.dataset.name = series.name;
@@ -138,7 +152,7 @@
     }
 
     draw() {
-      for (const key of this.legend.children) {
+      for (const key of this.legend.querySelectorAll(".key")) {
         key.setAttribute("aria-pressed", String(!this.run.off.has(key.dataset.name)));
       }
       const { x, y, stops } = this.spec;
@@ -150,8 +164,8 @@
       const box = { left, top: 10, right: width - 14, bottom: height - 40 };
       const values = stops.map((stop) => stop.x);
       const isDensity = x.scale === "density";
-      const [from, to] = isDensity ? [Math.max(...values), Math.min(...values)] : [x.low, x.high];
-      this.placeX = scale(isDensity ? "log" : "linear", from, to, box.left + 10, box.right - 10);
+      const inset = x.scale === "names" ? (box.right - box.left) / (2 * stops.length + 2) : 10;
+      this.placeX = scale(isDensity ? "log" : "linear", x.low, x.high, box.left + inset, box.right - inset);
       this.placeY = scale(y.scale, y.low, y.high, box.bottom, box.top);
       this.box = box;
       if (this.svg) this.svg.remove();
@@ -162,7 +176,7 @@
           ? namedTicks(stops, this.placeX)
           : isDensity
             ? stopTicks(values, this.placeX, 46)
-            : linearTicks(from, to, width < 480 ? 4 : 7);
+            : linearTicks(Math.min(x.low, x.high), Math.max(x.low, x.high), width < 480 ? 4 : 7);
       this.axes(svg, box, ticksX, ticksY);
       this.lines(svg, box);
       this.pointer = make("g", { class: "pointer" }, svg);
@@ -189,7 +203,7 @@
       for (const rule of spec.rules) {
         const at = placeY(rule.y);
         if (at < box.top || at > box.bottom) continue;
-        make("line", { class: "rule", x1: box.left, x2: box.right, y1: at, y2: at }, svg);
+        make("line", { class: `rule ${rule.line}`, x1: box.left, x2: box.right, y1: at, y2: at }, svg);
         make("text", { class: "rulename", x: box.right - 2, y: at - 4, "text-anchor": "end" }, svg, rule.name);
       }
     }
@@ -200,29 +214,53 @@
       const size = { width: box.right - box.left, height: box.bottom - box.top + 4 };
       make("rect", { x: box.left, y: box.top - 2, ...size }, frame);
       const all = make("g", { "clip-path": `url(#${clip})` }, svg);
-      this.shown.forEach((series, index) => {
+      const edge = make("g", {}, svg);
+      const bars = this.shown.filter((series) => series.is_bars);
+      const step = Math.min(5, (0.7 * this.gap) / bars.length);
+      for (const series of this.shown) {
         const group = make("g", { class: "series", "data-name": series.name }, all);
         paint(group, series);
         // intervals of several series at one stop stand side by side
-        const shift = series.is_bars ? (index - (this.shown.length - 1) / 2) * 5 : 0;
+        const shift = series.is_bars ? (bars.indexOf(series) - (bars.length - 1) / 2) * step : 0;
         const points = this.points(series, shift);
         if (series.low) this.spread(group, series, points);
         if (!series.is_points) {
           const path = points.map(([px, py], i) => `${i ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`);
-          make("path", { d: path.join(""), class: series.dash ? "line dashed" : "line" }, group);
+          make("path", { d: path.join(""), class: series.is_ink ? "line dashed" : "line" }, group);
         }
         for (const [px, py, i] of series.marker || points.length === 1 ? points : []) {
           const isOpen = series.open && series.open[i];
           const mark = { d: MARKS[series.marker] || MARKS.o, class: isOpen ? "mark open" : "mark" };
           make("path", { ...mark, transform: `translate(${px.toFixed(1)} ${py.toFixed(1)})` }, group);
         }
-      });
+        if (series.marker) this.outside(edge, series, points);
+      }
+    }
+
+    // what the axis does not reach stands at its edge, hollow
+    outside(parent, series, points) {
+      const { low, high } = this.spec.y;
+      const hidden = points.filter(([, , i]) => series.y[i] < low || series.y[i] > high);
+      if (!hidden.length) return;
+      const group = make("g", { class: "outside", "data-name": series.name }, parent);
+      paint(group, series);
+      for (const [px, , i] of hidden) {
+        const [mark, at] = series.y[i] < low ? [MARKS.v, this.box.bottom] : [MARKS["^"], this.box.top];
+        make("path", { d: mark, class: "mark open", transform: `translate(${px.toFixed(1)} ${at})` }, group);
+      }
+    }
+
+    // pixels between the two stops that are nearest to one another
+    get gap() {
+      const at = this.spec.stops.map((stop) => this.placeX(stop.x)).sort((a, b) => a - b);
+      return Math.min(...at.slice(1).map((x, i) => x - at[i]));
     }
 
     points(series, shift = 0) {
       const points = [];
       series.y.forEach((value, i) => {
-        if (value !== null) points.push([this.placeX(this.spec.stops[i].x) + shift, this.placeY(value), i]);
+        const x = series.x ? series.x[i] : this.spec.stops[i].x;
+        if (value !== null) points.push([this.placeX(x) + shift, this.placeY(value), i]);
       });
       return points;
     }
@@ -242,7 +280,9 @@
     }
 
     point(event) {
-      const at = event.clientX - this.frame.getBoundingClientRect().left;
+      const frame = this.frame.getBoundingClientRect();
+      const at = event.clientX - frame.left;
+      this.near = event.clientY - frame.top;
       const distances = this.spec.stops.map((stop) => Math.abs(this.placeX(stop.x) - at));
       this.show(distances.indexOf(Math.min(...distances)));
     }
@@ -254,6 +294,7 @@
       if (event.key === "Escape") this.show(null);
       if (!(event.key in next)) return;
       event.preventDefault();
+      this.near = null;
       this.show(next[event.key]);
       this.live.textContent = this.tip.innerText;
     }
@@ -272,11 +313,19 @@
       this.tip.style.left = `${Math.max(4, Math.min(side, room))}px`;
     }
 
+    // the lines that the hover tells of: all, or where they are many those nearest to the pointer
+    told(stop) {
+      const lines = this.shown.filter((series) => series.y[stop] !== null);
+      if (this.near === null || lines.length <= MOST_ROWS) return lines;
+      const far = (series) => Math.abs(this.placeY(series.y[stop]) - this.near);
+      const nearest = new Set([...lines].sort((a, b) => far(a) - far(b)).slice(0, MOST_ROWS));
+      return lines.filter((series) => nearest.has(series));
+    }
+
     fillTip(stop) {
       this.tip.replaceChildren();
       make("div", { class: "where" }, this.tip, this.spec.stops[stop].text);
-      for (const series of this.shown) {
-        if (series.y[stop] === null) continue;
+      for (const series of this.told(stop)) {
         const row = make("div", { class: "row" }, this.tip);
         paint(make("i", {}, row), series);
         make("span", {}, row, series.name);

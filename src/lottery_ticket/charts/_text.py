@@ -1,4 +1,4 @@
-"""Numbers as the report prints them."""
+"""Numbers as figures and reports print them."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ __all__ = [
     "mean_text",
     "num_replicates",
     "outside_note",
-    "padded",
+    "percent_label",
     "reference_of",
     "signed_text",
     "value_text",
@@ -22,6 +22,17 @@ __all__ = [
 def is_known(value: Any) -> bool:
     """Whether there is a number."""
     return value is not None and not math.isnan(value)
+
+
+def percent_label(percent: float) -> str:
+    """Three significant digits, without an exponent.
+
+    >>> percent_label(51.2), percent_label(100.0), percent_label(0.01234)
+    ('51.2', '100', '0.0123')
+    """
+    decimals = max(0, 2 - math.floor(math.log10(percent))) if percent > 0 else 0
+    text = f"{percent:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def mean_text(row: Mapping[str, Any], metric: Metric) -> str:
@@ -54,48 +65,37 @@ def interval_text(row: Mapping[str, Any], metric: Metric, reference: float) -> s
     return difference if low == MISSING else f"{difference} [{low}, {high}]"
 
 
-def reference_of(verdict: Verdict) -> float:
-    """What the differences of a verdict are small or large beside: it decides their decimals."""
-    return float(verdict.arms["mean"].to_numpy().mean())
-
-
-def num_replicates(counts: Iterable[Any]) -> str:
-    """`"3 replicates"`, or the range where the counts differ."""
-    found = sorted({int(count) for count in counts})
-    text = str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
-    return f"{text} replicate{'' if found == [1] else 's'}"
-
-
-def outside_note(values: Iterable[Any], limits: tuple[float, float]) -> str:
-    """How many values an axis does not show; empty if it shows them all.
-
-    >>> outside_note([1.0, 5.0, float("nan")], (0.0, 2.0))
-    ' 1 point lies outside the axis.'
-    """
-    low, high = limits
-    count = sum(is_known(value) and not low <= value <= high for value in values)
-    if not count:
-        return ""
-    return (
-        f" {count} points lie outside the axis." if count > 1 else " 1 point lies outside the axis."
-    )
-
-
-def padded(values: Iterable[float]) -> tuple[float, float]:
-    """Limits that hold all finite values, with a little room.
-
-    >>> padded([0.0, 10.0, float("nan")])
-    (-0.5, 10.5)
-    """
-    known = [float(value) for value in values if is_known(value)] or [0.0, 1.0]
-    low, high = min(known), max(known)
-    room = 0.05 * (high - low) or 0.5
-    return low - room, high + room
-
-
 def value_text(value: Any, metric: Metric) -> str:
     """A value that is in the printed unit already, with its unit."""
     if not is_known(value):
         return MISSING
     own = float(value) / metric.scale
     return number_text(own, own, metric) + (f" {metric.unit}" if metric.unit else "")
+
+
+def reference_of(verdict: Verdict) -> float:
+    """What the differences of a verdict are small or large beside: it decides their decimals."""
+    return float(verdict.arms["mean"].to_numpy().mean())
+
+
+def num_replicates(counts: Iterable[Any]) -> str:
+    """`"n = 3 replicates"`, or the range where the counts differ."""
+    found = sorted({int(count) for count in counts})
+    if not found:
+        return "n = 0 replicates"
+    text = str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
+    return f"n = {text} replicate{'' if found == [1] else 's'}"
+
+
+def outside_note(values: Iterable[Any], low: float, high: float) -> str:
+    """How many values an axis does not reach, and where they are; empty if it reaches them all.
+
+    >>> outside_note([1.0, 5.0, float("nan")], 0.0, 2.0)
+    ' 1 point is outside the axis (5).'
+    """
+    hidden = [value for value in values if is_known(value) and not low <= value <= high]
+    if not hidden:
+        return ""
+    points = "1 point is" if len(hidden) == 1 else f"{len(hidden)} points are"
+    ends = dict.fromkeys(f"{value:.4g}" for value in (min(hidden), max(hidden)))
+    return f" {points} outside the axis ({' to '.join(ends).replace('-', '−')})."

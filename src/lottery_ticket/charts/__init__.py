@@ -1,0 +1,44 @@
+"""What figures show, made once from the tables, as plain values: `plots` draws them with
+matplotlib, `report` in its page."""
+
+from lottery_ticket.charts._arms import early_stop_chart as early_stop_chart
+from lottery_ticket.charts._arms import metric_chart as metric_chart
+from lottery_ticket.charts._arms import sign_chart as sign_chart
+from lottery_ticket.charts._chart import Axis as Axis
+from lottery_ticket.charts._chart import Chart as Chart
+from lottery_ticket.charts._chart import Rule as Rule
+from lottery_ticket.charts._chart import Series as Series
+from lottery_ticket.charts._chart import Stop as Stop
+from lottery_ticket.charts._curves import curve_charts as curve_charts
+from lottery_ticket.charts._curves import curve_limits as curve_limits
+from lottery_ticket.charts._curves import select_curves as select_curves
+from lottery_ticket.charts._differences import class_chart as class_chart
+from lottery_ticket.charts._differences import compare_chart as compare_chart
+from lottery_ticket.charts._differences import control_styles as control_styles
+from lottery_ticket.charts._differences import difference_chart as difference_chart
+from lottery_ticket.charts._differences import difference_limits as difference_limits
+from lottery_ticket.charts._inputs import UNREAD as UNREAD
+from lottery_ticket.charts._inputs import InputImage as InputImage
+from lottery_ticket.charts._inputs import input_images as input_images
+from lottery_ticket.charts._levels import levels_of as levels_of
+from lottery_ticket.charts._levels import pick_levels as pick_levels
+from lottery_ticket.charts._limits import fit_limits as fit_limits
+from lottery_ticket.charts._masks import layer_chart as layer_chart
+from lottery_ticket.charts._masks import overlap_charts as overlap_charts
+from lottery_ticket.charts._run import run_charts as run_charts
+from lottery_ticket.charts._style import ARM_STYLE as ARM_STYLE
+from lottery_ticket.charts._style import VERDICT_STYLE as VERDICT_STYLE
+from lottery_ticket.charts._style import ArmStyle as ArmStyle
+from lottery_ticket.charts._style import VerdictStyle as VerdictStyle
+from lottery_ticket.charts._style import input_colors as input_colors
+from lottery_ticket.charts._style import layer_colors as layer_colors
+from lottery_ticket.charts._style import level_colors as level_colors
+from lottery_ticket.charts._style import style_arms as style_arms
+from lottery_ticket.charts._text import interval_text as interval_text
+from lottery_ticket.charts._text import is_known as is_known
+from lottery_ticket.charts._text import mean_text as mean_text
+from lottery_ticket.charts._text import num_replicates as num_replicates
+from lottery_ticket.charts._text import percent_label as percent_label
+from lottery_ticket.charts._text import reference_of as reference_of
+from lottery_ticket.charts._text import signed_text as signed_text
+from lottery_ticket.charts._text import value_text as value_text
