@@ -1,7 +1,7 @@
 """Names of parameters that do not depend on what a model is wrapped in."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from lottery_ticket.errors import UsageError, nearest
 __all__ = [
     "Location",
     "canonical_name",
+    "check_shape",
     "find_parameters",
     "joined",
     "lazy_names",
@@ -49,6 +50,27 @@ def canonical_name(name: str, model: nn.Module | None = None) -> str:
             canonical.append(part)
         module = getattr(module, part, None)
     return ".".join(canonical)
+
+
+def check_shape(what: str, shape: Sequence[int], wanted: Sequence[int], whose: str) -> None:
+    """See that a tensor has the shape of another of its name.
+
+    Args:
+        what: is checked, in an error.
+        shape: that it has.
+        wanted: that of the other.
+        whose: the other, in an error.
+
+    Raises:
+        UsageError: it has another shape.
+
+    >>> check_shape("mask: 'fc.weight'", (3, 2), (3, 4), "the model")
+    Traceback (most recent call last):
+        ...
+    lottery_ticket.errors.UsageError: mask: 'fc.weight' has shape (3, 2), the model has (3, 4)
+    """
+    if tuple(shape) != tuple(wanted):
+        raise UsageError(f"{what} has shape {tuple(shape)}, {whose} has {tuple(wanted)}")
 
 
 def named_modules(model: nn.Module) -> dict[str, nn.Module]:

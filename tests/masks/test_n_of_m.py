@@ -257,7 +257,7 @@ def test_what_cannot_be():
         select_nm({"b": torch.full((4, 4), math.nan)}, mask)
     with pytest.raises(UsageError, match=r"scores are for \['a', 'b'\], the mask is for \['b'\]"):
         select_nm(scores, mask)
-    with pytest.raises(UsageError, match=r"scores of 'b' have shape \(4,\), its mask has \(4, 4"):
+    with pytest.raises(UsageError, match=r"scores: 'b' has shape \(4,\), its mask has \(4, 4"):
         select_nm({"b": torch.ones(4)}, mask)
     with pytest.raises(UsageError, match="structure '4:4' keeps n of every m weights, 0 < n < m"):
         select_nm({"b": torch.ones(4, 4)}, mask, 4, 4)

@@ -287,7 +287,7 @@ def test_names_and_shapes_must_fit():
     scores = {"a": torch.ones(2), "b": torch.ones(2)}
     with pytest.raises(UsageError, match=r"scores are for \['a'\], the mask is for \['a', 'b'\]"):
         select({"a": torch.ones(2)}, mask, Budget(1))
-    with pytest.raises(UsageError, match=r"scores of 'b' have shape \(1, 2\), its mask has \(2,\)"):
+    with pytest.raises(UsageError, match=r"scores: 'b' has shape \(1, 2\), its mask has \(2,\)"):
         select({"a": torch.ones(2), "b": torch.ones(1, 2)}, mask, Budget(1))
     with pytest.raises(UsageError, match=r"the budget is for \['a'\], the mask is for"):
         select(scores, mask, Budget(1, (("a", 1),)))

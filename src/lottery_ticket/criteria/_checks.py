@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.errors import UsageError, nearest
-from lottery_ticket.names import find_parameters
+from lottery_ticket.names import check_shape, find_parameters
 
 __all__ = ["check_mask", "check_tensors", "checked_scores"]
 
@@ -37,7 +37,10 @@ def check_tensors(what: str, tensors: Any, mask: Tensors) -> None:
     for name, kept in mask.items():
         if name not in tensors:
             raise UsageError(f"{what}: no {name!r}, which is to be scored{nearest(name, tensors)}")
-        _check_shape(what, name, tensors[name], kept)
+        tensor = tensors[name]
+        if not isinstance(tensor, torch.Tensor):
+            raise UsageError(f"{what}: {name!r} is a {type(tensor).__name__}, wanted a tensor")
+        check_shape(f"{what}: {name!r}", tensor.shape, kept.shape, "its mask")
 
 
 def checked_scores(criterion: str, scores: Any, mask: Tensors) -> dict[str, torch.Tensor]:
@@ -69,12 +72,3 @@ def _checked(what: str, name: str, score: torch.Tensor) -> torch.Tensor:
             "division by zero, or weights or a loss that are not finite"
         )
     return score
-
-
-def _check_shape(what: str, name: str, tensor: Any, kept: torch.Tensor) -> None:
-    if not isinstance(tensor, torch.Tensor):
-        raise UsageError(f"{what}: {name!r} is a {type(tensor).__name__}, wanted a tensor")
-    if tensor.shape != kept.shape:
-        raise UsageError(
-            f"{what}: {name!r} has shape {tuple(tensor.shape)}, its mask has {tuple(kept.shape)}"
-        )

@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lottery_ticket.criteria._unchanged import unchanged
 from lottery_ticket.errors import UsageError, nearest
-from lottery_ticket.names import find_parameters
+from lottery_ticket.names import check_shape, find_parameters
 
 __all__ = ["prepared", "scored_parameters", "set_mode_"]
 
@@ -63,9 +63,5 @@ def _load_(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
     for name in weights:
         if name not in known:
             raise UsageError(f"weights: the model has no {name!r}{nearest(name, known)}")
-        if weights[name].shape != known[name].shape:
-            raise UsageError(
-                f"weights: {name!r} has shape {tuple(weights[name].shape)}, "
-                f"the model has {tuple(known[name].shape)}"
-            )
+        check_shape(f"weights: {name!r}", weights[name].shape, known[name].shape, "the model")
     model.load_state_dict(dict(weights), strict=False)

@@ -30,7 +30,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._enforce import keep_bits, keep_only_, mask_optimizer_state_
-from lottery_ticket.names import find_parameters, named_modules, parameter_locations
+from lottery_ticket.names import check_shape, find_parameters, named_modules, parameter_locations
 
 __all__ = ["HeldParameters", "is_zero_where_pruned", "present_parameters", "ties_in"]
 
@@ -304,7 +304,7 @@ class _GradientMask:
                 f"{self._name!r} has a {gradient.layout} gradient; a pruned parameter wants a "
                 "dense one (nn.Embedding(…, sparse=False)), or `ignore` it when making the mask"
             )
-        _check_shape(self._name, kept, gradient)
+        check_shape(f"the mask of {self._name!r}", kept.shape, gradient.shape, "the model")
         self._bits = keep_bits(kept, gradient)
         return self._bits
 
@@ -336,7 +336,7 @@ def present_parameters(
         hidden = next((text for name in mask if (text := _where_it_went(model, name))), "")
         raise UsageError(f"{error}{hidden}") from None
     for name, parameter in found.items():
-        _check_shape(name, mask[name], parameter)
+        check_shape(f"the mask of {name!r}", mask[name].shape, parameter.shape, "the model")
     locations = parameter_locations(model) if ties else {}
     for name, others in ties.items():
         for other in others:
@@ -359,14 +359,6 @@ def _trains_any(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parame
     """Whether the optimiser holds any of the parameters."""
     theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
     return any(id(p) in theirs for p in parameters)
-
-
-def _check_shape(name: str, kept: torch.Tensor, value: torch.Tensor) -> None:
-    if kept.shape != value.shape:
-        raise UsageError(
-            f"the mask of {name!r} has shape {tuple(kept.shape)}, "
-            f"the model has {tuple(value.shape)}"
-        )
 
 
 def _where_it_went(model: nn.Module, name: str) -> str:

@@ -10,6 +10,7 @@ from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.masks._prunable import layer_weights
 from lottery_ticket.names import (
     canonical_name,
+    check_shape,
     find_parameters,
     joined,
     named_modules,
@@ -101,11 +102,8 @@ def _check_can_be_pruned(model: nn.Module, masks: Mapping[str, torch.Tensor]) ->
                 f"{name!r} is in the form of torch.nn.utils.prune already; call its remove() first"
             )
     for name, parameter in find_parameters(model, masks).items():
-        if parameter.shape != masks[name].shape:
-            raise UsageError(
-                f"the mask of {name!r} has shape {tuple(masks[name].shape)}, "
-                f"the model has {tuple(parameter.shape)}"
-            )
+        shape = masks[name].shape
+        check_shape(f"the mask of {name!r}", shape, parameter.shape, "the model")
 
 
 def masks_of_state(

@@ -22,7 +22,7 @@ from lottery_ticket.masks._interop import (
 from lottery_ticket.masks._prunable import check_any, prunable_in
 from lottery_ticket.masks._saved import read_saved
 from lottery_ticket.masks._targets import QUIET_REASONS, Target
-from lottery_ticket.names import find_parameters
+from lottery_ticket.names import check_shape, find_parameters
 
 if TYPE_CHECKING:
     from lottery_ticket.masks._attach import Attachment
@@ -418,11 +418,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
         for name, mask in self.items():
             if name not in shapes:
                 raise UsageError(f"{source}: the {what} has no parameter {name!r}")
-            if tuple(mask.shape) != shapes[name]:
-                raise UsageError(
-                    f"{source}: {name!r} has shape {tuple(mask.shape)}, "
-                    f"the {what} has {shapes[name]}"
-                )
+            check_shape(f"{source}: {name!r}", mask.shape, shapes[name], f"the {what}")
 
 
 def _plain_bytes(masks: Mapping[str, torch.Tensor]) -> bytes:

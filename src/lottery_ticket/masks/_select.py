@@ -9,6 +9,7 @@ from lottery_ticket.masks._budget import Budget
 from lottery_ticket.masks._density import least_kept
 from lottery_ticket.masks._highest import keep_highest
 from lottery_ticket.masks._mask import PruningMask
+from lottery_ticket.names import check_shape
 
 __all__ = ["check_scores", "select", "select_units"]
 
@@ -138,10 +139,6 @@ def check_scores(scores: Mapping[str, torch.Tensor], mask: PruningMask) -> None:
     if not mask:
         raise UsageError("the mask names no layer; the model has no prunable parameters")
     for name, score in scores.items():
-        if score.shape != mask[name].shape:
-            raise UsageError(
-                f"scores of {name!r} have shape {tuple(score.shape)}, "
-                f"its mask has {tuple(mask[name].shape)}"
-            )
+        check_shape(f"scores: {name!r}", score.shape, mask[name].shape, "its mask")
         if torch.isnan(score).any():
             raise UsageError(f"scores of {name!r} contain NaN; nothing was pruned")

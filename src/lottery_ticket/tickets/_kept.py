@@ -6,6 +6,7 @@ import torch
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import PruningMask
+from lottery_ticket.names import check_shape
 
 __all__ = ["check_fits", "compact", "expanded", "zeroed"]
 
@@ -15,11 +16,7 @@ def check_fits(mask: PruningMask, tensors: Mapping[str, torch.Tensor], what: str
     for name, kept in mask.items():
         if name not in tensors:
             raise UsageError(f"{what}: no tensor {name!r}, which the mask names")
-        if tensors[name].shape != kept.shape:
-            raise UsageError(
-                f"{what}: {name!r} has shape {tuple(tensors[name].shape)}, "
-                f"its mask has {tuple(kept.shape)}"
-            )
+        check_shape(f"{what}: {name!r}", tensors[name].shape, kept.shape, "its mask")
 
 
 def zeroed(tensors: Mapping[str, torch.Tensor], mask: PruningMask) -> dict[str, torch.Tensor]:
