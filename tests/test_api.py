@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import lottery_ticket
+from lottery_ticket.api import RunResult
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.spec import canonical, load_spec
-from lottery_ticket.store import TABLE_COLUMNS
+from lottery_ticket.store import TABLE_COLUMNS, Store
 
 TINY = ["replicates=1", "prune.levels=1", "train.duration=1ep", "model.hidden=[12, 8]"]
 
@@ -42,6 +43,36 @@ def test_a_result_is_judged(result):
     assert (found.margin_stated, found.num_test) == (1, 300)
     assert result.verdict(margin=2.5).margin == 0.025
     assert set(found.about) == {"data", "model", "criterion", "scope", "rewind"}
+
+
+class Counting(Store):
+    """A store that counts how often its cells are looked through."""
+
+    num_looks = 0
+
+    def cells(self, wanted=None):
+        self.num_looks += 1
+        return super().cells(wanted)
+
+
+def test_a_result_looks_into_its_store_once(result):
+    store = Counting(result.store.root)
+    looked = RunResult(store, result.record)
+    for _ in range(2):
+        assert looked.table.equals(result.table)
+        assert looked.summary.equals(result.summary)
+        assert str(looked.verdict()) == str(result.verdict())
+        assert looked.verdict(5.0).margin != looked.verdict().margin
+        assert repr(looked) == repr(result)
+    assert store.num_looks == 1
+    looked.rows[0]["test_accuracy"] = None  # a copy: what was read stays as it was
+    assert looked.table.equals(result.table)
+
+
+def test_probes_are_seen_once_they_are_measured(result):
+    assert "evaluate" not in set(result.probes.get("probe", ()))
+    measured = result.evaluate(split="train", progress=False)
+    assert len(result.probes) == len(measured) > 0
 
 
 def test_load_run(result):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ _HOW = ("data_dir", "device", "jobs", "threads", "kernels", "group", "keep", "im
 class RunResult:
     """A run in a store: its table, its summary and its figures.
 
+    It is a snapshot: what is finished when it is first looked at. `load_run` looks anew.
+
     Args:
         store: where it is.
         record: what it is.
@@ -57,7 +59,17 @@ class RunResult:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The table as plain values."""
+        return [dict(row) for row in self._rows]
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
         return table_rows(self.store, self.record)
+
+    @cached_property
+    def _images(self) -> "pd.DataFrame | None":
+        from lottery_ticket.analysis import image_intervals
+
+        return image_intervals(example_rows(self.store, self.record))
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -86,7 +98,7 @@ class RunResult:
             UsageError: no ticket is finished yet, the run has no such level, or the margin makes
                 no sense.
         """
-        from lottery_ticket.analysis import advice_for, image_intervals, verdict
+        from lottery_ticket.analysis import advice_for, verdict
 
         self._check_valid()
         spec, is_search = self.record.spec, bool(self.record.searches)
@@ -100,7 +112,7 @@ class RunResult:
         return verdict(
             self.table,
             margin=self.record.margin if margin is None else margin,
-            images=image_intervals(example_rows(self.store, self.record)),
+            images=self._images,
             about=about,
             advice=None if is_search else advice_for(self.record.told, self.record.layers),
             is_once=bool(spec["prune"].get("once")),
@@ -170,7 +182,7 @@ class RunResult:
         from lottery_ticket.process import neutral_settings
 
         level = self._spoken_of() if level is None else level
-        tickets = [row for row in self.rows if row["arm"] == TICKET and row["level"]]
+        tickets = [row for row in self._rows if row["arm"] == TICKET and row["level"]]
         rows = [row for row in tickets if row["level"] == level]
         if not rows:
             there = ", ".join(str(n) for n in sorted({row["level"] for row in tickets})) or "none"
@@ -209,7 +221,7 @@ class RunResult:
         """
         from lottery_ticket.data import found_datasets
 
-        if all(row["test_accuracy"] is None for row in self.rows):
+        if all(row["test_accuracy"] is None for row in self._rows):
             return None
         if self.record.searches:
             return None
@@ -231,7 +243,7 @@ class RunResult:
             raise UsageError(f"{self.id}: {reason}")
         return verdict.shown.level
 
-    @property
+    @cached_property
     def tables(self) -> "RunTables":
         """Every table of the run: figures and reports are made from these."""
         from lottery_ticket.analysis import run_tables
@@ -278,7 +290,7 @@ class RunResult:
         (verdict, _), tables = self._judged(), self.tables
         of = {"title": self.record.heading, "run": self.id, "formats": formats}
         paths = draw_all(tables, out, verdict=verdict, **of)
-        has_accuracy = any(row["test_accuracy"] is not None for row in self.rows)
+        has_accuracy = any(row["test_accuracy"] is not None for row in self._rows)
         if self.record.spec["prune"].get("once") and has_accuracy:
             paths += draw_sweep(tables.table, out, **of)
         return paths
@@ -425,7 +437,7 @@ class RunResult:
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
         """The verdict, or why there is none yet."""
-        if any(row["arm"] == TICKET and row["level"] for row in self.rows):
+        if any(row["arm"] == TICKET and row["level"] for row in self._rows):
             return self.verdict(margin), ""
         return None, "no ticket is finished below the dense network, so there is nothing to judge"
 
@@ -476,10 +488,11 @@ class RunResult:
 
     @property
     def probes(self) -> "pd.DataFrame":
-        """A row per value that was measured on the run's trainings by `probe`, `evaluate`."""
+        """A row per value that was measured on the run's trainings by `probe`, `evaluate`; of those
+        that were measured since the result was looked up, too."""
         import pandas as pd
 
-        return pd.DataFrame(probe_rows(self.store, self.record))
+        return pd.DataFrame(probe_rows(self.store, self.store.read_run(self.id)))
 
     @known_keywords("probe", also=_PROBING)
     def probe(
@@ -554,7 +567,7 @@ class RunResult:
         return self.probe("evaluate", options=options, data=data, **how)
 
     def __repr__(self) -> str:
-        done = len(self.rows)
+        done = len(self._rows)
         return f"RunResult({self.id!r}, {done} of {len(self.record.rows)} trainings finished)"
 
 
