@@ -37,14 +37,7 @@ arms: [ticket, reinit]
 """
 
 
-@pytest.fixture(autouse=True)
-def _code_is_forgotten():
-    """What a test registers is not there for the next."""
-    before = {registry: set(registry) for registry in (DATASETS, MODELS)}
-    yield
-    for registry, names in before.items():
-        for name in set(registry) - names:
-            del registry._entries[name]
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 
 def test_a_users_model_and_data(lottery, tmp_path, capfd):
@@ -129,7 +122,7 @@ def own_run(lottery, tmp_path):
     )
     assert (done.code, done.err) == (0, "")
     for registry, name in ((DATASETS, "split-blobs"), (MODELS, "split-net")):
-        del registry._entries[name]
+        registry.remove(name)
     return lottery
 
 

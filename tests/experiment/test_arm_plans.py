@@ -316,14 +316,11 @@ def test_a_model_of_fixed_widths_is_refused(tiny):
         planned(tiny(model=model, arms=["ticket", "dense_small"]))
 
 
-def test_an_arm_of_ones_own_prunes_by_its_own_criterion():
+def test_an_arm_of_ones_own_prunes_by_its_own_criterion(forgotten):
     from lottery_ticket import register_arm
 
     register_arm("least", mask="oneshot", criterion="small_final")
-    try:
-        made = planned(spec_of(["ticket", "oneshot", "least"]))
-        masks = {row.arm: row.mask for row in made.rows if row.level == 1}
-        criteria = {arm: made.cells[name].inputs()["criterion"] for arm, name in masks.items()}
-        assert criteria == {"ticket": "magnitude", "oneshot": "magnitude", "least": "small_final"}
-    finally:
-        ARMS.remove("least")
+    made = planned(spec_of(["ticket", "oneshot", "least"]))
+    masks = {row.arm: row.mask for row in made.rows if row.level == 1}
+    criteria = {arm: made.cells[name].inputs()["criterion"] for arm, name in masks.items()}
+    assert criteria == {"ticket": "magnitude", "oneshot": "magnitude", "least": "small_final"}

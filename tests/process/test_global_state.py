@@ -55,9 +55,9 @@ class Restless(nn.Sequential):
 
 @pytest.fixture(scope="module", autouse=True)
 def _registered() -> Iterator[None]:
-    MODELS.register("Restless", is_user=True)(Restless)
-    yield
-    MODELS._entries.pop("Restless")
+    with MODELS.restored():
+        MODELS.add("Restless", Restless, is_user=True)
+        yield
 
 
 def run(store: Path) -> RunResult:
@@ -135,19 +135,15 @@ def search_with_all_set() -> None:
 
 
 def loaded_with_all_set() -> None:
-    DATASETS.register("setter", is_user=True)(sets_all)
-    try:
+    with DATASETS.restored():
+        DATASETS.add("setter", sets_all, is_user=True)
         load_dataset("setter")
-    finally:
-        DATASETS._entries.pop("setter")
 
 
 def built_with_all_set() -> None:
-    MODELS.register("setter", is_user=True)(sets_all)
-    try:
+    with MODELS.restored():
+        MODELS.add("setter", sets_all, is_user=True)
         build("setter", 0)
-    finally:
-        MODELS._entries.pop("setter")
 
 
 def drawn(weights: Any, generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -95,11 +95,10 @@ class Followed(nn.Linear):
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    for made in (Meeting, Built):
-        MODELS.register(made.__name__, is_user=True)(made)
-    yield
-    for made in (Meeting, Built):
-        MODELS._entries.pop(made.__name__)
+    with MODELS.restored():
+        for made in (Meeting, Built):
+            MODELS.add(made.__name__, made, is_user=True)
+        yield
     MEETINGS.begin(0)
 
 
