@@ -10,9 +10,8 @@ from tiny_runs import planned
 from lottery_ticket.arms import ARMS
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import Plan
-from lottery_ticket.experiment.planning import narrow as _narrow
-from lottery_ticket.experiment.planning.narrow import narrowed
-from lottery_ticket.experiment.planning.replicate import Replicate
+from lottery_ticket.experiment.planning.draft import Draft
+from lottery_ticket.experiment.planning.narrow import largest_width, narrowed
 from lottery_ticket.masks import prunable_sizes
 from lottery_ticket.models import outline, scaled_options
 from lottery_ticket.spec import canonical, spec_from_mapping
@@ -45,8 +44,14 @@ def test_the_dense_level_is_trained_once():
 
 
 def test_seeds_by_arm_are_caught(monkeypatch):
-    seeds = Replicate._seeds
-    monkeypatch.setattr(Replicate, "_seeds", lambda r, at: replace(seeds(r, at), noise=len(at.arm)))
+    add = Draft.add
+
+    def by_arm(draft, cell):
+        if cell.kind == "train":
+            cell = replace(cell, seeds=replace(cell.seeds, noise=len(cell.label.arm)))
+        return add(draft, cell)
+
+    monkeypatch.setattr(Draft, "add", by_arm)
     with pytest.raises(AssertionError):
         check_dense_is_shared(planned(spec_of()))
 
@@ -256,7 +261,7 @@ SHARES = (1.0, 0.21, 0.035, 1e-6)
 def check_nearest(find, name: str, options, shares=SHARES) -> None:
     """No net of the same shape and fewer hidden units has a count that is nearer."""
     whole = count(name, options)
-    widest = _narrow.largest_width(name, options)
+    widest = largest_width(name, options)
     steps = range(1, widest + 1, max(1, widest // 64))
     others = [count(name, scaled_options(name, options, Fraction(n, widest))) for n in steps]
     for wanted in (int(share * whole) for share in shares):
