@@ -1,9 +1,12 @@
 """`--import`: a user's own model and data, in worker processes too."""
 
 import json
+from pathlib import Path
 
 import pytest
+from tiny_command import TINY
 
+from lottery_ticket.arms import ARMS
 from lottery_ticket.data import DATASETS
 from lottery_ticket.models import MODELS
 from lottery_ticket.store import Store
@@ -142,6 +145,46 @@ def test_what_needs_the_code_says_so(own_run, command):
     said = own_run("run", "mine.yaml")
     assert "unknown data set 'split-blobs'; valid: " in said.err
     assert "; one of your own is registered with --import FILE.py" in said.err
+
+
+ARM = """
+from lottery_ticket import register_arm
+
+register_arm("odd", mask="oneshot", criterion="random", shows="odd masks", color="#AA4499",
+             marker="P")
+"""
+
+
+@pytest.fixture
+def odd_run(lottery, tmp_path):
+    """A run with an arm of a user, whose code is forgotten again."""
+    (tmp_path / "own.py").write_text(ARM)
+    arms = ("--set", "arms=[ticket, odd]", "--set", "replicates=2", "--import", "own.py")
+    assert lottery(*TINY, *arms).code == 0
+    ARMS.remove("odd")
+    return lottery
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        (("verdict",), "odd masks"),
+        (("table", "--format", "csv"), ",random,"),
+        (("plot", "--format", "svg", "--out", "NAME"), "#aa4499"),
+        (("compare", "last", "--out", "NAME.svg"), None),  # shows what is common to all runs
+    ],
+)
+def test_what_shows_a_run_knows_the_arms_of_its_code(command, word, odd_run, tmp_path):
+    """Their words, criterion, colour and marker."""
+    (tmp_path / "copy.py").write_text(ARM)  # what was imported is not imported anew
+    shown = []
+    for name, code in (("without", ()), ("with", ("--import", "copy.py"))):
+        said = odd_run(*(part.replace("NAME", name) for part in command), *code)
+        assert (said.code, said.err) == (0, "")
+        shown.append(said.out + "".join(p.read_text() for p in Path(name).glob("*.svg")))
+    assert "odd" in ARMS
+    if word is not None:
+        assert [word in text for text in shown] == [False, True]
 
 
 def test_own_data_that_moved(own_run, tmp_path):

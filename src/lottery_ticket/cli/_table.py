@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lottery_ticket.cli._options import RunReference, StorePath
+from lottery_ticket.cli._options import Imports, RunReference, StorePath, import_code
 from lottery_ticket.cli._print import console, print_table
 from lottery_ticket.store import TABLE_COLUMNS
 
@@ -51,11 +51,13 @@ def table(
     summary: Annotated[
         bool, typer.Option("--summary", help="One row per level instead of one per training.")
     ] = False,
+    imports: Imports = None,
     store: StorePath = None,
 ) -> None:
     """Print the table of a run: a row per (arm, level, replicate)."""
     from lottery_ticket.api import load_run
 
+    import_code(imports)
     result = load_run(run, store=store)
     if summary:
         _print_summary(result, format)
