@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import lottery_ticket
 from lottery_ticket.errors import LotteryError, UsageError
@@ -42,6 +43,17 @@ def test_a_result_is_judged(result):
     assert (found.margin_stated, found.num_test) == (1, 300)
     assert result.verdict(margin=2.5).margin == 0.025
     assert set(found.about) == {"data", "model", "criterion", "scope", "rewind"}
+
+
+def test_a_metric_that_was_never_a_number_is_named(forgotten, tmp_path):
+    lottery_ticket.register_metric("nan")(lambda outputs, targets: torch.tensor(float("nan")))
+    changes = [*TINY, "train.metric=nan"]
+    found = lottery_ticket.run("quickstart", overrides=changes, store=tmp_path / "store", jobs=1)
+    said = r"the metric 'nan' was no number \(NaN or infinite\) in any of 4 trainings, so"
+    for look in (found.verdict, found.report, lambda: found.plot(tmp_path / "figures")):
+        with pytest.raises(UsageError, match=f"{found.id}: {said}"):
+            look()
+    assert found.pruned_model(1).facts["verdict"].startswith("the metric 'nan' was no number")
 
 
 def test_load_run(result):

@@ -83,11 +83,12 @@ class RunResult:
                 one that the spec names (`claim`) before the first training is.
 
         Raises:
-            UsageError: no ticket is finished yet, the run has no such level, or the margin makes
-                no sense.
+            UsageError: no ticket is finished yet, the run's own metric was never a number, the run
+                has no such level, or the margin makes no sense.
         """
         from lottery_ticket.analysis import advice_for, image_intervals, verdict
 
+        self._check_measured()
         spec = self.record.spec
         about = {
             "data": spec["data"]["name"],
@@ -256,13 +257,15 @@ class RunResult:
             The files written.
 
         Raises:
-            UsageError: `out` is no folder, or something that is no file stands in a figure's place.
+            UsageError: `out` is no folder, or something that is no file stands in a figure's place;
+                the run's own metric was never a number.
         """
         from lottery_ticket.files import check_folder, usable_path
         from lottery_ticket.plots import draw_all, draw_sweep
 
         out = usable_path(out, "out")
         check_folder(out)
+        self._check_measured()
         (verdict, _), tables, title = self._judged(), self.tables, self.record.title
         paths = draw_all(tables, out, title=title, verdict=verdict, formats=formats)
         has_accuracy = any(row["test_accuracy"] is not None for row in self.rows)
@@ -412,9 +415,27 @@ class RunResult:
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
         """The verdict, or why there is none yet."""
+        if reason := self._unmeasured():
+            return None, reason
         if any(row["arm"] == TICKET and row["level"] for row in self.rows):
             return self.verdict(margin), ""
         return None, "no ticket is finished below the dense network, so there is nothing to judge"
+
+    def _check_measured(self) -> None:
+        if reason := self._unmeasured():
+            raise UsageError(f"{self.id}: {reason}")
+
+    def _unmeasured(self) -> str:
+        """What to say where the run's own metric was no number in any training; else nothing."""
+        values = {row["cell"]: row["test_metric"] for row in self.rows if row["metric"] is not None}
+        if not values or any(value is not None for value in values.values()):
+            return ""
+        name = self.rows[0]["metric"]
+        return (
+            f"the metric {name!r} was no number (NaN or infinite) in any of {len(values)} "
+            "trainings, so there is nothing to judge: mend it and run again, or leave train.metric "
+            "out to judge by accuracy or loss"
+        )
 
     @known_keywords("transfer", also=_HOW)
     def transfer(
@@ -843,6 +864,7 @@ def report(
         tables = result.tables
         if tables.table.empty:
             raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
+        result._check_measured()
         verdict, reason = result._judged(margin)
         facts = run_facts(result.store, result.record)
         classes = None if verdict is None else result._by_class_or_why(verdict, data_dir, data)

@@ -187,6 +187,36 @@ def test_what_shows_a_run_knows_the_arms_of_its_code(command, word, odd_run, tmp
         assert [word in text for text in shown] == [False, True]
 
 
+METRIC = """
+from lottery_ticket import register_metric
+
+@register_metric("top2")
+def top2(outputs, targets):
+    return (outputs.topk(2, dim=1).indices == targets[:, None]).any(1).float()
+
+@register_metric("nan")
+def nan(outputs, targets):
+    return outputs.sum() * float("nan")
+"""
+
+
+def test_a_metric_of_ones_own_is_in_the_text_table(lottery, tmp_path):
+    (tmp_path / "mine.py").write_text(METRIC)
+    own = (*TINY, "--import", "mine.py", "--set")
+    assert lottery(*own, "train.metric=top2").code == 0
+    header, row, *_ = lottery("table").out.splitlines()[1:]
+    first = json.loads(lottery("table", "--format", "json").out)[0]
+    place = header.split().index("test_top2")
+    assert row.split()[place : place + 2] == [
+        f"{first[name]:.4f}" for name in ("test_metric", "test_accuracy")
+    ]
+    # one that is no number is said, and where the results are all the same
+    said = lottery(*own, "train.metric=nan")
+    assert said.code == 0
+    assert "the metric 'nan' was no number (NaN or infinite) in any of" in said.out
+    assert "results: " in said.out
+
+
 def test_own_data_that_moved(own_run, tmp_path):
     (tmp_path / "here.txt").rename(tmp_path / "there.txt")
     said = own_run(*EXPORT, *CODE)
