@@ -789,7 +789,7 @@ def _check_outcome(outcome: "RunOutcome", what: str) -> None:
     """Raise what kept a call from its end."""
     if outcome.failures:
         lines = [f"{len(outcome.failures)} {what} failed; the others were finished, and are kept:"]
-        raise LotteryError("\n".join([*lines, *outcome.failures.values()]))
+        raise LotteryError("\n".join([*lines, *outcome.failure_lines]))
     if outcome.is_stopped:
         raise KeyboardInterrupt("stopped; the same call continues")
 

@@ -237,8 +237,14 @@ class TrainSpec(Record):
 
     def _check_options(self) -> None:
         """See that the options of each choice are its own, and said in one place."""
+        kind = OPTIMIZERS[self.optimizer]
+        further = kind.options - {*_OF_OPTIMIZERS}
         known = {
-            "optimizer": dict.fromkeys(OPTIMIZERS[self.optimizer].options - {*_OF_OPTIMIZERS}),
+            "optimizer": {
+                name: option
+                for name, option in options_of(kind.make, given=1).items()
+                if name in further and option.kind is not option.VAR_KEYWORD
+            },
             "loss": options_of(LOSSES[self.loss], given=2),
             "schedule": dict.fromkeys(schedule_options(self.schedule) - {*_OF_SCHEDULES}),
             "augment": {} if self.augment is None else options_of(AUGMENTATIONS[self.augment]),
@@ -257,4 +263,9 @@ class TrainSpec(Record):
                 name: parameter or inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
                 for name, parameter in own.items()
             }
-            _check_options(f"{kind} {getattr(self, kind)!r}", options, parameters)
+            owner = f"{kind} {getattr(self, kind)!r}"  # a recipe has options of several things
+            try:
+                _check_options(owner, options, parameters)
+            except ValueError as error:
+                said = str(error)
+                raise ValueError(said if owner in said else f"{owner}: {said}") from None

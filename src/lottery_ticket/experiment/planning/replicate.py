@@ -17,6 +17,7 @@ from lottery_ticket.experiment.cells.mask import (
 )
 from lottery_ticket.experiment.cells.start import StartCell
 from lottery_ticket.experiment.cells.train import MovingMask, Seeds, TrainCell
+from lottery_ticket.experiment.objects.fit import EXAMPLES_PER_OUTPUT
 from lottery_ticket.experiment.objects.initial import Described, Initial
 from lottery_ticket.experiment.planning.arms import At, mask_of, weights_of
 from lottery_ticket.experiment.planning.draft import Draft
@@ -27,8 +28,6 @@ from lottery_ticket.seeds import derive
 from lottery_ticket.store import RunRow
 
 __all__ = ["Replicate"]
-
-_EXAMPLES_PER_OUTPUT = 10  # what a criterion sees: as Tanaka et al. 2020 have it at initialisation
 
 _MASK_NUMERICS = 1  # raised when the same scores give another mask
 _POLICY_NUMERICS = 1  # raised when the library's policies make other masks of the same
@@ -159,7 +158,7 @@ class Replicate:
             recipe.model,
             self.init,
             INIT_NUMERICS,
-            Examples(recipe.data, recipe.train, _EXAMPLES_PER_OUTPUT, seed, loss)
+            Examples(recipe.data, recipe.train, EXAMPLES_PER_OUTPUT, seed, loss)
             if entry.needs_data
             else None,
             self.setting.inputs.input_shape if "input_shape" in entry.needs else None,
