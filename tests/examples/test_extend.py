@@ -111,6 +111,18 @@ def test_its_source_is_in_the_names_of_what_it_decides(name, runs, tmp_path):
     assert all(not cells[cell]["level"] or cells[cell]["arm"] != "flipped" for cell in shared)
 
 
+def test_a_policy_that_scores_by_no_criterion_goes_with_any(forgotten, tmp_path):
+    from lottery_ticket import load_spec
+    from lottery_ticket.api import prepare
+
+    import_user_code([str(shutil.copy(EXTEND / "policy.py", tmp_path))])
+    for arm, is_fine in (("set", True), ("gradual", False)):
+        changes = [f"arms=[ticket, reinit, {arm}]", "prune.criterion=snip"]
+        refused = pytest.raises(UsageError, match="criterion 'snip' needs batch_loss and batch")
+        with contextlib.nullcontext() if is_fine else refused:
+            prepare(load_spec("quickstart", changes), store=tmp_path / "store")
+
+
 def test_workers_get_what_a_script_registers(runs, tmp_path):
     """Code that no module holds is sent to them."""
     text = (EXTEND / "arm.py").read_text(encoding="utf-8")

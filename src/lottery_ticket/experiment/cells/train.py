@@ -124,7 +124,7 @@ class MovingMask:
         criterion = CRITERIA[self.criterion]
         target = Target(self.keep, size, first_step, last_step, criterion, self.scope)
         try:
-            made = POLICIES[self.policy](target, **self.options)
+            made = POLICIES[self.policy].make(target, **self.options)
         except UsageError as error:
             raise UsageError(f"policy {self.policy!r}: {error}") from error
         except Exception as error:  # a user's own may raise anything
