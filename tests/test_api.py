@@ -45,6 +45,12 @@ def test_a_result_is_judged(result):
     assert set(found.about) == {"data", "model", "criterion", "scope", "rewind"}
 
 
+def test_a_verdict_says_the_options_of_its_criterion(tmp_path):
+    criterion = "prune.criterion={grasp: {temperature: 100.0}}"
+    found = lottery_ticket.run("quickstart", overrides=[*TINY, criterion], store=tmp_path, jobs=1)
+    assert found.verdict().about["criterion"] == "grasp (temperature=100.0)"
+
+
 def test_a_metric_that_was_never_a_number_is_named(forgotten, tmp_path):
     lottery_ticket.register_metric("nan")(lambda outputs, targets: torch.tensor(float("nan")))
     changes = [*TINY, "train.metric=nan"]

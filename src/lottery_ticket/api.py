@@ -87,14 +87,16 @@ class RunResult:
                 has no such level, or the margin makes no sense.
         """
         from lottery_ticket.analysis import advice_for, image_intervals, verdict
+        from lottery_ticket.models import options_text
 
         self._check_measured()
-        spec = self.record.spec
+        spec, prune = self.record.spec, self.record.spec["prune"]
+        options = options_text(prune.get("criterion_options", {}))
         about = {
             "data": spec["data"]["name"],
             "model": self.record.model or spec["model"]["name"],
-            "criterion": spec["prune"]["criterion"],
-            "scope": spec["prune"]["scope"],
+            "criterion": f"{prune['criterion']} ({options})" if options else prune["criterion"],
+            "scope": prune["scope"],
             "rewind": spec["rewind"],
         }
         return verdict(
@@ -103,7 +105,7 @@ class RunResult:
             images=image_intervals(example_rows(self.store, self.record)),
             about=about,
             advice=advice_for(self.record.told, self.record.layers),
-            is_once=bool(spec["prune"].get("once")),
+            is_once=bool(prune.get("once")),
             claim=self._claim(self.record.margin if margin is None else margin),
             named=level,
         )

@@ -175,7 +175,7 @@ def test_a_metric_is_the_mean_of_its_examples_and_decides(runs):
 
 def test_a_criterion_sees_what_it_asks_for(runs):
     """The mask of level 1 is that of the scores of the trained dense net."""
-    from lottery_ticket.criteria import score
+    from lottery_ticket.criteria import CRITERIA, score
     from lottery_ticket.data import load_dataset
     from lottery_ticket.models import build
     from lottery_ticket.seeds import derive, generator
@@ -183,6 +183,8 @@ def test_a_criterion_sees_what_it_asks_for(runs):
     result = runs("criterion.py")
     row = next(r for r in result.record.rows if (r.arm, r.level, r.replicate) == ("ticket", 1, 0))
     record = result.store.get(row.mask)
+    assert record.inputs["criterion_options"] == {"power": 0.5}
+    criterion = CRITERIA["per_input"].with_options({"power": 0.5})
     from lottery_ticket.experiment import read_mask, read_weights
 
     dense = read_weights(result.store, record.inputs["parents"]["weights"])
@@ -190,7 +192,7 @@ def test_a_criterion_sees_what_it_asks_for(runs):
     data, root = load_dataset("digits").train, derive(0, "replicate", 0)
     rows = torch.randperm(len(data), generator=generator(derive(root, "mask", "examples")))[:100]
     scores = score(
-        "per_input", model=model, weights=dense, mask=PruningMask(model),
+        criterion, model=model, weights=dense, mask=PruningMask(model),
         batches=[(data.x[rows], data.y[rows])],
     )  # fmt: skip
     mask = read_mask(result.store, row.mask)

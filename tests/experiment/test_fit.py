@@ -5,6 +5,7 @@ import torch
 from tiny_runs import planned, run_in
 
 from lottery_ticket import UsageError, register_criterion, register_optimizer
+from lottery_ticket.experiment import read_mask
 
 pytestmark = pytest.mark.usefixtures("forgotten")
 
@@ -43,6 +44,64 @@ def test_a_criterion_that_fails_is_named(tiny):
 def test_a_criterion_is_tried_with_all_it_asks_for(criterion, tiny):
     register_criterion("mine")(criterion)
     planned(tiny(prune={"criterion": "mine"}))
+
+
+def by_power(weights, mask, power: float = 1.0):
+    """Of a power below zero the lowest are kept."""
+    return {name: value.abs() ** power for name, value in weights.items()}
+
+
+def masks_of(folder, spec, arm="ticket"):
+    """Of its levels below dense."""
+    store, outcome = run_in(folder, spec)
+    assert outcome.is_complete, outcome.failures
+    return [
+        read_mask(store, row.mask) for row in planned(spec).rows if row.arm == arm and row.level
+    ]
+
+
+def test_options_of_a_criterion_decide_its_masks_and_their_names(tiny, tmp_path):
+    register_criterion("power")(by_power)
+    arms = {"arms": ["ticket", "oneshot", "inverted", "snip"], "prune": {"levels": 1}}
+
+    def spec(criterion):
+        return tiny(**arms | {"prune": arms["prune"] | {"criterion": criterion}})
+
+    plain, lowest = spec("power"), spec({"power": {"power": -1.0}})
+    names = [
+        {row.arm: row.mask for row in planned(one).rows if row.level} for one in (plain, lowest)
+    ]
+    assert [arm for arm in names[0] if names[0][arm] == names[1][arm]] == ["snip"]
+    cell = planned(lowest).cells[names[1]["ticket"]]
+    assert cell.inputs()["criterion_options"] == {"power": -1.0}
+    assert planned(spec({"power": {}})).id == planned(plain).id
+    (highest,), (other,) = masks_of(tmp_path, plain), masks_of(tmp_path, lowest)
+    (inverted,) = masks_of(tmp_path, plain, "inverted")
+    assert other == inverted != highest
+
+
+def test_options_of_a_criterion_reach_a_policy(tiny, tmp_path):
+    register_criterion("power")(by_power)
+    changes = {"arms": ["ticket", "gradual"]}
+    masks = [
+        masks_of(tmp_path, tiny(**changes, prune={"levels": 1, "criterion": criterion}), "gradual")
+        for criterion in ("power", "magnitude", {"power": {"power": -1.0}})
+    ]
+    assert masks[0] == masks[1] != masks[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"powr": 2.0}, "criterion 'power' has no option 'powr'; did you mean 'power'"),
+        ({"power": "a"}, "option 'power': got 'a' .*, wanted a number"),
+        ({"weights": 2.0}, "criterion 'power' has no option 'weights'"),
+    ],
+)
+def test_options_that_a_criterion_does_not_take(options, said, tiny):
+    register_criterion("power")(by_power)
+    with pytest.raises(UsageError, match=f"prune: .*{said}"):
+        tiny(prune={"criterion": {"power": options}})
 
 
 def test_a_criterion_that_fails_later_is_named_with_its_traceback(tiny, tmp_path):

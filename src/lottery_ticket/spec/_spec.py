@@ -142,6 +142,11 @@ class Spec(Record):
         """Whether the ticket is rewound to a later step than 0."""
         return Duration.parse(self.rewind).count > 0
 
+    def criterion_of(self, arm: str) -> tuple[str, dict[str, Any]]:
+        """What the masks of an arm are made with, if with trained weights, and its options."""
+        own = ARMS[arm].criterion
+        return (self.prune.criterion, self.prune.criterion_options) if own is None else (own, {})
+
     def policy_options(self, arm: str) -> dict[str, Any]:
         """Options of the policy of an arm."""
         return next((dict(own.policy) for own in self.arms if own.name == arm), {})
@@ -209,7 +214,7 @@ class Spec(Record):
             policy = ARMS[name].policy
             if policy is None:
                 continue
-            criterion = ARMS[name].criterion or self.prune.criterion
+            criterion, _ = self.criterion_of(name)
             wanting = sorted(CRITERIA[criterion].needs - {"weights", "mask", "generator"})
             if wanting and POLICIES[policy].uses_criterion:
                 raise ValueError(

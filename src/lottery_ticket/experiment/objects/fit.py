@@ -1,6 +1,9 @@
 """Whether the parts of a spec fit each other: each is tried, so that what does not is said before
 anything trains."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -49,9 +52,9 @@ def check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
         )
     with random_state_kept():  # dropout draws
         _try_a_step(spec, data, copied_model(model).train())
-        for name in _criteria(spec):
+        for name, options in _criteria(spec):
             if CRITERIA.entry(name).is_user:
-                _try_criterion(name, spec, data, model)
+                _try_criterion(name, options, spec, data, model)
 
 
 def _shape_hint(shape: tuple[int, ...]) -> str:
@@ -126,13 +129,15 @@ def _try_optimizer(train: TrainSpec, model: nn.Module) -> None:
         ) from error
 
 
-def _criteria(spec: Spec) -> list[str]:
+def _criteria(spec: Spec) -> list[tuple[str, dict[str, Any]]]:
     """What masks are made with."""
-    own = (ARMS[arm.name].criterion for arm in spec.arms)
-    return list(dict.fromkeys([spec.prune.criterion, *filter(None, own)]))
+    own = dict.fromkeys(name for arm in spec.arms if (name := ARMS[arm.name].criterion))
+    return [(spec.prune.criterion, spec.prune.criterion_options), *((name, {}) for name in own)]
 
 
-def _try_criterion(name: str, spec: Spec, data: DataSet, model: nn.Module) -> None:
+def _try_criterion(
+    name: str, options: Mapping[str, Any], spec: Spec, data: DataSet, model: nn.Module
+) -> None:
     """The scores of a user's criterion, so that what fails is known before the dense nets are
     trained; what the scores are is seen when they are made of trained weights."""
     layers = pruned_layers(spec.prune, model, data.train.first(2).x)
@@ -143,7 +148,7 @@ def _try_criterion(name: str, spec: Spec, data: DataSet, model: nn.Module) -> No
     pieces = few.pieces(spec.train.batch_size)
     try:
         score(
-            name,
+            CRITERIA[name].with_options(options),
             model=copied_model(model),
             weights=weights,
             initial=initial,

@@ -125,13 +125,12 @@ class Replicate:
         self, at: At, trained: At, mask: str | None, *, is_inverted: bool = False
     ) -> str:
         """What the arm's criterion, else the experiment's, keeps of trained weights."""
-        prune = self.setting.spec.prune
-        criterion = ARMS[at.arm].criterion or prune.criterion
-        scope = prune.scope_at(at.level)
+        criterion, options = self.setting.spec.criterion_of(at.arm)
+        scope = self.setting.spec.prune.scope_at(at.level)
         how = self.selection(at, criterion, scope, derive(self.root, "mask"))
         needs = CRITERIA[criterion]
         weights = self.training(trained) if needs.needs_weights else None
-        how = replace(how, is_inverted=is_inverted)
+        how = replace(how, is_inverted=is_inverted, options=options)
         sees_more = not needs.needs <= {"weights", "mask", "generator"}
         seen = self.seen(criterion) if sees_more else None
         return self.add_mask(at, how, seen=seen, weights=weights, mask=mask)
@@ -225,7 +224,7 @@ class Replicate:
         setting, policy = self.setting, ARMS[at.arm].policy
         assert policy is not None
         prune, sources = setting.spec.prune, setting.inputs.sources
-        criterion = ARMS[at.arm].criterion or prune.criterion
+        criterion, criterion_options = setting.spec.criterion_of(at.arm)
         code = (("policy", policy), ("criterion", criterion))
         budget = self._budget(at)
         has_layers = prune.scope != "global" and budget.per_layer is not None
@@ -239,6 +238,7 @@ class Replicate:
             derive(self.root, "policy", at.arm, at.level, at.draw),
             {"policy": _POLICY_NUMERICS, "criterion": CRITERIA[criterion].numerics},
             {kind: sources[kind, name] for kind, name in code if (kind, name) in sources},
+            criterion_options,
         )
 
     def _length(self, at: At) -> int:
