@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", help="where tests/gpu runs; by default on CUDA where there is one")
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """What a test registers is forgotten after it, in every table."""
+    from lottery_ticket.experiment.objects.code import REGISTRIES
+
+    with ExitStack() as tables:
+        for table in REGISTRIES.values():
+            tables.enter_context(table.restored())
+        yield
 
 
 SharedFolder = Callable[[str, Callable[[Path], object]], Path]

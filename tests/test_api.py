@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import lottery_ticket
 from lottery_ticket.api import RunResult
@@ -73,6 +74,23 @@ def test_probes_are_seen_once_they_are_measured(result):
     assert "evaluate" not in set(result.probes.get("probe", ()))
     measured = result.evaluate(split="train", progress=False)
     assert len(result.probes) == len(measured) > 0
+
+
+def test_a_verdict_says_the_options_of_its_criterion(tmp_path):
+    criterion = "prune.criterion={grasp: {temperature: 100.0}}"
+    found = lottery_ticket.run("quickstart", overrides=[*TINY, criterion], store=tmp_path, jobs=1)
+    assert found.verdict().about["criterion"] == "grasp (temperature=100.0)"
+
+
+def test_a_metric_that_was_never_a_number_is_named(forgotten, tmp_path):
+    lottery_ticket.register_metric("nan")(lambda outputs, targets: torch.tensor(float("nan")))
+    changes = [*TINY, "train.metric=nan"]
+    found = lottery_ticket.run("quickstart", overrides=changes, store=tmp_path / "store", jobs=1)
+    said = r"the metric 'nan' was no number \(NaN or infinite\) in any of 4 trainings, so"
+    for look in (found.verdict, found.report, lambda: found.plot(tmp_path / "figures")):
+        with pytest.raises(UsageError, match=f"{found.id}: {said}"):
+            look()
+    assert found.pruned_model(1).facts["verdict"].startswith("the metric 'nan' was no number")
 
 
 def test_load_run(result):

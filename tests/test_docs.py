@@ -16,7 +16,6 @@ from types import ModuleType
 import pytest
 
 import lottery_ticket
-from lottery_ticket.experiment.objects.code import REGISTRIES
 
 ROOT = Path(__file__).parent.parent
 MODULES = [
@@ -29,17 +28,7 @@ PAGES = sorted(
 )
 
 
-@pytest.fixture
-def registered():
-    """What an example registers is taken back after it."""
-    before = {kind: set(table) for kind, table in REGISTRIES.items()}
-    yield
-    for kind, table in REGISTRIES.items():
-        for name in set(table) - before[kind]:
-            table.remove(name)
-
-
-@pytest.mark.usefixtures("registered")
+@pytest.mark.usefixtures("forgotten")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name):
     module = importlib.import_module(name)

@@ -101,6 +101,20 @@ def test_a_users_may_be_removed_and_the_librarys_may_not():
         registry.remove(next(iter(registry)))
 
 
+def test_a_table_is_as_it_was_after_a_block():
+    registry = filled()
+    before, number = set(registry), len(registry)
+
+    def add_and_fail():
+        with registry.restored():
+            registry.add("mine", len)
+            registry.add("mine", min)
+
+    with pytest.raises(UsageError, match="already registered"):
+        add_and_fail()
+    assert (set(registry), len(registry)) == (before, number)
+
+
 def test_a_source_that_cannot_be_read():
     scope = {}
     exec(textwrap.dedent("def typed(): return 1"), scope)

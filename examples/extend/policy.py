@@ -8,7 +8,7 @@ import torch
 from lottery_ticket import MaskPolicy, register_arm, register_policy
 
 
-@register_policy("set")
+@register_policy("set", uses_criterion=False)
 class Set(MaskPolicy):
     def __init__(self, target, every_steps: int = 10, share: float = 0.3):
         self.keep, self.every, self.share = target.keep.total, every_steps, share

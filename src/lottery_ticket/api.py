@@ -95,18 +95,22 @@ class RunResult:
                 one that the spec names (`claim`) before the first training is.
 
         Raises:
-            UsageError: no ticket is finished yet, the run has no such level, or the margin makes
-                no sense.
+            UsageError: no ticket is finished yet, the run's own metric was never a number, the run
+                has no such level, or the margin makes no sense.
         """
         from lottery_ticket.analysis import advice_for, verdict
+        from lottery_ticket.models import options_text
 
         self._check_valid()
-        spec, is_search = self.record.spec, bool(self.record.searches)
+        self._check_measured()
+        is_search = bool(self.record.searches)
+        spec, prune = self.record.spec, self.record.spec["prune"]
+        options = options_text(prune.get("criterion_options", {}))
         about = {
             "data": self.record.data_name,
             "model": self.record.model or spec["model"]["name"],
-            "criterion": spec["prune"]["criterion"],
-            "scope": spec["prune"]["scope"],
+            "criterion": f"{prune['criterion']} ({options})" if options else prune["criterion"],
+            "scope": prune["scope"],
             "rewind": spec["rewind"],
         }
         return verdict(
@@ -115,7 +119,7 @@ class RunResult:
             images=self._images,
             about=about,
             advice=None if is_search else advice_for(self.record.told, self.record.layers),
-            is_once=bool(spec["prune"].get("once")),
+            is_once=bool(prune.get("once")),
             claim=self._claim(self.record.margin if margin is None else margin),
             named=level,
         )
@@ -280,13 +284,15 @@ class RunResult:
             The files written.
 
         Raises:
-            UsageError: `out` is no folder, or something that is no file stands in a figure's place.
+            UsageError: `out` is no folder, or something that is no file stands in a figure's place;
+                the run's own metric was never a number.
         """
         from lottery_ticket.files import check_folder, usable_path
         from lottery_ticket.plots import draw_all, draw_sweep
 
         out = usable_path(out, "out")
         check_folder(out)
+        self._check_measured()
         (verdict, _), tables = self._judged(), self.tables
         of = {"title": self.record.heading, "run": self.id, "formats": formats}
         paths = draw_all(tables, out, verdict=verdict, **of)
@@ -437,9 +443,27 @@ class RunResult:
 
     def _judged(self, margin: float | None = None) -> "tuple[Verdict | None, str]":
         """The verdict, or why there is none yet."""
+        if reason := self._unmeasured():
+            return None, reason
         if any(row["arm"] == TICKET and row["level"] for row in self._rows):
             return self.verdict(margin), ""
         return None, "no ticket is finished below the dense network, so there is nothing to judge"
+
+    def _check_measured(self) -> None:
+        if reason := self._unmeasured():
+            raise UsageError(f"{self.id}: {reason}")
+
+    def _unmeasured(self) -> str:
+        """What to say where the run's own metric was no number in any training; else nothing."""
+        values = {row["cell"]: row["test_metric"] for row in self.rows if row["metric"] is not None}
+        if not values or any(value is not None for value in values.values()):
+            return ""
+        name = self.rows[0]["metric"]
+        return (
+            f"the metric {name!r} was no number (NaN or infinite) in any of {len(values)} "
+            "trainings, so there is nothing to judge: mend it and run again, or leave train.metric "
+            "out to judge by accuracy or loss"
+        )
 
     @known_keywords("transfer", also=_HOW)
     def transfer(
@@ -794,7 +818,7 @@ def _check_outcome(outcome: "RunOutcome", what: str) -> None:
     """Raise what kept a call from its end."""
     if outcome.failures:
         lines = [f"{len(outcome.failures)} {what} failed; the others were finished, and are kept:"]
-        raise LotteryError("\n".join([*lines, *outcome.failures.values()]))
+        raise LotteryError("\n".join([*lines, *outcome.failure_lines]))
     if outcome.is_stopped:
         raise KeyboardInterrupt("stopped; the same call continues")
 
@@ -869,6 +893,7 @@ def report(
         tables = result.tables
         if tables.table.empty:
             raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
+        result._check_measured()
         verdict, reason = result._judged(margin)
         facts = run_facts(result.store, result.record)
         classes = None if verdict is None else result._by_class_or_why(verdict, data_dir, data)

@@ -9,7 +9,6 @@ import numpy as np
 __all__ = ["ESCAPE", "decode_gaps", "encode_gaps"]
 
 ESCAPE = 255
-_PIECE = 1 << 20
 
 
 def encode_gaps(positions: np.ndarray) -> np.ndarray:
@@ -25,10 +24,10 @@ def encode_gaps(positions: np.ndarray) -> np.ndarray:
     return code
 
 
-def decode_gaps(code: np.ndarray, size: int) -> np.ndarray:
+def decode_gaps(code: np.ndarray, size: int, *, piece_bytes: int = 1 << 20) -> np.ndarray:
     """uint8 → a flat bool array of `size`, True where a weight is kept.
 
-    Takes little memory beside the result, whatever the code.
+    Takes little memory beside the result, whatever the code, since it is read piece by piece.
 
     Raises:
         ValueError: it is no such code.
@@ -40,8 +39,8 @@ def decode_gaps(code: np.ndarray, size: int) -> np.ndarray:
         raise ValueError(f"gaps that lead nowhere, in {size} weights")
     kept = np.zeros(size, dtype=bool)
     end, last = 0, -1
-    for start in range(0, len(code), _PIECE):
-        piece = code[start : start + _PIECE]
+    for start in range(0, len(code), piece_bytes):
+        piece = code[start : start + piece_bytes]
         ends = np.cumsum(piece, dtype=np.int64) + end
         positions = ends[piece != ESCAPE]
         if (np.diff(positions, prepend=last) <= 0).any() or (positions[-1:] >= size).any():

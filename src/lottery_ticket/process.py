@@ -34,7 +34,6 @@ __all__ = [
     "worker_pool",
 ]
 
-_PATIENCE_SECONDS = 10.0
 _turn = threading.RLock()
 
 
@@ -48,10 +47,14 @@ if hasattr(os, "register_at_fork"):  # a fork has none of the threads that might
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """A block beside which no other thread of this process is in one; a thread may nest them."""
+def alone(*, patience_seconds: float = 10.0) -> Iterator[None]:
+    """A block beside which no other thread of this process is in one; a thread may nest them.
+
+    Args:
+        patience_seconds: who waits for longer says so.
+    """
     turn = _turn
-    if turn.acquire(timeout=_PATIENCE_SECONDS):
+    if turn.acquire(timeout=patience_seconds):
         turn.release()
     else:
         name = threading.current_thread().name

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_args, get_origin, overload
@@ -156,6 +157,22 @@ class Registry(Generic[T]):
         if not self.entry(name).is_user:
             raise UsageError(f"{self.kind} {name!r} is the library's own; it cannot be removed")
         del self._entries[name]
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """A block after which the table is as it was, whatever was registered in it: for tests.
+
+        >>> table = Registry("thing")
+        >>> with table.restored():
+        ...     table.add("mine", 1, is_user=True)
+        >>> len(table)
+        0
+        """
+        before = dict(self._entries)
+        try:
+            yield
+        finally:
+            self._entries = before
 
 
 def options_of(function: Callable[..., Any], *, given: int = 0) -> dict[str, inspect.Parameter]:

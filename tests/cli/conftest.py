@@ -12,7 +12,6 @@ import pytest
 from tiny_command import TINY
 
 from lottery_ticket.cli import main
-from lottery_ticket.experiment.running import estimate as _estimate
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,6 @@ def lottery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lottery:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOTTERY_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("COLUMNS", "100")
-    # how long a plan takes is estimated by one step: tests look at no number of seconds
-    monkeypatch.setattr(_estimate, "_ENOUGH_SECONDS", 0.0)
     return call
 
 

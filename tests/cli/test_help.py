@@ -85,6 +85,17 @@ def test_shells_complete_what_can_be_chosen():
         assert [item.value for item in found] == list(choices)
 
 
+def test_whatever_shows_a_run_can_import_its_code():
+    """But a list of runs, which shows nothing that is code."""
+    option = next(p for p in COMMANDS["run"].params if p.name == "imports")
+    for name in (
+        *("plan", "models", "table", "verdict", "classes", "compare", "plot", "report"),
+        *("export", "bench-export", "transfer", "retrain", "evaluate", "probe"),
+    ):
+        same = next(p for p in COMMANDS[name].params if p.name == "imports")
+        assert (same.opts, same.help) == (option.opts, option.help)
+
+
 def test_the_options_of_execution_are_the_same_everywhere():
     common = [
         "store",

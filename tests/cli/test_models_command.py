@@ -26,10 +26,10 @@ def any_net(*sizes: int, **options: int) -> nn.Module:
 
 
 @pytest.fixture(autouse=True)
-def _no_models_of_users(monkeypatch):
+def _no_models_of_users(forgotten):
     """Nothing that other tests registered, and nothing that these leave behind."""
-    own = {name: MODELS.entry(name) for name in set(MODELS) - set(MODELS.user_entries())}
-    monkeypatch.setattr(MODELS, "_entries", own)
+    for name in MODELS.user_entries():
+        MODELS.remove(name)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from tiny_command import TINY
 
 from lottery_ticket.store import Store
 
@@ -76,11 +77,22 @@ def test_wrong_usage_exits_with_2_before_any_work(what, ready, tmp_path):
     assert [found.id for found in Store(tmp_path / "store").runs()] == [run.id]
 
 
-def test_tickets_of_another_version_are_not_searched_for_again(ready, tmp_path, monkeypatch):
-    from lottery_ticket.experiment.planning import setting as _setting
+CODE = """
+from lottery_ticket import register_criterion
 
-    monkeypatch.setattr(_setting, "LOOP_NUMERICS", -1)
-    (run,) = Store(tmp_path / "store").runs()
-    said = ready("transfer", run.id, *SLOWER)
+@register_criterion("mine")
+def mine(weights):
+    return {name: value.abs() for name, value in weights.items()}
+"""
+
+
+def test_tickets_of_another_version_are_not_searched_for_again(lottery, forgotten, tmp_path):
+    """Of the library's code it is the same as of the user's own."""
+    for version in ("first", "second"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "mine.py").write_text(f"{CODE}# the {version} version")
+    made = lottery(*TINY, "--set", "prune.criterion=mine", "--import", "first/mine.py")
+    assert made.code == 0
+    said = lottery("transfer", "last", *SLOWER, "--import", "second/mine.py")
     assert said.code == 2
     assert "would all be searched for again; run its spec again, and transfer that run" in said.err

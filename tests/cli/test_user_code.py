@@ -1,9 +1,12 @@
 """`--import`: a user's own model and data, in worker processes too."""
 
 import json
+from pathlib import Path
 
 import pytest
+from tiny_command import TINY
 
+from lottery_ticket.arms import ARMS
 from lottery_ticket.data import DATASETS
 from lottery_ticket.models import MODELS
 from lottery_ticket.store import Store
@@ -37,14 +40,7 @@ arms: [ticket, reinit]
 """
 
 
-@pytest.fixture(autouse=True)
-def _code_is_forgotten():
-    """What a test registers is not there for the next."""
-    before = {registry: set(registry) for registry in (DATASETS, MODELS)}
-    yield
-    for registry, names in before.items():
-        for name in set(registry) - names:
-            del registry._entries[name]
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 
 def test_a_users_model_and_data(lottery, tmp_path, capfd):
@@ -129,7 +125,7 @@ def own_run(lottery, tmp_path):
     )
     assert (done.code, done.err) == (0, "")
     for registry, name in ((DATASETS, "split-blobs"), (MODELS, "split-net")):
-        del registry._entries[name]
+        registry.remove(name)
     return lottery
 
 
@@ -149,6 +145,76 @@ def test_what_needs_the_code_says_so(own_run, command):
     said = own_run("run", "mine.yaml")
     assert "unknown data set 'split-blobs'; valid: " in said.err
     assert "; one of your own is registered with --import FILE.py" in said.err
+
+
+ARM = """
+from lottery_ticket import register_arm
+
+register_arm("odd", mask="oneshot", criterion="random", shows="odd masks", color="#AA4499",
+             marker="P")
+"""
+
+
+@pytest.fixture
+def odd_run(lottery, tmp_path):
+    """A run with an arm of a user, whose code is forgotten again."""
+    (tmp_path / "own.py").write_text(ARM)
+    arms = ("--set", "arms=[ticket, odd]", "--set", "replicates=2", "--import", "own.py")
+    assert lottery(*TINY, *arms).code == 0
+    ARMS.remove("odd")
+    return lottery
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        (("verdict",), "odd masks"),
+        (("table", "--format", "csv"), ",random,"),
+        (("plot", "--format", "svg", "--out", "NAME"), "#aa4499"),
+        (("compare", "last", "--out", "NAME.svg"), None),  # shows what is common to all runs
+    ],
+)
+def test_what_shows_a_run_knows_the_arms_of_its_code(command, word, odd_run, tmp_path):
+    """Their words, criterion, colour and marker."""
+    (tmp_path / "copy.py").write_text(ARM)  # what was imported is not imported anew
+    shown = []
+    for name, code in (("without", ()), ("with", ("--import", "copy.py"))):
+        said = odd_run(*(part.replace("NAME", name) for part in command), *code)
+        assert (said.code, said.err) == (0, "")
+        shown.append(said.out + "".join(p.read_text() for p in Path(name).glob("*.svg")))
+    assert "odd" in ARMS
+    if word is not None:
+        assert [word in text for text in shown] == [False, True]
+
+
+METRIC = """
+from lottery_ticket import register_metric
+
+@register_metric("top2")
+def top2(outputs, targets):
+    return (outputs.topk(2, dim=1).indices == targets[:, None]).any(1).float()
+
+@register_metric("nan")
+def nan(outputs, targets):
+    return outputs.sum() * float("nan")
+"""
+
+
+def test_a_metric_of_ones_own_is_in_the_text_table(lottery, tmp_path):
+    (tmp_path / "mine.py").write_text(METRIC)
+    own = (*TINY, "--import", "mine.py", "--set")
+    assert lottery(*own, "train.metric=top2").code == 0
+    header, row, *_ = lottery("table").out.splitlines()[1:]
+    first = json.loads(lottery("table", "--format", "json").out)[0]
+    place = header.split().index("test_top2")
+    assert row.split()[place : place + 2] == [
+        f"{first[name]:.4f}" for name in ("test_metric", "test_accuracy")
+    ]
+    # one that is no number is said, and where the results are all the same
+    said = lottery(*own, "train.metric=nan")
+    assert said.code == 0
+    assert "the metric 'nan' was no number (NaN or infinite) in any of" in said.out
+    assert "results: " in said.out
 
 
 def test_own_data_that_moved(own_run, tmp_path):

@@ -26,12 +26,6 @@ ALL = (
 )
 
 
-@pytest.fixture
-def own_table(monkeypatch):
-    """Registers in a table that ends with the test."""
-    monkeypatch.setattr(CRITERIA, "_entries", dict(CRITERIA._entries))
-
-
 def zeros(mask):
     return {name: torch.zeros(kept.shape) for name, kept in mask.items()}
 
@@ -164,7 +158,7 @@ def abs_of(weights):
     return {name: weight.abs() for name, weight in weights.items()}
 
 
-def test_ones_own_criterion_has_a_name(own_table):
+def test_ones_own_criterion_has_a_name(forgotten):
     @register_criterion("squared", rounds=4)
     def squared(weights):
         return {name: weight.square() for name, weight in weights.items()}
@@ -176,7 +170,7 @@ def test_ones_own_criterion_has_a_name(own_table):
         register_criterion("snip")(squared)
 
 
-def test_unknown_parameters_are_refused_when_the_criterion_is_made(own_table):
+def test_unknown_parameters_are_refused_when_the_criterion_is_made(forgotten):
     with pytest.raises(
         UsageError,
         match=r"criterion 'strange' has a parameter 'weight' that nothing is known to fill; did "

@@ -16,12 +16,14 @@ WriteMnist = Callable[..., Path]
 def write_mnist() -> WriteMnist:
     """A function that writes a small MNIST into a folder, in any spelling."""
 
-    def write(folder: Path, *, is_gzipped: bool = False, is_dotted: bool = False) -> Path:
+    def write(
+        folder: Path, *, is_gzipped: bool = False, is_dotted: bool = False, num_train: int = 6
+    ) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         random = np.random.default_rng(0)
-        for part, num in (("train", 6), ("t10k", 4)):
+        for part, num in (("train", num_train), ("t10k", 4)):
             images = random.integers(0, 256, (num, 28, 28), dtype=np.uint8)
-            labels = np.arange(num, dtype=np.uint8)
+            labels = np.arange(num, dtype=np.uint8) % 10
             for name, array in (("images-idx3", images), ("labels-idx1", labels)):
                 header = struct.pack(f">{1 + array.ndim}I", 0x0800 | array.ndim, *array.shape)
                 content = header + array.tobytes()

@@ -2,23 +2,25 @@
 
 import os
 
+import platformdirs
 import pytest
 import torch
 
-from lottery_ticket.data import _decoded, load_dataset
+from lottery_ticket.data import load_dataset
+from lottery_ticket.errors import DataError
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache that takes files of any size; its folder."""
-    monkeypatch.setattr(_decoded, "cache_dir", lambda: tmp_path / "user" / "data")
-    monkeypatch.setattr(_decoded, "_WORTH_IT", 0)
+    """An empty cache; its folder."""
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "user")
     return tmp_path / "user" / "decoded"
 
 
 @pytest.fixture
 def mnist_dir(tmp_path, write_mnist):
-    write_mnist(tmp_path / "sets" / "mnist", is_gzipped=True)
+    """Four megabytes and a half: enough for the cache."""
+    write_mnist(tmp_path / "sets" / "mnist", num_train=6000)
     return tmp_path / "sets"
 
 
@@ -32,27 +34,27 @@ def check_same(found, wanted):
             assert torch.equal(one.y, other.y)
 
 
-def break_decoder(monkeypatch):
-    def refuse(*arguments):
-        raise AssertionError("decoded again")
-
-    monkeypatch.setattr("lottery_ticket.data._mnist._read", refuse)
+def overwrite(folder, *, is_noticed):
+    """Other bytes in each file, at another time or at the same."""
+    for path in folder.iterdir():
+        times = path.stat()
+        path.write_bytes(bytes(times.st_size))
+        if not is_noticed:
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 @pytest.mark.parametrize("validation", [0, 2])
-def test_the_second_time_nothing_is_decoded(validation, cache, mnist_dir, monkeypatch):
+def test_the_second_time_nothing_is_decoded(validation, cache, mnist_dir):
     first = load_dataset("mnist", data_dir=mnist_dir, validation=validation)
     assert len(list(cache.iterdir())) == 1
-    break_decoder(monkeypatch)
+    overwrite(mnist_dir / "mnist", is_noticed=False)
     check_same(load_dataset("mnist", data_dir=mnist_dir, validation=validation), first)
 
 
-def test_changed_files_are_decoded_again(cache, mnist_dir, monkeypatch):
+def test_changed_files_are_decoded_again(cache, mnist_dir):
     load_dataset("mnist", data_dir=mnist_dir)
-    path = next((mnist_dir / "mnist").iterdir())
-    os.utime(path, (1, 1))
-    break_decoder(monkeypatch)
-    with pytest.raises(AssertionError, match="decoded again"):
+    overwrite(mnist_dir / "mnist", is_noticed=True)
+    with pytest.raises(DataError, match="not the IDX file wanted"):
         load_dataset("mnist", data_dir=mnist_dir)
 
 
@@ -70,9 +72,9 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache, mnist_dir):
     assert len(load_dataset("mnist", data_dir=mnist_dir).train) > 0
 
 
-def test_small_files_are_not_kept(cache, mnist_dir, monkeypatch):
-    monkeypatch.setattr(_decoded, "_WORTH_IT", 4 << 20)
-    load_dataset("mnist", data_dir=mnist_dir)
+def test_small_files_are_not_kept(cache, tmp_path, write_mnist):
+    write_mnist(tmp_path / "few" / "mnist")
+    load_dataset("mnist", data_dir=tmp_path / "few")
     assert not cache.exists()
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from lottery_ticket.api import load_run
 from lottery_ticket.cli import main
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment.objects.code import REGISTRIES
+from lottery_ticket.experiment import import_user_code
 from lottery_ticket.masks import MaskPolicy, PruningMask
 
 EXTEND = Path(__file__).parents[2] / "examples" / "extend"
@@ -30,13 +31,14 @@ RUN = [name for name in FILES if name != "probe.py"]  # that looks at a run whic
 def lottery(*arguments):
     """What a command prints; one that fails is an error."""
     out, err = io.StringIO(), io.StringIO()
-    sys.argv = ["lottery", *map(str, arguments)]
-    with (
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["lottery", *map(str, arguments)])
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
     assert not ended.value.code, err.getvalue()
     return out.getvalue()
 
@@ -49,28 +51,30 @@ def command_of(name: str) -> list[str]:
     return shlex.split(found[1].replace("\\\n", " "))
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Runs an example's command once, in a short form."""
-    store = tmp_path_factory.mktemp("store")
-    done = {}
+def short(name: str, file: Path) -> list[str]:
+    """The same in a short form, of an example that lies elsewhere."""
+    command = command_of(name)
+    command[command.index("--import") + 1] = str(file)
+    return [*command, *(part for change in SHORT for part in ("--set", change))]
+
+
+@pytest.fixture
+def runs(shared_folder, forgotten, tmp_path):
+    """An example's command was run once, in a short form; its code is known while the test lasts.
+
+    It is imported from a copy, since a file that was imported is not imported again.
+    """
 
     def run(name):
-        if name not in done:
-            command = command_of(name)
-            command[command.index("--import") + 1] = str(EXTEND / name)
-            changes = [part for change in SHORT for part in ("--set", change)]
-            lottery(*command, *changes, "--store", store, "--quiet", "--jobs", 1)
-            done[name] = load_run("last", store=store).id
-        return load_run(done[name], store=store)
+        copy = shutil.copy(EXTEND / name, tmp_path)
+        store = shared_folder(
+            f"extend-{name}",
+            lambda store: lottery(*short(name, copy), "--store", store, "--quiet", "--jobs", 1),
+        )
+        import_user_code([str(copy)])
+        return load_run(store=store)
 
-    before = {kind: set(table) for kind, table in REGISTRIES.items()}
-    argv = sys.argv
-    yield run
-    sys.argv = argv
-    for kind, table in REGISTRIES.items():
-        for name in set(table) - before[kind]:
-            table.remove(name)
+    return run
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -97,16 +101,26 @@ def test_each_runs_and_is_judged_drawn_reported_and_exported(name, runs, tmp_pat
 def test_its_source_is_in_the_names_of_what_it_decides(name, runs, tmp_path):
     """Another text is another result: nothing of the first run is taken for the second."""
     first = runs(name)
-    copy = tmp_path / name
+    (tmp_path / "other").mkdir()
+    copy = tmp_path / "other" / name
     copy.write_text((EXTEND / name).read_text(encoding="utf-8") + "\n# another text\n")
-    command = command_of(name)
-    command[command.index("--import") + 1] = str(copy)
-    changes = [part for change in SHORT for part in ("--set", change)]
-    planned = lottery("plan", *command[1:], *changes, "--store", first.store.root, "--json")
+    planned = lottery("plan", *short(name, copy)[1:], "--store", first.store.root, "--json")
     cells = {cell["cell"]: cell for cell in json.loads(planned)["cells"]}
     shared = set(cells) & first.record.cells()
     assert len(shared) < len(first.record.cells())
     assert all(not cells[cell]["level"] or cells[cell]["arm"] != "flipped" for cell in shared)
+
+
+def test_a_policy_that_scores_by_no_criterion_goes_with_any(forgotten, tmp_path):
+    from lottery_ticket import load_spec
+    from lottery_ticket.api import prepare
+
+    import_user_code([str(shutil.copy(EXTEND / "policy.py", tmp_path))])
+    for arm, is_fine in (("set", True), ("gradual", False)):
+        changes = [f"arms=[ticket, reinit, {arm}]", "prune.criterion=snip"]
+        refused = pytest.raises(UsageError, match="criterion 'snip' needs batch_loss and batch")
+        with contextlib.nullcontext() if is_fine else refused:
+            prepare(load_spec("quickstart", changes), store=tmp_path / "store")
 
 
 def test_workers_get_what_a_script_registers(runs, tmp_path):
@@ -161,7 +175,7 @@ def test_a_metric_is_the_mean_of_its_examples_and_decides(runs):
 
 def test_a_criterion_sees_what_it_asks_for(runs):
     """The mask of level 1 is that of the scores of the trained dense net."""
-    from lottery_ticket.criteria import score
+    from lottery_ticket.criteria import CRITERIA, score
     from lottery_ticket.data import load_dataset
     from lottery_ticket.models import build
     from lottery_ticket.seeds import derive, generator
@@ -169,6 +183,8 @@ def test_a_criterion_sees_what_it_asks_for(runs):
     result = runs("criterion.py")
     row = next(r for r in result.record.rows if (r.arm, r.level, r.replicate) == ("ticket", 1, 0))
     record = result.store.get(row.mask)
+    assert record.inputs["criterion_options"] == {"power": 0.5}
+    criterion = CRITERIA["per_input"].with_options({"power": 0.5})
     from lottery_ticket.experiment import read_mask, read_weights
 
     dense = read_weights(result.store, record.inputs["parents"]["weights"])
@@ -176,7 +192,7 @@ def test_a_criterion_sees_what_it_asks_for(runs):
     data, root = load_dataset("digits").train, derive(0, "replicate", 0)
     rows = torch.randperm(len(data), generator=generator(derive(root, "mask", "examples")))[:100]
     scores = score(
-        "per_input", model=model, weights=dense, mask=PruningMask(model),
+        criterion, model=model, weights=dense, mask=PruningMask(model),
         batches=[(data.x[rows], data.y[rows])],
     )  # fmt: skip
     mask = read_mask(result.store, row.mask)
@@ -214,18 +230,12 @@ def test_an_arm_of_unknown_parts_is_refused(keywords, said):
         (lambda target: type("Mute", (MaskPolicy,), {})(), "cannot be made: TypeError.*next_mask"),
     ],
 )
-def test_a_policy_that_is_none_is_said_before_anything_trains(make, said, tmp_path):
+def test_a_policy_that_is_none_is_said_before_anything_trains(make, said, tmp_path, forgotten):
     from lottery_ticket import load_spec, register_arm, register_policy
     from lottery_ticket.api import prepare
-    from lottery_ticket.arms import ARMS
-    from lottery_ticket.pruning import POLICIES
 
     register_policy("wrong")(make)
     register_arm("wrong", mask="during", policy="wrong")
-    try:
-        spec = load_spec("quickstart", ["arms=[ticket, reinit, wrong]"])
-        with pytest.raises(UsageError, match=said):
-            prepare(spec, store=tmp_path / "store")
-    finally:
-        ARMS.remove("wrong")
-        POLICIES.remove("wrong")
+    spec = load_spec("quickstart", ["arms=[ticket, reinit, wrong]"])
+    with pytest.raises(UsageError, match=said):
+        prepare(spec, store=tmp_path / "store")

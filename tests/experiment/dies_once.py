@@ -4,10 +4,11 @@ import os
 import signal
 from pathlib import Path
 
-from lottery_ticket.experiment.cells import journal as _journal
+from each_step import look_at_each_step
+
 from lottery_ticket.store import Store
 
-_on_step, _commit = _journal.Watch.__call__, Store.commit
+_commit = Store.commit
 
 
 def _die_if_told(moment: str) -> None:
@@ -18,10 +19,9 @@ def _die_if_told(moment: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _steps(watch, state) -> None:
-    if state.step == 5:
+def _look(cell, step) -> None:
+    if step == 5:
         _die_if_told("step 5")
-    _on_step(watch, state)
 
 
 def _commits(*arguments) -> None:
@@ -29,4 +29,5 @@ def _commits(*arguments) -> None:
     _die_if_told("the end of a commit")
 
 
-_journal.Watch.__call__, Store.commit = _steps, _commits
+Store.commit = _commits
+look_at_each_step(_look)

@@ -1,17 +1,19 @@
 """A tiny experiment with every arm, and what it was made from, read from its store."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load, save
 from tiny_runs import TINY, planned, run_in
 
 from lottery_ticket.arms import ARMS
-from lottery_ticket.experiment import Cell, Plan
+from lottery_ticket.experiment import KINDS, Cell, Plan
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.spec import Spec, spec_from_mapping
 from lottery_ticket.store import CellRecord, RunRow, Store
@@ -82,6 +84,19 @@ def made_in(folder: Path, spec: Spec, **options: Any) -> Made:
     store, outcome = run_in(folder, spec, threads=1, kernels="autograd", **options)
     assert outcome.is_complete, outcome.failures
     return Made(store, planned(spec))
+
+
+Wrong = Callable[[pytest.MonkeyPatch], None]  # puts a wrong part into the engine
+
+
+def wrong_maker(kind: str, wrong: Callable[..., Any]) -> Wrong:
+    """Cells of a kind are made by `wrong`, which gets the maker there was, and what that gets."""
+
+    def put(patch: pytest.MonkeyPatch) -> None:
+        honest = KINDS[kind]
+        patch.setitem(KINDS, kind, replace(honest, make=partial(wrong, honest.make)))
+
+    return put
 
 
 def digest(state: State) -> str:

@@ -17,23 +17,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import loky
 import numpy as np
 import torch
+from each_step import look_at_each_step
 from tiny_runs import planned
 
-import lottery_ticket.files
 from lottery_ticket.experiment import (
     Context,
     Observer,
+    Pace,
     execute,
     import_user_code,
     run_plan,
 )
-from lottery_ticket.experiment.cells import journal as _journal
-from lottery_ticket.experiment.running import workers as _workers
 from lottery_ticket.experiment.running.interrupts import ignore_interrupts
 from lottery_ticket.spec import Spec, spec_from_mapping
-from lottery_ticket.store import Store, _files
+from lottery_ticket.store import Store
 
 FORKS = multiprocessing.get_context("forkserver")
 # this module alone is not found by the server of every version
@@ -182,15 +182,19 @@ def _follow(orders: Orders, line: Any) -> None:
     torch.manual_seed(orders.random_state)
     np.random.seed(orders.random_state)
     random.seed(orders.random_state)
-    _journal._CHECKPOINT_SECONDS = orders.checkpoint_seconds
-    _journal._CHECKPOINT_SHARE = math.inf
-    _journal._PROGRESS_SECONDS = 0.0
     if orders.are_workers_forked:
-        _workers._pool = _forked_pool
+        loky.ProcessPoolExecutor = _forked_pool
     if orders.wrong is not None:
         orders.wrong()
     teller = _Teller(orders.store)
-    _Moments(orders, line).watch(teller)
+    moments = _Moments(orders, line)
+    moments.watch()
+
+    def look(cell: Any, step: int) -> None:
+        teller.tell("step", cell.name, step)
+        moments.now("step")
+
+    look_at_each_step(look, Pace(0.0, orders.checkpoint_seconds, math.inf))
     import_user_code(orders.imports)
     plan = planned(spec_from_mapping(orders.values))
     context = Context(orders.store, threads=1, imports=orders.imports)
@@ -205,8 +209,8 @@ def _follow(orders: Orders, line: Any) -> None:
     sys.exit(int(outcome.status != "made"))
 
 
-def _forked_pool(jobs: int, threads: int) -> Executor:
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin_as_a_worker)
+def _forked_pool(max_workers: int, **options: Any) -> Executor:
+    return ProcessPoolExecutor(max_workers, multiprocessing.get_context("fork"), _begin_as_a_worker)
 
 
 def _begin_as_a_worker() -> None:
@@ -232,29 +236,36 @@ class _Moments:
         self._orders = orders
         self._line = line
         self._counts: Counter[str] = Counter()
+        self._opened: Any = None
 
-    def watch(self, teller: _Teller) -> None:
-        """Put calls of `_now` into the engine, where the moments are."""
-        write_synced, on_step = _files.write_synced, _journal.Watch.__call__
-
-        def write(path: Path, data: bytes) -> None:
-            name = path.name.strip(".").partition(f".{os.getpid()}-")[0]  # written aside
-            path.write_bytes(data[: len(data) // 2])
-            self._now(f"half {name}")
-            write_synced(path, data)
-            self._now(f"whole {name}")
-
-        def step(watch: Any, state: Any) -> None:
-            teller.tell("step", watch.journals[0].cell.name, state.step)
-            self._now("step")
-            on_step(watch, state)
-
-        lottery_ticket.files.write_synced = _files.write_synced = write
-        _journal.Watch.__call__ = step
+    def watch(self) -> None:
+        """Act where files are opened and synced, and where entries of folders change."""
         entry_changes = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
-        sys.addaudithook(lambda event, _: self._now("entry") if event in entry_changes else None)
 
-    def _now(self, what: str) -> None:
+        def hear(event: str, arguments: tuple[Any, ...]) -> None:
+            if event == "open":
+                self._opened = arguments[0]
+            elif event in entry_changes:
+                self.now("entry")
+
+        sys.addaudithook(hear)
+        os.fsync, self._fsync = self._synced, os.fsync
+
+    def _synced(self, descriptor: int) -> None:
+        """A file that is synced has been written whole: it is half written first."""
+        path = Path(self._opened)
+        if path.is_dir():
+            self._fsync(descriptor)
+            return
+        name = path.name.strip(".").partition(f".{os.getpid()}-")[0]  # written aside
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2])
+        self.now(f"half {name}")
+        path.write_bytes(data)
+        self._fsync(descriptor)
+        self.now(f"whole {name}")
+
+    def now(self, what: str) -> None:
         self._counts.update((what, "any"))
         moments = {Moment(what, self._counts[what]), Moment("any", self._counts["any"])}
         if self._orders.kill_at in moments:

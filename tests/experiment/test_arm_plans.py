@@ -10,9 +10,8 @@ from tiny_runs import planned
 from lottery_ticket.arms import ARMS
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import Plan
-from lottery_ticket.experiment.planning import narrow as _narrow
-from lottery_ticket.experiment.planning.narrow import narrowed
-from lottery_ticket.experiment.planning.replicate import Replicate
+from lottery_ticket.experiment.planning.draft import Draft
+from lottery_ticket.experiment.planning.narrow import largest_width, narrowed
 from lottery_ticket.masks import prunable_sizes
 from lottery_ticket.models import outline, scaled_options
 from lottery_ticket.spec import canonical, spec_from_mapping
@@ -45,8 +44,14 @@ def test_the_dense_level_is_trained_once():
 
 
 def test_seeds_by_arm_are_caught(monkeypatch):
-    seeds = Replicate._seeds
-    monkeypatch.setattr(Replicate, "_seeds", lambda r, at: replace(seeds(r, at), noise=len(at.arm)))
+    add = Draft.add
+
+    def by_arm(draft, cell):
+        if cell.kind == "train":
+            cell = replace(cell, seeds=replace(cell.seeds, noise=len(cell.label.arm)))
+        return add(draft, cell)
+
+    monkeypatch.setattr(Draft, "add", by_arm)
     with pytest.raises(AssertionError):
         check_dense_is_shared(planned(spec_of()))
 
@@ -256,7 +261,7 @@ SHARES = (1.0, 0.21, 0.035, 1e-6)
 def check_nearest(find, name: str, options, shares=SHARES) -> None:
     """No net of the same shape and fewer hidden units has a count that is nearer."""
     whole = count(name, options)
-    widest = _narrow.largest_width(name, options)
+    widest = largest_width(name, options)
     steps = range(1, widest + 1, max(1, widest // 64))
     others = [count(name, scaled_options(name, options, Fraction(n, widest))) for n in steps]
     for wanted in (int(share * whole) for share in shares):
@@ -316,28 +321,22 @@ def test_a_model_of_fixed_widths_is_refused(tiny):
         planned(tiny(model=model, arms=["ticket", "dense_small"]))
 
 
-def test_weights_of_ones_own_are_not_rewound_away():
+def test_weights_of_ones_own_are_not_rewound_away(forgotten):
     from lottery_ticket import register_arm
 
     register_arm("negated", weights=lambda model, mask, generator: None)
-    try:
-        made = planned(spec_of(["ticket", "negated"]))
-    finally:
-        ARMS.remove("negated")
+    made = planned(spec_of(["ticket", "negated"]))
     ticket, negated = (made.cells[cells_of(made, 1)[arm]] for arm in ("ticket", "negated"))
     assert "weights" in ticket.parents
     assert set(negated.parents) == {"mask"}
     assert negated.inputs()["initial"]["arm"] == "negated"
 
 
-def test_an_arm_of_ones_own_prunes_by_its_own_criterion():
+def test_an_arm_of_ones_own_prunes_by_its_own_criterion(forgotten):
     from lottery_ticket import register_arm
 
     register_arm("least", mask="oneshot", criterion="small_final")
-    try:
-        made = planned(spec_of(["ticket", "oneshot", "least"]))
-        masks = {row.arm: row.mask for row in made.rows if row.level == 1}
-        criteria = {arm: made.cells[name].inputs()["criterion"] for arm, name in masks.items()}
-        assert criteria == {"ticket": "magnitude", "oneshot": "magnitude", "least": "small_final"}
-    finally:
-        ARMS.remove("least")
+    made = planned(spec_of(["ticket", "oneshot", "least"]))
+    masks = {row.arm: row.mask for row in made.rows if row.level == 1}
+    criteria = {arm: made.cells[name].inputs()["criterion"] for arm, name in masks.items()}
+    assert criteria == {"ticket": "magnitude", "oneshot": "magnitude", "least": "small_final"}

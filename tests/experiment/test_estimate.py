@@ -7,14 +7,10 @@ import torch
 from tiny_runs import planned
 
 from lottery_ticket.experiment import Context, estimated_seconds
-from lottery_ticket.experiment.running import estimate as _estimate
 from lottery_ticket.experiment.running.estimate import makespan
 
-
-@pytest.fixture(autouse=True)
-def _short_trials(monkeypatch):
-    """A step is enough: there are seconds or there are none."""
-    monkeypatch.setattr(_estimate, "_ENOUGH_SECONDS", 0.0)
+# there are seconds or there are none: a step is enough
+QUICK = {"trial_seconds": 0.0}
 
 
 def chain(*names: str) -> dict[str, set[str]]:
@@ -35,7 +31,7 @@ def test_work_is_shared_but_chains_are_not(jobs, least):
 def test_what_is_done_takes_no_time_and_nothing_is_written(tiny, tmp_path):
     made = planned(tiny())
     context, before = Context(tmp_path / "store"), torch.get_rng_state()
-    everything = estimated_seconds(made, (), context, 1)
+    everything = estimated_seconds(made, (), context, 1, **QUICK)
     assert everything > 0
     assert estimated_seconds(made, made.cells, context, 1) == 0
     assert not (tmp_path / "store").exists()
@@ -45,4 +41,4 @@ def test_what_is_done_takes_no_time_and_nothing_is_written(tiny, tmp_path):
 def test_every_kind_of_training_is_tried(tiny, tmp_path):
     arms = ["ticket", "reinit", "dense_small", "finetune", "snip"]
     made = planned(tiny(arms=arms, rewind="5it", prune={"levels": 3}))
-    assert estimated_seconds(made, (), Context(tmp_path), 2) > 0
+    assert estimated_seconds(made, (), Context(tmp_path), 2, **QUICK) > 0

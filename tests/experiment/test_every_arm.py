@@ -9,15 +9,31 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from every_arm import DROP, ELSEWHERE, TRAIN, WHOLE, K, Made, State, digest, made_in, spec_of
+from every_arm import (
+    DROP,
+    ELSEWHERE,
+    TRAIN,
+    WHOLE,
+    K,
+    Made,
+    State,
+    Wrong,
+    digest,
+    made_in,
+    spec_of,
+    wrong_maker,
+)
 
 from lottery_ticket.arms import ARMS, Arm
 from lottery_ticket.chain import At, Chain
 from lottery_ticket.data import load_dataset
-from lottery_ticket.experiment.cells import mask as _mask_cell
-from lottery_ticket.experiment.cells import training as _training
-from lottery_ticket.experiment.cells.train import TrainCell
-from lottery_ticket.experiment.objects import initial as _initial
+from lottery_ticket.experiment import TrainCell
+from lottery_ticket.experiment.objects.initial import (
+    WAYS,
+    initial_model,
+    permute_kept_,
+    scale_to_kept_inputs_,
+)
 from lottery_ticket.experiment.planning.replicate import Replicate
 from lottery_ticket.experiment.planning.setting import Setting
 from lottery_ticket.masks import Budget, PruningMask
@@ -303,7 +319,7 @@ def test_trainings_are_those_of_a_plain_loop(arm, made):
 
 
 def initial_of(cell: TrainCell) -> torch.nn.Module:
-    return _initial.initial_model(cell.recipe.model, cell.seeds.init, cell.initial)
+    return initial_model(cell.recipe.model, cell.seeds.init, cell.initial)
 
 
 def test_signs_and_magnitudes_to_the_bit(made):
@@ -368,7 +384,7 @@ def biases_too(model, names=None):
 
 
 def permutes_everything(model, mask, draws):
-    _permute(model, None, draws)
+    permute_kept_(model, None, draws)
 
 
 def permutes_over_layers(model, mask, draws):
@@ -390,16 +406,24 @@ def scales_by_the_layer(model, mask, input_dims):
 
 
 def scales_by_the_outputs(model, mask, input_dims):
-    _scale(model, mask, dict.fromkeys(mask, 0))
+    scale_to_kept_inputs_(model, mask, dict.fromkeys(mask, 0))
 
 
-_permute, _scale = _initial.permute_kept_, _initial.scale_to_kept_inputs_
+# way of changing θ₀ → a function of what matters to it → what stands in the table
+AS_WAYS: dict[str, Callable[..., Callable[..., None]]] = {
+    "signs": lambda change: lambda model, mask, drawn, init: change(model, drawn(init)),
+    "signed_constant": lambda change: lambda model, mask, drawn: change(model),
+    "permuted": lambda change: (
+        lambda model, mask, drawn, seed: change(model, mask, generator(seed))
+    ),
+    "scaled": lambda change: (
+        lambda model, mask, drawn, input_dims=None: change(model, mask or {}, input_dims or {})
+    ),
+}
 
-Wrong = Callable[[pytest.MonkeyPatch], None]
 
-
-def wrong_weights(name: str, function: Callable[..., None]) -> Wrong:
-    return lambda patch: patch.setattr(_initial, name, function)
+def wrong_weights(way: str, function: Callable[..., None]) -> Wrong:
+    return lambda patch: patch.setitem(WAYS, way, AS_WAYS[way](function))
 
 
 def wrong_row(arm: str, **changes: str) -> Wrong:
@@ -429,9 +453,10 @@ def follows_the_ticket(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Chain, "before", lambda r, at: before(r, at)._replace(arm="ticket"))
 
 
-def keeps_the_old_learning_rate(patch: pytest.MonkeyPatch) -> None:
+def keeps_the_old_learning_rate(train, cell, *arguments):
     """As if a training that goes on at the end began its schedule anew."""
-    patch.setattr(_training, "schedule_of", lambda recipe, epoch: lambda step: recipe.lr)
+    recipe = cell.recipe.train.model_copy(update={"milestones": ()})
+    return train(replace(cell, recipe=replace(cell.recipe, train=recipe)), *arguments)
 
 
 def keeps_the_milestones(patch: pytest.MonkeyPatch) -> None:
@@ -445,8 +470,14 @@ def keeps_the_milestones(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Setting, "stretched", wrong)
 
 
-def forgets_the_memory(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_training, "rewind_optimizer_", lambda *arguments: None)
+def forgets_the_memory(train, cell, parents, workspace):
+    names = {role: name for role, name in parents.names.items() if role != "optimizer"}
+    return train(cell, replace(parents, names=names), workspace)
+
+
+def counts_what_is_rewound(patch: pytest.MonkeyPatch) -> None:
+    of = Setting.of
+    patch.setattr(Setting, "of", lambda *about: replace(of(*about), rewind_step=0))
 
 
 def prunes_a_step_late(patch: pytest.MonkeyPatch) -> None:
@@ -455,18 +486,18 @@ def prunes_a_step_late(patch: pytest.MonkeyPatch) -> None:
 
 
 WRONG_TRAININGS = [
-    ("sign_reinit", wrong_weights("signs_of_", plain_fresh)),
-    ("sign_reinit", wrong_weights("signs_of_", all_of_the_other)),
-    ("sign_reinit", wrong_weights("signs_of_", signs_of_weights_alone)),
-    ("sign_reinit", wrong_weights("signs_of_", flipped)),
-    ("signed_constant", wrong_weights("signed_constant_", unsigned)),
-    ("signed_constant", wrong_weights("signed_constant_", of_the_whole_net)),
-    ("signed_constant", wrong_weights("signed_constant_", biases_too)),
-    ("values_permuted", wrong_weights("permute_kept_", permutes_everything)),
-    ("values_permuted", wrong_weights("permute_kept_", permutes_over_layers)),
-    ("reinit_scaled", wrong_weights("scale_to_kept_inputs_", lambda *arguments: None)),
-    ("reinit_scaled", wrong_weights("scale_to_kept_inputs_", scales_by_the_layer)),
-    ("reinit_scaled", wrong_weights("scale_to_kept_inputs_", scales_by_the_outputs)),
+    ("sign_reinit", wrong_weights("signs", plain_fresh)),
+    ("sign_reinit", wrong_weights("signs", all_of_the_other)),
+    ("sign_reinit", wrong_weights("signs", signs_of_weights_alone)),
+    ("sign_reinit", wrong_weights("signs", flipped)),
+    ("signed_constant", wrong_weights("signed_constant", unsigned)),
+    ("signed_constant", wrong_weights("signed_constant", of_the_whole_net)),
+    ("signed_constant", wrong_weights("signed_constant", biases_too)),
+    ("values_permuted", wrong_weights("permuted", permutes_everything)),
+    ("values_permuted", wrong_weights("permuted", permutes_over_layers)),
+    ("reinit_scaled", wrong_weights("scaled", lambda *arguments: None)),
+    ("reinit_scaled", wrong_weights("scaled", scales_by_the_layer)),
+    ("reinit_scaled", wrong_weights("scaled", scales_by_the_outputs)),
     ("reinit", wrong_row("reinit", weights="fresh_signed")),
     ("transfer", wrong_row("transfer", weights="initial")),
     ("ticket", without("weights")),
@@ -481,15 +512,12 @@ WRONG_TRAININGS = [
     ("finetune", without("weights")),
     ("finetune", without("memory")),
     ("finetune", other_first_step(0)),
-    ("finetune", keeps_the_old_learning_rate),
-    ("finetune", forgets_the_memory),
+    ("finetune", wrong_maker("train", keeps_the_old_learning_rate)),
+    ("finetune", wrong_maker("train", forgets_the_memory)),
     ("lth", other_first_step(K)),
     ("dense_long", keeps_the_milestones),
     ("gradual", prunes_a_step_late),
-    (
-        "dense_long",
-        lambda patch: patch.setattr(Replicate, "_search_steps", lambda r, level: 3 * WHOLE),
-    ),
+    ("dense_long", counts_what_is_rewound),
 ]
 
 
@@ -612,27 +640,29 @@ def test_layerwise_masks_keep_exactly_as_many_of_each_layer(arm, layerwise):
                 assert weights[kept].max() <= weights[~kept].min()
 
 
-def keeps_the_highest(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_mask_cell, "inverse", lambda criterion: criterion)
+def keeps_the_highest(make, cell, *arguments):
+    return make(replace(cell, how=replace(cell.how, is_inverted=False)), *arguments)
 
 
-def scores_other_weights(patch: pytest.MonkeyPatch) -> None:
-    drawn = _mask_cell.drawn_model
-    patch.setattr(_mask_cell, "drawn_model", lambda model, seed: drawn(model, seed + 1))
+def scores_other_weights(make, cell, *arguments):
+    seen = cell.seen and replace(cell.seen, seed=cell.seen.seed + 1)
+    return make(replace(cell, seen=seen), *arguments)
 
 
-def scores_other_examples(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_mask_cell, "generator", lambda seed: generator(seed + 1))
+def scores_other_examples(make, cell, *arguments):
+    if cell.seen is not None:
+        examples = replace(cell.seen.examples, seed=cell.seen.examples.seed + 1)
+        cell = replace(cell, seen=replace(cell.seen, examples=examples))
+    return make(cell, *arguments)
 
 
-def keeps_one_more(patch: pytest.MonkeyPatch) -> None:
-    wrong = lambda keep, layers: Budget(keep + 1)  # noqa: E731
-    patch.setattr(_mask_cell, "_budget", wrong)
+def keeps_one_more(make, cell, *arguments):
+    return make(replace(cell, how=replace(cell.how, keep=cell.how.keep + 1)), *arguments)
 
 
 WRONG_MASKS = [
-    ("inverted", keeps_the_highest),
-    ("inverted", keeps_one_more),
+    ("inverted", wrong_maker("mask", keeps_the_highest)),
+    ("inverted", wrong_maker("mask", keeps_one_more)),
     ("inverted", wrong_row("inverted", mask="own")),
     ("oneshot", wrong_row("oneshot", mask="own")),
     ("lr_rewind", wrong_row("lr_rewind", mask="oneshot")),
@@ -644,10 +674,10 @@ WRONG_MASKS = [
     ("shuffled", wrong_row("shuffled", mask="random")),
     ("random", wrong_row("random", mask="ticket")),
     ("transfer", wrong_row("transfer", mask="ticket")),
-    ("magnitude_init", scores_other_weights),
+    ("magnitude_init", wrong_maker("mask", scores_other_weights)),
     ("magnitude_init", wrong_row("magnitude_init", mask="oneshot")),
-    ("snip", scores_other_examples),
-    ("grasp", scores_other_examples),
+    ("snip", wrong_maker("mask", scores_other_examples)),
+    ("grasp", wrong_maker("mask", scores_other_examples)),
 ]
 
 

@@ -1,19 +1,18 @@
 """A disk that fills while a cell checkpoints."""
 
 import contextlib
-import math
 import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+import wrong_engines as wrong
+from each_step import look_at_each_step
 from tiny_runs import digests
 
 from lottery_ticket import files
 from lottery_ticket.cli import main
-from lottery_ticket.experiment.cells import journal as _journal
-from lottery_ticket.experiment.running import execute as _execute
 from lottery_ticket.store import Claim, Store
 
 KiB, MiB = 1 << 10, 1 << 20
@@ -64,31 +63,26 @@ def fill(disk):
     os.truncate(ballast, ballast.stat().st_size - 16 * KiB)
 
 
-def fill_at_step_10(disk, monkeypatch):
+def fill_at_step_10(disk):
     """Someone else fills the disk when the first cell of level 1 has trained 10 steps.
 
     Returns the steps as they are trained, as (level, cell, step).
     """
     steps = []
-    on_step = _journal.Watch.__call__
 
-    def watched(watch, state):
-        steps.append((watch.journals[0].cell.label.level, watch.journals[0].cell.name, state.step))
+    def look(cell, step):
+        steps.append((cell.label.level, cell.name, step))
         if [step[::2] for step in steps].count((1, 10)) == 1 and steps[-1][::2] == (1, 10):
             fill(disk)
-        on_step(watch, state)
 
-    monkeypatch.setattr(_journal.Watch, "__call__", watched)
-    monkeypatch.setattr(_journal, "_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(_journal, "_CHECKPOINT_SHARE", math.inf)
-    monkeypatch.setattr(_journal, "_PROGRESS_SECONDS", 0.0)
+    look_at_each_step(look)
     return steps
 
 
-def check_a_disk_that_fills(run, disk, monkeypatch):
+def check_a_disk_that_fills(run, disk):
     """It is said what to do, nothing finished is lost, and afterwards it goes on where it was."""
     assert run(disk.with_name("undisturbed"))[0] == 0
-    steps = fill_at_step_10(disk, monkeypatch)
+    steps = fill_at_step_10(disk)
     store = Store(disk / "store")
     code, said = run(store.root)
     assert code == 1
@@ -108,16 +102,22 @@ def check_a_disk_that_fills(run, disk, monkeypatch):
     assert next((step for _, name, step in steps[len(first) :] if name == hit), None) == 10
 
 
-def test_a_disk_that_fills_while_a_cell_checkpoints(run, small_disk, monkeypatch):
-    check_a_disk_that_fills(run, small_disk, monkeypatch)
+def test_a_disk_that_fills_while_a_cell_checkpoints(run, small_disk, own_kinds):
+    check_a_disk_that_fills(run, small_disk)
 
 
-def leaves_the_error_as_it_is(monkeypatch):
-    monkeypatch.setattr(_execute, "store_errors", contextlib.nullcontext)
+def hides_what_the_disk_says(monkeypatch):
+    def hidden(train, *arguments):
+        try:
+            return train(*arguments)
+        except OSError as error:
+            raise RuntimeError(error) from error
+
+    wrong.trains_by(hidden)
 
 
 def writes_checkpoints_in_place(monkeypatch):
-    monkeypatch.setattr(_journal, "write_file", files.write_synced)
+    monkeypatch.setattr(files, "aside_of", lambda path: path)
 
 
 def discards_what_it_was_at(monkeypatch):
@@ -131,9 +131,11 @@ def discards_what_it_was_at(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "engine", [leaves_the_error_as_it_is, writes_checkpoints_in_place, discards_what_it_was_at]
+    "engine", [hides_what_the_disk_says, writes_checkpoints_in_place, discards_what_it_was_at]
 )
-def test_engines_that_a_full_disk_breaks_are_caught(engine, run, small_disk, monkeypatch):
+def test_engines_that_a_full_disk_breaks_are_caught(
+    engine, run, small_disk, monkeypatch, own_kinds
+):
     engine(monkeypatch)
     with pytest.raises(AssertionError):
-        check_a_disk_that_fills(run, small_disk, monkeypatch)
+        check_a_disk_that_fills(run, small_disk)

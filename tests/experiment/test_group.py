@@ -4,11 +4,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from each_step import look_at_each_step
 from every_arm import TRAIN, spec_of
 from tiny_runs import digests, planned, run_in
 
-from lottery_ticket.experiment import Context, import_user_code, run_plan
-from lottery_ticket.experiment.cells import journal as watch
+from lottery_ticket.experiment import Context, Pace, import_user_code, run_plan
 from lottery_ticket.store import Store, table_rows
 
 NET = Path(__file__).with_name("noisy_net.py")
@@ -75,21 +75,19 @@ def test_trainings_that_start_elsewhere_are_grouped_with_their_like(tmp_path):
     assert together["finetune", 2] == together["dense_small", 2] == 2
 
 
-def test_a_stopped_group_goes_on_to_the_same_bytes(spec, tmp_path, monkeypatch):
+def test_a_stopped_group_goes_on_to_the_same_bytes(spec, tmp_path, own_kinds):
     whole, _ = run_in(tmp_path / "whole", spec, group=6)
-    monkeypatch.setattr(watch, "_PROGRESS_SECONDS", 0.0)
     plan, store = planned(spec), Store(tmp_path / "stopped")
     context = Context(store.root, group=6)
-    look, num_looks = watch.Watch.__call__, 0
+    num_looks = 0
 
-    def stopping(self, *states):
+    def stopping(cell, step):
         nonlocal num_looks
         num_looks += 1
         if num_looks == 50:  # within level 1
             signal.raise_signal(signal.SIGINT)  # Ctrl-C
-        look(self, *states)
 
-    monkeypatch.setattr(watch.Watch, "__call__", stopping)
+    look_at_each_step(stopping, Pace(look_seconds=0.0))
     outcome = run_plan(plan, store, context, jobs=1)
     assert outcome.is_stopped
     left = [folder for folder in (store.root / "work").iterdir() if folder.is_dir()]
@@ -108,11 +106,9 @@ def test_models_that_draw_are_trained_one_by_one(tiny, tmp_path):
     assert set(sizes(grouped, planned(spec))) == {1}
 
 
-def test_trainings_that_diverge_fail_one_by_one_and_again(tiny, tmp_path, monkeypatch):
+def test_trainings_that_diverge_fail_one_by_one_and_again(tiny, tmp_path, own_kinds):
     """Checkpointed all the while, they do not pass for healthy when they are tried again."""
-    monkeypatch.setattr(watch, "_PROGRESS_SECONDS", 0.0)
-    monkeypatch.setattr(watch, "_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(watch, "_CHECKPOINT_SHARE", float("inf"))
+    look_at_each_step()
     spec = tiny(train={"lr": 1e20}, replicates=2)
     said = []
     for _ in range(2):

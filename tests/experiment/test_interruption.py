@@ -87,7 +87,7 @@ def test_killed_at_delicate_moments_ends_in_the_same_bytes(tmp_path, undisturbed
         (wrong.forgets_the_random_state, KILLS[0]),
         (wrong.goes_back_to_the_first_batch, KILLS[0]),
         (wrong.starts_from_scratch, KILLS[0]),
-        (wrong.keeps_no_checkpoint, KILLS[0]),
+        (wrong.makes_no_checkpoint, KILLS[0]),
         (wrong.writes_checkpoints_in_place, KILLS[1]),
         (wrong.takes_nothing_for_finished, KILLS[3]),
         (wrong.clears_before_it_commits, KILLS[2]),
@@ -184,7 +184,7 @@ def test_interrupted_run_says_so_and_continues(tmp_path, undisturbed):
 
 
 @pytest.mark.parametrize(
-    "engine", [wrong.hears_no_stop, wrong.keeps_no_checkpoint, wrong.forgets_the_random_state]
+    "engine", [wrong.hears_no_stop, wrong.starts_from_scratch, wrong.forgets_the_random_state]
 )
 def test_engines_that_do_not_stop_well_are_caught(engine, tmp_path, undisturbed):
     with pytest.raises(AssertionError):
@@ -312,19 +312,18 @@ def test_an_engine_that_gives_its_dead_workers_cells_up_is_caught(tmp_path, undi
 
 SCRIPT = """
 import json, sys
-import lottery_ticket.experiment.cells.journal as watch
-watch._CHECKPOINT_SECONDS = watch._PROGRESS_SECONDS = 0.05  # so that a kill finds a checkpoint
 import lottery_ticket
-spec, store, jobs = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+spec, store, jobs, often = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 print("begin", flush=True)
-lottery_ticket.run(spec, store=store, jobs=jobs, threads=1)
+lottery_ticket.run(spec, store=store, jobs=jobs, threads=1, imports=[often])
 """
+OFTEN = HERE / "checkpoints_often.py"  # so that a kill finds a checkpoint
 
 
 def launch(spec, store: Path, jobs: int) -> subprocess.Popen:
     """A run in a session of its own, workers included, once its imports are done."""
     values = spec.model_dump_json(exclude_unset=True)
-    command = [sys.executable, "-c", SCRIPT, values, str(store), str(jobs)]
+    command = [sys.executable, "-c", SCRIPT, values, str(store), str(jobs), str(OFTEN)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     process.stdout.readline()

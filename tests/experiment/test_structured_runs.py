@@ -1,10 +1,11 @@
 """The scope n:m in the engine: every mask of every arm, held against plain Python."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from every_arm import Made, made_in
+from every_arm import Made, made_in, wrong_maker
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tiny_runs import TINY, planned
@@ -12,8 +13,8 @@ from tiny_runs import TINY, planned
 from lottery_ticket.chain import At, Chain
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import Inputs
-from lottery_ticket.experiment.cells import mask as _mask_cell
-from lottery_ticket.experiment.cells.mask import Structure
+from lottery_ticket.experiment.cells.cell import MASK
+from lottery_ticket.experiment.cells.mask import Shuffle, Structure
 from lottery_ticket.experiment.planning.budgets import level_budgets
 from lottery_ticket.experiment.planning.replicate import Replicate
 from lottery_ticket.masks import PruningMask
@@ -232,8 +233,11 @@ def structures_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Structure, "options", lambda structure: {})
 
 
-def shuffles_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_mask_cell, "shuffle", lambda mask, generator, **how: mask)
+def shuffles_nothing(make, cell, parents, workspace):
+    made = make(cell, parents, workspace)
+    if not isinstance(cell.how, Shuffle):
+        return made
+    return replace(made, files={MASK: parents.mask().to_bytes()})
 
 
 def random_over_all_layers(patch: pytest.MonkeyPatch) -> None:
@@ -247,7 +251,7 @@ def pruned_from_the_dense_net(patch: pytest.MonkeyPatch) -> None:
 WRONG = [
     ("shuffled", structures_are_forgotten),
     ("ticket", structures_are_forgotten),
-    ("shuffled", shuffles_nothing),
+    ("shuffled", wrong_maker("mask", shuffles_nothing)),
     ("random", random_over_all_layers),
     ("lr_rewind", pruned_from_the_dense_net),
     ("inverted", structures_are_forgotten),

@@ -1,5 +1,6 @@
 """Checkpoints come every so often, and take a small share of the time however slow they are."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 from tiny_runs import TINY, planned
 from torch import nn
 
-from lottery_ticket.experiment.cells import journal as _watch
+from lottery_ticket.experiment import Pace
+from lottery_ticket.experiment.cells.journal import Journal, Watch
 from lottery_ticket.experiment.running.stop import StopSign
 from lottery_ticket.spec import spec_from_mapping
 from lottery_ticket.train import TrainState
@@ -18,7 +20,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
-        monkeypatch.setattr(_watch.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
 @pytest.mark.parametrize("cost", [0.0, 0.1, 3.0])
@@ -26,7 +28,7 @@ def test_checkpoints_take_at_most_two_percent(cost, tmp_path, monkeypatch):
     clock = Clock(monkeypatch)
     spent = 0.0
 
-    class Disk(_watch.Journal):
+    class Disk(Journal):
         def checkpoint(self):
             nonlocal spent
             super().checkpoint()
@@ -38,7 +40,7 @@ def test_checkpoints_take_at_most_two_percent(cost, tmp_path, monkeypatch):
     (cell, *_) = (c for c in planned(spec_from_mapping(TINY)).cells.values() if c.num_steps)
     cell = replace(cell, last_step=10**9)
     journal = Disk(cell, state, tmp_path, steps_per_epoch=10)
-    watch = _watch.Watch([journal], StopSign(None).is_raised)
+    watch = Watch([journal], StopSign(None).is_raised, Pace())
     began, times = clock.now, []
     for _ in range(2000):
         clock.now += 1.0

@@ -1,17 +1,18 @@
 """What killed or other processes leave in a store: checkpoints, work folders, locks, links."""
 
-import hashlib
-import json
 import os
+from dataclasses import replace
 
 import pytest
+from checkpoints import rewritten, sealed
+from each_step import kinds_kept, look_at_each_step
 from safetensors.torch import load, save
 from test_execution import Recorder
 from tiny_runs import digests, planned, run_in
+from wrong_engines import trains_by
 
 from lottery_ticket.errors import DamagedError
 from lottery_ticket.experiment import Context, execute
-from lottery_ticket.experiment.cells import journal as _journal
 from lottery_ticket.store import Store
 
 
@@ -32,7 +33,7 @@ def undisturbed(pair, tmp_path_factory):
 
 
 @pytest.fixture
-def stopped(pair, tmp_path, monkeypatch):
+def stopped(pair, tmp_path):
     """A store whose sparse training was stopped at its first step; returns its checkpoint."""
     store, _ = run_in(tmp_path, pair)
     cell = planned(pair).cells[planned(pair).rows[-1].cell]
@@ -40,25 +41,11 @@ def stopped(pair, tmp_path, monkeypatch):
     store.discard(cell.name)
     stop_file = tmp_path / ".stop"
     stop_file.touch()
-    with monkeypatch.context() as patch:
-        patch.setattr(_journal, "_PROGRESS_SECONDS", 0.0)
+    with kinds_kept():
+        look_at_each_step()
         (outcome,) = execute([cell], [contents], Context(tmp_path, stop_file=stop_file))
     assert outcome.status == "stopped"
     return store.work_folder(cell.name) / "checkpoint"
-
-
-def sealed(payload: bytes) -> bytes:
-    return hashlib.sha256(payload).digest() + payload
-
-
-def rewritten(data: bytes, change=lambda tensors: None, **meta) -> bytes:
-    """A checkpoint with other tensors or other words."""
-    payload = data[32:]
-    header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
-    state = json.loads(header["__metadata__"]["state"]) | meta
-    tensors = load(payload)
-    change(tensors)
-    return sealed(save(tensors, metadata={"state": json.dumps(state)}))
 
 
 def halve(tensors):
@@ -119,14 +106,15 @@ def test_a_sealed_checkpoint_that_cannot_be_read_is_set_aside(damage, stopped, p
     check_begins_anew(Store(stopped.parents[2]), stopped, pair, undisturbed, data)
 
 
-def fails_for_ever(state, data):
-    from lottery_ticket.train._checkpoint import _restore_
+def gives_up_where_it_left(train, cell, parents, workspace):
+    def fails(note):
+        raise RuntimeError(note)
 
-    _restore_(state, data)
+    return train(cell, parents, replace(workspace, note=fails))
 
 
-def test_an_engine_that_cannot_get_past_it_is_caught(stopped, pair, undisturbed, monkeypatch):
-    monkeypatch.setattr(_journal, "restore_", fails_for_ever)
+def test_an_engine_that_cannot_get_past_it_is_caught(stopped, pair, undisturbed, own_kinds):
+    trains_by(gives_up_where_it_left)
     data = UNREADABLE["another shape"](stopped.read_bytes())
     with pytest.raises(AssertionError):
         check_begins_anew(Store(stopped.parents[2]), stopped, pair, undisturbed, data)
@@ -183,7 +171,6 @@ def test_a_run_cannot_be_removed_while_it_runs(pair, tmp_path):
 def test_a_cell_that_cannot_be_read_is_not_made_anew(pair, tmp_path, monkeypatch):
     """Too many open files, say, is no damage."""
     from lottery_ticket.errors import StoreError
-    from lottery_ticket.store import _files
 
     store, _ = run_in(tmp_path, pair)
     before = digests(tmp_path)
@@ -195,7 +182,7 @@ def test_a_cell_that_cannot_be_read_is_not_made_anew(pair, tmp_path, monkeypatch
             raise OSError(24, "Too many open files", str(path))
         return opened(path, *arguments, **more)
 
-    monkeypatch.setattr(_files.os, "open", few)
+    monkeypatch.setattr(os, "open", few)
     with pytest.raises(StoreError, match=r"Too many open files; raise the limit, `ulimit -n") as e:
         run_in(tmp_path, pair)
     assert not isinstance(e.value, DamagedError)

@@ -1,47 +1,56 @@
 """Engines that break a law. Each is called in a process of its own, and puts a wrong part there."""
 
-import copy
+import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
+from checkpoints import rewritten
 
 from lottery_ticket import files
-from lottery_ticket.experiment.cells import journal as _journal
-from lottery_ticket.experiment.cells import training as _training
-from lottery_ticket.experiment.cells.kinds import KINDS
-from lottery_ticket.experiment.running import execute as _execute
-from lottery_ticket.experiment.running import scheduler as _scheduler
-from lottery_ticket.experiment.running import stop as _stop
-from lottery_ticket.experiment.running import workers as _workers
-from lottery_ticket.seeds import generator
+from lottery_ticket.errors import LotteryError
+from lottery_ticket.experiment import KINDS, Pace
+from lottery_ticket.experiment.running.workers import Workers
 from lottery_ticket.store import Claim, Store
-from lottery_ticket.train import Batches, _batches
+from lottery_ticket.train import Batches
+
+
+def trains_by(wrong: Callable[..., Any]) -> None:
+    """Train from now on by `wrong`, which gets the maker there was, and what that gets."""
+    kind = KINDS["train"]
+    KINDS["train"] = replace(kind, make=partial(wrong, kind.make))
+
 
 # checkpoints
 
 
+def _continues_from(change) -> None:
+    """A checkpoint is read as something else."""
+
+    def wrong(train, cell, parents, workspace):
+        path = workspace.folder / "checkpoint"
+        if path.exists():
+            path.write_bytes(rewritten(path.read_bytes(), change))
+        return train(cell, parents, workspace)
+
+    trains_by(wrong)
+
+
 def forgets_the_optimizer() -> None:
-    restore_ = _journal.restore_
+    def change(tensors):
+        for name in [name for name in tensors if name.startswith("optimizer.")]:
+            del tensors[name]
 
-    def wrong(state, data):
-        fresh = copy.deepcopy(state.optimizer.state_dict())
-        restore_(state, data)
-        state.optimizer.load_state_dict(fresh)
-
-    _journal.restore_ = wrong
+    _continues_from(change)
 
 
 def forgets_the_random_state() -> None:
-    restore_ = _journal.restore_
-
-    def wrong(state, data):
-        fresh = torch.get_rng_state()
-        restore_(state, data)
-        torch.set_rng_state(fresh)
-
-    _journal.restore_ = wrong
+    fresh = torch.Generator().manual_seed(0).get_state()
+    _continues_from(lambda tensors: tensors.update({"rng.cpu": fresh}))
 
 
 def goes_back_to_the_first_batch() -> None:
@@ -50,29 +59,44 @@ def goes_back_to_the_first_batch() -> None:
 
 
 def starts_from_scratch() -> None:
-    _journal.restore_ = lambda state, data: None
+    def wrong(train, cell, parents, workspace):
+        (workspace.folder / "checkpoint").unlink(missing_ok=True)
+        return train(cell, parents, workspace)
+
+    trains_by(wrong)
 
 
-def keeps_no_checkpoint() -> None:
-    _journal.Journal.checkpoint = lambda journal: None
+def makes_no_checkpoint() -> None:
+    def wrong(train, cell, parents, workspace):
+        never = Pace(look_seconds=0.0, checkpoint_seconds=math.inf)
+        return train(cell, parents, replace(workspace, pace=never))
+
+    trains_by(wrong)
 
 
 def writes_checkpoints_in_place() -> None:
-    _journal.write_file = lambda path, data: files.write_synced(path, data)
+    files.aside_of = lambda path: path
 
 
 # stopping
 
 
 def hears_no_stop() -> None:
-    _stop.StopSign.is_raised = lambda sign: False
+    def wrong(train, cell, parents, workspace):
+        deaf = replace(workspace, must_stop=lambda: workspace.must_stop() and False)
+        return train(cell, parents, deaf)
+
+    trains_by(wrong)
 
 
 # what is finished, and who works on what is not
 
 
 def takes_nothing_for_finished() -> None:
-    _execute.is_current = _scheduler.is_current = lambda record, contents: False
+    def wrong(store, name):
+        store.discard(name)
+
+    Store.checked = wrong
 
 
 def clears_before_it_commits() -> None:
@@ -86,25 +110,22 @@ def clears_before_it_commits() -> None:
 
 
 def takes_busy_for_failed() -> None:
-    execute = _execute.execute
+    claim = Store.claim
 
-    def wrong(cells, contents, context):
-        return [
-            replace(outcome, status="failed") if outcome.status == "busy" else outcome
-            for outcome in execute(cells, contents, context)
-        ]
+    def wrong(store, name):
+        mine = claim(store, name)
+        if mine is None:
+            raise LotteryError("someone else is at it")
+        return mine
 
-    _workers.execute = wrong
+    Store.claim = wrong
 
 
 def gives_up_with_its_worker() -> None:
-    def wrong(scheduler, workers):
-        workers.restart()
-        ended, scheduler.running = scheduler.running, {}
-        for cell in (cell for group in ended.values() for cell in group):
-            scheduler._take(cell, _execute.Outcome(cell.name, "failed"))
+    def wrong(workers):
+        raise LotteryError("a worker has died")
 
-    _scheduler.Scheduler._recover = wrong
+    Workers.restart = wrong
 
 
 class _Free:
@@ -160,29 +181,36 @@ def orders_by_process() -> None:
     import order_by_process as order_by_process
 
 
+def _seeded(change: Callable[[Any], dict[str, int]]) -> None:
+    """Trainings have other seeds than their cells say."""
+
+    def wrong(train, cell, parents, workspace):
+        seeds = replace(cell.seeds, **change(cell.seeds))
+        return train(replace(cell, seeds=seeds), parents, workspace)
+
+    trains_by(wrong)
+
+
 def orders_by_the_cells_before() -> None:
     """The order of the examples depends on how many cells this process has made."""
     made = []
-    train = KINDS["train"]
 
-    def wrong(*arguments):
-        made.append(arguments)
-        return train.make(*arguments)
+    def change(seeds):
+        made.append(seeds)
+        return {"order": seeds.order + len(made)}
 
-    KINDS["train"] = replace(train, make=wrong)
-    _batches.generator = lambda seed, *path: generator(seed, *path, len(made))
+    _seeded(change)
 
 
 def seeds_no_noise() -> None:
-    _training.seed_ = lambda seed, devices: None
+    """It draws on where the process's generator stands."""
+    _seeded(lambda seeds: {"noise": int(torch.randint(2**62, ()))})
 
 
 def records_the_time() -> None:
-    train = KINDS["train"]
-
-    def wrong(*arguments):
+    def wrong(train, *arguments):
         started = time.time()
-        made = train.make(*arguments)
+        made = train(*arguments)
         return replace(made, results={**made.results, "seconds": time.time() - started})
 
-    KINDS["train"] = replace(train, make=wrong)
+    trains_by(wrong)

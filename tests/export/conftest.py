@@ -1,10 +1,12 @@
 """A tiny run, with all weights kept and with only those that are needed."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lottery_ticket.api import RunResult, load_run, run
+from lottery_ticket.export import FORMATS
 
 SPEC = {
     "name": "tiny",
@@ -30,3 +32,10 @@ def thrifty(shared_folder) -> RunResult:
 
 def run_tiny(store: Path, keep: str) -> None:
     run(SPEC, store=store, jobs=1, progress=False, keep=keep)
+
+
+@pytest.fixture
+def forgotten_formats() -> Iterator[None]:
+    """The formats that a test adds are there for its own time."""
+    with FORMATS.restored():
+        yield

@@ -125,34 +125,31 @@ def loses_a_unit(pruned):
     return replace(pruned, model=model)
 
 
-def test_a_wrong_compaction_is_caught(monkeypatch, tmp_path):
-    rows = dict(FORMATS) | {"compact": replace(FORMATS["compact"], prepare=loses_a_unit)}
-    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
-    with pytest.raises(LotteryError, match=r"format compact: at batch 1 its outputs differ"):
-        export(small(), format="compact", out=tmp_path / "out")
+def test_a_wrong_compaction_is_caught(forgotten_formats, tmp_path):
+    FORMATS.add("wrong", replace(FORMATS["compact"], prepare=loses_a_unit))
+    with pytest.raises(LotteryError, match=r"format wrong: at batch 1 its outputs differ"):
+        export(small(), format="wrong", out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mutant", [half_a_weight, without_norms, unmasked])
-def test_other_files_are_caught(mutant, monkeypatch, tmp_path):
-    rows = dict(FORMATS) | {"state_dict": replace(FORMATS["state_dict"], write=mutant)}
-    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
-    with pytest.raises(LotteryError, match=r"format state_dict: at batch 1 its outputs differ"):
-        export(small(), out=tmp_path / "out")
+def test_other_files_are_caught(mutant, forgotten_formats, tmp_path):
+    FORMATS.add("wrong", replace(FORMATS["state_dict"], write=mutant))
+    with pytest.raises(LotteryError, match=r"format wrong: at batch 1 its outputs differ"):
+        export(small(), format="wrong", out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_says_the_same_by_chance_at_batch_1_is_caught(monkeypatch, tmp_path):
+def test_a_file_that_says_the_same_by_chance_at_batch_1_is_caught(forgotten_formats, tmp_path):
     def only_the_first(path, pruned, threads):
         return lambda inputs: pruned.outputs(inputs[:1].expand_as(inputs))
 
-    rows = dict(FORMATS) | {"state_dict": replace(FORMATS["state_dict"], load=only_the_first)}
-    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
+    FORMATS.add("wrong", replace(FORMATS["state_dict"], load=only_the_first))
     with pytest.raises(LotteryError, match="at batch 64 its outputs differ"):
-        export(small(), out=tmp_path / "out")
+        export(small(), format="wrong", out=tmp_path / "out")
 
 
-def test_tolerances_follow_the_outputs(monkeypatch, tmp_path):
+def test_tolerances_follow_the_outputs(forgotten_formats, tmp_path):
     """A model of tiny outputs is held to these, not to 1: zeros are no such outputs."""
     layer = torch.nn.Linear(3, 2)
     for scale in (1.0, 2.0**-20, 2.0**20):
@@ -163,15 +160,16 @@ def test_tolerances_follow_the_outputs(monkeypatch, tmp_path):
             def scaled(path, pruned, threads, part=part):
                 return lambda inputs: part * pruned.outputs(inputs)
 
+            name = f"{scale}{part}"
             row = replace(FORMATS["int8"], write=FORMATS["state_dict"].write, load=scaled)
-            monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", {**FORMATS, "int8": row})
-            out = tmp_path / f"{scale}{part}"
+            FORMATS.add(name, row)
+            out = tmp_path / name
             if is_right:
-                (file,) = export(pruned, format="int8", out=out).files
+                (file,) = export(pruned, format=name, out=out).files
                 assert file.tolerance == pytest.approx(0.1 * 3 * scale)
             else:
                 with pytest.raises(LotteryError, match="at batch 1 its outputs differ"):
-                    export(pruned, format="int8", out=out)
+                    export(pruned, format=name, out=out)
 
 
 @settings(max_examples=60, **PLAIN)

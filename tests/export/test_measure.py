@@ -1,8 +1,9 @@
 """What is measured of each form, and what is said of it."""
 
 import json
+import multiprocessing
+import os
 import time
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -272,53 +273,54 @@ def decided():
 
 @pytest.fixture(scope="module")
 def measured_sparsely(decided):
-    """Where processes that measure memory are killed."""
-
     def write(pruned, path, **options):
         FORMATS["sparse"].write(pruned, path, **options)
         decided.append(load_sparse(path))
 
-    def fails(*_):
-        raise BrokenProcessPool("it was killed")
-
-    rows = dict(FORMATS) | {"sparse": replace(FORMATS["sparse"], write=write)}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lottery_ticket.export._formats.FORMATS", rows)
-        patch.setattr("lottery_ticket.export.measuring.measure.peak_memory", fails)
-        options = {**SHORT, "memory": True, "batch_size": 200}
-        return measure(sparse_net(), forms=["state_dict", "sparse"], **options)
+    with FORMATS.restored():
+        FORMATS.add("noted", replace(FORMATS["sparse"], write=write))
+        return measure(sparse_net(), forms=["state_dict", "noted"], **SHORT, batch_size=200)
 
 
 def test_the_batch_size_reaches_the_form_that_is_decided_for_it(measured_sparsely, decided):
     assert [found.batch_size for found in decided] == [200]
 
 
-def test_a_process_that_fails_loses_its_memory_alone(measured_sparsely):
-    found = measured_sparsely
-    assert [row["peak_memory_bytes"] for row in found.rows] == [None, None, None]
-    assert found.skipped["memory of sparse"] == "BrokenProcessPool: it was killed"
+def dies_where_memory_is_measured(path, pruned, threads):
+    if multiprocessing.parent_process() is not None:
+        os._exit(1)
+    return pruned.outputs
 
 
-def check_executed(found):
+def test_a_process_that_fails_loses_its_memory_alone(forgotten_formats):
+    FORMATS.add("deadly", replace(FORMATS["state_dict"], load=dies_where_memory_is_measured))
+    pruned = PrunedModel.of(nn.Sequential(nn.Linear(4, 2), Switched()), torch.rand(9, 4))
+    found = measure(pruned, forms="deadly", **{**SHORT, "memory": True})
+    memory = {row["form"]: row["peak_memory_bytes"] for row in found.rows}
+    assert memory["deadly"] is None
+    assert "memory of dense eager" not in found.skipped
+    assert found.skipped["memory of deadly"].startswith("TerminatedWorkerError: ")
+
+
+def check_executed(found, name):
     """FLOPs as executed: where weights are kept alone, those with the mask's kept ones."""
     rows = {row["form"]: row for row in found.rows}
     num_kept = sparse_net().mask.num_kept
     assert rows["state_dict"]["flops"] == 2 * 400 * (400 + 400 + 3)
     assert rows["state_dict"]["effective_flops"] == 2 * (num_kept + 400 * 400)
-    assert rows["sparse"]["flops"] == rows["state_dict"]["effective_flops"]
+    assert rows[name]["flops"] == rows["state_dict"]["effective_flops"]
 
 
 def test_what_is_executed_is_counted(measured_sparsely, decided):
     assert decided[0].layers["0"] == decided[0].layers["2"] == "sparse"
-    check_executed(measured_sparsely)
+    check_executed(measured_sparsely, "noted")
 
 
-def test_counting_what_is_not_executed_is_caught(monkeypatch):
-    rows = dict(FORMATS) | {"sparse": replace(FORMATS["sparse"], skips=lambda facts: ())}
-    monkeypatch.setattr("lottery_ticket.export._formats.FORMATS", rows)
-    found = measure(sparse_net(), forms=["state_dict", "sparse"], **SHORT)
+def test_counting_what_is_not_executed_is_caught(forgotten_formats):
+    FORMATS.add("wrong", replace(FORMATS["sparse"], skips=lambda facts: ()))
+    found = measure(sparse_net(), forms=["state_dict", "wrong"], **SHORT)
     with pytest.raises(AssertionError):
-        check_executed(found)
+        check_executed(found, "wrong")
 
 
 @pytest.mark.slow

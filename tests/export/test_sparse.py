@@ -20,6 +20,7 @@ from lottery_ticket.export import Sparse, compact, load_sparse, sparse
 from lottery_ticket.export.sparse_nets.chains import SparseChain
 from lottery_ticket.export.sparse_nets.tensor_rows import from_rows, to_rows
 from lottery_ticket.models import build
+from lottery_ticket.process import on_threads
 
 LAW = {"deadline": None, "derandomize": True, "database": None}
 
@@ -122,17 +123,21 @@ def test_the_kernel_takes_any_number_of_examples(num_examples):
         close(found.model(x), net(x))
 
 
-@pytest.mark.parametrize("num_examples", [1, 2, 127, 301])
-def test_threads_give_the_same_bytes(num_examples, monkeypatch):
-    net = sparse(chain_net(), torch.randn(4, 12), layers="all").model
-    x, num_threads = torch.randn(num_examples, 12), torch.get_num_threads()
-    wanted = net(x)
-    monkeypatch.setattr("lottery_ticket.export.sparse_nets.chains._PER_THREAD", 1)
-    try:
-        torch.set_num_threads(3)
-        assert torch.equal(net(x), wanted)
-    finally:
-        torch.set_num_threads(num_threads)
+@pytest.fixture(scope="module")
+def large_net():
+    """Large enough for a few examples to be shared out among threads."""
+    return sparse(
+        chain_net(widths=(1600, 1600, 3), density=0.95), torch.randn(4, 1600), layers="all"
+    ).model
+
+
+@pytest.mark.parametrize("num_examples", [1, 2, 40, 127])
+def test_threads_give_the_same_bytes(num_examples, large_net):
+    x = torch.randn(num_examples, 1600)
+    with on_threads(1):
+        wanted = large_net(x)
+    with on_threads(3):
+        assert torch.equal(large_net(x), wanted)
 
 
 def test_the_kernel_by_hand():

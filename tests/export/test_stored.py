@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load, load_file
 
+from lottery_ticket import register_dataset, run
+from lottery_ticket.data import load_dataset
 from lottery_ticket.errors import LotteryError, UsageError
-from lottery_ticket.experiment import WEIGHTS
+from lottery_ticket.experiment import KINDS, WEIGHTS
 from lottery_ticket.spec import fingerprint
 from lottery_ticket.tickets import Ticket
 
@@ -143,8 +145,6 @@ def test_trained_again_they_are_the_same(thrifty, tiny, arm, level, replicate, d
 
 
 def test_other_bytes_are_refused(thrifty, monkeypatch):
-    from lottery_ticket.experiment.cells.kinds import KINDS
-
     honest = KINDS["train"]
 
     def a_bit_off(*arguments):
@@ -158,11 +158,12 @@ def test_other_bytes_are_refused(thrifty, monkeypatch):
         thrifty.pruned_model(2, rederive=True)
 
 
-def test_other_data_are_refused(tiny, monkeypatch):
-    from lottery_ticket.data import DATASETS
-
-    entry = DATASETS.entry("digits")
-    other = replace(entry, value=lambda data_dir: replace(entry.value(data_dir), digest="0" * 64))
-    monkeypatch.setitem(DATASETS._entries, "digits", other)
-    with pytest.raises(LotteryError, match=r"are not those that tiny-.* was trained on"):
-        tiny.pruned_model(1)
+def test_other_data_are_refused(forgotten, tmp_path):
+    digits = load_dataset("digits")
+    register_dataset("mine")(lambda data_dir: digits)
+    changes = ["data={name: mine}", "replicates=1", "prune.levels=1", "train.duration=1ep"]
+    result = run("quickstart", overrides=changes, store=tmp_path, jobs=1, progress=False)
+    assert result.pruned_model(1)
+    register_dataset("mine")(lambda data_dir: replace(digits, digest="0" * 64))
+    with pytest.raises(LotteryError, match=r"are not those that quickstart-.* was trained on"):
+        result.pruned_model(1)

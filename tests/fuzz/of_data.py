@@ -1,5 +1,6 @@
 """Readers of data sets."""
 
+import functools
 import gzip
 import io
 import pickle
@@ -11,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import platformdirs
 
 from fuzz import bombs
 from fuzz.formats import (
@@ -25,7 +27,7 @@ from fuzz.formats import (
 from fuzz.mutations import BYTES
 from fuzz.reader import Reader, Write
 from lottery_ticket.data import DataSet, load_dataset
-from lottery_ticket.data import _decoded as decoded_module
+from lottery_ticket.data._decoded import decoded
 from lottery_ticket.data._download import unpack
 
 __all__ = ["READERS"]
@@ -107,11 +109,10 @@ def write_decoded(folder: Path) -> None:
 
 def read_decoded(folder: Path) -> Any:
     """MNIST through the cache of decoded images."""
-    with (
-        mock.patch.object(decoded_module, "cache_dir", return_value=folder / "user" / "data"),
-        mock.patch.object(decoded_module, "_WORTH_IT", 0),
-    ):
-        return plain_set(load_dataset("mnist", data_dir=folder))
+    paths = sorted((folder / "mnist").iterdir())
+    read = functools.partial(load_dataset, "mnist", data_dir=folder)
+    with mock.patch.object(platformdirs, "user_cache_path", return_value=folder / "user"):
+        return plain_set(decoded("mnist", paths, read, worth_bytes=0))
 
 
 def write_archive(folder: Path) -> None:

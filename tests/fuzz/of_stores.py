@@ -19,8 +19,14 @@ from lottery_ticket.experiment.cells.cell import Label
 from lottery_ticket.experiment.cells.journal import Journal
 from lottery_ticket.experiment.cells.train import Recipe, Seeds
 from lottery_ticket.experiment.objects.initial import Described
-from lottery_ticket.spec import canonical, fingerprint, load_spec, preset_names, spec_from_mapping
-from lottery_ticket.spec._presets import preset_text
+from lottery_ticket.spec import (
+    canonical,
+    fingerprint,
+    load_spec,
+    preset_names,
+    preset_text,
+    spec_from_mapping,
+)
 from lottery_ticket.store import Store, correct_rows, history_rows, layer_rows, table_rows
 from lottery_ticket.train import TrainState
 

@@ -347,9 +347,7 @@ def test_where_it_could_have_no_effect():
 
 
 @pytest.fixture
-def registered(monkeypatch):
-    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))  # forgotten afterwards
-
+def registered(forgotten):
     @register_model("plain")
     def plain(width: int = 3) -> nn.Module:
         return nn.Linear(width, 4)

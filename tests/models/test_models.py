@@ -269,9 +269,7 @@ def test_options():
         assert list(model_options(name))[-1] == "init"
 
 
-def test_a_users_model(monkeypatch):
-    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))  # forgotten afterwards
-
+def test_a_users_model(forgotten):
     @register_model("my-net")
     def my_net(width: int = 3) -> nn.Module:
         return nn.Linear(width, 1)

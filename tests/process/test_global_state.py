@@ -9,6 +9,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from lottery_ticket import process
 from lottery_ticket.api import RunResult, load_run, prepare
 from lottery_ticket.criteria import score
 from lottery_ticket.data import DATASETS, load_dataset
-from lottery_ticket.experiment import estimated_seconds
-from lottery_ticket.experiment.running import device as _device
+from lottery_ticket.experiment import KINDS, estimated_seconds
+from lottery_ticket.experiment.running.device import configured
 from lottery_ticket.export import PrunedModel, compact, export, measure
 from lottery_ticket.models import MODELS, build
 
@@ -55,9 +56,9 @@ class Restless(nn.Sequential):
 
 @pytest.fixture(scope="module", autouse=True)
 def _registered() -> Iterator[None]:
-    MODELS.register("Restless", is_user=True)(Restless)
-    yield
-    MODELS._entries.pop("Restless")
+    with MODELS.restored():
+        MODELS.add("Restless", Restless, is_user=True)
+        yield
 
 
 def run(store: Path) -> RunResult:
@@ -135,19 +136,15 @@ def search_with_all_set() -> None:
 
 
 def loaded_with_all_set() -> None:
-    DATASETS.register("setter", is_user=True)(sets_all)
-    try:
+    with DATASETS.restored():
+        DATASETS.add("setter", sets_all, is_user=True)
         load_dataset("setter")
-    finally:
-        DATASETS._entries.pop("setter")
 
 
 def built_with_all_set() -> None:
-    MODELS.register("setter", is_user=True)(sets_all)
-    try:
+    with MODELS.restored():
+        MODELS.add("setter", sets_all, is_user=True)
         build("setter", 0)
-    finally:
-        MODELS._entries.pop("setter")
 
 
 def drawn(weights: Any, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -225,29 +222,16 @@ def test_the_process_is_as_it_was(name, tmp_path, finished):
         check_leaves_no_trace(name, tmp_path, finished)
 
 
-@contextmanager
-def _nothing_kept(*_: object, **__: object) -> Iterator[None]:
-    yield
+PUT_BACK = ((torch, "set_rng_state"), (np.random, "set_state"), (random, "setstate"))
 
 
 @pytest.mark.parametrize(
-    ("kept", "by", "name"),
-    [
-        ("random_state_kept", ("lottery_ticket.process",), "build"),
-        ("random_state_kept", ("lottery_ticket.criteria._score",), "score"),
-        (
-            "random_state_kept",
-            ("lottery_ticket.process", "lottery_ticket.experiment.objects.build"),
-            "prepare",
-        ),
-        ("random_state_kept", ("lottery_ticket.finder._training",), "search"),
-        ("random_state_kept", ("lottery_ticket.process",), "a search that is stopped"),
-    ],
+    "name", ["build", "score", "prepare", "search", "a search that is stopped"]
 )
-def test_calls_that_leave_a_trace_are_caught(kept, by, name, tmp_path, finished, monkeypatch):
-    with process.random_state_kept():
-        for module in by:
-            monkeypatch.setattr(f"{module}.{kept}", _nothing_kept)
+def test_calls_that_leave_a_trace_are_caught(name, tmp_path, finished):
+    with process.random_state_kept(), pytest.MonkeyPatch.context() as patch:
+        for owner, put_back in PUT_BACK:
+            patch.setattr(owner, put_back, lambda state: None)
         with pytest.raises(AssertionError):
             check_leaves_no_trace(name, tmp_path, finished)
 
@@ -257,7 +241,7 @@ def test_denormals_are_treated_as_before(value):
     torch.set_flush_denormal(value)
     try:
         before = global_state()
-        with contextlib.suppress(KeyboardInterrupt), _device.configured("cpu", 2):
+        with contextlib.suppress(KeyboardInterrupt), configured("cpu", 2):
             assert global_state()["flushes denormals"]
             assert torch.get_num_threads() == 2
             raise KeyboardInterrupt
@@ -373,8 +357,13 @@ def test_runs_that_take_over_the_callers_settings_are_caught(
 ):
     if setting == "medium" and not torch.cpu.get_capabilities().get("avx512_bf16"):
         pytest.skip("this processor has no lower precision")
-    monkeypatch.setattr(process, "neutral_settings", _nothing_kept)
-    monkeypatch.setattr(_device, "neutral_settings", _nothing_kept)
+    train = KINDS["train"]
+
+    def takes_over(*arguments: Any) -> Any:
+        with SETTINGS[setting]():
+            return train.make(*arguments)
+
+    monkeypatch.setitem(KINDS, "train", replace(train, make=takes_over))
     with pytest.raises((AssertionError, lottery_ticket.LotteryError, NotImplementedError)):
         check_computes_the_same(setting, tmp_path, finished)
 

@@ -95,11 +95,10 @@ class Followed(nn.Linear):
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    for made in (Meeting, Built):
-        MODELS.register(made.__name__, is_user=True)(made)
-    yield
-    for made in (Meeting, Built):
-        MODELS._entries.pop(made.__name__)
+    with MODELS.restored():
+        for made in (Meeting, Built):
+            MODELS.add(made.__name__, made, is_user=True)
+        yield
     MEETINGS.begin(0)
 
 
@@ -258,11 +257,15 @@ def test_a_fork_does_not_wait_for_a_thread_that_it_has_not():
 
 
 def test_who_waits_long_says_so(monkeypatch, caplog):
-    monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.01)
     said = threading.Event()
     logger = logging.getLogger("lottery_ticket")
     monkeypatch.setattr(logger, "filter", lambda record: said.set() or True)
-    thread = threading.Thread(target=CALLS["score"])
+
+    def wait_for_a_turn():
+        with process.alone(patience_seconds=0.01):
+            pass
+
+    thread = threading.Thread(target=wait_for_a_turn)
     with process.alone():
         thread.start()
         assert said.wait(100)

@@ -21,8 +21,15 @@ from lottery_ticket.masks import (
     select_groups,
 )
 from lottery_ticket.models import LeNet5
-from lottery_ticket.pruning import GradualPruner, channel_layers, polynomial, prune
-from lottery_ticket.pruning._outputs import Example, inputs_seen, output_parameters
+from lottery_ticket.pruning import (
+    Example,
+    GradualPruner,
+    channel_layers,
+    inputs_seen,
+    polynomial,
+    prune,
+)
+from lottery_ticket.pruning._outputs import output_parameters
 
 X = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

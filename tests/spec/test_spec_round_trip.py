@@ -171,6 +171,20 @@ def test_options_are_handed_out_as_a_copy():
     assert spec.model.options == {"hidden": [20, 10]}
 
 
+def test_options_of_a_criterion_stand_beside_its_name():
+    same = [{"grasp": {"temperature": 100.0}}, {"name": "grasp", "temperature": 100.0}]
+    found = [spec_from_mapping({**PLAIN, "prune": PLAIN["prune"] | {"criterion": c}}) for c in same]
+    assert found[0] == found[1]
+    assert found[0].prune.criterion == "grasp"
+    assert found[0].prune.criterion_options == {"temperature": 100.0}
+    assert found[0].criterion_of("oneshot") == ("grasp", {"temperature": 100.0})
+    assert found[0].criterion_of("grasp") == ("grasp", {})  # an arm with a criterion of its own
+    # what is not given leaves no trace, so that nothing is renamed
+    plain = spec_from_mapping({**PLAIN, "prune": PLAIN["prune"] | {"criterion": {"grasp": {}}}})
+    assert "criterion_options" not in canonical_json(plain)
+    assert plain == spec_from_mapping({**PLAIN, "prune": PLAIN["prune"] | {"criterion": "grasp"}})
+
+
 def test_what_arms_may_look_like():
     spec = spec_from_mapping({**PLAIN, "arms": ["ticket", {"reinit": {"draws": 3}}, "random"]})
     assert [(arm.name, arm.draws) for arm in spec.arms] == [

@@ -1,5 +1,6 @@
 """The index is a cache: wrong or gone, it is made anew."""
 
+import hashlib
 import random
 import sqlite3
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_cells import WEIGHTS, cell_folder, commit, name_of, record_of
 
-from lottery_ticket.store import Store, _index
+from lottery_ticket.store import Store
 
 
 @pytest.fixture
@@ -124,21 +125,20 @@ def test_the_index_is_used(filled):
     check_is_used(Store(filled.root))
 
 
-def test_an_index_that_is_not_used_is_caught(filled, monkeypatch):
-    monkeypatch.setattr(_index, "_known", lambda index: {})
+def test_an_index_that_is_not_used_is_caught(filled):
+    (filled.root / "index.sqlite").write_bytes(b"")
     with pytest.raises(AssertionError):
         check_is_used(Store(filled.root))
 
 
-def check_flips(store, step=1):
+def check_flips(store, flips=None, seal=lambda damaged: damaged):
     """No bit of the file changes what is listed."""
     index = store.root / "index.sqlite"
     written = index.read_bytes()
-    rng = random.Random(0)
-    for number in rng.sample(range(8 * len(written)), 200):
+    for number in flips or random.Random(0).sample(range(8 * len(written)), 200):
         damaged = bytearray(written)
         damaged[number // 8] ^= 1 << number % 8
-        index.write_bytes(damaged)
+        index.write_bytes(seal(damaged))
         assert accuracies(store) == ALL, number
 
 
@@ -146,14 +146,17 @@ def test_no_flipped_bit_is_listed(filled):
     check_flips(filled)
 
 
-def test_an_index_without_a_checksum_is_caught(filled, monkeypatch):
+def sealed_again(damaged):
+    payload = damaged[: -hashlib.sha256().digest_size]
+    return payload + hashlib.sha256(payload).digest()
+
+
+def test_an_index_without_a_checksum_is_caught(filled):
     # 0.4 is shown as 0.5
     written = (filled.root / "index.sqlite").read_bytes()
     at = 8 * written.index(b'"test_accuracy": 0.4') + 8 * 19
-    monkeypatch.setattr(random.Random, "sample", lambda rng, numbers, count: [at])
-    monkeypatch.setattr(_index, "_is_sealed", lambda payload, seal: True)
     with pytest.raises(AssertionError, match=str(at)):
-        check_flips(filled)
+        check_flips(filled, [at], sealed_again)
 
 
 def test_a_record_that_is_written_over_in_place_is_read_anew(filled):

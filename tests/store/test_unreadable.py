@@ -9,7 +9,7 @@ import pytest
 from small_cells import cell_folder, commit, everything, name_of, run_of
 
 from lottery_ticket.errors import DamagedError, StoreError
-from lottery_ticket.store import Store, _paths, _tidying
+from lottery_ticket.store import Store
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="wants to become another user"
@@ -75,15 +75,21 @@ def test_nothing_is_removed_on_what_cannot_be_read(place, shared):
     check_nothing_goes(shared, place)
 
 
-def swallows(folder):
-    try:
-        return sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        return []
+@pytest.fixture
+def swallowing(monkeypatch):
+    """A folder that cannot be read passes for an empty one."""
+    scandir = os.scandir
+
+    def swallows(folder):
+        try:
+            return scandir(folder)
+        except OSError:
+            return contextlib.nullcontext(())
+
+    monkeypatch.setattr(os, "scandir", swallows)
 
 
-def test_a_scan_that_swallows_errors_is_caught(shared, monkeypatch):
-    monkeypatch.setattr(_paths, "scanned", swallows)
+def test_a_scan_that_swallows_errors_is_caught(shared, swallowing):
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         check_nothing_goes(shared, "runs")
 
@@ -161,7 +167,6 @@ def test_what_a_finished_cell_left_of_its_making_is_freed(shared):
     assert not left.exists()
 
 
-def test_a_size_that_swallows_errors_is_caught(shared, monkeypatch):
-    monkeypatch.setattr(_tidying, "size_of", lambda path: 0)
+def test_a_size_that_swallows_errors_is_caught(shared, swallowing):
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         test_a_cell_that_cannot_be_looked_into_keeps_all_others(shared)

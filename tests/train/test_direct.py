@@ -30,7 +30,9 @@ from lottery_ticket.train import (
     step_for,
     train,
 )
-from lottery_ticket.train.direct import step as direct
+from lottery_ticket.train.direct.chain import chain_of
+from lottery_ticket.train.direct.layout import layouts_of
+from lottery_ticket.train.direct.step import DirectStep
 
 OPTIMIZERS = {
     "SGD": ("sgd", {"weight_decay": 0.1}),
@@ -82,6 +84,7 @@ def trained(
     steps=9,
     on_step=None,
     begin=lambda state: None,
+    step_for=step_for,
 ):
     """A copy of the model, and its optimiser, after a training in one way of execution."""
     model = copy.deepcopy(model)
@@ -154,14 +157,14 @@ def test_trains_as_autograd_does(seed, widths, density, activation, has_bias, op
         check_as_autograd(mask, wanted, found)
 
 
-def check_digits(split, steps=40):
+def check_digits(split, steps=40, step_for=step_for):
     """A net with dormant and constant units, on real digits, under momentum and weight decay."""
     torch.manual_seed(3)
     model = build("LeNet300", 1, input_size=64, hidden=[40, 20])
     mask = random_mask(model, [0.1, 0.2, 0.7])
     options = {"optimizer": "momentum", "steps": steps}
     wanted = trained(model, mask, split, kernels="autograd", **options)
-    found = trained(model, mask, split, kernels="direct", **options)
+    found = trained(model, mask, split, kernels="direct", step_for=step_for, **options)
     check_as_autograd(mask, wanted, found)
     layers = {
         name: next_mask("magnitude", mask, Budget(mask.num_kept // 2), weights=s.model.state_dict())
@@ -174,20 +177,27 @@ def test_digits_train_as_by_autograd_down_to_the_next_mask(few_digits):
     check_digits(few_digits)
 
 
+def laid_out_by(lay_out):
+    """Direct steps whose layers lie otherwise than by the rule."""
+
+    def step_for(model, *training, kernels, **options):
+        return DirectStep(chain_of(model), model, *training, lay_out=lay_out, **options)
+
+    return step_for
+
+
 def changed_layouts(change):
     """Two layers in CSR and a dense one, with something done to each."""
-    right = direct.layouts_of
 
-    def made(masks, *, sparse=None):
-        mixed = [*right(masks, sparse=True)[:2], right(masks, sparse=False)[2]]
+    def lay_out(masks):
+        mixed = [*layouts_of(masks, sparse=True)[:2], layouts_of(masks, sparse=False)[2]]
         return [change(layout) for layout in mixed]
 
-    return made
+    return laid_out_by(lay_out)
 
 
-def test_both_kinds_of_layer_in_one_net(few_digits, monkeypatch):
-    monkeypatch.setattr(direct, "layouts_of", changed_layouts(lambda layout: layout))
-    check_digits(few_digits)
+def test_both_kinds_of_layer_in_one_net(few_digits):
+    check_digits(few_digits, step_for=changed_layouts(lambda layout: layout))
 
 
 def forgets_dormant_weights(layout):
@@ -219,25 +229,22 @@ def does_not_mask(layout):
         does_not_mask,
     ],
 )
-def test_wrong_layouts_are_caught(change, few_digits, monkeypatch):
-    monkeypatch.setattr(direct, "layouts_of", changed_layouts(change))
+def test_wrong_layouts_are_caught(change, few_digits):
     with pytest.raises(AssertionError):
-        check_digits(few_digits)
+        check_digits(few_digits, step_for=changed_layouts(change))
 
 
-def test_cutting_constant_units_is_caught(few_digits, monkeypatch):
+def test_cutting_constant_units_is_caught(few_digits):
     """A unit that reads nothing still has a bias, and is read."""
-    right = direct.layouts_of
 
-    def cut(masks, *, sparse=None):
+    def cut(masks):
         masks = [kept.clone() for kept in masks]
         for before, after in itertools.pairwise(masks):
             after[:, ~before.any(1)] = False
-        return right(masks, sparse=sparse)
+        return layouts_of(masks)
 
-    monkeypatch.setattr(direct, "layouts_of", cut)
     with pytest.raises(AssertionError):
-        check_digits(few_digits)
+        check_digits(few_digits, step_for=laid_out_by(cut))
 
 
 @pytest.mark.parametrize("first", ["autograd", *KERNELS])

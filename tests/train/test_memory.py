@@ -8,7 +8,6 @@ from torch.func import functional_call, stack_module_state, vmap
 from lottery_ticket.data import Split
 from lottery_ticket.models import build
 from lottery_ticket.train import LOSSES, can_be_stacked, training_bytes
-from lottery_ticket.train.batched import memory
 
 NETS = {
     "mlp": (lambda: build("LeNet300", seed=0, hidden=[20, 10], input_size=64), (64,)),
@@ -41,26 +40,25 @@ def kept_by_a_batch(model, split, size):
     return sum(kept.values())
 
 
-def is_a_bound(name, monkeypatch):
-    monkeypatch.setattr(memory, "EVALUATED_TOGETHER", 1)
+def is_a_bound(name, count=training_bytes):
     make, shape = NETS[name]
     model, split = make(), examples(shape, num=16)
-    each = training_bytes(model, LOSSES["cross_entropy"], split, len(split))
+    each = count(model, LOSSES["cross_entropy"], split, len(split), evaluated_together=1)
     return 3 * each >= kept_by_a_batch(model.train(), split, 3)
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_no_batch_keeps_more(name, monkeypatch):
-    assert is_a_bound(name, monkeypatch)
+def test_no_batch_keeps_more(name):
+    assert is_a_bound(name)
 
 
-def test_a_count_of_the_weights_alone_is_no_bound(monkeypatch):
+def test_a_count_of_the_weights_alone_is_no_bound():
     """The mutant: a convolutional net's values are many times its weights."""
-    real = memory.training_bytes
-    monkeypatch.setitem(
-        globals(), "training_bytes", lambda model, loss, split, size: real(model, loss, split, 0)
-    )
-    assert not is_a_bound("residual", monkeypatch)
+
+    def of_weights(model, loss, split, batch_size, **more):
+        return training_bytes(model, loss, split, 0, **more)
+
+    assert not is_a_bound("residual", of_weights)
 
 
 def test_the_count_of_one_layer_is_known():

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from lottery_ticket.data import Split, load_dataset
 from lottery_ticket.errors import TrainingError
-from lottery_ticket.masks import Budget, MaskPolicy, PruningMask
+from lottery_ticket.masks import Budget, MaskPolicy, PruningMask, asked
 from lottery_ticket.models import build
 from lottery_ticket.pruning import Gradual, polynomial
 from lottery_ticket.train import (
@@ -260,10 +260,22 @@ def test_gradients_of_several_backward_passes_are_summed(batches):
 # engines that break a law
 
 
-def imposes_nothing(monkeypatch):
-    from lottery_ticket.train import _loop
+def answers_by(monkeypatch, impose):
+    """A training that takes what a policy says, and imposes it in its own way."""
 
-    monkeypatch.setattr(_loop, "impose_", lambda *arguments: None)
+    def ask_(state, policy, seed, gradients=None):
+        model, optimizer = state.model, state.optimizer
+        found = asked(policy, state.step, model, optimizer, state.mask, seed, gradients)
+        if found is not None:
+            state.mask = found
+            impose(found, model)
+        return found is not None
+
+    monkeypatch.setattr(TrainState, "ask_", ask_)
+
+
+def imposes_nothing(monkeypatch):
+    answers_by(monkeypatch, lambda mask, model: None)
 
 
 def masks_as_before(monkeypatch):
@@ -275,9 +287,7 @@ def batches_mask_as_before(monkeypatch):
 
 
 def keeps_the_memory(monkeypatch):
-    from lottery_ticket.masks import _policy
-
-    monkeypatch.setattr(_policy, "mask_optimizer_state_", lambda *arguments: None)
+    answers_by(monkeypatch, lambda mask, model: mask.apply(model))
 
 
 @pytest.mark.parametrize(

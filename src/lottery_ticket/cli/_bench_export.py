@@ -21,6 +21,7 @@ from lottery_ticket.cli._options import (
     RunReference,
     StorePath,
     data_options,
+    import_code,
 )
 from lottery_ticket.cli._print import console, print_json, print_table, size_text, step_shown
 from lottery_ticket.files import check_folder, check_replaceable, make_folder, write_file
@@ -69,12 +70,11 @@ def bench_export(
 ) -> None:
     """Measure every form of a trained level beside the dense net, on this machine."""
     from lottery_ticket.api import load_run
-    from lottery_ticket.experiment import import_user_code
 
     if out is not None:
         check_folder(out)  # before it measures for minutes
         check_replaceable(out / _FORMS)
-    import_user_code(imports or [])
+    import_code(imports)
     with step_shown() as on_step:
         result = load_run(run, store=store)
         measured = result.bench_export(

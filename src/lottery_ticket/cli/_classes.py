@@ -12,6 +12,7 @@ from lottery_ticket.cli._options import (
     RunReference,
     StorePath,
     data_options,
+    import_code,
 )
 from lottery_ticket.cli._print import console, print_json
 
@@ -36,9 +37,8 @@ def classes(
 ) -> None:
     """Say whom pruning hurts: the ticket minus dense in each class of the test set."""
     from lottery_ticket.api import load_run
-    from lottery_ticket.experiment import import_user_code
 
-    import_user_code(imports or [])
+    import_code(imports)
     result = load_run(run, store=store)
     found = result.by_class(level, data_dir=data_dir, data=data_options(data))
     if json:

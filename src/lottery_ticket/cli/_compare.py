@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lottery_ticket.cli._options import Json, Margin, StorePath, open_store
+from lottery_ticket.cli._options import Imports, Json, Margin, StorePath, import_code, open_store
 from lottery_ticket.cli._print import console, print_json, print_table
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.files import check_replaceable
@@ -33,6 +33,7 @@ def compare(
         typer.Option(help="Also draw them: a .png, .svg or .pdf file.", show_default=False),
     ] = None,
     margin: Margin = None,
+    imports: Imports = None,
     store: StorePath = None,
     json: Json = False,
 ) -> None:
@@ -44,6 +45,7 @@ def compare(
     from lottery_ticket.analysis import compare as compared
     from lottery_ticket.api import load_run
 
+    import_code(imports)
     opened = open_store(store)
     verdicts = [load_run(run, store=opened).verdict(margin) for run in runs]
     table = compared(verdicts)

@@ -20,6 +20,7 @@ from lottery_ticket.cli._options import (
     RunReference,
     StorePath,
     data_options,
+    import_code,
 )
 from lottery_ticket.cli._print import console, print_json, print_table, size_text
 
@@ -60,9 +61,8 @@ def export(
 ) -> None:
     """Write a trained level as files that a service can run, compared with the model itself."""
     from lottery_ticket.api import load_run
-    from lottery_ticket.experiment import import_user_code
 
-    import_user_code(imports or [])
+    import_code(imports)
     result = load_run(run, store=store)
     written = result.export(
         level,

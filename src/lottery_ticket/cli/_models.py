@@ -3,7 +3,7 @@
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
-from lottery_ticket.cli._options import Imports, Json
+from lottery_ticket.cli._options import Imports, Json, import_code
 from lottery_ticket.cli._print import print_json, print_table
 
 if TYPE_CHECKING:
@@ -16,10 +16,7 @@ def models(imports: Imports = None, json: Json = False) -> None:
     """List the models in each of their forms: parameters, prunable weights, where from."""
     from lottery_ticket.models import FORMS, outline
 
-    if imports:
-        from lottery_ticket.experiment import import_user_code
-
-        import_user_code(imports)
+    import_code(imports)
     known = [
         {
             "model": form.name,

@@ -25,6 +25,7 @@ __all__ = [
     "SpecSource",
     "StorePath",
     "data_options",
+    "import_code",
     "open_store",
 ]
 
@@ -84,6 +85,14 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, remo
 def open_store(path: Path | None) -> Store:
     """The store that was asked for."""
     return Store(default_store_path() if path is None else path)
+
+
+def import_code(modules: list[str] | None) -> None:
+    """Import the user's modules, so that what they register is known."""
+    if modules:
+        from lottery_ticket.experiment import import_user_code
+
+        import_user_code(modules)
 
 
 def data_options(given: list[str] | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lottery_ticket.cli._options import RunReference, StorePath
+from lottery_ticket.cli._options import Imports, RunReference, StorePath, import_code
 
 __all__ = ["plot"]
 
@@ -26,12 +26,14 @@ def plot(
         list[Format] | None,
         typer.Option(help="What to write; repeatable. By default PNG and SVG.", show_default=False),
     ] = None,
+    imports: Imports = None,
     store: StorePath = None,
 ) -> None:
     """Draw a run: every figure that it has values for."""
     from lottery_ticket.api import load_run
     from lottery_ticket.errors import LotteryError, UsageError
 
+    import_code(imports)
     result = load_run(run, store=store)
     if not result.rows:
         raise UsageError(f"{result.id}: nothing to draw yet, no training is finished")

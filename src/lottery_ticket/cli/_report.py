@@ -13,6 +13,7 @@ from lottery_ticket.cli._options import (
     Margin,
     StorePath,
     data_options,
+    import_code,
     open_store,
 )
 from lottery_ticket.cli._print import size_text
@@ -54,9 +55,8 @@ def report(
     from lottery_ticket.api import load_run
     from lottery_ticket.api import report as written
     from lottery_ticket.errors import LotteryError
-    from lottery_ticket.experiment import import_user_code
 
-    import_user_code(imports or [])
+    import_code(imports)
     opened = open_store(store)
     results = [load_run(run, store=opened) for run in runs or ["last"]]
     path = Path("report.html") if out is None and format is Format.html else out

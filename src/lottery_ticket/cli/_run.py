@@ -16,6 +16,7 @@ from lottery_ticket.cli._options import (
 )
 from lottery_ticket.cli._print import console, print_error
 from lottery_ticket.cli._table import print_summary
+from lottery_ticket.errors import UsageError
 from lottery_ticket.store import default_store_path
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
         print_summary(result)
         console.print()
     if outcome.is_complete and any(row["arm"] == TICKET for row in result.rows):
-        found = result.verdict()
-        for text in (found.sentence, found.tested):
+        for text in _judged(result):
             console.print(Text(fill(text, width=80)))
         console.print()
     made = f"{outcome.num_made} cells made in {time_text(outcome.seconds)}"
@@ -81,6 +81,15 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
     console.print(f"results: {prepared.store.root} (run {result.id})", soft_wrap=True)
     console.print(f"verdict: lottery verdict {result.id}{where}", soft_wrap=True)
     console.print(f"figures: lottery plot {result.id} --out figures{where}", soft_wrap=True)
+
+
+def _judged(result: "RunResult") -> tuple[str, ...]:
+    """The verdict, or why there is none; where the results lie is said in any case."""
+    try:
+        found = result.verdict()
+    except UsageError as error:
+        return (str(error),)
+    return found.sentence, found.tested
 
 
 def _exit(outcome: "RunOutcome") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lottery_ticket.cli._options import RunReference, StorePath
+from lottery_ticket.cli._options import Imports, RunReference, StorePath, import_code
 from lottery_ticket.cli._print import console, print_table
 from lottery_ticket.store import TABLE_COLUMNS
 
@@ -27,7 +27,8 @@ class Format(enum.StrEnum):
     markdown = "markdown"
 
 
-# what a terminal has room for; the other formats have every column
+# what a terminal has room for, and the metric where there is one of the run's own; the other
+# formats have every column
 _TEXT_COLUMNS = (
     "arm",
     "level",
@@ -36,6 +37,7 @@ _TEXT_COLUMNS = (
     "density",
     "sparsity",
     "num_kept",
+    "test_metric",
     "test_accuracy",
     "test_loss",
     "val_accuracy",
@@ -52,11 +54,13 @@ def table(
     summary: Annotated[
         bool, typer.Option("--summary", help="One row per level instead of one per training.")
     ] = False,
+    imports: Imports = None,
     store: StorePath = None,
 ) -> None:
     """Print the table of a run: a row per (arm, level, replicate)."""
     from lottery_ticket.api import load_run
 
+    import_code(imports)
     result = load_run(run, store=store)
     if summary:
         _print_summary(result, format)
@@ -104,8 +108,11 @@ def _print_summary(result: "RunResult", format: Format) -> None:
 
 
 def _print_text(rows: list[dict[str, Any]], title: str) -> None:
-    lines = [[_short(row, column) for column in _TEXT_COLUMNS] for row in rows]
-    print_table([_TEXT_COLUMNS, *lines], title=title, spare=_SPARE)
+    own = next((row["metric"] for row in rows if row["metric"] is not None), None)
+    columns = [name for name in _TEXT_COLUMNS if own is not None or name != "test_metric"]
+    lines = [[_short(row, column) for column in columns] for row in rows]
+    header = [f"test_{own}" if name == "test_metric" else name for name in columns]
+    print_table([header, *lines], title=title, spare=_SPARE)
     if any(row["is_still_falling"] for row in rows):
         console.print("+ a lower bound: the validation loss was still falling at the end")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.cli._execution import Execution
+from lottery_ticket.cli._options import import_code
 from lottery_ticket.cli._plan import print_plan
 from lottery_ticket.cli._run import run_prepared
 
@@ -24,9 +25,9 @@ def run_tickets(
 ) -> None:
     """Plan, and run unless only the plan is asked for, the spec that `derive` makes of a run's."""
     from lottery_ticket.api import load_run, prepare_tickets
-    from lottery_ticket.experiment import check_registered, import_user_code
+    from lottery_ticket.experiment import check_registered
 
-    import_user_code(how.imports or [])
+    import_code(how.imports)
     result = load_run(run, store=how.store)
     check_registered(result.record)
     prepared = prepare_tickets(result, derive(result.record.spec), **how.arguments("store"))

@@ -4,7 +4,14 @@ from typing import Annotated
 
 import typer
 
-from lottery_ticket.cli._options import Json, Margin, RunReference, StorePath
+from lottery_ticket.cli._options import (
+    Imports,
+    Json,
+    Margin,
+    RunReference,
+    StorePath,
+    import_code,
+)
 from lottery_ticket.cli._print import console, print_json
 from lottery_ticket.errors import UsageError
 
@@ -39,6 +46,7 @@ def verdict(
     margin: Margin = None,
     level: Named = None,
     between: Between = None,
+    imports: Imports = None,
     store: StorePath = None,
     json: Json = False,
 ) -> None:
@@ -47,6 +55,7 @@ def verdict(
 
     from lottery_ticket.api import load_run
 
+    import_code(imports)
     result = load_run(run, store=store)
     if between is not None:
         if level is not None:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,7 +37,8 @@ class Criterion:
 
     Args:
         function: returns scores by parameter name. Its parameters without a default are filled in
-            by name, see `score`; those with a default are its own options and keep it.
+            by name, see `score`; those with a default are its own options and keep it, unless
+            `with_options` says otherwise.
         numerics: raised when the scores of the same inputs change, so that masks get new names.
         rounds: how many times its paper scores and prunes on the way to one mask.
 
@@ -88,6 +89,28 @@ class Criterion:
     def needs_weights(self) -> bool:
         """Whether it looks at the weights as they are now."""
         return not self.needs.isdisjoint({"weights", "model"})
+
+    @functools.cached_property
+    def options(self) -> Mapping[str, inspect.Parameter]:
+        """What its function takes beside what it is given: the parameters with a default."""
+        return {
+            name: parameter
+            for name, parameter in self._signature.parameters.items()
+            if parameter.default is not parameter.empty
+        }
+
+    def with_options(self, options: Mapping[str, Any]) -> "Criterion":
+        """The same, with other values of its options.
+
+        Args:
+            options: names of `options` → values.
+
+        >>> Criterion(lambda weights, power=2: weights).with_options({"power": 3}).needs
+        frozenset({'weights'})
+        """
+        if not options:
+            return self
+        return replace(self, function=functools.partial(self.function, **options))
 
     def call(self, inputs: Mapping[str, Any]) -> Any:
         """What the function returns for the inputs that it needs."""

@@ -110,7 +110,12 @@ def score(
         random_state_kept(devices),
         prepared(model, weights, mask) if model is not None and is_used else nullcontext(),
     ):
-        scores = chosen.call(given.inputs(chosen.needs))
+        inputs = given.inputs(chosen.needs)
+        try:
+            scores = chosen.call(inputs)
+        except Exception as error:  # whatever a user's own may raise
+            error.add_note(f"in criterion {chosen.name!r}")
+            raise
         return checked_scores(chosen.name, scores, mask)
 
 

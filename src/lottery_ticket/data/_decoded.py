@@ -22,19 +22,25 @@ from lottery_ticket.data._places import cache_dir
 __all__ = ["decoded"]
 
 _FORMAT = "2"  # raised when the same files decode to other tensors
-_WORTH_IT = 4 << 20  # bytes of files; less is decoded in a blink
 
 
-def decoded(name: str, paths: Sequence[Path], decode: Callable[[], DataSet]) -> DataSet:
+def decoded(
+    name: str,
+    paths: Sequence[Path],
+    decode: Callable[[], DataSet],
+    *,
+    worth_bytes: int = 4 << 20,
+) -> DataSet:
     """What `decode` makes of image files, without a validation split; decoded once.
 
     Args:
         name: the data set's name.
         paths: the files that it is read from; another size or time makes them others.
         decode: reads them.
+        worth_bytes: of files; fewer are decoded in a blink.
     """
     stats = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    if sum(size for _, size, _ in stats) < _WORTH_IT:
+    if sum(size for _, size, _ in stats) < worth_bytes:
         return decode()
     key = hashlib.sha256(json.dumps([_FORMAT, name, stats]).encode()).hexdigest()[:16]
     cached = cache_dir().parent / "decoded" / f"{name}-{key}.safetensors"

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.export._format import Format
@@ -29,6 +28,7 @@ from lottery_ticket.export._state_dict import (
     write_state_dict,
     write_ticket,
 )
+from lottery_ticket.registry import Registry
 
 __all__ = ["FORMATS", "format_named"]
 
@@ -146,35 +146,36 @@ def _compact(name: str, about: str, file_name: str) -> Format:
     )  # fmt: skip
 
 
-FORMATS = MappingProxyType(
-    {
-        **_PLAIN,
-        "compact": _compact(
-            "pt2", "a program of torch.export without dead units, channels and inputs",
-            "model.compact.pt2",
-        ),
-        "compact-onnx": _compact(
-            "onnx", "ONNX in float32 without dead units and channels",
-            "model.compact.onnx",
-        ),
-        "compact-int8": _compact(
-            "int8", "ONNX in int8 (static) without dead units and channels",
-            "model.compact-int8.onnx",
-        ),
-        "sparse": Format(
-            "linear layers on kept weights alone where that was measured to be faster",
-            "model.sparse.safetensors", 1e-4, write_sparse, run_sparse, _SPARSE,
-            options=frozenset({"batch_size"}), prepare=partial(compacted, gather_inputs=True),
-            facts=sparse_facts, skips=sparse_weights, rounding=_ROUNDING,
-        ),
-        "2:4": Format(
-            "all weights in safetensors, 2 of 4 zero in every pruned layer",
-            "model.2-4.safetensors", 0.0, write_state_dict, load_state_dict, _TWO_FOUR,
-            prepare=checked_two_four, facts=two_four_facts, fits=is_two_four,
-        ),
-    }
-)  # fmt: skip
+FORMATS: Registry[Format] = Registry("format")
 """Format by name: what `lottery export --format` takes."""
+
+for _name, _row in {
+    **_PLAIN,
+    "compact": _compact(
+        "pt2", "a program of torch.export without dead units, channels and inputs",
+        "model.compact.pt2",
+    ),
+    "compact-onnx": _compact(
+        "onnx", "ONNX in float32 without dead units and channels",
+        "model.compact.onnx",
+    ),
+    "compact-int8": _compact(
+        "int8", "ONNX in int8 (static) without dead units and channels",
+        "model.compact-int8.onnx",
+    ),
+    "sparse": Format(
+        "linear layers on kept weights alone where that was measured to be faster",
+        "model.sparse.safetensors", 1e-4, write_sparse, run_sparse, _SPARSE,
+        options=frozenset({"batch_size"}), prepare=partial(compacted, gather_inputs=True),
+        facts=sparse_facts, skips=sparse_weights, rounding=_ROUNDING,
+    ),
+    "2:4": Format(
+        "all weights in safetensors, 2 of 4 zero in every pruned layer",
+        "model.2-4.safetensors", 0.0, write_state_dict, load_state_dict, _TWO_FOUR,
+        prepare=checked_two_four, facts=two_four_facts, fits=is_two_four,
+    ),
+}.items():  # fmt: skip
+    FORMATS.add(_name, _row)
 
 
 def format_named(name: str) -> Format:

@@ -32,7 +32,7 @@ from lottery_ticket.masks import (
     shuffle,
     warn_on_collapse,
 )
-from lottery_ticket.pruning import Target, made_policy, next_mask
+from lottery_ticket.pruning import POLICIES, Target, made_policy, next_mask
 from lottery_ticket.seeds import generator
 
 __all__ = ["LiveChain", "Net"]
@@ -94,12 +94,19 @@ class LiveChain(Chain[PruningMask, Net]):
         """
         if not at.level:
             return
-        if ARMS[at.arm].policy is None:
+        policy = ARMS[at.arm].policy
+        if policy is None:
             self.mask(at)
             return
         if self.method.structure != "unstructured":
             raise UsageError(
                 f"{at.arm}: it prunes single weights, and this search {self.method.structure}"
+            )
+        wanting = sorted(self._criterion(at).needs - {"weights", "mask", "generator"})
+        if wanting and POLICIES[policy].uses_criterion:
+            raise UsageError(
+                f"{at.arm}: it prunes while it trains, by weights alone, and criterion "
+                f"{self._criterion(at).name!r} needs {' and '.join(wanting)}"
             )
         self._policy(at)
 

@@ -13,7 +13,7 @@ from lottery_ticket.errors import known_keywords
 from lottery_ticket.masks import Budget, MaskPolicy, Moment, PruningMask, Structure
 from lottery_ticket.pruning._channel_layers import channel_layers
 from lottery_ticket.pruning._level import next_mask
-from lottery_ticket.pruning._policies import POLICIES, Target
+from lottery_ticket.pruning._policies import POLICIES, PolicyKind, Target
 from lottery_ticket.pruning._pruners import MASK_SAYS_IT, prune
 from lottery_ticket.pruning._schedule import Polynomial, polynomial
 
@@ -75,7 +75,6 @@ def _left(size: int, count: int, share: float) -> int:
     return size - int(share * (size - count))
 
 
-@POLICIES.register("gradual")
 def gradual(
     target: Target,
     *,
@@ -104,6 +103,9 @@ def gradual(
         sparsity, begin_step=begin_step, end_step=end_step, every_steps=every_steps, power=power
     )
     return Gradual(schedule, target.keep, target.criterion, target.scope)
+
+
+POLICIES.add("gradual", PolicyKind(gradual))
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import Budget, MaskPolicy
 from lottery_ticket.registry import Registry
 
-__all__ = ["POLICIES", "Target", "made_policy", "register_policy"]
+__all__ = ["POLICIES", "PolicyKind", "Target", "made_policy", "register_policy"]
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,32 @@ class Target:
 
 PolicyFactory = Callable[..., MaskPolicy]
 
-POLICIES: Registry[PolicyFactory] = Registry(
-    "policy", "; one of your own is registered with --import FILE.py"
+
+class PolicyKind(NamedTuple):
+    """How a policy is made, `(target, **options) → policy`, and whether it scores by the target's
+    criterion, which then may need nothing but weights."""
+
+    make: PolicyFactory
+    uses_criterion: bool = True
+
+
+POLICIES: Registry[PolicyKind] = Registry(
+    "policy",
+    "; one of your own is registered with --import FILE.py",
+    code=lambda kind: (kind.make,),
 )
-"""The policies by name: (target, **options) → policy."""
+"""The policies by name."""
 
 _Made = TypeVar("_Made", bound=PolicyFactory)
 
 
-def register_policy(name: str) -> Callable[[_Made], _Made]:
+def register_policy(name: str, *, uses_criterion: bool = True) -> Callable[[_Made], _Made]:
     """Decorator that lets arms have a policy of one's own: `register_arm(…, policy=name)`.
 
     Args:
         name: what arms call it.
+        uses_criterion: whether it scores by the experiment's criterion. It is refused, then, where
+            that needs more than weights.
 
     Returns:
         A decorator for a function or a class `(target, …) → MaskPolicy`; what it takes beside the
@@ -64,7 +77,7 @@ def register_policy(name: str) -> Callable[[_Made], _Made]:
     """
 
     def file(make: _Made) -> _Made:
-        POLICIES.add(name, make, is_user=True)
+        POLICIES.add(name, PolicyKind(make, uses_criterion), is_user=True)
         return make
 
     return file
@@ -77,7 +90,7 @@ def made_policy(name: str, target: Target, options: Mapping[str, Any]) -> MaskPo
         UsageError: an option makes no sense, or it makes no policy.
     """
     try:
-        made = POLICIES[name](target, **options)
+        made = POLICIES[name].make(target, **options)
     except UsageError as error:
         raise UsageError(f"policy {name!r}: {error}") from error
     except Exception as error:  # a user's own may raise anything

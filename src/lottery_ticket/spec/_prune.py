@@ -2,7 +2,7 @@
 
 from fractions import Fraction as Exact
 from math import floor
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -11,6 +11,7 @@ from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import SCOPES, Structure
 from lottery_ticket.registry import shown
 from lottery_ticket.spec._base import Float, Record, one_of
+from lottery_ticket.spec._options import check_given, with_options
 
 __all__ = ["PruneSpec"]
 
@@ -49,7 +50,11 @@ Fraction = Annotated[Float, BeforeValidator(_fraction)]
 
 
 class PruneSpec(Record):
-    """How many weights each level keeps, and by which criterion."""
+    """How many weights each level keeps, and by which criterion.
+
+    `criterion` is a name; with options of its own `{name: …, option: …}` or
+    `{name: {option: …}}`. Arms with a criterion of their own do not take them over.
+    """
 
     criterion: Annotated[str, one_of(CRITERIA), AfterValidator(_one_name)] = "magnitude"
     scope: Annotated[str, BeforeValidator(_scope)] = "global"
@@ -59,9 +64,17 @@ class PruneSpec(Record):
     densities: Annotated[tuple[Fraction, ...], Field(strict=False)] = ()
     once: bool = False
     ignore: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    criterion_options: dict[str, Any] = Field({})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        return with_options(value, ["criterion"]) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        known = CRITERIA[self.criterion].options
+        check_given(f"criterion {self.criterion!r}", self.criterion_options, known)
         if self.n_of_m is not None:
             self._check_n_of_m(*self.n_of_m)
         elif self.densities:

@@ -1,7 +1,6 @@
 """Data, model and recipe of a spec."""
 
 import inspect
-import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
@@ -10,9 +9,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from lottery_ticket.data import AUGMENTATIONS, dataset_options
 from lottery_ticket.errors import nearest
 from lottery_ticket.models import model_options
-from lottery_ticket.registry import check_options, options_of, shown
+from lottery_ticket.registry import options_of
 from lottery_ticket.spec._base import DurationText, Float, Record, flushes, one_of
 from lottery_ticket.spec._lengths import check_lengths
+from lottery_ticket.spec._options import check_given, with_options
 from lottery_ticket.steps import Duration
 from lottery_ticket.train import LOSSES, METRICS, OPTIMIZERS, SCHEDULES, schedule_options
 
@@ -20,17 +20,6 @@ __all__ = ["CHOICES", "DataSpec", "ModelSpec", "TrainSpec"]
 
 # auto is fp32: no preset asks for another
 PRECISIONS = ("fp32", "bf16", "auto")
-
-
-def _plain(value: Any) -> bool:
-    """Whether JSON can say it."""
-    if isinstance(value, list | tuple):
-        return all(_plain(item) for item in value)
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _plain(item) for key, item in value.items())
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, bool | int | str)
 
 
 def _precision(value: object) -> object:
@@ -60,7 +49,7 @@ class DataSpec(_Open):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_options(f"data set {self.name!r}", self.options, dataset_options(self.name))
+        check_given(f"data set {self.name!r}", self.options, dataset_options(self.name))
         return self
 
 
@@ -87,22 +76,8 @@ class ModelSpec(_Open):
         init = (self.model_extra or {}).get("init")
         if self.start is not None and (set(init or ()) != {"path"} or type(self.start) is not str):
             raise ValueError("init: write {path: FILE}, or the name of an initialiser")
-        _check_options(f"model {self.name!r}", self.options, model_options(self.name))
+        check_given(f"model {self.name!r}", self.options, model_options(self.name))
         return self
-
-
-def _check_options(
-    owner: str, options: dict[str, Any], known: dict[str, inspect.Parameter]
-) -> None:
-    for name, value in options.items():
-        if not _plain(value):
-            raise ValueError(
-                f"option {name!r}: got {shown(value)} ({type(value).__name__}), wanted a number, "
-                "text, true, false, null, or lists and mappings of these"
-            )
-        if isinstance(value, float) and flushes(value):
-            raise ValueError(f"option {name!r}: {value:g} is 0 in float32; write 0 if it is meant")
-    check_options(owner, options, known)
 
 
 CHOICES = {
@@ -117,27 +92,6 @@ CHOICES = {
 # options that are keys of the recipe itself
 _OF_OPTIMIZERS = ("momentum", "nesterov", "betas", "weight_decay")
 _OF_SCHEDULES = ("milestones", "gamma")
-
-
-def _with_options(values: dict[Any, Any]) -> dict[Any, Any]:
-    """A recipe in which each choice is a name, and its options are beside it."""
-    read = dict(values)
-    for kind in CHOICES:
-        value = read.get(kind)
-        if not isinstance(value, dict):
-            continue
-        if "name" in value:
-            name, options = value["name"], {k: v for k, v in value.items() if k != "name"}
-        elif len(value) == 1:
-            ((name, options),) = value.items()
-        else:
-            raise ValueError(f"{kind}: write a name, or {{name: …, option: …}}")
-        if not isinstance(options, dict) or f"{kind}_options" in read:
-            raise ValueError(f"{kind}: write a name, or {{name: …, option: …}}, and this alone")
-        read[kind] = name
-        if options:
-            read[f"{kind}_options"] = options
-    return read
 
 
 class TrainSpec(Record):
@@ -174,7 +128,7 @@ class TrainSpec(Record):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: Any) -> Any:
-        return _with_options(value) if isinstance(value, dict) else value
+        return with_options(value, CHOICES) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -237,8 +191,14 @@ class TrainSpec(Record):
 
     def _check_options(self) -> None:
         """See that the options of each choice are its own, and said in one place."""
+        kind = OPTIMIZERS[self.optimizer]
+        further = kind.options - {*_OF_OPTIMIZERS}
         known = {
-            "optimizer": dict.fromkeys(OPTIMIZERS[self.optimizer].options - {*_OF_OPTIMIZERS}),
+            "optimizer": {
+                name: option
+                for name, option in options_of(kind.make, given=1).items()
+                if name in further and option.kind is not option.VAR_KEYWORD
+            },
             "loss": options_of(LOSSES[self.loss], given=2),
             "schedule": dict.fromkeys(schedule_options(self.schedule) - {*_OF_SCHEDULES}),
             "augment": {} if self.augment is None else options_of(AUGMENTATIONS[self.augment]),
@@ -257,4 +217,9 @@ class TrainSpec(Record):
                 name: parameter or inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
                 for name, parameter in own.items()
             }
-            _check_options(f"{kind} {getattr(self, kind)!r}", options, parameters)
+            owner = f"{kind} {getattr(self, kind)!r}"  # a recipe has options of several things
+            try:
+                check_given(owner, options, parameters)
+            except ValueError as error:
+                said = str(error)
+                raise ValueError(said if owner in said else f"{owner}: {said}") from None

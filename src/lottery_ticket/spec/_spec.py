@@ -57,7 +57,7 @@ class ArmSpec(Record):
         if self.policy and policy is None:
             raise ValueError(f"arm {self.name!r} has no policy, so policy has no effect")
         if policy is not None:
-            known = options_of(POLICIES[policy], given=1)
+            known = options_of(POLICIES[policy].make, given=1)
             check_options(f"policy {policy!r}", self.policy, known)
         if self.stretch is not None and ARMS[self.name].pipeline == FINETUNE:
             raise ValueError(
@@ -142,6 +142,11 @@ class Spec(Record):
         """Whether the ticket is rewound to a later step than 0."""
         return Duration.parse(self.rewind).count > 0
 
+    def criterion_of(self, arm: str) -> tuple[str, dict[str, Any]]:
+        """What the masks of an arm are made with, if with trained weights, and its options."""
+        own = ARMS[arm].criterion
+        return (self.prune.criterion, self.prune.criterion_options) if own is None else (own, {})
+
     def policy_options(self, arm: str) -> dict[str, Any]:
         """Options of the policy of an arm."""
         return next((dict(own.policy) for own in self.arms if own.name == arm), {})
@@ -206,10 +211,12 @@ class Spec(Record):
 
     def _check_policies(self, names: list[str]) -> None:
         for name in names:
-            if ARMS[name].policy is None:
+            policy = ARMS[name].policy
+            if policy is None:
                 continue
-            criterion = ARMS[name].criterion or self.prune.criterion
-            if wanting := sorted(CRITERIA[criterion].needs - {"weights", "mask", "generator"}):
+            criterion, _ = self.criterion_of(name)
+            wanting = sorted(CRITERIA[criterion].needs - {"weights", "mask", "generator"})
+            if wanting and POLICIES[policy].uses_criterion:
                 raise ValueError(
                     f"arms: {name!r} prunes while it trains, by weights alone, and criterion "
                     f"{criterion!r} needs {' and '.join(wanting)}; leave it out, or use magnitude"

@@ -1,5 +1,6 @@
 """One optimiser step, in the ways it can be executed, and the rule that chooses between them."""
 
+import functools
 import os
 import shutil
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from lottery_ticket.train._call import called
 from lottery_ticket.train._losses import Loss
 from lottery_ticket.train._optimizers import torch_class
 from lottery_ticket.train.direct.chain import ChainLayer, chain_of
+from lottery_ticket.train.direct.layout import layouts_of
 
 __all__ = ["AutogradStep", "Step", "check_kernels", "step_for"]
 
@@ -182,7 +184,8 @@ def step_for(
     sparse = {"direct-dense": False, "direct-sparse": True}.get(kernels)
     return DirectStep(
         chain, model, optimizer, mask, batches,
-        loss=loss, clip_norm=clip_norm, precision=precision, sparse=sparse,
+        loss=loss, clip_norm=clip_norm, precision=precision,
+        lay_out=functools.partial(layouts_of, sparse=sparse),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import DamagedError
-from lottery_ticket.experiment.cells.making import Stopped
+from lottery_ticket.experiment.cells.making import Pace, Stopped
 from lottery_ticket.experiment.cells.progress import Progress, write_progress
 from lottery_ticket.experiment.cells.train import TrainCell
 from lottery_ticket.files import write_file
@@ -19,9 +19,6 @@ from lottery_ticket.train import CheckpointError, TrainState, checkpoint_bytes, 
 
 __all__ = ["Journal", "Watch"]
 
-_CHECKPOINT_SECONDS = 15.0
-_CHECKPOINT_SHARE = 0.02  # of the time, at most
-_PROGRESS_SECONDS = 0.5
 _MAX_CHECKPOINT_BYTES = 1 << 40
 
 
@@ -96,12 +93,13 @@ class Journal:
 
 
 class Watch:
-    """Looks after trainings that go in step: twice a second it shows progress, looks for a stop
-    sign, and checkpoints when it is time.
+    """Looks after trainings that go in step: at its pace it shows progress, looks for a stop sign,
+    and checkpoints when it is time.
 
     Args:
         journals: of the trainings.
         must_stop: whether to stop now.
+        pace: how often it looks and checkpoints.
         before_checkpoint: brings the states up to date; it may take journals out of `journals`,
             those of trainings that have failed.
     """
@@ -110,13 +108,14 @@ class Watch:
         self,
         journals: Sequence[Journal],
         must_stop: Callable[[], bool],
+        pace: Pace,
         before_checkpoint: Callable[[], None] = lambda: None,
     ) -> None:
         self.journals, self._must_stop = list(journals), must_stop
-        self._first = journals[0]
+        self._first, self._pace = journals[0], pace
         self._before_checkpoint = before_checkpoint
         self._last_look = float("-inf")
-        self._next_checkpoint = time.monotonic() + _CHECKPOINT_SECONDS
+        self._next_checkpoint = time.monotonic() + pace.checkpoint_seconds
 
     def __call__(self, *_: object) -> None:
         """After each step.
@@ -125,7 +124,7 @@ class Watch:
             Stopped: all were checkpointed on request.
         """
         now = time.monotonic()
-        if now - self._last_look < _PROGRESS_SECONDS:
+        if now - self._last_look < self._pace.look_seconds:
             return
         self._last_look = now
         for journal in self.journals:
@@ -141,5 +140,5 @@ class Watch:
         for journal in self.journals:
             journal.checkpoint()
         seconds = time.monotonic() - now
-        wait = max(_CHECKPOINT_SECONDS, seconds / _CHECKPOINT_SHARE)
+        wait = max(self._pace.checkpoint_seconds, seconds / self._pace.checkpoint_share)
         self._next_checkpoint = time.monotonic() + wait

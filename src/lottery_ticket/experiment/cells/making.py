@@ -12,7 +12,17 @@ from lottery_ticket.errors import DamagedError, LotteryError
 from lottery_ticket.experiment.cells.cell import MASK, WEIGHTS, Cell
 from lottery_ticket.masks import PruningMask
 
-__all__ = ["Kind", "Made", "Parents", "Reader", "Stopped", "Workspace", "mask_of", "tensors_of"]
+__all__ = [
+    "Kind",
+    "Made",
+    "Pace",
+    "Parents",
+    "Reader",
+    "Stopped",
+    "Workspace",
+    "mask_of",
+    "tensors_of",
+]
 
 C = TypeVar("C", bound=Cell)
 
@@ -85,6 +95,21 @@ def tensors_of(reader: Reader, name: str, file: str = WEIGHTS) -> dict[str, torc
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How often one looks after a training.
+
+    Args:
+        look_seconds: from one look to the next, which shows progress and heeds a stop sign.
+        checkpoint_seconds: from one checkpoint to the next, at least.
+        checkpoint_share: of the time, at most, that checkpoints take.
+    """
+
+    look_seconds: float = 0.5
+    checkpoint_seconds: float = 15.0
+    checkpoint_share: float = 0.02
+
+
+@dataclass(frozen=True)
 class Workspace:
     """Where and how a cell is made; none of it decides its bytes but by the rules of `kernels`.
 
@@ -95,6 +120,7 @@ class Workspace:
         kernels: how steps are executed; see `lottery_ticket.train.KERNELS`.
         must_stop: whether to checkpoint now, and to raise `Stopped`.
         note: is told what there is to say.
+        pace: how often progress is shown, and what there is checkpointed.
     """
 
     folder: Path
@@ -103,6 +129,7 @@ class Workspace:
     kernels: str = "auto"
     must_stop: Callable[[], bool] = lambda: False
     note: Callable[[str], None] = lambda message: None
+    pace: Pace = Pace()  # frozen
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ class Selection:
         seed: of a criterion that draws, or looks at no weights.
         is_inverted: whether the lowest scores are kept.
         source: hash of the criterion, if that is a user's.
+        options: the criterion's own, if any are given.
     """
 
     criterion: str
@@ -113,6 +114,7 @@ class Selection:
     seed: int | None = None
     is_inverted: bool = False
     source: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def inputs(self) -> dict[str, Any]:
         """Its part of a cell's inputs."""
@@ -128,6 +130,7 @@ class Selection:
             **seed,
             **inverted,
             **({} if self.source is None else {"source": self.source}),
+            **({"criterion_options": dict(self.options)} if self.options else {}),
             **self.structure.inputs(),
         }
 
@@ -317,7 +320,7 @@ def _selected(
     if before is None:
         ones = {name: torch.ones(shape, dtype=torch.bool) for name, shape in cell.layers}
         before = PruningMask.from_tensors(ones)
-    criterion = CRITERIA[how.criterion]
+    criterion = CRITERIA[how.criterion].with_options(how.options)
     if how.is_inverted:
         criterion = inverse(criterion)
     return next_mask(

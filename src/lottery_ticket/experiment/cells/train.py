@@ -81,6 +81,7 @@ class MovingMask:
         seed: of what it draws.
         numerics: raised when it makes other masks of the same.
         sources: what of it is a user's own code → hash of the source.
+        criterion_options: the criterion's own, if any are given.
     """
 
     policy: str
@@ -92,16 +93,18 @@ class MovingMask:
     seed: int
     numerics: Mapping[str, int]
     sources: Mapping[str, str] = field(default_factory=dict)
+    criterion_options: Mapping[str, Any] = field(default_factory=dict)
 
     def inputs(self) -> dict[str, Any]:
         """Its part of a cell's inputs."""
-        per_layer = self.keep.per_layer
+        per_layer, options = self.keep.per_layer, dict(self.criterion_options)
         return {
             "policy": self.policy,
             "options": dict(self.options),
             "layers": [[name, list(shape)] for name, shape in self.layers],
             "keep": self.keep.total if per_layer is None else dict(per_layer),
             "criterion": self.criterion,
+            **({"criterion_options": options} if options else {}),
             "scope": self.scope,
             "seed": self.seed,
             "numerics": dict(self.numerics),
@@ -120,7 +123,7 @@ class MovingMask:
             UsageError: an option makes no sense, or it makes no policy.
         """
         size = sum(prod(shape) for _, shape in self.layers)
-        criterion = CRITERIA[self.criterion]
+        criterion = CRITERIA[self.criterion].with_options(self.criterion_options)
         target = Target(self.keep, size, first_step, last_step, criterion, self.scope)
         return made_policy(self.policy, target, self.options)
 

@@ -70,7 +70,7 @@ def make_training(cell: TrainCell, parents: Parents, workspace: Workspace) -> Ma
             execution,
             training.batches,
             on_record=training.journal.add,
-            on_step=Watch([training.journal], workspace.must_stop),
+            on_step=Watch([training.journal], workspace.must_stop, workspace.pace),
             policy=training.policy,
             policy_seed=training.policy_seed,
             **training.arguments(),
@@ -123,7 +123,7 @@ def _trained_together(group: Sequence["_Training"]) -> list[Made | LotteryError]
         # one that has failed keeps its last good checkpoint, and fails from there again
         watch.journals = [j for i, j in enumerate(journals) if i not in execution.failures]
 
-    watch = Watch(journals, first.workspace.must_stop, bring_up_to_date)
+    watch = Watch(journals, first.workspace.must_stop, first.workspace.pace, bring_up_to_date)
     train_together(
         states,
         execution,

@@ -11,26 +11,22 @@ from torch import nn
 from lottery_ticket.data import (
     DATASETS,
     DataSet,
-    Features,
     dataset_options,
     limits_itself,
     load_dataset,
     missing_classes,
-    shapes_of,
 )
-from lottery_ticket.errors import DataError, TrainingError, UsageError
+from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.experiment.objects.code import source_hashes
+from lottery_ticket.experiment.objects.fit import check_fit
 from lottery_ticket.experiment.objects.fresh_model import fresh_model
 from lottery_ticket.experiment.objects.inputs import Inputs
 from lottery_ticket.experiment.objects.layers import pruned_layers
-from lottery_ticket.experiment.objects.recipe import augmentation_of, loss_of, metric_of
 from lottery_ticket.experiment.objects.start import check_start, read_start, start_digest
-from lottery_ticket.masks import copied_model, input_dims, layer_weights
+from lottery_ticket.masks import input_dims, layer_weights
 from lottery_ticket.models import build, model_options
-from lottery_ticket.process import random_state_kept
-from lottery_ticket.seeds import generator
 from lottery_ticket.spec import DataSpec, Spec, canonical, canonical_json
-from lottery_ticket.train import TASKS, called, check_kernels, measured
+from lottery_ticket.train import check_kernels
 
 __all__ = ["built_model", "inspect_inputs", "load_data"]
 
@@ -93,7 +89,7 @@ def inspect_inputs(
     _check_limit(spec, data)
     options = _model_options(spec, data)
     model = fresh_model(spec.model.name, options, [arm.name for arm in spec.arms])
-    _check_fit(spec, data, model)
+    check_fit(spec, data, model)
     is_augmented = spec.train.augment is not None
     check_kernels(kernels, model, device=device, augment=is_augmented, x=data.train.x)
     pruned = pruned_layers(spec.prune, model, data.train.first(2).x)
@@ -190,109 +186,3 @@ def _model_options(spec: Spec, data: DataSet) -> dict[str, Any]:
             "leave input_size out to take it from the data"
         )
     return options
-
-
-def _check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
-    if TASKS.get(spec.train.loss, data.task) != data.task:
-        fitting = " or ".join(name for name, task in TASKS.items() if task == data.task)
-        raise UsageError(
-            f"train.loss {spec.train.loss!r} does not fit {spec.data.name!r}, a {data.task}; "
-            f"use {fitting}"
-        )
-    if spec.train.augment == "pad_crop_flip" and len(data.input_shape) != 3:
-        raise UsageError(
-            f"train.augment {spec.train.augment!r} wants images (channels, height, width), "
-            f"{spec.data.name!r} has examples of shape {tuple(data.input_shape)}"
-        )
-    with random_state_kept():  # dropout draws
-        _try_a_step(spec, data, copied_model(model).train())
-
-
-def _shape_hint(shape: tuple[int, ...]) -> str:
-    """What to do with images whose channels are last, or not there."""
-    if len(shape) == 2:
-        return "; images are (N, channels, height, width): x[:, None] of such of one channel"
-    if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] == shape[1]:
-        return "; images are (N, channels, height, width): x.transpose(0, 3, 1, 2) of these"
-    return ""
-
-
-def _try_a_step(spec: Spec, data: DataSet, model: nn.Module) -> None:
-    """One forward and backward pass, so that what does not fit is known before training."""
-    name, shape = spec.model.name, tuple(data.input_shape)
-    few = data.train.first(min(2, spec.train.batch_size))
-    x, y = _augmented(spec, few.x), few.y
-    try:
-        output = called(model, x)
-    except Exception as error:  # a user's own model may raise anything
-        raise UsageError(
-            f"model {name!r} does not take examples of {spec.data.name!r}, "
-            f"which have shape {shapes_of(x)}: {_first_line(error)}{_shape_hint(shape)}"
-        ) from error
-    if y.ndim == 2 and not y.is_floating_point():
-        _try_backward(spec, model, output, x, y)  # of sequences the loss says what fits
-        return
-    wanted = (len(y), data.output_size)
-    got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    fits = got == wanted if data.task == "regression" else _is_at_least(got, wanted)
-    if not fits or not output.is_floating_point():
-        raise UsageError(
-            f"model {name!r} gives {got} for {len(y)} examples, "
-            f"{spec.data.name!r} wants floats of shape {wanted}"
-        )
-    _try_backward(spec, model, output, x, y)
-
-
-def _try_backward(
-    spec: Spec, model: nn.Module, output: torch.Tensor, x: Features, y: torch.Tensor
-) -> None:
-    """The loss, its gradients and the metric of a few examples."""
-    name = spec.model.name
-    try:
-        loss_of(spec.train)(output, y).backward()
-    except Exception as error:
-        raise UsageError(f"model {name!r} cannot be trained: {_first_line(error)}") from error
-    if (metric := metric_of(spec.train)) is not None:
-        try:
-            measured(metric, output.detach(), y)
-        except TrainingError as error:
-            raise UsageError(str(error)) from error
-    layers = pruned_layers(spec.prune, model, x)
-    if frozen := [n for n, p in layers.items() if not p.requires_grad]:
-        raise UsageError(
-            f"model {name!r}: {frozen[0]!r} is prunable but frozen (requires_grad=False); leave it "
-            f"dense with prune.ignore: {frozen}, or let it train"
-        )
-
-
-def _augmented(spec: Spec, x: Features) -> Features:
-    """A few examples, changed as training ones are."""
-    augment = augmentation_of(spec.train)
-    if augment is None:
-        return x
-    if not isinstance(x, torch.Tensor):
-        raise UsageError(
-            f"train.augment {spec.train.augment!r} changes one tensor; {spec.data.name!r} has "
-            f"several by name: {', '.join(x)}"
-        )
-    try:
-        changed = augment.apply(x, augment.draw(len(x), generator(0)))
-    except Exception as error:  # a user's own may raise anything
-        raise UsageError(
-            f"train.augment {spec.train.augment!r} cannot change examples of {spec.data.name!r}, "
-            f"which have shape {tuple(x.shape[1:])}: {_first_line(error)}"
-        ) from error
-    if changed.shape[0] != len(x):
-        raise UsageError(
-            f"train.augment {spec.train.augment!r} makes {len(changed)} examples of {len(x)}"
-        )
-    return changed
-
-
-def _is_at_least(got: object, wanted: tuple[int, int]) -> bool:
-    """More outputs than classes are allowed, as in nets made for more."""
-    return isinstance(got, tuple) and len(got) == 2 and got[0] == wanted[0] and got[1] >= wanted[1]
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,5 +1,6 @@
 """Probes: what is measured on stored trainings, without training anything."""
 
+import contextlib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -148,7 +149,8 @@ def _checked(name: str, row: object) -> Row:
 def _plain(name: str, key: object, value: object) -> Any:
     """As JSON has it; a number that is none is None."""
     if hasattr(value, "item"):  # of torch, of NumPy
-        value = value.item()  # pyright: ignore[reportAttributeAccessIssue]
+        with contextlib.suppress(ValueError, RuntimeError):  # it holds several
+            value = value.item()  # pyright: ignore[reportAttributeAccessIssue]
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -19,6 +19,7 @@ from lottery_ticket.experiment.cells.mask import (
 )
 from lottery_ticket.experiment.cells.start import StartCell
 from lottery_ticket.experiment.cells.train import MovingMask, Seeds, TrainCell
+from lottery_ticket.experiment.objects.fit import EXAMPLES_PER_OUTPUT
 from lottery_ticket.experiment.objects.initial import Described, Initial
 from lottery_ticket.experiment.planning.draft import Draft
 from lottery_ticket.experiment.planning.setting import INIT_NUMERICS, Setting
@@ -27,8 +28,6 @@ from lottery_ticket.seeds import derive
 from lottery_ticket.store import RunRow
 
 __all__ = ["Replicate"]
-
-_EXAMPLES_PER_OUTPUT = 10  # what a criterion sees: as Tanaka et al. 2020 have it at initialisation
 
 _MASK_NUMERICS = 1  # raised when the same scores give another mask
 _POLICY_NUMERICS = 1  # raised when the library's policies make other masks of the same
@@ -83,18 +82,17 @@ class Replicate(Chain[str, str]):
         self, at: At, trained: At | None, mask: str | None, *, is_inverted: bool = False
     ) -> str:
         """By the arm's criterion, else by the experiment's."""
-        prune = self.setting.spec.prune
-        criterion = ARMS[at.arm].criterion or prune.criterion
-        needs = CRITERIA[criterion]
+        criterion, options = self.setting.spec.criterion_of(at.arm)
+        needs, scope = CRITERIA[criterion], self.setting.spec.prune.scope_at(at.level)
         seed = 0 if trained is None else self.seed("mask")
-        how = self._selection(at, criterion, prune.scope_at(at.level), seed)
+        how = self._selection(at, criterion, scope, seed)
         weights = None
         if trained is not None and needs.needs_weights:
             weights = self.training(trained)
         sees_more = trained is None or not needs.needs <= {"weights", "mask", "generator"}
         return self._add_mask(
             at,
-            replace(how, is_inverted=is_inverted),
+            replace(how, is_inverted=is_inverted, options=options),
             seen=self._seen(criterion) if sees_more else None,
             weights=weights,
             mask=mask,
@@ -162,7 +160,7 @@ class Replicate(Chain[str, str]):
             recipe.model,
             self.init,
             INIT_NUMERICS,
-            Examples(recipe.data, recipe.train, _EXAMPLES_PER_OUTPUT, seed, loss)
+            Examples(recipe.data, recipe.train, EXAMPLES_PER_OUTPUT, seed, loss)
             if entry.needs_data
             else None,
             self.setting.inputs.input_shape if "input_shape" in entry.needs else None,
@@ -242,7 +240,7 @@ class Replicate(Chain[str, str]):
         setting, policy = self.setting, ARMS[at.arm].policy
         assert policy is not None
         prune, sources = setting.spec.prune, setting.inputs.sources
-        criterion = ARMS[at.arm].criterion or prune.criterion
+        criterion, criterion_options = setting.spec.criterion_of(at.arm)
         code = (("policy", policy), ("criterion", criterion))
         budget = self._budget(at)
         has_layers = prune.scope != "global" and budget.per_layer is not None
@@ -256,6 +254,7 @@ class Replicate(Chain[str, str]):
             self.policy_seed(at),
             {"policy": _POLICY_NUMERICS, "criterion": CRITERIA[criterion].numerics},
             {kind: sources[kind, name] for kind, name in code if (kind, name) in sources},
+            criterion_options,
         )
 
     def length(self, at: At) -> int:

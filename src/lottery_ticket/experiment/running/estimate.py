@@ -27,11 +27,17 @@ from lottery_ticket.train import EVALUATED_TOGETHER, Batches, evaluate, step_for
 
 __all__ = ["estimated_seconds", "makespan"]
 
-_ENOUGH_SECONDS = 0.2  # for a trial, after its first step
 _START_SECONDS = 3.0  # until a worker has imported what it needs
 
 
-def estimated_seconds(plan: Plan, done: Collection[str], context: Context, jobs: int) -> float:
+def estimated_seconds(
+    plan: Plan,
+    done: Collection[str],
+    context: Context,
+    jobs: int,
+    *,
+    trial_seconds: float = 0.05,
+) -> float:
     """About how many seconds the trainings that are not done take on this machine.
 
     Steps are tried dense, and where sparse ones are executed otherwise also at the sparsest and a
@@ -43,11 +49,12 @@ def estimated_seconds(plan: Plan, done: Collection[str], context: Context, jobs:
         context: how they are executed. What is trained as one batch is counted one by one, which
             is too long.
         jobs: cells at a time.
+        trial_seconds: how long a trial takes after its first step, at least one more step.
     """
     seconds: dict[str, float] = {}
     with configured(context.device, context.threads):
         for cells in _alike(plan, done):
-            seconds |= _training_seconds(cells, context)
+            seconds |= _training_seconds(cells, context, trial_seconds)
     if not seconds:
         return 0.0
     parents = {name: set(cell.parents.values()) for name, cell in plan.cells.items()}
@@ -80,11 +87,15 @@ def _alike(plan: Plan, done: Collection[str]) -> list[list[TrainCell]]:
     return list(alike.values())
 
 
-def _training_seconds(cells: Sequence[TrainCell], context: Context) -> dict[str, float]:
+def _training_seconds(
+    cells: Sequence[TrainCell], context: Context, trial_seconds: float
+) -> dict[str, float]:
     """The seconds of each of some trainings that are alike but for their masks."""
     recipe, data = cells[0].train, cells[0].data
     assert data is not None
-    trial = _Trial(recipe, load_data(data, context.data_dir, context.device), context)
+    trial = _Trial(
+        recipe, load_data(data, context.data_dir, context.device), context, trial_seconds
+    )
     densities = sorted(map(_density, cells))
     tried = {densities[-1]: trial.seconds(cells[0], densities[-1])}
     if trial.is_quicker_sparse:
@@ -104,6 +115,8 @@ def _training_seconds(cells: Sequence[TrainCell], context: Context) -> dict[str,
 
 
 def _density(cell: TrainCell) -> float:
+    """What it trains with; dense where its mask moves, since it is dense for most of the time: of
+    lenet-mnist's gradual trainings that is nearer than the density they end with."""
     return cell.label.density if "mask" in cell.parents else 1.0
 
 
@@ -115,11 +128,14 @@ class _Trial:
         is_quicker_sparse: whether sparse steps are executed as such; known once a step was tried.
     """
 
-    def __init__(self, recipe: TrainSpec, data: DataSet, context: Context) -> None:
+    def __init__(
+        self, recipe: TrainSpec, data: DataSet, context: Context, trial_seconds: float
+    ) -> None:
         augment = augmentation_of(recipe)
         self.batches = Batches(data.train, recipe.batch_size, 0, augment)
         self.is_quicker_sparse = False
         self._recipe, self._data, self._context = recipe, data, context
+        self._trial_seconds = trial_seconds
 
     def seconds(self, cell: TrainCell, density: float) -> tuple[float, float]:
         """Of a step, and of evaluating all splits, at a density of every layer."""
@@ -136,10 +152,13 @@ class _Trial:
             )  # fmt: skip
             self.is_quicker_sparse = step.description["step"] == "direct"
             batches = itertools.cycle(self.batches.order(0))
-            per_step = _pace(lambda: float(step(next(batches), recipe.lr)))
+            per_step = _pace(lambda: float(step(next(batches), recipe.lr)), self._trial_seconds)
             splits = [s for s in (self._data.validation, self._data.test) if s is not None]
             part = splits[0].first(EVALUATED_TOGETHER)
-            per_part = _pace(lambda: evaluate(model, part, loss, outputs=step.outputs).loss)
+            per_part = _pace(
+                lambda: evaluate(model, part, loss, outputs=step.outputs).loss,
+                self._trial_seconds,
+            )
         return per_step, per_part * sum(map(len, splits)) / len(part)
 
 
@@ -153,11 +172,11 @@ def _random_mask(model: nn.Module, density: float) -> PruningMask:
     )
 
 
-def _pace(do: Callable[[], object]) -> float:
+def _pace(do: Callable[[], object], enough_seconds: float) -> float:
     """Seconds of doing something once more; the first time does not count."""
     do()
     start, times = time.perf_counter(), 0
-    while not times or time.perf_counter() - start < _ENOUGH_SECONDS:
+    while not times or time.perf_counter() - start < enough_seconds:
         do()
         times += 1
     return (time.perf_counter() - start) / times

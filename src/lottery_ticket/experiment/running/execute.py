@@ -145,7 +145,8 @@ def _worked(work: Sequence[_Work], context: Context, store: Store, note: Note) -
         for one in open_work:
             _leave_traceback(one.claim.folder)
         where = open_work[0].claim.folder / "traceback.txt"
-        return give_back("failed", f"{type(error).__name__}: {error} (traceback in {where})")
+        said = ", ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+        return give_back("failed", f"{said} (traceback in {where})")
     except BaseException:
         give_back("stopped")
         raise

@@ -55,3 +55,15 @@ class RunOutcome:
     def is_complete(self) -> bool:
         """Whether every cell of the plan is finished."""
         return not (self.failures or self.num_blocked or self.is_stopped)
+
+    @property
+    def failure_lines(self) -> list[str]:
+        """What failed, a line each; what failed alike in many cells is said once, with how many."""
+        alike: dict[str, list[str]] = {}
+        for said in self.failures.values():
+            title, _, message = said.partition(": ")
+            alike.setdefault(message, []).append(title)
+        return [
+            f"{titles[0]}{f' and {len(titles) - 1} more' * (len(titles) > 1)}: {message}"
+            for message, titles in alike.items()
+        ]

@@ -17,7 +17,14 @@ _EXAMPLES = 2
 _COPIES_OF_WEIGHTS = 5  # weights, gradients, two moments, bits of the mask
 
 
-def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) -> int:
+def training_bytes(
+    model: nn.Module,
+    loss: Loss,
+    split: Split,
+    batch_size: int,
+    *,
+    evaluated_together: int = EVALUATED_TOGETHER,
+) -> int:
     """The bytes that training a model in batches takes at its peak, as an upper bound.
 
     Five copies of the weights, and twice what the backward pass needs of a batch: the values that
@@ -28,6 +35,7 @@ def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) 
         loss: (output, target) → mean loss.
         split: the examples.
         batch_size: examples per step.
+        evaluated_together: examples that go through the model at once when it is measured.
 
     >>> from lottery_ticket.train import LOSSES
     >>> split = Split(torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64))
@@ -53,7 +61,7 @@ def training_bytes(model: nn.Module, loss: Loss, split: Split, batch_size: int) 
     per_example = (sum(kept.values()) + read) // len(y)
     del value
     weights = sum(value.nbytes for value in model.state_dict().values())
-    return _COPIES_OF_WEIGHTS * weights + 2 * max(batch_size, EVALUATED_TOGETHER) * per_example
+    return _COPIES_OF_WEIGHTS * weights + 2 * max(batch_size, evaluated_together) * per_example
 
 
 def can_be_stacked(model: nn.Module, x: Features) -> bool:

@@ -5,7 +5,7 @@ buffers are made once, gradients land where the optimiser reads them, all parame
 vector, and a layer with few kept weights is executed on those alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from lottery_ticket.train._step import AutogradStep
 from lottery_ticket.train.direct.chain import ChainLayer
 from lottery_ticket.train.direct.flat import FlatParameters
 from lottery_ticket.train.direct.layers import Array, HalfLayer, Layer, layer_of
-from lottery_ticket.train.direct.layout import layouts_of
+from lottery_ticket.train.direct.layout import Layout, layouts_of
 from lottery_ticket.train.direct.updates import update_of
 
 __all__ = ["DirectStep"]
@@ -40,7 +40,7 @@ class DirectStep:
         loss: (output, target) → mean loss.
         clip_norm: the largest norm of all gradients together, or None.
         precision: of large dense layers, `"fp32"` or `"bf16"`; those in CSR are in float32.
-        sparse: see `layouts_of`.
+        lay_out: what each layer keeps → how the layers lie in memory.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class DirectStep:
         loss: Loss,
         clip_norm: float | None = None,
         precision: str = "fp32",
-        sparse: bool | None = None,
+        lay_out: Callable[[Sequence[torch.Tensor]], Sequence[Layout]] = layouts_of,
     ) -> None:
         self._chain, self._model, self._optimizer = chain, model, optimizer
         self._batches, self._loss, self._clip_norm = batches, loss, clip_norm
-        self._precision, self._sparse = precision, sparse
+        self._precision, self._lay_out = precision, lay_out
         self.gradients: Mapping[str, torch.Tensor] | None = None
         self.take_mask_(mask)
 
@@ -73,7 +73,7 @@ class DirectStep:
             for layer in chain
         ]
         self._mask = mask
-        layouts = layouts_of(kept, sparse=self._sparse)
+        layouts = self._lay_out(kept)
         self._flat = FlatParameters(chain, layouts, parameters)
         self._update = update_of(optimizer, len(self._flat.values))
         self._flat.take_state_(self._update.state, optimizer)
