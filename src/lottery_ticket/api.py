@@ -107,7 +107,7 @@ class RunResult:
         spec, prune = self.record.spec, self.record.spec["prune"]
         options = options_text(prune.get("criterion_options", {}))
         about = {
-            "data": self.record.data_name,
+            **({} if is_search else {"data": self.record.data_name}),
             "model": self.record.model or spec["model"]["name"],
             "criterion": f"{prune['criterion']} ({options})" if options else prune["criterion"],
             "scope": prune["scope"],
@@ -252,7 +252,7 @@ class RunResult:
         """Every table of the run: figures and reports are made from these."""
         from lottery_ticket.analysis import run_tables
 
-        return run_tables(self.store, self.record)
+        return run_tables(self.store, self.record, rows=self._rows)
 
     def masks(
         self, arm: str = "ticket", *, levels: Container[int] | None = None

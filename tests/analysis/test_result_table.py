@@ -6,14 +6,11 @@ import pytest
 
 from lottery_ticket import analysis
 from lottery_ticket.analysis import (
-    _metric,
-    _statistics,
-    _table,
-    _text,
     as_table,
     metric_of,
     sort_arms,
 )
+from lottery_ticket.analysis.statistics import means, tables, text
 from lottery_ticket.errors import UsageError
 from lottery_ticket.store import SCHEMA_VERSION, TABLE_COLUMNS
 
@@ -127,7 +124,7 @@ def test_level_statistics_keep_each_arms_own_density():
     assert pd.isna([random["sd"], random["low"], random["high"]]).all()
 
 
-@pytest.mark.parametrize("module", [_metric, _statistics, _table, _text])
+@pytest.mark.parametrize("module", [tables, means, text])
 def test_examples_in_docstrings_run(module):
     result = doctest.testmod(module)
     assert result.failed == 0

@@ -8,6 +8,7 @@ from own_loops import Loop, X, net
 from test_saving import StoppedError
 
 from lottery_ticket import LotteryTicketFinder, Ticket, UsageError, load_run, register_model
+from lottery_ticket.analysis.structure import kept_weights, run_kept_weights
 from lottery_ticket.errors import DataError
 from lottery_ticket.experiment import read_mask, read_weights
 from lottery_ticket.finder import _stored_cells
@@ -88,9 +89,21 @@ def test_figures_report_and_list(searched, tmp_path):
     _, run, _, _ = searched
     names = {path.stem for path in run.plot(tmp_path, formats=["png"])}
     assert {"accuracy", "verdict", "difference", "layers", "overlap"} <= names
+    assert "inputs" not in names  # whether the first layer reads the data nobody knows
     page = run.report(tmp_path / "page.html")
     assert "a loop of the user" in page
     assert "only the search that found it can make it again" in page
+
+
+def test_signs_are_those_since_the_start_it_keeps(searched):
+    _, run, finders, _ = searched
+    kept = run_kept_weights(run.store, run.record, arms={"ticket", "reinit"})
+    assert set(kept["arm"]) == {"ticket"}  # of the others nobody knows what they began with
+    search = finders[1].results.search
+    own = kept[(kept["replicate"] == 1) & (kept["level"] == search.best_level)]
+    expected = kept_weights(search.masks[search.best_level], search.initial, search.best)
+    columns = list(expected.columns)
+    assert own[columns].reset_index(drop=True).equals(expected)
 
 
 def test_exports_are_the_trained_net(searched, tmp_path):

@@ -40,6 +40,7 @@ def test_seeds_are_the_replicates(results):
 def test_one_search_gives_numbers_and_no_verdict(results):
     found = results[0].verdict()
     assert (found.label, found.margin_stated) == ("no verdict", 0.2)
+    assert "More replicates keep what is there: a search under each of" in found.sentence
     assert found.contrast(1, "dense")["n"] == 1
 
 

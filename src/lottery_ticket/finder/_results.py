@@ -91,7 +91,9 @@ class TicketResults:
         searches = (self, *others)
         _check_replicates(searches)
         tables = [found.table.assign(replicate=i) for i, found in enumerate(searches)]
-        return verdict(pd.concat(tables, ignore_index=True), margin=margin, named=level)
+        about = {"model": str(self.search.settings["name"])}
+        table = pd.concat(tables, ignore_index=True)
+        return verdict(table, margin=margin, named=level, about=about)
 
     @property
     def layers(self) -> "pd.DataFrame":

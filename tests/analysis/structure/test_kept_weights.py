@@ -89,7 +89,9 @@ def test_other_formulas_are_caught(mutant):
 
 
 def test_weights_that_do_not_fit_are_refused():
-    with pytest.raises(UsageError, match=r"trained: 'c' has shape None, its mask \(1,\)"):
+    with pytest.raises(UsageError, match="trained: no 'c', which the mask names"):
         kept_weights(MASK, BEFORE, {"a": AFTER["a"], "b": AFTER["b"]})
-    with pytest.raises(UsageError, match=r"initial: 'b' has shape \(1,\), its mask \(2,\)"):
+    with pytest.raises(UsageError, match=r"trained: 'c' has shape \(2,\), its mask has \(1,\)"):
+        kept_weights(MASK, BEFORE, AFTER | {"c": torch.ones(2)})
+    with pytest.raises(UsageError, match=r"initial: 'b' has shape \(1,\), its mask has \(2,\)"):
         kept_weights(MASK, {**BEFORE, "b": torch.zeros(1)}, AFTER)

@@ -1,4 +1,4 @@
-"""Masks and weights of a run, read from its store."""
+"""Masks and weights of a run, read from its store; what training does to the weights kept."""
 
 import hashlib
 from collections.abc import Container, Iterator, Mapping
@@ -8,16 +8,78 @@ import pandas as pd
 import torch
 from safetensors.torch import save
 
-from lottery_ticket.analysis.structure._effective import effective_density
-from lottery_ticket.analysis.structure._kept_weights import kept_weights
-from lottery_ticket.analysis.structure._place import MaskPlace, placed
+from lottery_ticket.analysis.structure.density import effective_density
+from lottery_ticket.analysis.structure.place import MaskPlace, placed
+from lottery_ticket.arms import ARMS, Arm
 from lottery_ticket.errors import DamagedError, UsageError
 from lottery_ticket.experiment import read_mask, read_weights, recorded_model
 from lottery_ticket.masks import PruningMask
 from lottery_ticket.models import FORMS
+from lottery_ticket.names import check_shape
 from lottery_ticket.store import CellRecord, RunRecord, RunRow, Store
 
-__all__ = ["read_masks", "run_effective_density", "run_kept_weights"]
+__all__ = ["kept_weights", "read_masks", "run_effective_density", "run_kept_weights"]
+
+
+def kept_weights(
+    mask: PruningMask,
+    initial: Mapping[str, torch.Tensor],
+    trained: Mapping[str, torch.Tensor],
+) -> pd.DataFrame:
+    """How the kept weights of a training look beside their initial ones, per layer and for `"all"`.
+
+    Args:
+        mask: what is kept.
+        initial: θ₀, or whatever weights the training began with; a whole `state_dict` will do.
+        trained: θ_T.
+
+    Returns:
+        layer, num_kept; `sign_kept`, the share of kept weights whose sign is that of θ₀;
+        `magnitude_correlation`, Pearson's r between |θ₀| and |θ_T|; `mean_initial` and
+        `mean_trained`, the mean magnitudes. Null where too few weights are kept to say.
+
+    Raises:
+        UsageError: `initial` or `trained` lacks a layer of the mask, or has another shape.
+
+    >>> mask = PruningMask.from_tensors({"w": torch.tensor([True, True, True, False])})
+    >>> before = {"w": torch.tensor([1.0, -2.0, 3.0, 4.0])}
+    >>> after = {"w": torch.tensor([2.0, -4.0, -6.0, 0.0])}
+    >>> frame = kept_weights(mask, before, after).set_index("layer")
+    >>> [round(float(x), 3) for x in frame.loc["w", ["sign_kept", "magnitude_correlation"]]]
+    [0.667, 1.0]
+
+    Source: the question is Zhou et al. 2019's (Deconstructing lottery tickets).
+    """
+    before, after = _of_kept(mask, "initial", initial), _of_kept(mask, "trained", trained)
+    rows = [_row(name, before[name], after[name]) for name in mask]
+    whole = _row("all", torch.cat(list(before.values())), torch.cat(list(after.values())))
+    return pd.DataFrame([*rows, whole])
+
+
+def _of_kept(
+    mask: PruningMask, what: str, weights: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """The kept weights of each layer, flat, in double precision."""
+    for name, kept in mask.items():
+        if name not in weights:
+            raise UsageError(f"{what}: no {name!r}, which the mask names")
+        check_shape(f"{what}: {name!r}", weights[name].shape, kept.shape, "its mask")
+    return {name: weights[name].detach().double().cpu()[kept.cpu()] for name, kept in mask.items()}
+
+
+def _row(layer: str, before: torch.Tensor, after: torch.Tensor) -> dict[str, object]:
+    sizes = torch.stack([before.abs(), after.abs()])
+    is_varied = before.numel() > 1 and bool((sizes.std(dim=1) > 0).all())
+    nan = float("nan")
+    return {
+        "layer": layer,
+        "num_kept": before.numel(),
+        "sign_kept": float((before.sign() == after.sign()).double().mean()),
+        "magnitude_correlation": float(torch.corrcoef(sizes)[0, 1]) if is_varied else nan,
+        "mean_initial": float(sizes[0].mean()),
+        "mean_trained": float(sizes[1].mean()),
+    }
+
 
 WEIGHTS = "weights.safetensors"
 
@@ -77,8 +139,9 @@ def run_kept_weights(
 ) -> pd.DataFrame:
     """`kept_weights` of every training whose first and last weights are to be had.
 
-    The first are drawn anew from the seed and held against the checksum in the record. Trainings
-    that began otherwise, or whose trained weights were not kept, have no rows.
+    The first are drawn anew from the seed and held against the checksum in the record; those of a
+    search are kept. Trainings that began otherwise, or whose trained weights were not kept, have
+    no rows.
 
     Args:
         store, run: where they are.
@@ -90,7 +153,7 @@ def run_kept_weights(
     """
     frames, known = [], {}
     for row, record in _trainings(store, run, arms):
-        initial = _initial_weights(record, known)
+        initial = _initial_weights(store, record, known)
         has_weights = WEIGHTS not in store.execution(row.cell).get("not_kept", ())
         if initial is not None and has_weights:
             trained = read_weights(store, record.name)
@@ -140,9 +203,14 @@ def _trainings(
 
 
 def _initial_weights(
-    record: CellRecord, known: dict[str, Mapping[str, torch.Tensor]]
+    store: Store, record: CellRecord, known: dict[str, Mapping[str, torch.Tensor]]
 ) -> Mapping[str, torch.Tensor] | None:
-    """θ₀ of a training by its checksum, or None where the seed gives other weights."""
+    """θ₀ of a training by its checksum, or None where the seed gives other weights; of a search
+    that which it keeps, for arms that begin with it."""
+    if "search" in record.inputs:
+        begins = ARMS.get(record.input("arm"), Arm(weights="")).weights == "initial"
+        parents = record.input("parents")
+        return read_weights(store, parents["initial"]) if begins and "initial" in parents else None
     digest = record.results.get("initial_sha256", "")
     if digest not in known:
         weights = {name: v.clone() for name, v in recorded_model(record).state_dict().items()}

@@ -1,22 +1,36 @@
-"""A verdict in a sentence or two."""
+"""A verdict for people: the sentence first, then a table that fits 80 columns."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lottery_ticket.analysis._contrasts import DENSE
-from lottery_ticket.analysis._labels import (
+from lottery_ticket.analysis.judging.contrasts import DENSE
+from lottery_ticket.analysis.judging.levels import (
     MATCHING,
     NO_VERDICT,
     NOT_A_TICKET,
     NOT_DECIDED,
     WINNING,
 )
-from lottery_ticket.analysis._words import difference, levels_text, margin, replicates, size
+from lottery_ticket.analysis.statistics.text import format_percent
+from lottery_ticket.analysis.telling.notes import notes
+from lottery_ticket.analysis.telling.words import (
+    SHORT,
+    aligned,
+    bound_of,
+    difference,
+    levels_text,
+    margin,
+    replicates,
+    signed,
+    size,
+    wrapped,
+)
 from lottery_ticket.arms import REINIT
 
 if TYPE_CHECKING:
-    from lottery_ticket.analysis._verdict import Verdict
+    from lottery_ticket.analysis.verdicts.verdict import LevelVerdict, Verdict
 
-__all__ = ["verdict_sentence"]
+__all__ = ["verdict_sentence", "verdict_text"]
 
 
 def verdict_sentence(verdict: "Verdict") -> str:
@@ -134,14 +148,74 @@ def _no_verdict(verdict: "Verdict") -> str:
         )
     return (
         "No verdict from one replicate: these are its numbers, and nothing says how far another "
-        "would lie from them. More replicates keep what is there: --set replicates=5"
+        f"would lie from them. More replicates keep what is there: {_more(verdict, 5)}"
     )
+
+
+def _more(verdict: "Verdict", count: int) -> str:
+    """How one comes to so many replicates; of a search nobody knows the data."""
+    is_search = verdict.about and "data" not in verdict.about
+    return "a search under each of as many seeds" if is_search else f"--set replicates={count}"
 
 
 def _needs(verdict: "Verdict") -> str:
     if verdict.replicates_needed is not None:
         n = verdict.replicates_needed
-        return f" About {n} would decide, at this spread (--set replicates={n})."
+        return f" About {n} would decide, at this spread ({_more(verdict, n)})."
     if any(found.label == NOT_DECIDED for found in verdict.levels):
         return " What is open lies too close to a bound for more replicates to decide."
     return ""
+
+
+def verdict_text(verdict: "Verdict") -> str:
+    """The sentence, a row per level, the findings, what it rests on, and what to try next."""
+    title = ", ".join(part for part in (verdict.run, verdict.about.get("model")) if part)
+    sections = [
+        [title, *wrapped(verdict.sentence)],
+        [*_table(verdict), *_legend(verdict)],
+        [line for note in notes(verdict) for line in wrapped(note)],
+    ]
+    if verdict.advice is not None:
+        commands = [f"  {command}" for command in verdict.advice.commands]
+        sections.append([*wrapped(verdict.advice.text), *commands])
+    return "\n\n".join("\n".join(lines) for lines in sections)
+
+
+def _table(verdict: "Verdict") -> list[str]:
+    column, word = bound_of(verdict)
+    measured = set(verdict.contrasts["control"])
+    controls = [control for control in (DENSE, REINIT) if control in measured]
+    header = ["level", "density", "kept"]
+    for control in controls:
+        header += [f"− {control}", word]
+    rows = [[*header, "verdict"]]
+    for found in verdict.levels:
+        cells = [str(found.level), format_percent(found.density), f"{found.num_kept:,}"]
+        for control in controls:
+            row = verdict.contrast(found.level, control)
+            cells += [signed(verdict, row.get(name)) for name in ("difference", column)]
+        rows.append([*cells, _short(found)])
+    return aligned(rows)
+
+
+def _short(found: "LevelVerdict") -> str:
+    star = " *" if found.is_claimed else ""
+    count = f" ({found.replicates_needed})" if found.replicates_needed else ""
+    return SHORT[found.label] + star + count
+
+
+def _legend(verdict: "Verdict") -> Iterator[str]:
+    unit = "points" if verdict.metric.unit == "%" else verdict.metric.label
+    word = bound_of(verdict)[1]
+    yield f"ticket minus dense or control, in {unit}; {word}: its one-sided 95 % bound"
+    if any(found.is_claimed for found in verdict.levels):
+        is_before = verdict.claim is not None and verdict.claim.is_stated_before
+        how = "claimed before the first training" if is_before else "claimed together"
+        yield f"* {how}; the others are judged one by one, at 5 % each"
+    if any(found.label == MATCHING for found in verdict.levels):
+        yield from wrapped(
+            f"matching: not worse than dense by {margin(verdict)}, and not better than reinit by "
+            "that either"
+        )
+    if any(found.replicates_needed for found in verdict.levels):
+        yield "(n): replicates that would decide it, four times in five"

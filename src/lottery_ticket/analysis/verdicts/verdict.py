@@ -6,33 +6,46 @@ from typing import Any
 
 import pandas as pd
 
-from lottery_ticket.analysis._advice import Advice
-from lottery_ticket.analysis._alike import Unlike, unlike_trainings
-from lottery_ticket.analysis._contrasts import (
+from lottery_ticket.analysis.judging.advice import Advice
+from lottery_ticket.analysis.judging.contrasts import (
     DENSE,
     contrast_table,
     contrasts_of,
     null_check,
 )
-from lottery_ticket.analysis._cost import Cost, cost_of
-from lottery_ticket.analysis._findings import Finding, findings_of
-from lottery_ticket.analysis._labels import MATCHING, NOT_A_TICKET, NOT_DECIDED, WINNING
-from lottery_ticket.analysis._levels import Claim, LevelVerdict, judged_levels, run_label, run_needs
-from lottery_ticket.analysis._margin import absolute_margin, default_margin
-from lottery_ticket.analysis._metric import Metric, metric_of
-from lottery_ticket.analysis._notes import tested_text
-from lottery_ticket.analysis._plain import plain
-from lottery_ticket.analysis._sentence import verdict_sentence
-from lottery_ticket.analysis._sequence import ALPHA, fixed_sequence
-from lottery_ticket.analysis._speed import learning_speed
-from lottery_ticket.analysis._statistics import (
+from lottery_ticket.analysis.judging.grounds import (
+    Cost,
+    Finding,
+    Unlike,
+    cost_of,
+    findings_of,
+    learning_speed,
+    unlike_trainings,
+)
+from lottery_ticket.analysis.judging.levels import (
+    MATCHING,
+    NOT_A_TICKET,
+    NOT_DECIDED,
+    WINNING,
+    Claim,
+    LevelVerdict,
+    absolute_margin,
+    default_margin,
+    judged_levels,
+    run_label,
+    run_needs,
+)
+from lottery_ticket.analysis.statistics.claims import ALPHA, fixed_sequence
+from lottery_ticket.analysis.statistics.means import (
     LEAD,
     check_one_run,
     level_statistics,
     num_test_of,
     size_by_level,
 )
-from lottery_ticket.analysis._verdict_text import verdict_text
+from lottery_ticket.analysis.statistics.tables import Metric, metric_of, plain
+from lottery_ticket.analysis.telling.notes import tested_text
+from lottery_ticket.analysis.telling.sentence import verdict_sentence, verdict_text
 from lottery_ticket.errors import UsageError
 
 __all__ = ["Verdict", "verdict"]

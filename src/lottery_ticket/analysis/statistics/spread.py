@@ -16,6 +16,7 @@ __all__ = [
     "spread_of_mean",
 ]
 
+
 NEIGHBOURS = 2
 """Levels on either side whose residuals are pooled with a level's own."""
 

@@ -4,16 +4,16 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lottery_ticket.analysis._contrasts import DENSE
-from lottery_ticket.analysis._findings import Finding
-from lottery_ticket.analysis._labels import NO_VERDICT
-from lottery_ticket.analysis._sequence import ALPHA
-from lottery_ticket.analysis._statistics import FRESH, LEAD
-from lottery_ticket.analysis._words import density, difference, levels_text, signed
+from lottery_ticket.analysis.judging.contrasts import DENSE
+from lottery_ticket.analysis.judging.grounds import Finding
+from lottery_ticket.analysis.judging.levels import NO_VERDICT
+from lottery_ticket.analysis.statistics.claims import ALPHA
+from lottery_ticket.analysis.statistics.means import FRESH, LEAD
+from lottery_ticket.analysis.telling.words import density, difference, levels_text, signed
 from lottery_ticket.arms import ARMS
 
 if TYPE_CHECKING:
-    from lottery_ticket.analysis._verdict import Verdict
+    from lottery_ticket.analysis.verdicts.verdict import Verdict
 
 __all__ = ["notes", "tested_text"]
 

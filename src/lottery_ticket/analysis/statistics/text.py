@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from lottery_ticket.analysis._metric import Metric
+from lottery_ticket.analysis.statistics.tables import Metric
 from lottery_ticket.arms import REINIT
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "summary_markdown",
     "summary_text",
 ]
+
 
 MISSING = "–"
 

@@ -5,19 +5,19 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lottery_ticket.analysis._labels import (
+from lottery_ticket.analysis.judging.levels import (
     MATCHING,
     NO_VERDICT,
     NOT_A_TICKET,
     NOT_DECIDED,
     WINNING,
 )
-from lottery_ticket.analysis._metric import Metric
-from lottery_ticket.analysis._text import MISSING, format_percent, number_text
+from lottery_ticket.analysis.statistics.tables import Metric
+from lottery_ticket.analysis.statistics.text import MISSING, format_percent, number_text
 
 if TYPE_CHECKING:
-    from lottery_ticket.analysis._between import Between
-    from lottery_ticket.analysis._verdict import LevelVerdict, Verdict
+    from lottery_ticket.analysis.verdicts.others import Between
+    from lottery_ticket.analysis.verdicts.verdict import LevelVerdict, Verdict
 
 __all__ = [
     "SHORT",
@@ -33,6 +33,7 @@ __all__ = [
     "size",
     "wrapped",
 ]
+
 
 WIDTH = 80
 

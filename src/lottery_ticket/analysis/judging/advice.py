@@ -12,6 +12,7 @@ from lottery_ticket.steps import Duration
 
 __all__ = ["Advice", "advice_for", "run_command"]
 
+
 # learning rates from which on published convolutional nets gave no ticket at θ₀
 HIGH = {"sgd": 0.03, "adam": 1e-3, "adamw": 1e-3}
 

@@ -1,0 +1,1 @@
+"""What is measured, as tables: columns, means over replicates, spread, claims over levels."""

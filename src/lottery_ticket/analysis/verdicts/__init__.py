@@ -1,0 +1,1 @@
+"""The verdict of a run, any two arms or runs beside one another, and whom pruning hurts."""
