@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lottery_ticket.data import load_dataset
-from lottery_ticket.data._npy_folder import read_npy_folder
+from lottery_ticket.data._arrays import read_npy_folder
 from lottery_ticket.errors import DataError, UsageError
 
 X = np.arange(20.0).reshape(10, 2)

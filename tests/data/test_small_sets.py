@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from lottery_ticket.data import load_dataset
-from lottery_ticket.data._digits import split_indices
+from lottery_ticket.data._small import split_indices
 from lottery_ticket.errors import UsageError
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from lottery_ticket.data._dataset import DataSet, Normalisation
 from lottery_ticket.data._decoded import decoded
 from lottery_ticket.data._download import located
-from lottery_ticket.data._files import damaged, reading
-from lottery_ticket.data._images import RawImages, check_labels, image_set, with_validation
+from lottery_ticket.data._files import Layout, damaged, reading
+from lottery_ticket.data._hold_out import with_validation
+from lottery_ticket.data._images import RawImages, check_labels, image_set
 from lottery_ticket.data._inert_pickle import read_pickle, uint8_array
-from lottery_ticket.data._places import Layout
 from lottery_ticket.data._table import DATASETS
 
 __all__ = ["cifar10", "cifar100"]

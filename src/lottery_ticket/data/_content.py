@@ -5,11 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from lottery_ticket.data._array_names import PARTS
-from lottery_ticket.data._dataset import DataSet, Split
-from lottery_ticket.data._digest import content_digest
+from lottery_ticket.data._dataset import PARTS, DataSet, Split, content_digest
 from lottery_ticket.data._features import shapes_of
-from lottery_ticket.data._hold_out import check_validation, hold_out
+from lottery_ticket.data._hold_out import check_validation, held_out
 from lottery_ticket.data._labels import (
     Fail,
     Said,
@@ -153,14 +151,9 @@ def _with_held_out(
         num_test = max(1, round(TEST_SHARE * len(splits["train"])))
         if num_test >= len(splits["train"]):
             raise fail("one example cannot make a train and a test split", "Add x_test and y_test.")
-        splits["train"], splits["test"] = _held_out(splits["train"], num_test, "test")
+        splits["train"], splits["test"] = held_out(splits["train"], num_test, "test")
     check_validation(name, validation, len(splits["train"]))
     if validation:
-        held = _held_out(splits["train"], validation, "validation")
+        held = held_out(splits["train"], validation, "validation")
         splits["train"], splits["validation"] = held
     return splits
-
-
-def _held_out(split: Split, num_held: int, stream: str) -> tuple[Split, Split]:
-    kept, held = hold_out(len(split), num_held, stream)
-    return split.rows(kept), split.rows(held)

@@ -1,5 +1,6 @@
 """What every loader hands over: tensors in splits, and what they are for."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -10,7 +11,9 @@ import torch
 from lottery_ticket.data._features import Features, each, pieces, shapes_of, take, tensors_of
 from lottery_ticket.errors import UsageError
 
-__all__ = ["DataSet", "Normalisation", "Split"]
+__all__ = ["PARTS", "DataSet", "Normalisation", "Split", "content_digest"]
+
+PARTS = ("train", "validation", "test")
 
 _INDICES = (torch.int64, torch.int32, torch.bool)
 _TARGETS = ((torch.int64, 1), (torch.int64, 2), (torch.float32, 2))
@@ -284,3 +287,25 @@ class DataSet:
         return replace(
             self, train=self.train.to(device), validation=validation, test=self.test.to(device)
         )
+
+
+def content_digest(arrays: Mapping[str, np.ndarray | torch.Tensor]) -> str:
+    """Hex SHA-256 of named arrays: of each one's name, dtype, shape and little-endian bytes.
+
+    Args:
+        arrays: name → array or tensor, of any shape and any plain dtype; their order is ignored.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Example:
+        >>> content_digest({"x": np.arange(3)}) == content_digest({"x": torch.arange(3)})
+        True
+    """
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        digest.update(f"{name}\x1f{array.dtype.str}\x1f{array.shape}\x1f".encode())
+        digest.update(array.reshape(-1).data)
+    return digest.hexdigest()

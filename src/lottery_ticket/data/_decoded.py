@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lottery_ticket.data._dataset import DataSet, Split
-from lottery_ticket.data._places import cache_dir
+from lottery_ticket.data._files import cache_dir
 
 __all__ = ["decoded"]
 

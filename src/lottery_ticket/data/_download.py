@@ -10,8 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from lottery_ticket.data._files import reading
-from lottery_ticket.data._places import Layout, cache_dir, find, missing
+from lottery_ticket.data._files import Layout, cache_dir, find, missing, reading
 from lottery_ticket.data._sources import SOURCES, Source
 from lottery_ticket.errors import DataError
 from lottery_ticket.tensor_files import check_claim

@@ -1,24 +1,16 @@
-"""Raw images → a data set: hold out, scale, normalise."""
+"""Raw images → a data set: scaled and normalised, nothing of it held out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lottery_ticket.data._dataset import DataSet, Normalisation, Split
-from lottery_ticket.data._digest import content_digest
+from lottery_ticket.data._dataset import DataSet, Normalisation, Split, content_digest
 from lottery_ticket.data._files import damaged
-from lottery_ticket.data._hold_out import check_validation, hold_out
 
-__all__ = [
-    "NUM_CLASSES",
-    "RawImages",
-    "check_labels",
-    "image_set",
-    "with_validation",
-]
+__all__ = ["NUM_CLASSES", "RawImages", "check_labels", "image_set"]
 
 NUM_CLASSES = 10
 
@@ -52,7 +44,7 @@ def image_set(
     norm: Normalisation,
     num_classes: int = NUM_CLASSES,
 ) -> DataSet:
-    """Build a data set of images, nothing of it held out."""
+    """A data set of images, nothing of it held out."""
     content = {"train.x": train.x, "train.y": train.y, "test.x": test.x, "test.y": test.y}
     return DataSet(
         name=name,
@@ -63,16 +55,6 @@ def image_set(
         num_classes=num_classes,
         digest=content_digest(content),
     )
-
-
-def with_validation(data: DataSet, validation: int) -> DataSet:
-    """The same with `validation` training images held out."""
-    check_validation(data.name, validation, len(data.train))
-    if not validation:
-        return data
-    kept, held = hold_out(len(data.train), validation, "validation")
-    x, y = data.train.tensor, data.train.y
-    return replace(data, train=Split(x[kept], y[kept]), validation=Split(x[held], y[held]))
 
 
 def _normalised(raw: RawImages, norm: Normalisation) -> Split:

@@ -1,21 +1,32 @@
-"""Name and options → data set."""
+"""Name and options → data set; and which data sets are here."""
 
 import inspect
 from pathlib import Path
 from typing import Any
 
+from lottery_ticket.data._cifar import BINARY, CIFAR100, PYTHON
 from lottery_ticket.data._dataset import DataSet
-from lottery_ticket.data._limit import limited
-from lottery_ticket.data._places import chosen_dir, resolve_data_dir
+from lottery_ticket.data._files import chosen_dir, find, resolve_data_dir
+from lottery_ticket.data._hold_out import limited
+from lottery_ticket.data._mnist import FASHION_MNIST, MNIST
 from lottery_ticket.data._returned import returned
+from lottery_ticket.data._svhn import SVHN
 from lottery_ticket.data._table import DATASETS, Loader
 from lottery_ticket.errors import DataError, LotteryError, UsageError
 from lottery_ticket.process import random_state_kept
 from lottery_ticket.registry import check_options, options_of
 
-__all__ = ["dataset_options", "limits_itself", "load_dataset"]
+__all__ = ["dataset_options", "found_datasets", "limits_itself", "load_dataset"]
 
 _LIMIT = inspect.Parameter("limit", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
+
+_LAYOUTS = {
+    "mnist": MNIST,
+    "fashion-mnist": FASHION_MNIST,
+    "cifar10": (*BINARY, *PYTHON),
+    "cifar100": CIFAR100,
+    "svhn": SVHN,
+}
 
 
 def dataset_options(name: str) -> dict[str, inspect.Parameter]:
@@ -101,3 +112,10 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
         is_named = option.kind not in (option.VAR_KEYWORD, option.VAR_POSITIONAL)
         if is_named and option.default is option.empty and key not in options:
             raise UsageError(f"data set {name!r} needs the option {key!r}")
+
+
+def found_datasets(data_dir: Path | str | None = None) -> dict[str, Path | None]:
+    """The data sets that are files, and the folder each was found in; None where it was not."""
+    root = resolve_data_dir(data_dir)
+    found = {name: find(root, layouts) for name, layouts in _LAYOUTS.items()}
+    return {name: paths[1][0].parent if paths else None for name, paths in found.items()}

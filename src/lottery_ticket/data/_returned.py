@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from lottery_ticket.data._dataset import DataSet, Split
+from lottery_ticket.data._dataset import PARTS, DataSet, Split
 from lottery_ticket.data._features import tensors_of
 from lottery_ticket.data._from_torch import is_torch
 from lottery_ticket.errors import UsageError
@@ -31,7 +31,7 @@ def returned(name: str, value: Any) -> DataSet:
             f"its loader must return a DataSet; got {type(value).__name__} (a torch Dataset, or "
             "train and test of them, will do too)"
         )
-    for part in ("train", "validation", "test"):
+    for part in PARTS:
         split = getattr(value, part)
         if split is not None:
             value = replace(value, **{part: _checked(part, split, value.num_classes)})
