@@ -5,7 +5,7 @@ import functools
 import pytest
 from shipped_nets import small
 
-from lottery_ticket.export._shared import made_once, shared
+from lottery_ticket.export._format import made_once, shared
 
 
 def check_made_once(shared):

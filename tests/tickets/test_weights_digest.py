@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lottery_ticket.tickets import weights_sha256
-from lottery_ticket.tickets._digest import little_endian
+from lottery_ticket.tickets._canonical import little_endian
 
 
 def test_pinned():

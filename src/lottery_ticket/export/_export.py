@@ -12,12 +12,11 @@ import torch
 
 from lottery_ticket.errors import LotteryError, UsageError, nearest
 from lottery_ticket.export._card import card_of, readme_of
-from lottery_ticket.export._extras import check_extra
-from lottery_ticket.export._format import Format, Run
+from lottery_ticket.export._format import Format, Run, made_once
 from lottery_ticket.export._formats import FORMATS, format_named
 from lottery_ticket.export._onnx import check_opset
+from lottery_ticket.export._others import check_extra
 from lottery_ticket.export._pruned_model import PrunedModel
-from lottery_ticket.export._shared import made_once
 from lottery_ticket.files import folder_aside, sync_folder
 from lottery_ticket.process import as_it_was
 

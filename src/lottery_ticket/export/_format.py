@@ -1,15 +1,21 @@
-"""What a format is: how a file is written, and how it is loaded and run again."""
+"""What a format is: how a file is written, loaded and run again; and what several make once."""
 
-from collections.abc import Callable, Collection, Mapping
+import functools
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from lottery_ticket.export._pruned_model import PrunedModel
 
-__all__ = ["Format", "Load", "Run", "Write"]
+__all__ = ["Format", "Load", "Run", "Write", "made_once", "shared"]
+
+_T = TypeVar("_T")
+_made: ContextVar[dict[Any, Any] | None] = ContextVar("made", default=None)
 
 Run = Callable[[torch.Tensor], torch.Tensor]
 """Inputs `(N, …)` → outputs."""
@@ -54,3 +60,32 @@ class Format:
     skips: Callable[[Mapping[str, Any]], Collection[str]] = lambda facts: ()
     fits: Callable[[PrunedModel], bool] = lambda pruned: True
     rounding: float = 0.0
+
+
+@contextmanager
+def made_once() -> Iterator[None]:
+    """A block in which what is `shared` is made once of each model, which must not change."""
+    before = _made.set({})
+    try:
+        yield
+    finally:
+        _made.reset(before)
+
+
+def shared(make: Callable[..., _T]) -> Callable[..., _T]:
+    """A function of a pruned model and options that is called once for each in `made_once`.
+
+    Nobody may change what it returns: others are given the same.
+    """
+
+    @functools.wraps(make)
+    def found(pruned: PrunedModel, **options: Any) -> _T:
+        made = _made.get()
+        if made is None:
+            return make(pruned, **options)
+        key = (make, pruned, *options.items())  # a model equals itself alone
+        if key not in made:
+            made[key] = make(pruned, **options)
+        return made[key]
+
+    return found

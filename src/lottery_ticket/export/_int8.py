@@ -8,8 +8,8 @@ import torch
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export._onnx import onnx_model
+from lottery_ticket.export._others import quiet
 from lottery_ticket.export._pruned_model import PrunedModel
-from lottery_ticket.export._quiet import quiet
 from lottery_ticket.names import find_parameters
 
 __all__ = ["write_int8", "write_int8_dynamic"]

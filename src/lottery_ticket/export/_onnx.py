@@ -8,11 +8,10 @@ from typing import Any
 import torch
 
 from lottery_ticket.errors import LotteryError, UsageError
-from lottery_ticket.export._format import Run
+from lottery_ticket.export._format import Run, shared
+from lottery_ticket.export._others import quiet
 from lottery_ticket.export._program import program_of
 from lottery_ticket.export._pruned_model import PrunedModel
-from lottery_ticket.export._quiet import quiet
-from lottery_ticket.export._shared import shared
 
 __all__ = ["OLDEST_OPSET", "check_opset", "load_onnx", "onnx_model", "write_onnx"]
 

@@ -9,9 +9,8 @@ import torch
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export._copies import plain_name
-from lottery_ticket.export._format import Run
+from lottery_ticket.export._format import Run, shared
 from lottery_ticket.export._pruned_model import PrunedModel
-from lottery_ticket.export._shared import shared
 from lottery_ticket.export.compaction.compact import Compacted, compact
 from lottery_ticket.export.sparse_nets.net import load_sparse, sparse
 from lottery_ticket.export.sparse_nets.two_four import check_n_m, unfit_for_gpu

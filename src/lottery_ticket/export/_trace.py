@@ -1,9 +1,12 @@
-"""A model's graph, followed by running its own code on an example."""
+"""A model's graph, followed by running its own code on an example; and where that went wrong."""
 
 import inspect
+import linecache
 import operator
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +14,6 @@ from torch import fx, nn
 from torch.fx.node import map_arg
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.export._place import with_place
 from lottery_ticket.process import alone
 
 __all__ = [
@@ -24,12 +26,15 @@ __all__ = [
     "outputs_of",
     "target_name",
     "trace",
+    "with_place",
 ]
 
 Example = torch.Tensor | tuple[torch.Tensor, ...]
 
 # what does to a batch of 1 nothing that it would not do to others: the place of its argument `dim`
 _DIMS = {"unbind": 1, "split": 2, "split_with_sizes": 2, "chunk": 2, "tensor_split": 2, "roll": 2}
+# code that is not the user's
+_OTHERS = (*torch.__path__, str(Path(__file__).parents[1]))
 
 
 @dataclass(frozen=True)
@@ -297,3 +302,16 @@ def _changed_in_place(
                 reason = f"{writer.name} writes into it, and others read it later"
                 found |= {node: reason, writer: reason}
     return found
+
+
+def with_place(reason: str, error: BaseException) -> str:
+    """`"REASON; net.py, line 12: if y.sum() > 0:"`: the line of a `forward` that raised it.
+
+    Of several the innermost that is neither torch's nor ours; the reason alone where there is none.
+    """
+    for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
+        path = frame.f_code.co_filename
+        if frame.f_code.co_name == "forward" and not path.startswith(_OTHERS):
+            code = linecache.getline(path, number).strip()
+            return f"{reason}; {Path(path).name}, line {number}: {code}" if code else reason
+    return reason

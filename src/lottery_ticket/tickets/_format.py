@@ -1,21 +1,27 @@
-"""A ticket's parts ↔ the bytes of its file."""
+"""A ticket's parts ↔ the bytes of its file: a JSON header and tensors, sealed with a checksum."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save
 
-from lottery_ticket.errors import DataError
+from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.masks import PruningMask
-from lottery_ticket.tensor_files import claimed_shape, made_sense_of, most_bytes
+from lottery_ticket.tensor_files import claimed_shape, made_sense_of, most_bytes, read_tensors
+from lottery_ticket.tickets._canonical import canonical_json, weights_sha256
 from lottery_ticket.tickets._codec import decode_mask, encode_mask
-from lottery_ticket.tickets._file import REMEDY, sealed, unsealed
 from lottery_ticket.tickets._kept import compact, expanded
 from lottery_ticket.tickets._origin import ModelOrigin, WeightsOrigin
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["REMEDY", "packed", "unpacked"]
+
+_FORMAT = "lottery_ticket.ticket/1"
+REMEDY = "; copy or save it again"
 
 Tensors = dict[str, torch.Tensor]
 
@@ -40,7 +46,7 @@ def packed(
         "provenance": provenance,
         "has_trained": trained is not None,
     }
-    return sealed(header, tensors)
+    return _sealed(header, tensors)
 
 
 def unpacked(data: bytes, source: object, max_weights: int | None) -> dict[str, Any]:
@@ -50,7 +56,7 @@ def unpacked(data: bytes, source: object, max_weights: int | None) -> dict[str, 
         DataError: the bytes are damaged, or of something else, or claim more than `max_weights`,
             or than is likely in so few bytes.
     """
-    header, tensors = unsealed(data, source)
+    header, tensors = _unsealed(data, source)
     with made_sense_of(source, "ticket file", REMEDY):
         _check_size(header["layers"], tensors, len(data), source, max_weights)
         mask = _unpacked_mask(header["layers"], tensors)
@@ -153,3 +159,34 @@ def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:
 def _taken(prefix: str, tensors: Tensors) -> Tensors:
     names = [name for name in tensors if name.startswith(prefix)]
     return {name.removeprefix(prefix): tensors.pop(name) for name in names}
+
+
+def _sealed(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """The bytes of a safetensors file; equal for equal content."""
+    content = {**header, "format": _FORMAT}
+    content["sha256"] = _checksum(content, tensors)
+    try:
+        # one key: safetensors writes several in an order that differs from process to process
+        return save(dict(tensors), metadata={"ticket": canonical_json(content)})
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"safetensors cannot hold the ticket's tensors: {error}") from error
+
+
+def _unsealed(data: bytes, source: object) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Header and tensors; raises `DataError` that names the source if they are something else."""
+    with made_sense_of(source, "ticket file", REMEDY):
+        tensors, header = read_tensors(data, "ticket")
+        header = {} if header is None else header
+        if header.get("format") != _FORMAT:
+            raise DataError(
+                f"{source}: not a ticket file (format {header.get('format')!r}, "
+                f"wanted {_FORMAT!r}); write one with Ticket.save"
+            )
+        if header.pop("sha256") != _checksum(header, tensors):
+            raise ValueError("its checksum differs")
+        return header, tensors
+
+
+def _checksum(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:
+    text = f"{canonical_json(header)}\n{weights_sha256(tensors)}"
+    return hashlib.sha256(text.encode()).hexdigest()

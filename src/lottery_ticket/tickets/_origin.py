@@ -1,9 +1,12 @@
 """Where a ticket's weights come from: a named model under a seed, or stored tensors."""
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -11,12 +14,10 @@ from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
 from lottery_ticket.masks import PruningMask, canonical_name
 from lottery_ticket.models import build, outline
 from lottery_ticket.tensor_files import check_claim
-from lottery_ticket.tickets._digest import weights_sha256
+from lottery_ticket.tickets._canonical import plain, weights_sha256
 from lottery_ticket.tickets._kept import check_fits
-from lottery_ticket.tickets._plain import plain
-from lottery_ticket.tickets._versions import versions
 
-__all__ = ["ModelOrigin", "WeightsOrigin"]
+__all__ = ["ModelOrigin", "WeightsOrigin", "check_model", "checked_tensors", "versions"]
 
 STORED = ("kept", "all")
 
@@ -135,6 +136,21 @@ class WeightsOrigin:
                 "with WeightsOrigin(state_dict, weights='all')"
             )
         return replace(self, weights=weights)
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide which weights a seed draws: library, torch, numpy, Python, platform.
+
+    >>> list(versions())
+    ['lottery_ticket', 'torch', 'numpy', 'python', 'platform']
+    """
+    return {
+        "lottery_ticket": version("lottery-ticket"),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def check_model(origin: ModelOrigin | WeightsOrigin, mask: PruningMask) -> None:

@@ -15,12 +15,16 @@ from lottery_ticket.masks import PruningMask, canonical_name, has_only_zeros_whe
 from lottery_ticket.names import named_state
 from lottery_ticket.pruning import rewind_
 from lottery_ticket.tensor_files import made_sense_of
-from lottery_ticket.tickets._file import REMEDY
-from lottery_ticket.tickets._format import packed, unpacked
+from lottery_ticket.tickets._canonical import plain
+from lottery_ticket.tickets._format import REMEDY, packed, unpacked
 from lottery_ticket.tickets._kept import check_fits, zeroed
-from lottery_ticket.tickets._origin import ModelOrigin, WeightsOrigin, check_model, checked_tensors
-from lottery_ticket.tickets._plain import plain
-from lottery_ticket.tickets._versions import versions
+from lottery_ticket.tickets._origin import (
+    ModelOrigin,
+    WeightsOrigin,
+    check_model,
+    checked_tensors,
+    versions,
+)
 
 __all__ = ["Ticket"]
 

@@ -19,12 +19,10 @@ import torch
 from lottery_ticket.data import Split
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.export._export import write_checked
-from lottery_ticket.export._extras import check_extra
-from lottery_ticket.export._format import Format, Run
+from lottery_ticket.export._format import Format, Run, made_once
 from lottery_ticket.export._formats import FORMATS, format_named
+from lottery_ticket.export._others import check_extra, quiet
 from lottery_ticket.export._pruned_model import PrunedModel
-from lottery_ticket.export._quiet import quiet
-from lottery_ticket.export._shared import made_once
 from lottery_ticket.export.measuring.flops import count_flops
 from lottery_ticket.export.measuring.measured import DENSE, MASKED, Measured
 from lottery_ticket.export.measuring.memory import peak_memory
