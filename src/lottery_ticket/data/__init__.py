@@ -12,7 +12,6 @@ from lottery_ticket.data._dataset import Normalisation as Normalisation
 from lottery_ticket.data._dataset import Split as Split
 from lottery_ticket.data._dataset import content_digest as content_digest
 from lottery_ticket.data._features import Features as Features
-from lottery_ticket.data._features import device_of as device_of
 from lottery_ticket.data._features import each as each
 from lottery_ticket.data._features import pieces as pieces
 from lottery_ticket.data._features import shapes_of as shapes_of

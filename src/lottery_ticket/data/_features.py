@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
-__all__ = ["Features", "count", "device_of", "each", "pieces", "shapes_of", "take", "tensors_of"]
+__all__ = ["Features", "count", "each", "pieces", "shapes_of", "take", "tensors_of"]
 
 Features = torch.Tensor | Mapping[str, torch.Tensor]
 """(N, …), or name → (N, …)."""
@@ -40,11 +40,6 @@ def pieces(x: Features, size: int) -> Iterator[Features]:
 def count(x: Features) -> int:
     """How many examples there are."""
     return len(tensors_of(x)[0])
-
-
-def device_of(x: Features) -> torch.device:
-    """Where they are."""
-    return tensors_of(x)[0].device
 
 
 def shapes_of(x: Features) -> object:

@@ -101,7 +101,7 @@ def metric_of(table: pd.DataFrame) -> Metric:
     return ACCURACY if has_accuracy else LOSS
 
 
-ARM_ORDER = tuple(ARMS)
+ARM_ORDER = tuple(arm for arm in ARMS if not ARMS.entry(arm).is_user)
 """The library's own arms in the order in which they are listed; others follow."""
 
 # int and bool columns are nullable: a training without a validation split has no early-stop step
