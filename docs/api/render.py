@@ -112,8 +112,10 @@ def section(entry: Any) -> str:
 
 
 def members(entry: Any) -> list[Any]:
-    """What a class has with a docstring of its own; plain fields are among its Args."""
-    found = entry.members.items() if entry.is_class else ()
+    """What a class has with a docstring of its own, and a record also inherits; plain fields are
+    among its Args."""
+    own = entry.members if "dataclass" not in entry.labels else entry.all_members
+    found = own.items() if entry.is_class else ()
     return [m for name, m in found if m.docstring and not name.startswith("_")]
 
 

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lottery_ticket.analysis.judging.contrasts import DENSE
+from lottery_ticket.analysis.judging.facts import VerdictFacts
 from lottery_ticket.analysis.judging.grounds import Finding
 from lottery_ticket.analysis.judging.levels import NO_VERDICT
 from lottery_ticket.analysis.statistics.claims import ALPHA
@@ -12,14 +13,18 @@ from lottery_ticket.analysis.statistics.means import FRESH, LEAD
 from lottery_ticket.analysis.telling.words import density, difference, levels_text, signed
 from lottery_ticket.arms import ARMS
 
-if TYPE_CHECKING:
-    from lottery_ticket.analysis.verdicts.verdict import Verdict
-
 __all__ = ["notes", "tested_text"]
 
 
-def notes(verdict: "Verdict") -> Iterator[str]:
-    """One paragraph each; those with nothing to say are empty."""
+def notes(verdict: VerdictFacts) -> Iterator[str]:
+    """What stands below the table of a verdict: findings, speed, cost, and what it rests on.
+
+    Args:
+        verdict: what `verdict` returned.
+
+    Returns:
+        A paragraph each; those with nothing to say are empty.
+    """
     yield _claimed_late(verdict)
     yield _named(verdict)
     yield _beating(verdict)
@@ -33,7 +38,7 @@ def notes(verdict: "Verdict") -> Iterator[str]:
     yield _rests_on(verdict)
 
 
-def _claimed_late(verdict: "Verdict") -> str:
+def _claimed_late(verdict: VerdictFacts) -> str:
     """A level that the spec names, but not before there was something to see."""
     claim = verdict.claim
     if claim is None or claim.is_stated_before:
@@ -44,7 +49,7 @@ def _claimed_late(verdict: "Verdict") -> str:
     return _by_itself(verdict, claim.level, when)
 
 
-def _named(verdict: "Verdict") -> str:
+def _named(verdict: VerdictFacts) -> str:
     """A level that was asked for."""
     claim, level = verdict.claim, verdict.named
     if level is None or (claim is not None and claim.level == level):
@@ -52,7 +57,7 @@ def _named(verdict: "Verdict") -> str:
     return _by_itself(verdict, level, "named afterwards")
 
 
-def _by_itself(verdict: "Verdict", level: int, when: str, chosen: str = "level") -> str:
+def _by_itself(verdict: VerdictFacts, level: int, when: str, chosen: str = "level") -> str:
     if level not in {found.level for found in verdict.levels}:
         return f"Level {level}, {when}, is not finished."
     beside = ", ".join(
@@ -66,7 +71,7 @@ def _by_itself(verdict: "Verdict", level: int, when: str, chosen: str = "level")
     )
 
 
-def _shown_level(verdict: "Verdict") -> int:
+def _shown_level(verdict: VerdictFacts) -> int:
     """The level that is spoken of: the one claimed or to be claimed, else the sparsest."""
     claim = verdict.claim
     if claim is not None and claim.is_stated_before:
@@ -74,12 +79,12 @@ def _shown_level(verdict: "Verdict") -> int:
     return verdict.levels[-1].level if verdict.level is None else verdict.level
 
 
-def _beating(verdict: "Verdict") -> str:
+def _beating(verdict: VerdictFacts) -> str:
     levels = [found.level for found in verdict.levels if found.beats_dense]
     return f"Better than dense, each level by itself: {levels_text(levels)}." if levels else ""
 
 
-def _finding(verdict: "Verdict", finding: Finding) -> str:
+def _finding(verdict: VerdictFacts, finding: Finding) -> str:
     name = finding.what[0].upper() + finding.what[1:]
     if not finding.levels:
         return f"{name}: not shown to matter at this recipe (against {finding.control})."
@@ -93,7 +98,7 @@ def _finding(verdict: "Verdict", finding: Finding) -> str:
     )
 
 
-def tested_text(verdict: "Verdict") -> str:
+def tested_text(verdict: VerdictFacts) -> str:
     """Which questions about the ticket the run's controls ask, and which they do not."""
     if verdict.label == NO_VERDICT:
         return ""
@@ -113,7 +118,7 @@ def tested_text(verdict: "Verdict") -> str:
     return " ".join(parts)
 
 
-def _null(verdict: "Verdict") -> str:
+def _null(verdict: VerdictFacts) -> str:
     null = verdict.null
     if null is None or math.isnan(null["low"]):
         return ""
@@ -126,7 +131,7 @@ def _null(verdict: "Verdict") -> str:
     return f"Null check: reinit's dense net minus the ticket's is {value} ({low} to {high}).{more}"
 
 
-def _unlike(verdict: "Verdict") -> str:
+def _unlike(verdict: VerdictFacts) -> str:
     unlike = verdict.unlike
     if unlike is None:
         return ""
@@ -143,7 +148,7 @@ def _unlike(verdict: "Verdict") -> str:
     return f"Trained in unlike ways (trainings): {kinds}; {said}"
 
 
-def _speed(verdict: "Verdict") -> str:
+def _speed(verdict: VerdictFacts) -> str:
     level = _shown_level(verdict)
     rows = {row["arm"]: row for row in _records(verdict.speed) if row["level"] == level}
     if LEAD not in rows:
@@ -165,7 +170,7 @@ def _times(row: dict[str, Any], name: str, shown: str) -> str:
     return "" if math.isnan(times) else f", {bound + ' ' if bound else ''}{times:.2f} × {shown}'s"
 
 
-def _cost(verdict: "Verdict") -> str:
+def _cost(verdict: VerdictFacts) -> str:
     cost = verdict.cost
     if cost is None:
         return ""
@@ -177,7 +182,7 @@ def _cost(verdict: "Verdict") -> str:
     )
 
 
-def _equal_budget(verdict: "Verdict") -> str:
+def _equal_budget(verdict: VerdictFacts) -> str:
     """Dense nets that were trained as long as a whole search, where that was asked for."""
     rows = [row for row in _records(verdict.contrasts) if row["control"] == "dense_long"]
     return "".join(
@@ -189,7 +194,7 @@ def _equal_budget(verdict: "Verdict") -> str:
     )
 
 
-def _rests_on(verdict: "Verdict") -> str:
+def _rests_on(verdict: VerdictFacts) -> str:
     size = f" of {verdict.num_test:,} examples" if verdict.num_test else ""
     measured = set(verdict.contrasts["control"])
     spreads = ", ".join(
@@ -201,7 +206,7 @@ def _rests_on(verdict: "Verdict") -> str:
     return f"Bounds hold for this recipe and this test set{size}.{between}{_images(verdict)}"
 
 
-def _spread(verdict: "Verdict", control: str) -> str:
+def _spread(verdict: VerdictFacts, control: str) -> str:
     """From the least to the greatest spread of the levels, neighbours pooled."""
     rows = verdict.contrasts
     known = [float(sd) for sd in rows.loc[rows["control"] == control, "pooled_sd"].dropna()]
@@ -209,7 +214,7 @@ def _spread(verdict: "Verdict", control: str) -> str:
     return " to ".join(dict.fromkeys(ends))
 
 
-def _images(verdict: "Verdict") -> str:
+def _images(verdict: VerdictFacts) -> str:
     """The test set's own share."""
     level = _shown_level(verdict)
     row = verdict.contrast(level, DENSE)

@@ -1,15 +1,16 @@
 """A verdict for people: the sentence first, then a table that fits 80 columns."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from lottery_ticket.analysis.judging.contrasts import DENSE
+from lottery_ticket.analysis.judging.facts import VerdictFacts
 from lottery_ticket.analysis.judging.levels import (
     MATCHING,
     NO_VERDICT,
     NOT_A_TICKET,
     NOT_DECIDED,
     WINNING,
+    LevelVerdict,
 )
 from lottery_ticket.analysis.statistics.text import format_percent
 from lottery_ticket.analysis.telling.notes import notes
@@ -27,13 +28,10 @@ from lottery_ticket.analysis.telling.words import (
 )
 from lottery_ticket.arms import REINIT
 
-if TYPE_CHECKING:
-    from lottery_ticket.analysis.verdicts.verdict import LevelVerdict, Verdict
-
 __all__ = ["verdict_sentence", "verdict_text"]
 
 
-def verdict_sentence(verdict: "Verdict") -> str:
+def verdict_sentence(verdict: VerdictFacts) -> str:
     """What a verdict says, and what to do where it says nothing yet."""
     if verdict.claim is not None and verdict.claim.is_stated_before:
         return _of_one_level(verdict, verdict.claim.level)
@@ -46,7 +44,7 @@ def verdict_sentence(verdict: "Verdict") -> str:
     }[verdict.label](verdict)
 
 
-def _of_one_level(verdict: "Verdict", level: int) -> str:
+def _of_one_level(verdict: VerdictFacts, level: int) -> str:
     """Of a run that is about one level since before its first training."""
     stated = "claimed before the first training"
     if level not in {found.level for found in verdict.levels}:
@@ -81,7 +79,7 @@ def _of_one_level(verdict: "Verdict", level: int) -> str:
     }[verdict.label]
 
 
-def _winning(verdict: "Verdict") -> str:
+def _winning(verdict: VerdictFacts) -> str:
     assert verdict.level is not None
     level = verdict.level
     return (
@@ -91,15 +89,15 @@ def _winning(verdict: "Verdict") -> str:
     )
 
 
-def _by_little(verdict: "Verdict", level: int) -> str:
+def _by_little(verdict: VerdictFacts, level: int) -> str:
     return ", by little: reinit matches dense too" * verdict.at(level).reinit_matches
 
 
-def _differences(verdict: "Verdict", level: int) -> str:
+def _differences(verdict: VerdictFacts, level: int) -> str:
     return f"{difference(verdict, level, DENSE)}, {difference(verdict, level, 'reinit')}"
 
 
-def _matching(verdict: "Verdict") -> str:
+def _matching(verdict: VerdictFacts) -> str:
     sparsest = [found for found in verdict.levels if found.label == MATCHING][-1]
     return (
         f"No winning ticket: down to {size(sparsest)} it matches dense, but is not better than "
@@ -107,14 +105,14 @@ def _matching(verdict: "Verdict") -> str:
     )
 
 
-def _not_a_ticket(verdict: "Verdict") -> str:
+def _not_a_ticket(verdict: VerdictFacts) -> str:
     return (
         f"Not a ticket: at every level it is worse than dense by more than {margin(verdict)}. "
         f"{replicates(verdict)}."
     )
 
 
-def _not_decided(verdict: "Verdict") -> str:
+def _not_decided(verdict: VerdictFacts) -> str:
     if REINIT not in set(verdict.contrasts["control"]):
         return _without_control(verdict)
     pointwise = [found.level for found in verdict.levels if found.label == WINNING]
@@ -128,7 +126,7 @@ def _not_decided(verdict: "Verdict") -> str:
     return f"Not decided with {tried}.{_needs(verdict)}{also}"
 
 
-def _without_control(verdict: "Verdict") -> str:
+def _without_control(verdict: VerdictFacts) -> str:
     matches = ""
     if verdict.matching_level is not None:
         matches = f"It matches dense down to {size(verdict.at(verdict.matching_level))}. "
@@ -140,7 +138,7 @@ def _without_control(verdict: "Verdict") -> str:
     )
 
 
-def _no_verdict(verdict: "Verdict") -> str:
+def _no_verdict(verdict: VerdictFacts) -> str:
     if verdict.num_replicates > 1:
         return (
             f"No verdict: all {verdict.num_replicates} replicates agree to the last digit, so "
@@ -152,13 +150,13 @@ def _no_verdict(verdict: "Verdict") -> str:
     )
 
 
-def _more(verdict: "Verdict", count: int) -> str:
+def _more(verdict: VerdictFacts, count: int) -> str:
     """How one comes to so many replicates; of a search nobody knows the data."""
     is_search = verdict.about and "data" not in verdict.about
     return "a search under each of as many seeds" if is_search else f"--set replicates={count}"
 
 
-def _needs(verdict: "Verdict") -> str:
+def _needs(verdict: VerdictFacts) -> str:
     if verdict.replicates_needed is not None:
         n = verdict.replicates_needed
         return f" About {n} would decide, at this spread ({_more(verdict, n)})."
@@ -167,11 +165,11 @@ def _needs(verdict: "Verdict") -> str:
     return ""
 
 
-def verdict_text(verdict: "Verdict") -> str:
+def verdict_text(verdict: VerdictFacts) -> str:
     """The sentence, a row per level, the findings, what it rests on, and what to try next."""
     title = ", ".join(part for part in (verdict.run, verdict.about.get("model")) if part)
     sections = [
-        [title, *wrapped(verdict.sentence)],
+        [title, *wrapped(verdict_sentence(verdict))],
         [*_table(verdict), *_legend(verdict)],
         [line for note in notes(verdict) for line in wrapped(note)],
     ]
@@ -181,7 +179,7 @@ def verdict_text(verdict: "Verdict") -> str:
     return "\n\n".join("\n".join(lines) for lines in sections)
 
 
-def _table(verdict: "Verdict") -> list[str]:
+def _table(verdict: VerdictFacts) -> list[str]:
     column, word = bound_of(verdict)
     measured = set(verdict.contrasts["control"])
     controls = [control for control in (DENSE, REINIT) if control in measured]
@@ -198,13 +196,13 @@ def _table(verdict: "Verdict") -> list[str]:
     return aligned(rows)
 
 
-def _short(found: "LevelVerdict") -> str:
+def _short(found: LevelVerdict) -> str:
     star = " *" if found.is_claimed else ""
     count = f" ({found.replicates_needed})" if found.replicates_needed else ""
     return SHORT[found.label] + star + count
 
 
-def _legend(verdict: "Verdict") -> Iterator[str]:
+def _legend(verdict: VerdictFacts) -> Iterator[str]:
     unit = "points" if verdict.metric.unit == "%" else verdict.metric.label
     word = bound_of(verdict)[1]
     yield f"ticket minus dense or control, in {unit}; {word}: its one-sided 95 % bound"

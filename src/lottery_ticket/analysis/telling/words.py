@@ -3,21 +3,18 @@
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from lottery_ticket.analysis.judging.facts import VerdictFacts
 from lottery_ticket.analysis.judging.levels import (
     MATCHING,
     NO_VERDICT,
     NOT_A_TICKET,
     NOT_DECIDED,
     WINNING,
+    LevelVerdict,
 )
 from lottery_ticket.analysis.statistics.tables import Metric
 from lottery_ticket.analysis.statistics.text import MISSING, format_percent, number_text
-
-if TYPE_CHECKING:
-    from lottery_ticket.analysis.verdicts.others import Between
-    from lottery_ticket.analysis.verdicts.verdict import LevelVerdict, Verdict
 
 __all__ = [
     "SHORT",
@@ -27,6 +24,7 @@ __all__ = [
     "difference",
     "levels_text",
     "margin",
+    "margin_text",
     "replicates",
     "signed",
     "signed_number",
@@ -52,7 +50,7 @@ def wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, subsequent_indent="  ") if text else []
 
 
-def bound_of(verdict: "Verdict") -> tuple[str, str]:
+def bound_of(verdict: VerdictFacts) -> tuple[str, str]:
     """The column of the bound that decides, and what it is called."""
     return (
         ("lower_bound", "at least")
@@ -61,7 +59,7 @@ def bound_of(verdict: "Verdict") -> tuple[str, str]:
     )
 
 
-def signed(verdict: "Verdict", value: float | None) -> str:
+def signed(verdict: VerdictFacts, value: float | None) -> str:
     """A difference with its sign, in the metric's printed unit."""
     if value is None or math.isnan(value):
         return MISSING
@@ -80,7 +78,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join([*map(str.rjust, row, widths), row[-1]]).rstrip() for row in rows]
 
 
-def difference(verdict: "Verdict", level: int, control: str) -> str:
+def difference(verdict: VerdictFacts, level: int, control: str) -> str:
     """A level's difference from a control, with the bound that decides."""
     row = verdict.contrast(level, control)
     column, word = bound_of(verdict)
@@ -89,29 +87,33 @@ def difference(verdict: "Verdict", level: int, control: str) -> str:
     return f"{value}{unit} against {control} ({word} {edge})"
 
 
-def density(verdict: "Verdict", level: int) -> str:
+def density(verdict: VerdictFacts, level: int) -> str:
     """A level's density."""
     return format_percent(verdict.at(level).density)
 
 
-def size(found: "LevelVerdict") -> str:
+def size(found: LevelVerdict) -> str:
     """A level by all its names."""
     where = f"level {found.level}, {found.num_kept:,}"
     return f"{format_percent(found.density)} of the weights ({where})"
 
 
-def replicates(verdict: "Verdict") -> str:
+def replicates(verdict: VerdictFacts) -> str:
     """How many there are."""
     n = verdict.num_replicates
     return f"{n} replicate{'s' if n != 1 else ''}"
 
 
-def margin(verdict: "Verdict | Between") -> str:
+def margin(verdict: VerdictFacts) -> str:
     """The margin as it was stated."""
-    stated = verdict.margin_stated
-    if verdict.metric.unit == "%":
+    return margin_text(verdict.margin_stated, verdict.metric)
+
+
+def margin_text(stated: float, metric: Metric) -> str:
+    """A margin in points of accuracy, or per cent of the dense loss."""
+    if metric.unit == "%":
         return f"{stated:g} point{'s' if stated != 1 else ''}"
-    return f"{stated:g} % of the dense {verdict.metric.short}"
+    return f"{stated:g} % of the dense {metric.short}"
 
 
 def levels_text(levels: Sequence[int]) -> str:

@@ -22,8 +22,7 @@ from lottery_ticket.analysis.statistics.claims import ALPHA, holm
 from lottery_ticket.analysis.statistics.means import LEAD, check_one_run, num_test_of, size_by_level
 from lottery_ticket.analysis.statistics.tables import Metric, metric_of, plain, sort_arms
 from lottery_ticket.analysis.statistics.text import MISSING, format_percent
-from lottery_ticket.analysis.telling.words import aligned, signed_number, wrapped
-from lottery_ticket.analysis.telling.words import margin as stated_margin
+from lottery_ticket.analysis.telling.words import aligned, margin_text, signed_number, wrapped
 from lottery_ticket.analysis.verdicts.verdict import Verdict
 from lottery_ticket.arms import REINIT
 from lottery_ticket.errors import UsageError, nearest
@@ -150,12 +149,13 @@ def _rows(
 
 def _lines(found: Between) -> Iterator[str]:
     one, other = found.arms
+    margin = margin_text(found.margin_stated, found.metric)
     unit = "points" if found.metric.unit == "%" else found.metric.label
     n = sorted({int(n) for n in found.table["n"]})
     many = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
     yield from wrapped(
         f"{found.run + ': ' if found.run else ''}{one} minus {other}, in {unit}; {many} "
-        f"replicate{'s' if n[-1] != 1 else ''}, margin {stated_margin(found)}."
+        f"replicate{'s' if n[-1] != 1 else ''}, margin {margin}."
     )
     yield ""
     rows = [["level", "density", "kept", "difference", "95 % interval", ""]]
@@ -173,7 +173,7 @@ def _lines(found: Between) -> Iterator[str]:
     yield ""
     yield from wrapped(
         f"better, worse: each level by itself, one-sided at 5 %; * over all levels together. "
-        f"equal: within {stated_margin(found)} either way, at 5 %."
+        f"equal: within {margin} either way, at 5 %."
     )
 
 

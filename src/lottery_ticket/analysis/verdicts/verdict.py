@@ -1,7 +1,7 @@
 """The verdict of a run: of each level, and over all levels together."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,22 +13,18 @@ from lottery_ticket.analysis.judging.contrasts import (
     contrasts_of,
     null_check,
 )
+from lottery_ticket.analysis.judging.facts import VerdictFacts
 from lottery_ticket.analysis.judging.grounds import (
-    Cost,
-    Finding,
-    Unlike,
     cost_of,
     findings_of,
     learning_speed,
     unlike_trainings,
 )
 from lottery_ticket.analysis.judging.levels import (
-    MATCHING,
     NOT_A_TICKET,
     NOT_DECIDED,
     WINNING,
     Claim,
-    LevelVerdict,
     absolute_margin,
     default_margin,
     judged_levels,
@@ -43,7 +39,7 @@ from lottery_ticket.analysis.statistics.means import (
     num_test_of,
     size_by_level,
 )
-from lottery_ticket.analysis.statistics.tables import Metric, metric_of, plain
+from lottery_ticket.analysis.statistics.tables import metric_of, plain
 from lottery_ticket.analysis.telling.notes import tested_text
 from lottery_ticket.analysis.telling.sentence import verdict_sentence, verdict_text
 from lottery_ticket.errors import UsageError
@@ -52,7 +48,7 @@ __all__ = ["Verdict", "verdict"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(VerdictFacts):
     """Whether a run found a winning ticket, how sure that is, and against what.
 
     `print(verdict)` says it in words; `verdict.to_dict()` is all of it as plain values.
@@ -87,29 +83,6 @@ class Verdict:
         advice: what to try next, where the literature knows.
     """
 
-    run: str
-    label: str
-    level: int | None
-    matching_level: int | None
-    num_replicates: int
-    replicates_needed: int | None
-    metric: Metric
-    margin: float
-    margin_stated: float
-    num_test: int | None
-    levels: tuple[LevelVerdict, ...]
-    claim: Claim | None
-    named: int | None
-    findings: tuple[Finding, ...]
-    null: Mapping[str, float] | None
-    unlike: Unlike | None
-    arms: pd.DataFrame
-    contrasts: pd.DataFrame
-    speed: pd.DataFrame
-    cost: Cost | None
-    about: Mapping[str, str] = field(default_factory=dict)
-    advice: Advice | None = None
-
     @property
     def sentence(self) -> str:
         """The verdict in words."""
@@ -119,31 +92,6 @@ class Verdict:
     def tested(self) -> str:
         """What the controls of the run test about its ticket, and what they do not, in words."""
         return tested_text(self)
-
-    @property
-    def shown(self) -> LevelVerdict:
-        """The level to speak of: the one that the run is about since before its first training;
-        else the one claimed; else the sparsest that comes nearest to it."""
-        about = None if self.claim is None or not self.claim.is_stated_before else self.claim.level
-        if about in {found.level for found in self.levels}:
-            return next(found for found in self.levels if found.level == about)
-        if self.level is not None:
-            return self.at(self.level)
-        for label in (WINNING, MATCHING):
-            found = [level for level in self.levels if level.label == label]
-            if found:
-                return found[-1]
-        return self.levels[-1]
-
-    def at(self, level: int) -> LevelVerdict:
-        """The verdict of one level."""
-        return next(found for found in self.levels if found.level == level)
-
-    def contrast(self, level: int, control: str) -> dict[str, Any]:
-        """The row of `contrasts` for a level and control; empty where they were not measured."""
-        rows: Any = self.contrasts
-        rows = rows[(rows["level"] == level) & (rows["control"] == control)]
-        return next(iter(rows.to_dict("records")), {})
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values; what is not known is None."""
