@@ -1,5 +1,6 @@
 """Masks and weights of a real run, read from its store."""
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load
@@ -16,7 +17,7 @@ from lottery_ticket.analysis.structure import (
 )
 from lottery_ticket.errors import UsageError
 from lottery_ticket.models import MODELS, build, register_model
-from lottery_ticket.store import layer_rows
+from lottery_ticket.store import Store, layer_rows, table_rows
 
 TINY = [
     *("replicates=2", "prune.levels=2", "train.duration=2ep", "model.hidden=[12, 8]"),
@@ -102,6 +103,46 @@ def test_every_table_of_a_run(result):
     counts = layer_density(masks).groupby("level")["num_kept"].sum()
     everything = tables.effective[tables.effective["layer"] == "all"]
     assert everything.groupby("level")["num_kept"].sum().tolist() == counts.tolist()
+
+
+class Growing(Store):
+    """A store in which a training is finished just after its cells were first looked through."""
+
+    def __init__(self, root, late):
+        super().__init__(root)
+        self.late, self.num_looks = late, 0
+
+    def cells(self, wanted=None):
+        self.num_looks += 1
+        found = super().cells(wanted)
+        return {n: c for n, c in found.items() if n != self.late or self.num_looks > 1}
+
+
+def places_of(table):
+    keys = ["arm", "level", "replicate", "draw"]
+    return set(pd.DataFrame(table)[keys].itertuples(index=False, name=None))
+
+
+def test_what_is_finished_while_tables_are_read_is_in_none_of_them(result):
+    for late in [row["cell"] for row in result.rows if (row["arm"], row["level"]) == ("ticket", 1)]:
+        store = Growing(result.store.root, late)
+        tables = run_tables(store, result.record)
+        assert store.num_looks == 1
+        assert late not in set(tables.table["cell"])
+        places = places_of(tables.table)
+        assert places < places_of(layer_rows(store, result.record))  # where it is by now
+        assert places_of(tables.layers) == places_of(tables.history) == places
+        for table in (tables.inputs, tables.effective, tables.kept_weights):
+            assert places_of(table) <= places
+        assert len(tables.inputs) == 64 * (len(result.masks()) - 1)
+
+
+def test_rows_that_have_been_read_are_not_read_again(result):
+    store = Growing(result.store.root, late="")
+    rows = [row for row in table_rows(store, result.record) if row["arm"] == "reinit"]
+    tables = run_tables(store, result.record, rows=rows)
+    assert store.num_looks == 1
+    assert places_of(tables.table) == places_of(tables.layers) == places_of(rows)
 
 
 def test_a_model_that_is_not_registered_here_leaves_its_tables_out(tmp_path):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -191,12 +191,13 @@ class RunTables:
 def run_tables(
     store: Store, run: RunRecord, *, rows: Sequence[Mapping[str, Any]] | None = None
 ) -> RunTables:
-    """Read a run's tables, its masks level by level.
+    """Read a run's tables, its masks level by level; all are of the same trainings.
 
     Args:
         store: where the run is.
         run: the run; trainings that are not finished have no rows.
-        rows: what `table_rows` said of it, if it was asked already.
+        rows: what `table_rows` said of it, if it was asked already; what was finished since is
+            left out.
 
     Returns:
         The tables. Those that need the model are empty where it is not registered here, or where
@@ -208,11 +209,12 @@ def run_tables(
     # here, since it takes a while: it reads tensors
     from lottery_ticket.analysis import structure
 
-    table = as_table(table_rows(store, run) if rows is None else rows)
-    arms = sort_arms(row.arm for row in run.rows)
-    lead = arms[0]
+    rows = table_rows(store, run) if rows is None else rows
+    finished = {row["cell"] for row in rows}
+    lead = sort_arms(row.arm for row in run.rows)[0]
+    run = replace(run, rows=tuple(row for row in run.rows if row.cell in finished))
     overlap, inputs, effective = [], [], []
-    for level in sorted({row.level for row in run.rows}):
+    for level in sorted({row.level for row in run.rows if row.arm == lead}):
         masks = structure.read_masks(store, run, arm=lead, levels=[level])
         overlap.append(structure.overlap_table(masks))
         # of a search nobody knows whether its first layer reads the data
@@ -222,7 +224,7 @@ def run_tables(
             _or_empty(structure.run_effective_density, store, run, arm=lead, levels=[level])
         )
     return RunTables(
-        table,
+        as_table(rows),
         pd.DataFrame(layer_rows(store, run)),
         pd.DataFrame(history_rows(store, run)),
         _joined(overlap),
