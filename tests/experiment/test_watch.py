@@ -10,7 +10,7 @@ from torch import nn
 
 from lottery_ticket.experiment import Pace
 from lottery_ticket.experiment.cells.journal import Journal, Watch
-from lottery_ticket.experiment.running.stop import StopSign
+from lottery_ticket.experiment.executors.stop import StopSign
 from lottery_ticket.spec import spec_from_mapping
 from lottery_ticket.train import TrainState
 

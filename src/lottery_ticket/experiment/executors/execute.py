@@ -18,37 +18,18 @@ from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment.cells.cell import OPTIMIZER, WEIGHTS, Cell
 from lottery_ticket.experiment.cells.kinds import KINDS
 from lottery_ticket.experiment.cells.making import Made, Stopped, Workspace
+from lottery_ticket.experiment.executors.context import Context
+from lottery_ticket.experiment.executors.device import configured
+from lottery_ticket.experiment.executors.executor import Outcome
+from lottery_ticket.experiment.executors.stop import StopSign
+from lottery_ticket.experiment.executors.stored import parents_of
 from lottery_ticket.experiment.objects.user_code import adopt, import_user_code
-from lottery_ticket.experiment.running.context import Context
-from lottery_ticket.experiment.running.device import configured
-from lottery_ticket.experiment.running.stop import StopSign
-from lottery_ticket.experiment.running.stored import parents_of
 from lottery_ticket.process import alone
 from lottery_ticket.store import CellRecord, Claim, Store, store_errors
 
-__all__ = ["Outcome", "execute", "execution_of", "is_current"]
+__all__ = ["execute", "execution_of", "is_current"]
 
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a cell.
-
-    Args:
-        cell: its name.
-        status: `"made"`, `"found"` (someone else made it), `"busy"` (someone else is making it),
-            `"stopped"` (checkpointed on request), `"failed"`.
-        content: the content hash of a finished cell.
-        message: why it failed.
-        notes: what to know of how it was made.
-    """
-
-    cell: str
-    status: str
-    content: str | None = None
-    message: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 def is_current(parents: Mapping[str, str], contents: Mapping[str, str]) -> bool:
