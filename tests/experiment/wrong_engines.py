@@ -33,9 +33,9 @@ def _continues_from(change) -> None:
     """A checkpoint is read as something else."""
 
     def wrong(train, cell, parents, workspace):
-        path = workspace.folder / "checkpoint"
-        if path.exists():
-            path.write_bytes(rewritten(path.read_bytes(), change))
+        data = workspace.desk.read("checkpoint", 1 << 30)
+        if data is not None:
+            workspace.desk.write("checkpoint", rewritten(data, change))
         return train(cell, parents, workspace)
 
     trains_by(wrong)
@@ -61,7 +61,7 @@ def goes_back_to_the_first_batch() -> None:
 
 def starts_from_scratch() -> None:
     def wrong(train, cell, parents, workspace):
-        (workspace.folder / "checkpoint").unlink(missing_ok=True)
+        workspace.desk.write("checkpoint", b"")
         return train(cell, parents, workspace)
 
     trains_by(wrong)
