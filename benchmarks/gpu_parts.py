@@ -23,7 +23,7 @@ from measure import Rows, in_turns, spread
 
 import lottery_ticket
 from lottery_ticket.data import Split
-from lottery_ticket.experiment.running.device import configured
+from lottery_ticket.experiment.executors.device import configured
 from lottery_ticket.masks import Budget, PruningMask, select
 from lottery_ticket.models import build
 from lottery_ticket.train import AutogradStep, Batches, make_optimizer

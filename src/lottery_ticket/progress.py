@@ -117,7 +117,7 @@ class _Watching(SilentObserver):
         assert self.store is not None
         found = {}
         for name in list(self.running):
-            progress = read_progress(self.store.work_folder(name))
+            progress = read_progress(self.store.desk(name))
             if progress is not None:
                 found[name] = progress
         return found

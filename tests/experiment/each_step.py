@@ -29,7 +29,7 @@ def look_at_each_step(look: Look = lambda cell, step: None, pace: Pace = EACH_ST
 
     def looked_at(cell, workspace):
         def must_stop() -> bool:
-            look(cell, cell.first_step + read_progress(workspace.folder).step)
+            look(cell, cell.first_step + read_progress(workspace.desk).step)
             return workspace.must_stop()
 
         return replace(workspace, must_stop=must_stop, pace=pace)

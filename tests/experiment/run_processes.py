@@ -31,7 +31,7 @@ from lottery_ticket.experiment import (
     import_user_code,
     run_plan,
 )
-from lottery_ticket.experiment.running.interrupts import ignore_interrupts
+from lottery_ticket.experiment.executors.local import ignore_interrupts
 from lottery_ticket.spec import Spec, spec_from_mapping
 from lottery_ticket.store import Store
 

@@ -44,7 +44,7 @@ def made(tmp_path_factory):
 def first_step(made, arm, level):
     """What a training began with, as its cell starts."""
     from lottery_ticket.experiment.cells.training import _rewound_model
-    from lottery_ticket.experiment.running.stored import parents_of
+    from lottery_ticket.experiment.executors.stored import parents_of
 
     cell = made.cell(arm, level)
     parents = parents_of(cell, made.store)

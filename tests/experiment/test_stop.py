@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from lottery_ticket.experiment.executors.stop import StopSign, ask_to_stop, is_asked_to_stop
 from lottery_ticket.experiment.running.interrupts import interrupts, new_stop_file
-from lottery_ticket.experiment.running.stop import StopSign, ask_to_stop, is_asked_to_stop
 from lottery_ticket.store import Store
 
 

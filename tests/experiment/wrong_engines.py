@@ -4,6 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from checkpoints import rewritten
 from lottery_ticket import files
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import KINDS, Pace
-from lottery_ticket.experiment.running.workers import Workers
+from lottery_ticket.experiment.executors.local import Pool
 from lottery_ticket.store import Claim, Store
 from lottery_ticket.train import Batches
 
@@ -32,9 +33,9 @@ def _continues_from(change) -> None:
     """A checkpoint is read as something else."""
 
     def wrong(train, cell, parents, workspace):
-        path = workspace.folder / "checkpoint"
-        if path.exists():
-            path.write_bytes(rewritten(path.read_bytes(), change))
+        data = workspace.desk.read("checkpoint", 1 << 30)
+        if data is not None:
+            workspace.desk.write("checkpoint", rewritten(data, change))
         return train(cell, parents, workspace)
 
     trains_by(wrong)
@@ -60,7 +61,7 @@ def goes_back_to_the_first_batch() -> None:
 
 def starts_from_scratch() -> None:
     def wrong(train, cell, parents, workspace):
-        (workspace.folder / "checkpoint").unlink(missing_ok=True)
+        workspace.desk.write("checkpoint", b"")
         return train(cell, parents, workspace)
 
     trains_by(wrong)
@@ -122,10 +123,20 @@ def takes_busy_for_failed() -> None:
 
 
 def gives_up_with_its_worker() -> None:
-    def wrong(workers):
-        raise LotteryError("a worker has died")
+    submit = Pool.submit
 
-    Workers.restart = wrong
+    def given_up(outcome):
+        is_lost = outcome.status == "lost"
+        return replace(outcome, status="failed", message="died") if is_lost else outcome
+
+    def wrong(pool, cells, contents):
+        told = Future()
+        submit(pool, cells, contents).add_done_callback(
+            lambda ran: told.set_result(list(map(given_up, ran.result())))
+        )
+        return told
+
+    Pool.submit = wrong
 
 
 class _Free:

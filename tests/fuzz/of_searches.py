@@ -17,6 +17,7 @@ from fuzz.reader import Reader
 from lottery_ticket.experiment import read_progress
 from lottery_ticket.finder import LotteryTicketFinder
 from lottery_ticket.masks import PruningMask
+from lottery_ticket.store import LocalDesk
 
 __all__ = ["READERS"]
 
@@ -89,7 +90,7 @@ def write_progress(folder: Path) -> None:
 
 def read_shown(folder: Path) -> Any:
     """Progress as it is shown."""
-    found = read_progress(folder)
+    found = read_progress(LocalDesk(folder))
     if found is None:
         return None
     return [found.step, found.num_steps, found.epoch, found.loss, found.accuracy]

@@ -27,7 +27,14 @@ from lottery_ticket.spec import (
     preset_text,
     spec_from_mapping,
 )
-from lottery_ticket.store import Store, correct_rows, history_rows, layer_rows, table_rows
+from lottery_ticket.store import (
+    LocalDesk,
+    Store,
+    correct_rows,
+    history_rows,
+    layer_rows,
+    table_rows,
+)
 from lottery_ticket.train import TrainState
 
 __all__ = ["READERS"]
@@ -156,7 +163,7 @@ def _state() -> TrainState:
 
 
 def _journal(state: TrainState, folder: Path) -> Journal:
-    return Journal(_cell(), state, folder, 3)
+    return Journal(_cell(), state, LocalDesk(folder), 3)
 
 
 @functools.cache

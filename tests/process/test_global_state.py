@@ -26,7 +26,7 @@ from lottery_ticket.api import RunResult, load_run, prepare
 from lottery_ticket.criteria import score
 from lottery_ticket.data import DATASETS, load_dataset
 from lottery_ticket.experiment import KINDS, estimated_seconds
-from lottery_ticket.experiment.running.device import configured
+from lottery_ticket.experiment.executors.device import configured
 from lottery_ticket.export import PrunedModel, compact, export, measure
 from lottery_ticket.models import MODELS, build
 

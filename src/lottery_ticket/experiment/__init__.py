@@ -8,6 +8,16 @@ from lottery_ticket.experiment.cells.mask import remade_mask as remade_mask
 from lottery_ticket.experiment.cells.progress import Progress as Progress
 from lottery_ticket.experiment.cells.progress import read_progress as read_progress
 from lottery_ticket.experiment.cells.train import TrainCell as TrainCell
+from lottery_ticket.experiment.executors.context import Context as Context
+from lottery_ticket.experiment.executors.device import available_devices as available_devices
+from lottery_ticket.experiment.executors.device import num_devices as num_devices
+from lottery_ticket.experiment.executors.device import resolve_device as resolve_device
+from lottery_ticket.experiment.executors.execute import execute as execute
+from lottery_ticket.experiment.executors.execute import execution_of as execution_of
+from lottery_ticket.experiment.executors.executor import Executor as Executor
+from lottery_ticket.experiment.executors.executor import Outcome as Outcome
+from lottery_ticket.experiment.executors.stored import read_mask as read_mask
+from lottery_ticket.experiment.executors.stored import read_weights as read_weights
 from lottery_ticket.experiment.objects.build import inspect_inputs as inspect_inputs
 from lottery_ticket.experiment.objects.code import check_registered as check_registered
 from lottery_ticket.experiment.objects.initial import change_initial_ as change_initial_
@@ -24,14 +34,7 @@ from lottery_ticket.experiment.objects.user_code import sent_by_value as sent_by
 from lottery_ticket.experiment.planning.plan import Plan as Plan
 from lottery_ticket.experiment.planning.plan import Work as Work
 from lottery_ticket.experiment.planning.plan import plan as plan
-from lottery_ticket.experiment.running.context import Context as Context
-from lottery_ticket.experiment.running.device import available_devices as available_devices
-from lottery_ticket.experiment.running.device import num_devices as num_devices
-from lottery_ticket.experiment.running.device import resolve_device as resolve_device
 from lottery_ticket.experiment.running.estimate import estimated_seconds as estimated_seconds
-from lottery_ticket.experiment.running.execute import Outcome as Outcome
-from lottery_ticket.experiment.running.execute import execute as execute
-from lottery_ticket.experiment.running.execute import execution_of as execution_of
 from lottery_ticket.experiment.running.group import group_size as group_size
 from lottery_ticket.experiment.running.observer import Observer as Observer
 from lottery_ticket.experiment.running.observer import RunOutcome as RunOutcome
@@ -41,5 +44,3 @@ from lottery_ticket.experiment.running.probing import probe_work as probe_work
 from lottery_ticket.experiment.running.rederive import rederive as rederive
 from lottery_ticket.experiment.running.run import finished_cells as finished_cells
 from lottery_ticket.experiment.running.run import run_plan as run_plan
-from lottery_ticket.experiment.running.stored import read_mask as read_mask
-from lottery_ticket.experiment.running.stored import read_weights as read_weights

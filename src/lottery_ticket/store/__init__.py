@@ -4,7 +4,8 @@ Loads neither torch nor the specs, so that listing is quick.
 """
 
 from lottery_ticket.store._claims import Claim as Claim
-from lottery_ticket.store._claims import set_aside as set_aside
+from lottery_ticket.store._desk import Desk as Desk
+from lottery_ticket.store._desk import LocalDesk as LocalDesk
 from lottery_ticket.store._execution import Execution as Execution
 from lottery_ticket.store._files import read_file as read_file
 from lottery_ticket.store._files import sha256 as sha256

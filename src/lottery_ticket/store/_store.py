@@ -11,6 +11,7 @@ from typing import Any
 from lottery_ticket.errors import DamagedError, StoreError, UsageError, nearest
 from lottery_ticket.files import usable_path, write_file
 from lottery_ticket.store._claims import Claim
+from lottery_ticket.store._desk import Desk, LocalDesk
 from lottery_ticket.store._execution import Execution
 from lottery_ticket.store._files import (
     publish_folder,
@@ -204,6 +205,10 @@ class Store:
         claim = self.claim(name)
         if claim is not None:
             claim.clear()
+
+    def desk(self, name: str) -> Desk:
+        """Where a cell is worked on; who holds no claim of it only reads there."""
+        return LocalDesk(self._paths.work(name))
 
     def work_folder(self, name: str) -> Path:
         """Where a cell in progress keeps its checkpoint, history and progress."""

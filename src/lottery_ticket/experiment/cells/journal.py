@@ -2,23 +2,21 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import DamagedError
 from lottery_ticket.experiment.cells.making import Pace, Stopped
 from lottery_ticket.experiment.cells.progress import Progress, write_progress
 from lottery_ticket.experiment.cells.train import TrainCell
-from lottery_ticket.files import write_file
-from lottery_ticket.store import read_file
+from lottery_ticket.store import Desk
 from lottery_ticket.train import CheckpointError, TrainState, checkpoint_bytes, restore_
 
-__all__ = ["Journal", "Watch"]
+__all__ = ["CHECKPOINT", "Journal", "Watch"]
 
+CHECKPOINT, _HISTORY = "checkpoint", "history.jsonl"
 _MAX_CHECKPOINT_BYTES = 1 << 40
 
 
@@ -29,13 +27,13 @@ class Journal:
     Args:
         cell: what is trained.
         state: how far it is.
-        folder: where to write.
+        desk: where to write.
         steps_per_epoch: batches in one pass over the data.
     """
 
     cell: TrainCell
     state: TrainState
-    folder: Path
+    desk: Desk
     steps_per_epoch: int
 
     def resume_(self) -> None:
@@ -44,13 +42,10 @@ class Journal:
         Raises:
             CheckpointError: there is, but not of this training as it is made here.
         """
-        path = self.folder / "checkpoint"
         try:
-            data = read_file(path, _MAX_CHECKPOINT_BYTES)
+            data = self.desk.read(CHECKPOINT, _MAX_CHECKPOINT_BYTES) or b""
         except DamagedError:
-            if os.path.lexists(path):
-                raise CheckpointError("not a file") from None
-            data = b""
+            raise CheckpointError("not a file") from None
         digest, payload = data[:32], data[32:]
         if payload and hashlib.sha256(payload).digest() == digest:
             restore_(self.state, payload)
@@ -59,24 +54,21 @@ class Journal:
             if self.state.step == self.cell.last_step and not self._is_measured():
                 raise CheckpointError("it is at its end, and did not measure it")
         history = "".join(json.dumps(record) + "\n" for record in self.state.history)
-        file = self.folder / "history.jsonl"
-        file.unlink(missing_ok=True)  # it might be a link that leads elsewhere
-        file.write_text(history)
+        self.desk.begin(_HISTORY, history.encode())
 
     def _is_measured(self) -> bool:
         last = self.state.history[-1] if self.state.history else {}
         return last.get("step") == self.state.step and {"test_loss", "test_accuracy"} <= last.keys()
 
     def add(self, record: dict[str, Any]) -> None:
-        """Append to the history file at once."""
-        with (self.folder / "history.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        """Append to the history at once."""
+        self.desk.append(_HISTORY, f"{json.dumps(record)}\n".encode())
 
     def show(self) -> None:
         """Write how far it is."""
         last = self.state.history[-1] if self.state.history else {}
         write_progress(
-            self.folder,
+            self.desk,
             Progress(
                 self.state.step - self.cell.first_step,
                 self.cell.num_steps,
@@ -89,7 +81,7 @@ class Journal:
     def checkpoint(self) -> None:
         """Write the whole state."""
         payload = checkpoint_bytes(self.state)
-        write_file(self.folder / "checkpoint", hashlib.sha256(payload).digest() + payload)
+        self.desk.write(CHECKPOINT, hashlib.sha256(payload).digest() + payload)
 
 
 class Watch:

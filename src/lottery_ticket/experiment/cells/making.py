@@ -11,6 +11,7 @@ from safetensors.torch import load as load_tensors
 from lottery_ticket.errors import DamagedError, LotteryError
 from lottery_ticket.experiment.cells.cell import MASK, WEIGHTS, Cell
 from lottery_ticket.masks import PruningMask
+from lottery_ticket.store import Desk
 
 __all__ = [
     "Kind",
@@ -114,7 +115,7 @@ class Workspace:
     """Where and how a cell is made; none of it decides its bytes but by the rules of `kernels`.
 
     Args:
-        folder: for what is written on the way: checkpoints, progress.
+        desk: for what is written on the way: checkpoints, progress.
         data_dir: where data files are looked for; None for the defaults.
         device: `"cpu"`, `"cuda:1"`, …
         kernels: how steps are executed; see `lottery_ticket.train.KERNELS`.
@@ -123,7 +124,7 @@ class Workspace:
         pace: how often progress is shown, and what there is checkpointed.
     """
 
-    folder: Path
+    desk: Desk
     data_dir: Path | None = None
     device: str = "cpu"
     kernels: str = "auto"

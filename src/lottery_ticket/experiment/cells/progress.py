@@ -1,13 +1,10 @@
-"""How far a cell is, in a small file beside it: whoever looks can read it, other processes too."""
+"""How far a cell is, said where it is worked on: whoever looks can read it, others too."""
 
-import contextlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from lottery_ticket.errors import StoreError
-from lottery_ticket.files import aside_of
-from lottery_ticket.store import read_file
+from lottery_ticket.store import Desk
 
 __all__ = ["Progress", "read_progress", "write_progress"]
 
@@ -37,22 +34,16 @@ class Progress:
         )
 
 
-def write_progress(folder: Path, progress: Progress) -> None:
-    """Replace the progress file; not synced, since nothing depends on it."""
-    aside = aside_of(folder / _FILE)
-    try:
-        aside.write_text(json.dumps(asdict(progress)))
-        aside.replace(folder / _FILE)
-    except OSError:  # a full disk is noticed by what matters
-        with contextlib.suppress(OSError):
-            aside.unlink()
+def write_progress(desk: Desk, progress: Progress) -> None:
+    """Say how far a cell is."""
+    desk.show(_FILE, json.dumps(asdict(progress)).encode())
 
 
-def read_progress(folder: Path) -> Progress | None:
-    """The progress of the cell whose work folder this is; None if there is none yet, or no more
-    than what another version wrote."""
+def read_progress(desk: Desk) -> Progress | None:
+    """The progress of the cell that is worked on there; None if there is none yet, or no more than
+    what another version wrote."""
     try:
-        progress = Progress(**json.loads(read_file(folder / _FILE, _MAX_BYTES)))
+        progress = Progress(**json.loads(desk.read(_FILE, _MAX_BYTES) or b"null"))
     except (StoreError, ValueError, TypeError, RecursionError):
         return None
     return progress if progress.is_plain else None

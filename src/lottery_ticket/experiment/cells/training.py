@@ -14,7 +14,7 @@ from torch import nn
 from lottery_ticket.data import DataSet
 from lottery_ticket.errors import LotteryError, TrainingError
 from lottery_ticket.experiment.cells.cell import EXAMPLES, MASK, OPTIMIZER, WEIGHTS
-from lottery_ticket.experiment.cells.journal import Journal, Watch
+from lottery_ticket.experiment.cells.journal import CHECKPOINT, Journal, Watch
 from lottery_ticket.experiment.cells.making import Made, Parents, Workspace
 from lottery_ticket.experiment.cells.train import MovingMask, TrainCell
 from lottery_ticket.experiment.objects.build import load_data
@@ -31,7 +31,6 @@ from lottery_ticket.process import random_state_kept, seed_
 from lottery_ticket.pruning import rewind_, rewind_optimizer_
 from lottery_ticket.spec import TrainSpec
 from lottery_ticket.steps import Duration
-from lottery_ticket.store import set_aside
 from lottery_ticket.train import (
     METRICS,
     BatchedStep,
@@ -225,10 +224,9 @@ def _begin(cell: TrainCell, parents: Parents, workspace: Workspace) -> _Training
     try:
         return _begun(cell, parents, workspace)
     except CheckpointError as error:
-        path = workspace.folder / "checkpoint"
-        kept = set_aside(path)
+        where, kept = workspace.desk.where(CHECKPOINT), workspace.desk.set_aside(CHECKPOINT)
         workspace.note(
-            f"{path}: cannot be continued ({error}); its cell begins anew, and it is kept: {kept}"
+            f"{where}: cannot be continued ({error}); its cell begins anew, and it is kept: {kept}"
         )
     return _begun(cell, parents, workspace)
 
@@ -253,7 +251,7 @@ def _begun(cell: TrainCell, parents: Parents, workspace: Workspace) -> _Training
         state.mask = (mask or cell.moving.first_mask()).to(device)
         if policy.is_due(cell.first_step):
             state.ask_(policy, cell.moving.seed)
-    journal = Journal(cell, state, workspace.folder, batches.steps_per_epoch)
+    journal = Journal(cell, state, workspace.desk, batches.steps_per_epoch)
     journal.resume_()
     training = _Training(
         cell, workspace, data, mask or {}, state, batches, journal, initial_hash, policy

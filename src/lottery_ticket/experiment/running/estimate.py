@@ -11,12 +11,12 @@ from torch import nn
 
 from lottery_ticket.data import DataSet
 from lottery_ticket.experiment.cells.train import TrainCell
+from lottery_ticket.experiment.executors.context import Context
+from lottery_ticket.experiment.executors.device import configured
 from lottery_ticket.experiment.objects.build import load_data
 from lottery_ticket.experiment.objects.initial import drawn_model
 from lottery_ticket.experiment.objects.recipe import augmentation_of, loss_of, optimizer_of
 from lottery_ticket.experiment.planning.plan import Plan
-from lottery_ticket.experiment.running.context import Context
-from lottery_ticket.experiment.running.device import configured
 from lottery_ticket.masks import PruningMask, layer_weights
 from lottery_ticket.process import random_state_kept
 from lottery_ticket.pruning import rewind_

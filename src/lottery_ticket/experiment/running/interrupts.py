@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lottery_ticket.experiment.running.stop import ask_to_stop, take_back
+from lottery_ticket.experiment.executors.stop import ask_to_stop, take_back
 from lottery_ticket.store import Store
 
-__all__ = ["ignore_interrupts", "interrupts", "new_stop_file"]
+__all__ = ["interrupts", "new_stop_file"]
 
 
 @contextlib.contextmanager
@@ -52,8 +52,3 @@ def interrupts(stop_file: Path) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def ignore_interrupts() -> None:
-    """In a worker: Ctrl-C reaches every process of a terminal, but only the parent acts on it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

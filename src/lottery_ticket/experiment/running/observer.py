@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.executors.executor import Outcome
 from lottery_ticket.experiment.planning.plan import Work
-from lottery_ticket.experiment.running.execute import Outcome
 from lottery_ticket.store import RunRecord, Store
 
 __all__ = ["Observer", "RunOutcome"]

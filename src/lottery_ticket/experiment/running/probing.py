@@ -7,13 +7,13 @@ from typing import Any
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.experiment.cells.cell import WEIGHTS, Cell, Label
 from lottery_ticket.experiment.cells.probe import ProbeCell
+from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.objects.build import load_data
 from lottery_ticket.experiment.objects.code import REGISTRIES
 from lottery_ticket.experiment.objects.initial import Described, recorded_model
 from lottery_ticket.experiment.objects.probes import PROBES
 from lottery_ticket.experiment.objects.run_data import run_spec
 from lottery_ticket.experiment.planning.plan import Work
-from lottery_ticket.experiment.running.context import Context
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.run import run_work
 from lottery_ticket.spec import DataSpec, Spec, canonical, spec_from_mapping

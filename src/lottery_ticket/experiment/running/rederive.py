@@ -7,13 +7,13 @@ from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.experiment.cells.cell import WEIGHTS
 from lottery_ticket.experiment.cells.kinds import KINDS
 from lottery_ticket.experiment.cells.making import Workspace
+from lottery_ticket.experiment.executors.device import configured, resolve_device
+from lottery_ticket.experiment.executors.stored import parents_of
 from lottery_ticket.experiment.objects.build import inspect_inputs
 from lottery_ticket.experiment.planning.plan import plan
-from lottery_ticket.experiment.running.device import configured, resolve_device
-from lottery_ticket.experiment.running.stored import parents_of
 from lottery_ticket.process import neutral_settings
 from lottery_ticket.spec import Spec, spec_from_mapping
-from lottery_ticket.store import RunRecord, Store
+from lottery_ticket.store import LocalDesk, RunRecord, Store
 from lottery_ticket.store import sha256 as sha256_of
 
 __all__ = ["rederive"]
@@ -58,7 +58,7 @@ def rederive(
         tempfile.TemporaryDirectory() as folder,
         configured(device, execution.get("threads", 1)),
     ):
-        workspace = Workspace(Path(folder), data_dir, device)
+        workspace = Workspace(LocalDesk(Path(folder)), data_dir, device)
         made = KINDS[cell.kind].make(cell, parents_of(cell, store), workspace)
     weights = made.files[WEIGHTS]
     if sha256_of(weights) != record.files[WEIGHTS]["sha256"]:

@@ -4,29 +4,45 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from lottery_ticket.experiment.executors.context import Context
+from lottery_ticket.experiment.executors.executor import Executor
+from lottery_ticket.experiment.executors.local import local_executor
+from lottery_ticket.experiment.executors.stop import ask_to_stop
 from lottery_ticket.experiment.objects.user_code import registered_elsewhere
 from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.experiment.running.claim import stated_claim
-from lottery_ticket.experiment.running.context import Context
 from lottery_ticket.experiment.running.interrupts import interrupts, new_stop_file
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.scheduler import Scheduler
-from lottery_ticket.experiment.running.stop import ask_to_stop
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunClaim, RunRecord, Store, store_errors
 
 __all__ = ["finished_cells", "run_plan", "run_work"]
 
+Executes = Callable[[Context], Executor]
+
 
 def run_plan(
-    plan: Plan, store: Store, context: Context, *, jobs: int = 1, observer: Observer | None = None
+    plan: Plan,
+    store: Store,
+    context: Context,
+    *,
+    jobs: int = 1,
+    observer: Observer | None = None,
+    executor: Executes | None = None,
 ) -> RunOutcome:
     """Make every cell of the plan that is not finished.
 
     Ctrl-C checkpoints what is in progress and returns; calling again continues.
 
     While it lasts, the run cannot be removed.
+
+    Args:
+        plan, store, context: what, where to, and how.
+        jobs: cells at a time.
+        observer: is told how it goes.
+        executor: context → what executes the cells; by default this machine, with so many jobs.
 
     Raises:
         StoreError: the store cannot be written, or a finished cell not be read.
@@ -36,7 +52,7 @@ def run_plan(
     def recorded(earlier: RunRecord | None) -> RunRecord:
         return _run_record(plan, stated_claim(plan, store, earlier), earlier)
 
-    return run_work(plan, store, context, recorded, jobs=jobs, observer=observer)
+    return run_work(plan, store, context, recorded, jobs=jobs, observer=observer, executor=executor)
 
 
 def run_work(
@@ -47,6 +63,7 @@ def run_work(
     *,
     jobs: int = 1,
     observer: Observer | None = None,
+    executor: Executes | None = None,
 ) -> RunOutcome:
     """Make cells that belong to a run; as `run_plan`.
 
@@ -58,10 +75,11 @@ def run_work(
         earlier = store.earlier_run(work.id)
         run = store.save_run(recorded(earlier), earlier)
         context = replace(context, stop_file=stop_file, registered=registered_elsewhere())
-        scheduler = Scheduler(work, store, context, jobs, observer or Observer())
-        with interrupts(stop_file):
+        watching = observer or Observer()
+        made = local_executor(jobs, context) if executor is None else executor(context)
+        with interrupts(stop_file), made as executing:
             try:
-                outcome = scheduler.run()
+                outcome = Scheduler(work, store, context, executing, watching).run()
             except BaseException:
                 ask_to_stop(stop_file)  # the workers checkpoint and come home
                 raise

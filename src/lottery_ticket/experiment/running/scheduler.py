@@ -3,17 +3,16 @@
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from lottery_ticket.errors import DamagedError, StoreError
 from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.executors.context import Context
+from lottery_ticket.experiment.executors.execute import is_current
+from lottery_ticket.experiment.executors.executor import Executor, Outcome
+from lottery_ticket.experiment.executors.stop import is_asked_to_stop
 from lottery_ticket.experiment.planning.plan import Work
-from lottery_ticket.experiment.running.context import Context
-from lottery_ticket.experiment.running.execute import Outcome, is_current
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
-from lottery_ticket.experiment.running.stop import is_asked_to_stop
-from lottery_ticket.experiment.running.workers import Workers
 from lottery_ticket.store import Finished, Store
 
 __all__ = ["Scheduler"]
@@ -21,6 +20,19 @@ __all__ = ["Scheduler"]
 _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 0.5  # how often to look whether another process has finished a cell
 _MAX_CRASHES = 2  # a cell whose worker died so often while it ran alone has failed
+
+
+@dataclass
+class _Running:
+    """A group that an executor has.
+
+    Args:
+        cells: of the group.
+        is_alone: whether it is one cell, and nothing else ran at any time while it did.
+    """
+
+    cells: list[Cell]
+    is_alone: bool
 
 
 @dataclass(frozen=True)
@@ -37,23 +49,23 @@ class _Known:
 
 
 class Scheduler:
-    """Hands the cells of a plan to workers, parents first, and keeps account of what became of
-    them."""
+    """Hands the cells of a plan to an executor, parents first, and keeps account of what became
+    of them."""
 
     def __init__(
-        self, plan: Work, store: Store, context: Context, jobs: int, observer: Observer
+        self, plan: Work, store: Store, context: Context, executor: Executor, observer: Observer
     ) -> None:
         self.plan = plan
         self.store = store
         self.context = context
-        self.jobs = jobs
+        self.executor = executor
         self.observer = observer
         self.contents = self._given()  # finished cell → content
         self.num_given = len(self.contents)
         self.failures: dict[str, str] = {}
         self.blocked: set[str] = set()
         self.waiting = dict(plan.cells)
-        self.running: dict[Future[list[Outcome]], list[Cell]] = {}
+        self.running: dict[Future[list[Outcome]], _Running] = {}
         self.retry_at: dict[str, float] = {}
         self.crashes: dict[str, int] = {}
         self.suspects: set[str] = set()  # ran when a worker died; each is tried again alone
@@ -68,11 +80,9 @@ class Scheduler:
         self._take_finished()
         self.known.clear()  # of what waits, others may make something else meanwhile
         self.observer.begin(self.plan, set(self.contents) & set(self.plan.cells), self.store)
-        if self.waiting:
-            with Workers(self.jobs, self.context) as workers:
-                while (self.waiting or self.running) and not (self._stopping and not self.running):
-                    self._submit(workers)
-                    self._collect(workers)
+        while (self.waiting or self.running) and not (self._stopping and not self.running):
+            self._submit()
+            self._collect()
         return RunOutcome(
             self.plan.id,
             self.num_made,
@@ -176,22 +186,20 @@ class Scheduler:
     def _contents_of(self, cell: Cell) -> dict[str, str]:
         return {role: self.contents[parent] for role, parent in cell.parents.items()}
 
-    def _submit(self, workers: Workers) -> None:
+    def _submit(self) -> None:
         for name in self._queue():
-            if len(self.running) >= (1 if self.suspects else self.jobs) or self._stopping:
+            if len(self.running) >= (1 if self.suspects else self.executor.slots) or self._stopping:
                 return
             if name in self.waiting and self._is_ready(name):
                 group = self._group(name)
                 for cell in group:
                     del self.waiting[cell.name]
                     self.observer.started(cell)
-                try:
-                    future = workers.submit(group, [self._contents_of(cell) for cell in group])
-                    self.running[future] = group
-                except BrokenProcessPool:  # a worker died while it was idle
-                    self.waiting = {**{cell.name: cell for cell in group}, **self.waiting}
-                    self._recover(workers)
-                    return
+                is_alone = len(group) == 1 and not self.running
+                for other in self.running.values():
+                    other.is_alone = False
+                future = self.executor.submit(group, [self._contents_of(cell) for cell in group])
+                self.running[future] = _Running(group, is_alone)
 
     def _queue(self) -> list[str]:
         """The waiting cells in the order of the plan; for groups, what is made by itself before all
@@ -200,7 +208,7 @@ class Scheduler:
         if self.context.group == 1:
             return names
         alone = [name for name in names if self.waiting[name].batch_key is None]
-        is_making_such = any(c.batch_key is None for group in self.running.values() for c in group)
+        is_making_such = any(c.batch_key is None for g in self.running.values() for c in g.cells)
         return alone if is_making_such else alone + [n for n in names if n not in set(alone)]
 
     def _is_ready(self, name: str) -> bool:
@@ -237,17 +245,18 @@ class Scheduler:
                 group.append(other)
         return group
 
-    def _collect(self, workers: Workers) -> None:
+    def _collect(self) -> None:
         if not self.running:
             time.sleep(_POLL_SECONDS if self.waiting else 0.0)
             return
         done, _ = wait(self.running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
-            if isinstance(future.exception(), BrokenProcessPool):
-                self._recover(workers)
-                return
-            for cell, outcome in zip(self.running.pop(future), future.result(), strict=True):
-                self._take(cell, outcome)
+            group = self.running.pop(future)
+            for cell, outcome in zip(group.cells, future.result(), strict=True):
+                if outcome.status == "lost":
+                    self._take_lost(cell, is_alone=group.is_alone)
+                else:
+                    self._take(cell, outcome)
 
     def _take(self, cell: Cell, outcome: Outcome) -> None:
         self.suspects.discard(cell.name)
@@ -264,21 +273,9 @@ class Scheduler:
             self.retry_at[cell.name] = time.monotonic() + _RETRY_SECONDS
         self.observer.ended(cell, outcome)
 
-    def _recover(self, workers: Workers) -> None:
-        """A worker died, and its pool with it: start another, and try what ran again, one by one,
-        so that a cell that kills its worker takes no other with it."""
-        workers.restart()  # waits: every future of the old pool has ended after it
-        ended, self.running = self.running, {}
-        cells = [cell for group in ended.values() for cell in group]
-        for future, group in ended.items():
-            if not isinstance(future.exception(), BrokenProcessPool):
-                for cell, outcome in zip(group, future.result(), strict=True):
-                    self._take(cell, outcome)
-                continue
-            for cell in group:
-                self._take_crashed(cell, is_alone=len(cells) == 1)
-
-    def _take_crashed(self, cell: Cell, *, is_alone: bool) -> None:
+    def _take_lost(self, cell: Cell, *, is_alone: bool) -> None:
+        """A worker died: what it had is tried again one by one, so that a cell that kills its
+        worker takes no other with it."""
         self.crashes[cell.name] = self.crashes.get(cell.name, 0) + is_alone
         if self.crashes[cell.name] >= _MAX_CRASHES:
             message = "its worker process died twice (out of memory?)"

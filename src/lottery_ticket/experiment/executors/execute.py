@@ -1,6 +1,5 @@
 """Executing cells: claim them, make them from their parents, commit them."""
 
-import contextlib
 import os
 import platform
 import socket
@@ -8,7 +7,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,37 +16,20 @@ from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment.cells.cell import OPTIMIZER, WEIGHTS, Cell
 from lottery_ticket.experiment.cells.kinds import KINDS
 from lottery_ticket.experiment.cells.making import Made, Stopped, Workspace
+from lottery_ticket.experiment.executors.context import Context
+from lottery_ticket.experiment.executors.device import configured
+from lottery_ticket.experiment.executors.executor import Outcome
+from lottery_ticket.experiment.executors.stop import StopSign
+from lottery_ticket.experiment.executors.stored import parents_of
 from lottery_ticket.experiment.objects.user_code import adopt, import_user_code
-from lottery_ticket.experiment.running.context import Context
-from lottery_ticket.experiment.running.device import configured
-from lottery_ticket.experiment.running.stop import StopSign
-from lottery_ticket.experiment.running.stored import parents_of
 from lottery_ticket.process import alone
-from lottery_ticket.store import CellRecord, Claim, Store, store_errors
+from lottery_ticket.store import CellRecord, Claim, Desk, Store, store_errors
 
-__all__ = ["Outcome", "execute", "execution_of", "is_current"]
+__all__ = ["execute", "execution_of", "is_current"]
 
 Note = Callable[[str], None]
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a cell.
-
-    Args:
-        cell: its name.
-        status: `"made"`, `"found"` (someone else made it), `"busy"` (someone else is making it),
-            `"stopped"` (checkpointed on request), `"failed"`.
-        content: the content hash of a finished cell.
-        message: why it failed.
-        notes: what to know of how it was made.
-    """
-
-    cell: str
-    status: str
-    content: str | None = None
-    message: str | None = None
-    notes: tuple[str, ...] = ()
+_TRACEBACK = "traceback.txt"
 
 
 def is_current(parents: Mapping[str, str], contents: Mapping[str, str]) -> bool:
@@ -94,6 +75,7 @@ class _Work:
     cell: Cell
     contents: Mapping[str, str]
     claim: Claim
+    desk: Desk
 
 
 def _take(cell: Cell, contents: Mapping[str, str], store: Store) -> "_Work | Outcome":
@@ -111,7 +93,7 @@ def _take(cell: Cell, contents: Mapping[str, str], store: Store) -> "_Work | Out
     except BaseException:
         claim.release()
         raise
-    return _Work(cell, contents, claim)
+    return _Work(cell, contents, claim, store.desk(cell.name))
 
 
 def _worked(work: Sequence[_Work], context: Context, store: Store, note: Note) -> list[Outcome]:
@@ -143,8 +125,8 @@ def _worked(work: Sequence[_Work], context: Context, store: Store, note: Note) -
         return give_back("failed", str(error))
     except Exception as error:
         for one in open_work:
-            _leave_traceback(one.claim.folder)
-        where = open_work[0].claim.folder / "traceback.txt"
+            one.desk.show(_TRACEBACK, traceback.format_exc().encode())
+        where = open_work[0].desk.where(_TRACEBACK)
         said = ", ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
         return give_back("failed", f"{said} (traceback in {where})")
     except BaseException:
@@ -185,7 +167,7 @@ def _make(
 
 def _workspace(work: _Work, context: Context, note: Note) -> Workspace:
     return Workspace(
-        work.claim.folder,
+        work.desk,
         context.data_dir,
         context.device,
         context.kernels,
@@ -239,10 +221,3 @@ def _device_name(device: str) -> str:
     if device.startswith("cuda"):
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return device
-
-
-def _leave_traceback(folder: Path) -> None:
-    path = folder / "traceback.txt"
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)  # it might be a link that leads elsewhere
-        path.write_text(traceback.format_exc())

@@ -1,0 +1,155 @@
+"""Law 13 for executors: by each of them a run has the same names and the same bytes.
+
+An executor passes the suite if it executes every group it is given, says of each cell what became
+of it, in order, and says so of a worker that died.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from tiny_runs import digests, planned
+
+from lottery_ticket.experiment import Context, Executor, Outcome, execute, run_plan
+from lottery_ticket.experiment.executors.local import InProcess, Pool
+from lottery_ticket.store import Store
+
+
+class Threads:
+    """Executes cells in threads of this process, as many as it is told."""
+
+    def __init__(self, context: Context, slots: int = 2) -> None:
+        self.slots, self._context = slots, context
+        self._threads = ThreadPoolExecutor(slots)
+
+    def __enter__(self) -> "Threads":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._threads.shutdown(wait=True)
+
+    def submit(self, cells, contents):
+        return self._threads.submit(execute, cells, contents, self._context)
+
+
+EXECUTORS: dict[str, Callable[[Context], Executor]] = {
+    "in process": InProcess,
+    "pool": lambda context: Pool(2, context),
+    "threads": Threads,
+}
+
+
+class Dies(Threads):
+    """Of the first groups that it is given, the workers die: once they did nothing, once all."""
+
+    num_given = 0
+
+    def submit(self, cells, contents):
+        self.num_given += 1
+        if self.num_given == 2:
+            execute(cells, contents, self._context)
+        if self.num_given > 3:
+            return super().submit(cells, contents)
+        future: Future[list[Outcome]] = Future()
+        future.set_result([Outcome(cell.name, "lost") for cell in cells])
+        return future
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return run_by(InProcess, folder, groups=1)
+
+
+def run_by(executor, folder, *, groups):
+    from tiny_runs import TINY
+
+    from lottery_ticket.spec import spec_from_mapping
+
+    spec = spec_from_mapping(TINY | {"arms": ["ticket", "reinit", "random"], "replicates": 2})
+    store, context = Store(folder), Context(folder, group=groups)
+    outcome = run_plan(planned(spec), store, context, executor=executor)
+    assert outcome.is_complete, outcome.failures
+    assert outcome.num_made + outcome.num_found == len(planned(spec).cells)
+    assert not store.work_names()
+    return digests(folder)
+
+
+def check_executor(executor, folder, undisturbed):
+    assert run_by(executor, folder, groups=1) == undisturbed
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_a_run_has_the_same_bytes_by_each(name, tmp_path, undisturbed):
+    check_executor(EXECUTORS[name], tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_of_a_group_each_cell_has_an_outcome(name, tmp_path, tiny):
+    made = planned(tiny(arms=["ticket"], replicates=3))
+    Store(tmp_path).open_for_writing()
+    dense = [cell for cell in made.cells.values() if not cell.parents and cell.kind == "train"]
+    assert len(dense) == 3
+    with EXECUTORS[name](Context(tmp_path, group=3)) as executor:
+        assert executor.slots >= 1
+        for status in ("made", "found"):
+            told = executor.submit(dense, [{}] * 3).result(timeout=120)
+            assert [outcome.cell for outcome in told] == [cell.name for cell in dense]
+            assert {outcome.status for outcome in told} == {status}
+            assert all(outcome.content for outcome in told)
+
+
+def test_what_is_lost_is_tried_again(tmp_path, undisturbed):
+    check_executor(Dies, tmp_path, undisturbed)
+
+
+def test_a_cell_that_kills_its_worker_again_and_again_has_failed(tmp_path, tiny):
+    class Kills(Threads):
+        def submit(self, cells, contents):
+            if cells[0].label.level != 1 or cells[0].kind != "train":
+                return super().submit(cells, contents)
+            future: Future[list[Outcome]] = Future()
+            future.set_result([Outcome(cell.name, "lost") for cell in cells])
+            return future
+
+    store = Store(tmp_path)
+    outcome = run_plan(planned(tiny()), store, Context(tmp_path), executor=Kills)
+    assert not outcome.is_complete
+    assert all("its worker process died twice" in said for said in outcome.failures.values())
+    assert len(outcome.failures) == 2  # ticket and reinit
+    assert outcome.num_made > 0
+
+
+class Swaps(Threads):
+    """Tells of another cell what became of one."""
+
+    def submit(self, cells, contents):
+        told: Future[list[Outcome]] = Future()
+        found = execute(cells, contents, self._context)
+        told.set_result([replace(outcome, content="0" * 64) for outcome in found])
+        return told
+
+
+class Forgets(Threads):
+    """Says nothing of the last cell of a group."""
+
+    def submit(self, cells, contents):
+        told: Future[list[Outcome]] = Future()
+        told.set_result(execute(cells, contents, self._context)[:-1])
+        return told
+
+
+class SaysSo(Threads):
+    """Says that it made what it did not."""
+
+    def submit(self, cells, contents):
+        told: Future[list[Outcome]] = Future()
+        told.set_result([Outcome(cell.name, "made", "0" * 64) for cell in cells])
+        return told
+
+
+@pytest.mark.parametrize("wrong", [Swaps, Forgets, SaysSo])
+def test_other_executors_are_caught(wrong, tmp_path, undisturbed):
+    with pytest.raises((AssertionError, ValueError)):
+        check_executor(wrong, tmp_path, undisturbed)
