@@ -2,6 +2,8 @@ import copy
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import distributed, nn
 
 from lottery_ticket.errors import UsageError
@@ -12,6 +14,7 @@ from lottery_ticket.masks import (
     find_parameters,
     prunable_parameters,
 )
+from lottery_ticket.names import check_shape
 
 
 def compiled(model):
@@ -158,6 +161,20 @@ def tied():
     model = nn.ModuleDict({"embed": nn.Embedding(3, 2), "head": nn.Linear(2, 3, bias=False)})
     model["head"].weight = model["embed"].weight
     return model
+
+
+SHAPES = st.lists(st.integers(0, 3), max_size=3)
+
+
+@given(SHAPES, SHAPES)
+def test_a_shape_fits_its_like_alone(one, other):
+    for wrap in (tuple, torch.Size, list):
+        if one == other:
+            check_shape("w", wrap(one), tuple(other), "the mask")
+            continue
+        with pytest.raises(UsageError) as told:
+            check_shape("w", wrap(one), tuple(other), "the mask")
+        assert str(told.value) == f"w has shape {tuple(one)}, the mask has {tuple(other)}"
 
 
 @pytest.mark.parametrize("name", ["embed.weight", "head.weight"])

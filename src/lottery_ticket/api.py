@@ -69,7 +69,15 @@ class RunResult:
     def _images(self) -> "pd.DataFrame | None":
         from lottery_ticket.analysis import image_intervals
 
-        return image_intervals(example_rows(self.store, self.record))
+        return image_intervals(example_rows(self.store, self._seen))
+
+    @cached_property
+    def _seen(self) -> RunRecord:
+        """The record, of what was finished at the first look alone."""
+        finished = {row["cell"] for row in self._rows}
+        return replace(
+            self.record, rows=tuple(row for row in self.record.rows if row.cell in finished)
+        )
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -193,7 +201,7 @@ class RunResult:
             raise UsageError(
                 f"{self.id}: level: got {level}, wanted a ticket that is trained: {there}"
             )
-        correct = list(correct_rows(self.store, self.record))
+        correct = list(correct_rows(self.store, self._seen))
         if not correct:
             raise UsageError(
                 f"{self.id}: it is no classifier, or older than answers to single test images: "

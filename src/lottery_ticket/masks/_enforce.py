@@ -12,8 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from lottery_ticket.errors import UsageError
-from lottery_ticket.names import find_parameters
+from lottery_ticket.names import check_shape, find_parameters
 
 __all__ = [
     "MaskedParameters",
@@ -57,11 +56,8 @@ class MaskedParameters:
     def __init__(self, model: nn.Module, mask: Mapping[str, torch.Tensor]) -> None:
         parameters = find_parameters(model, mask)
         for name, kept in mask.items():
-            if kept.shape != parameters[name].shape:
-                raise UsageError(
-                    f"the mask of {name!r} has shape {tuple(kept.shape)}, "
-                    f"the model has {tuple(parameters[name].shape)}"
-                )
+            shape = parameters[name].shape
+            check_shape(f"the mask of {name!r}", kept.shape, shape, "the model")
         self.parameters = {name: parameters[name] for name in mask}
         pruned = [name for name in mask if not bool(mask[name].all())]
         self._parameters = [parameters[name] for name in pruned]
