@@ -30,6 +30,7 @@ from lottery_ticket.masks._enforce import keep_bits as keep_bits
 from lottery_ticket.masks._enforce import keep_only_ as keep_only_
 from lottery_ticket.masks._enforce import mask_optimizer_state_ as mask_optimizer_state_
 from lottery_ticket.masks._fraction import check_fraction as check_fraction
+from lottery_ticket.masks._fraction import why_no_fraction as why_no_fraction
 from lottery_ticket.masks._groups import num_groups as num_groups
 from lottery_ticket.masks._groups import select_groups as select_groups
 from lottery_ticket.masks._kinds import has_experts as has_experts

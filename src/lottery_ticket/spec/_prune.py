@@ -8,8 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.errors import UsageError, nearest
-from lottery_ticket.masks import SCOPES, Structure
-from lottery_ticket.registry import shown
+from lottery_ticket.masks import SCOPES, Structure, why_no_fraction
 from lottery_ticket.spec._base import Float, Record, one_of
 from lottery_ticket.spec._options import check_given, with_options
 
@@ -23,9 +22,10 @@ def _one_name(name: str) -> str:
 
 
 def _fraction(value: object) -> object:
-    if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < 1:
-        hint = f"; for {value} % write {value / 100:g}" if 1 < value < 100 else ""
-        raise ValueError(f"{shown(value)} is not a fraction between 0 and 1{hint}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        reason = why_no_fraction(value)
+        if reason:
+            raise ValueError(reason)
     return value
 
 
