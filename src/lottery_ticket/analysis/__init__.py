@@ -1,4 +1,4 @@
-"""Tables of finished trainings, and what they say: one row per level, paired by replicate."""
+"""Tables of finished trainings, and what they say: means, differences, verdicts."""
 
 from lottery_ticket.analysis.judging.advice import Advice as Advice
 from lottery_ticket.analysis.judging.advice import advice_for as advice_for

@@ -38,7 +38,7 @@ class ExportedFile:
         file: its name.
         num_bytes: its size.
         max_difference: largest absolute difference between its outputs and the masked dense
-            model's, on real inputs at batch 1 and 64.
+            model's, on the inputs of the `PrunedModel` at batch 1 and 64.
         tolerance: what that difference must not exceed.
         facts: what there is to know of it besides, such as what `compact` removed; a `note` among
             them says it in a sentence.

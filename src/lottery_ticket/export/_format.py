@@ -35,8 +35,8 @@ class Format:
         tolerance: how far its outputs may be from the model's, as a part of the largest of these.
         write: writes the file.
         load: loads it again, to be compared and measured.
-        usage: a few lines of Python that load it without this library, where `x` is the input; the
-            file's name stands for `FILE`.
+        usage: a few lines of Python that load and run it, where `x` is the input; `FILE` stands for
+            the file's name, `LAYERS` for the fact `on_gpu`.
         extra: which of this library's extras it needs.
         options: names of the options that `write` takes.
         prepare: what the model becomes before it is written, with equal outputs.

@@ -56,7 +56,8 @@ def load_ticket(path: Path, pruned: PrunedModel, threads: int | None = None) -> 
 
 
 def write_packed(pruned: PrunedModel, path: Path) -> None:
-    """Of pruned layers the kept weights in float32 and the gaps between them, the rest whole."""
+    """Of pruned layers the kept weights and the gaps between them where that is shorter, the rest
+    whole."""
     tensors = state_of(pruned.model)
     shapes: dict[str, list[int]] = {}
     for name, kept in pruned.mask.items():

@@ -1,4 +1,4 @@
-"""The presets are YAML files beside this module; `lottery presets NAME` prints them."""
+"""The presets are YAML files in the folder `presets`; `lottery presets NAME` prints them."""
 
 import re
 from importlib.resources import files

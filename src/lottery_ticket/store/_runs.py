@@ -165,7 +165,7 @@ class RunRecord:
     """A run: a spec and its rows.
 
     Args:
-        id: name and eight hex digits of the fingerprint of the plan.
+        id: name and eight hex digits: of the fingerprint of the plan, or of the first search.
         created: seconds since the epoch when the run was first started.
         spec: canonical values.
         num_prunable: prunable weights of the model.

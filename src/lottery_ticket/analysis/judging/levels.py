@@ -49,7 +49,7 @@ def default_margin(metric: Metric, num_test: int | None = None) -> float:
         num_test: examples in the test set; None where that is not known.
 
     Returns:
-        The margin, in two significant digits.
+        The margin: two significant digits, or one image to a tenth.
 
     Example:
         >>> from lottery_ticket.analysis import ACCURACY, LOSS
@@ -220,7 +220,7 @@ class LevelVerdict:
     Args:
         level, density, num_kept: which.
         label: `winning`, `matching but not better than reinit`, `not a ticket`, `not decided`, or
-            `no verdict` at n = 1.
+            `no verdict` where nothing varies, as at n = 1.
         is_claimed: whether it is among the levels that the run calls winning together, or is the
             one that it was about before its first training.
         is_matching: whether it is not worse than dense by the margin, one-sided at 5 %.

@@ -1,4 +1,4 @@
-"""A summary as text, and what to know of it: the only place where fractions become percent."""
+"""A summary as text, and what to know of it."""
 
 import math
 

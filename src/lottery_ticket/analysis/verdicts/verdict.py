@@ -62,7 +62,7 @@ class Verdict(VerdictFacts):
         named: the level that was asked for when the verdict was made; None where none was.
         matching_level: the sparsest that matches dense together with all before it, 5 % for all of
             them (a claim of its own, without reinit); None where not even the first does.
-        num_replicates: of the ticket and dense.
+        num_replicates: whose dense net, level 0 of the ticket, is trained.
         replicates_needed: about how many would decide the levels that are open; None where nothing
             is open, or no such number is known.
         metric: what is judged.
@@ -72,10 +72,10 @@ class Verdict(VerdictFacts):
         levels: the verdict of each level.
         findings: what the controls show.
         null: the second dense net minus the first, in the metric's own unit: difference, sd, n,
-            low and high (95 %) and p (two-sided); None where only one was trained.
+            low and high (95 %) and p (two-sided); None without both nets in two replicates.
         unlike: what differs in how the trainings were executed; None where nothing is known to.
         arms: per arm and level mean, sd, n and 95 % interval, see `level_statistics`.
-        contrasts: per level and control the paired difference, see `contrast_table`; with
+        contrasts: per level and control the difference, see `contrast_table`; with
             image_low and image_high, the 95 % interval over test images, where they are stored.
         speed: see `learning_speed`; empty without a validation split.
         cost: of the ticket that is claimed, or that the run is about; else of the sparsest.

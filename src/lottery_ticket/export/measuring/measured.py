@@ -41,8 +41,8 @@ class Measured:
         rows: a row per form, the dense ones first: `form`, `is_dense`, `file_bytes`, `gzip_bytes`,
             `num_parameters`, `num_nonzero`, `flops` and `effective_flops` of one example,
             `latency_p50_ms` and `latency_p99_ms` at batch 1, `throughput_64` and `throughput_256`
-            in examples per second, `accuracy`, `max_difference` from the same weights in eager
-            PyTorch, `peak_memory_bytes`.
+            in examples per second, `num_calls_1` and so on (how many were timed), `accuracy`,
+            `max_difference` from the same weights in eager PyTorch, `peak_memory_bytes`.
         about: machine, threads, versions.
         skipped: form → why it was not measured.
     """
