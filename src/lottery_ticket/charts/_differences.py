@@ -75,7 +75,7 @@ def difference_limits(verdict: Verdict) -> tuple[float, float]:
 
 
 def difference_chart(verdict: Verdict) -> Chart:
-    """The ticket minus dense and minus each control, paired, with 95 % intervals.
+    """The ticket minus dense and minus each control, with 95 % intervals.
 
     Args:
         verdict: of the run.
@@ -103,8 +103,8 @@ def difference_chart(verdict: Verdict) -> Chart:
     return Chart(
         "difference",
         "ticket minus dense and controls",
-        f"Paired differences, mean over {num_replicates(rows['n'])}, with 95 % t intervals whose "
-        "spread is pooled with neighbouring levels; dashed: as much worse than dense as still "
+        f"Differences, mean over {num_replicates(rows['n'])}, with 95 % intervals (Welch's t), their "
+        "spread pooled with neighbouring levels; dashed: as much worse than dense as still "
         f"matches it. Winning: {side} that against dense and {side} zero against reinit, each "
         "tested one-sided, so that intervals may touch."
         f"{outside_note(rows['y'], low, high)}",
@@ -171,7 +171,7 @@ def compare_chart(verdicts: Sequence[Verdict]) -> Chart:
     return Chart(
         "compare",
         "ticket minus dense",
-        "Each ticket minus the dense net of its own run, paired, with 95 % intervals; filled: "
+        "Each ticket minus the dense net of its own run, with 95 % intervals; filled: "
         "winning, level by level. Runs are not tested against each other.",
         levels.axis(series),
         Axis(f"{metric.label} minus dense{_points(metric)}", "linear", *padded([*ends, 0.0])),

@@ -72,7 +72,7 @@ def density_figure(
 def difference_figure(
     verdict: Verdict, *, title: str = "", run: str = "", ax: Axes | None = None
 ) -> Figure:
-    """The ticket minus dense and minus each control, paired, with 95 % intervals.
+    """The ticket minus dense and minus each control, with 95 % intervals.
 
     Args:
         verdict: of the run.
