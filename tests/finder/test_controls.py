@@ -119,6 +119,27 @@ def test_what_a_control_needs_is_said_before_it_trains():
     assert len(loop.calls) == num_calls
 
 
+def test_a_call_that_failed_is_made_good_by_the_next():
+    class Fails(Loop):
+        def train(self, model, mask):
+            super().train(model, mask)
+            if len(self.calls) == 4:
+                raise KeyboardInterrupt
+
+    loop = Fails(epochs=1)
+    finder = LotteryTicketFinder(model_fn=net)
+    finder.find_winning_ticket(
+        train_fn=loop.train, eval_fn=loop.accuracy, target_sparsity=0.5, pruning_rounds=1,
+        verbose=False,
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        finder.verify(loop.train, loop.accuracy, replicates=3, verbose=False)
+    for _ in range(2):
+        finder.verify(loop.train, loop.accuracy, replicates=3, verbose=False)
+    draws = [row.draw for row in finder.results.rows if row.arm == "reinit"]
+    assert draws == [0, 1, 2, 3, 4, 5]
+
+
 @pytest.fixture
 def own_arm():
     names = []

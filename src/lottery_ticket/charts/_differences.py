@@ -103,8 +103,8 @@ def difference_chart(verdict: Verdict) -> Chart:
     return Chart(
         "difference",
         "ticket minus dense and controls",
-        f"Differences, mean over {num_replicates(rows['n'])}, with 95 % intervals (Welch's t), their "
-        "spread pooled with neighbouring levels; dashed: as much worse than dense as still "
+        f"Differences, mean over {num_replicates(rows['n'])}, with 95 % intervals (Welch's t), "
+        "their spread pooled with neighbouring levels; dashed: as much worse than dense as still "
         f"matches it. Winning: {side} that against dense and {side} zero against reinit, each "
         "tested one-sided, so that intervals may touch."
         f"{outside_note(rows['y'], low, high)}",

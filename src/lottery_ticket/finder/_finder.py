@@ -297,22 +297,21 @@ class LotteryTicketFinder:
         self._check_arms(arms, train_fn)
         with _at_work(self._keeper):
             for arm in arms:
-                for draw in self._draws_of(arm, replicates):
+                first = self._num_asked.get((arm, search.best_level), 0)
+                draws = range(first, first + replicates) if controls()[arm].has_draws else [0]
+                for draw in self._missing(arm, draws):
                     self._train_control(arm, draw, train_fn, eval_fn)
                     if verbose:
                         print(self.results.line(search.rows[-1]), flush=True)
+                self._num_asked[arm, search.best_level] = first + replicates
         return self.results
 
-    def _draws_of(self, arm: str, count: int) -> list[int]:
-        """The draws that a call is to train: those it asks for, but what was there when the search
-        was resumed."""
+    def _missing(self, arm: str, draws: Iterable[int]) -> list[int]:
+        """Of the draws that a call asks for those that were not there when the search was resumed,
+        or when a call before this one failed."""
         search = self._begun()[0]
         there = {r.draw for r in search.rows if r.arm == arm and r.level == search.best_level}
-        if not controls()[arm].has_draws:
-            return [] if there else [0]
-        first = self._num_asked.get((arm, search.best_level), 0)
-        self._num_asked[arm, search.best_level] = first + count
-        return [draw for draw in range(first, first + count) if draw not in there]
+        return [draw for draw in draws if draw not in there]
 
     def verify_random_ticket(self, train_fn: TrainFn, eval_fn: EvalFn) -> float:
         """`eval_fn` of the ticket's mask trained from fresh initial weights: the `reinit` control.
