@@ -1,17 +1,20 @@
 """A search in a store is a run: every command reads it, and only that search makes it again."""
 
+import json
 import random
 
 import pytest
 import torch
 from own_loops import Loop, X, net
 from test_saving import StoppedError
+from torch import nn
 
 from lottery_ticket import LotteryTicketFinder, Ticket, UsageError, load_run, register_model
 from lottery_ticket.analysis.structure import kept_weights, run_kept_weights
-from lottery_ticket.errors import DataError
+from lottery_ticket.errors import DataError, StoreError
 from lottery_ticket.experiment import read_mask, read_weights
 from lottery_ticket.finder import _stored_cells
+from lottery_ticket.finder._plain import joined_memory, split_memory
 from lottery_ticket.models import MODELS
 from lottery_ticket.spec import load_spec
 from lottery_ticket.store import Store
@@ -315,3 +318,148 @@ def test_a_preset_shares_nothing_with_it(tmp_path):
 
     planned = prepare(load_spec("quickstart"), store=store.root).plan
     assert planned.cells.keys().isdisjoint(store.cell_names())
+
+
+# what a search is told apart by
+
+
+class Scaled(nn.Sequential):
+    """Its options show in no layer."""
+
+    def __init__(self, scale=1.0, note=None):
+        super().__init__(nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 10))
+        self.scale = scale
+
+    def forward(self, x):
+        return super().forward(self.scale * x)
+
+
+def find_scaled(store, *, seed=0, **options):
+    loop = Loop(epochs=1)
+    finder = LotteryTicketFinder(Scaled, options, seed=seed)
+    finder.find_winning_ticket(
+        train_fn=loop.train, eval_fn=loop.accuracy, target_sparsity=0.5, pruning_rounds=1,
+        verbose=False, resume=store,
+    )  # fmt: skip
+    return len(loop.calls)
+
+
+def test_another_model_is_another_search(tmp_path):
+    store = Store(tmp_path / "store")
+    assert [find_scaled(store, scale=scale) for scale in (1.0, 2.0, 1.0, 2.0)] == [2, 2, 0, 0]
+    assert find_scaled(store, seed=1, scale=2.0) == 2
+    runs = sorted(store.runs(), key=lambda run: len(run.searches))
+    assert [len(run.searches) for run in runs] == [1, 2]
+    assert [run.spec["model"]["scale"] for run in runs] == [1.0, 2.0]
+    assert store.collect_garbage().num_cells == 0
+
+
+@pytest.mark.parametrize("note", ["\n", float("inf"), 10**40, object(), ("a", 1)])
+def test_odd_options_leave_the_store_whole(note, tmp_path):
+    store = Store(tmp_path / "store")
+    assert find_scaled(store, note=note) == 2
+    assert find_scaled(store, note=note) == 0
+    assert len(store.runs()) == 1
+
+
+@pytest.mark.parametrize("name", ["a\nb", "x\u202ay", "\x00", " ", "n" * 151, 3])
+def test_an_odd_name_is_refused_before_anything_trains(name, tmp_path):
+    loop = Loop(epochs=1)
+    with pytest.raises(UsageError, match="name: got"):
+        find(loop, Store(tmp_path / "store"), name=name)
+    assert not loop.calls
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("name", ["_mine", "../../etc", "Ünïcode", "…", "con"])
+def test_other_names_are_fine(name, tmp_path):
+    store = Store(tmp_path / "store")
+    find(Loop(epochs=1), store, name=name)
+    assert store.runs()[0].model == name
+
+
+def test_a_search_stopped_at_its_start_keeps_the_weights_it_goes_on_with(tmp_path):
+    store = Store(tmp_path / "store")
+
+    class Stops(Loop):
+        def train(self, model, mask):
+            raise StoppedError
+
+    def search(loop):
+        finder = LotteryTicketFinder()
+        finder.find_winning_ticket(
+            net(), loop.train, loop.accuracy, 0.5, 1, verbose=False, resume=store
+        )
+        return finder
+
+    with pytest.raises(StoppedError):
+        search(Stops())
+    loop = Loop(epochs=1)
+    first = search(loop)
+    again = search(Loop(epochs=1))
+    began = loop.calls[0][0]
+    assert all(torch.equal(again.initial_state[name], began[name]) for name in began)
+    assert all(torch.equal(first.initial_state[n], v) for n, v in again.initial_state.items())
+
+
+def test_a_replicate_that_never_began_keeps_no_other_out(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    find(Loop(epochs=1), store)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "commit", lambda *arguments: (_ for _ in ()).throw(StoppedError))
+        with pytest.raises(StoppedError):
+            find(Loop(epochs=1), store, seed=1)
+    for seed in (1, 2):
+        find(Loop(epochs=1), store, seed=seed)
+    (run,) = store.runs()
+    assert run.searches
+    assert load_run(store=store).table.groupby("replicate").size().tolist() == [3, 3, 3]
+
+
+def test_a_run_that_was_removed_is_not_half_written(tmp_path):
+    store, loop = Store(tmp_path / "store"), Loop(epochs=1)
+    finder, *_ = find(loop, store)
+    store.remove_run(store.runs()[0])
+    with pytest.raises(StoreError, match="it was removed meanwhile"):
+        finder.verify(loop.train, loop.accuracy, verbose=False)
+    assert not store.runs()
+
+
+def test_another_criterion_of_the_same_name_is_told(tmp_path, capsys):
+    store = Store(tmp_path / "store")
+
+    def own(weights):
+        return {name: weight.abs() for name, weight in weights.items()}
+
+    find(Loop(epochs=1), store, criterion=own)
+
+    def own(weights):
+        return {name: -weight.abs() for name, weight in weights.items()}
+
+    find(Loop(epochs=1), store, criterion=own, verbose=True)
+    assert "finished before, by another criterion than now" in capsys.readouterr().out
+
+
+def test_what_an_optimiser_remembers_in_lists_comes_back():
+    one, two = torch.randn(3), torch.randn(2, 2)
+    state = {0: {"step": 3, "history": [one, [two, None]], "empty": []}, 1: {"average": two}}
+    tensors = {}
+    plain = json.loads(json.dumps(split_memory("state", state, tensors)))
+    found = joined_memory(plain, tensors)
+    assert found.keys() == state.keys()
+    assert (found[0]["step"], found[0]["empty"]) == (3, [])
+    assert torch.equal(found[0]["history"][0], one)
+    assert torch.equal(found[0]["history"][1][0], two)
+    assert found[0]["history"][1][1] is None
+    assert torch.equal(found[1]["average"], two)
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_what_is_no_number_is_worse(mode):
+    values = iter([0.5, 0.5, 0.5, float("nan"), 0.5])
+    loop, finder = Loop(epochs=1), LotteryTicketFinder(model_fn=net, mode=mode)
+    *_, results = finder.find_winning_ticket(
+        train_fn=loop.train, eval_fn=lambda model: next(values), target_sparsity=0.8,
+        pruning_rounds=4, max_drop=0.05, verbose=False,
+    )  # fmt: skip
+    assert (results.level, len(loop.calls)) == (1, 3)

@@ -139,9 +139,11 @@ def _searched_ticket(
     """The ticket of a search; None of a control that begins with other weights."""
     if ARMS.get(row.arm, Arm(weights="")).weights != "initial":
         return None
-    parents, (name, options) = record.input("parents"), _architecture(record)
-    initial = read_weights(store, parents.get("weights", start.name))
-    step = (start.results["settings"]["rewind_step"] or 0) if "weights" in parents else 0
+    (name, options), settings = _architecture(record), start.results["settings"]
+    parents = record.input("parents")
+    is_rewound = settings["pipeline"]["weights_from"] == "rewind" and "weights" in parents
+    initial = read_weights(store, parents["weights"] if is_rewound else start.name)
+    step = settings["rewind_step"] if is_rewound else 0
     return Ticket(
         mask,
         WeightsOrigin(initial, step, model=name, options=options),

@@ -18,12 +18,15 @@ __all__ = [
     "as_folder",
     "as_pipeline",
     "check_call",
+    "check_name",
     "check_optional_call",
     "checked_functions",
     "start_step",
     "whole_number",
     "within",
 ]
+
+_LONGEST_NAME = 150
 
 _NEVER_RUN = (
     (inspect.iscoroutinefunction, "a coroutine function"),
@@ -107,6 +110,16 @@ def start_step(train_fn: Callable[..., object], step: int) -> dict[str, int]:
         "this pipeline starts its trainings elsewhere than at step 0 of the learning-rate "
         "schedule; let train_fn take it: train_fn(model, mask, start_step=0)"
     )
+
+
+def check_name(name: object) -> None:
+    """Raises `UsageError` unless a search can be called so, in a line; None is no name."""
+    if name is None:
+        return
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise UsageError(f"name: got {name!r:.100}, wanted a text in one line")
+    if len(name) > _LONGEST_NAME:
+        raise UsageError(f"name: got {len(name)} characters, wanted at most {_LONGEST_NAME}")
 
 
 def check_optional_call(name: str, wanted: str, function: object, num_arguments: int) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lottery_ticket.criteria import CriterionLike
 from lottery_ticket.errors import UsageError, known_keywords, nearest
 from lottery_ticket.finder._arguments import (
     as_folder,
+    check_name,
     checked_functions,
     whole_number,
     within,
@@ -47,6 +49,8 @@ from lottery_ticket.tensor_files import made_sense_of
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
 
 __all__ = ["LotteryTicketFinder"]
+
+_MAX_COUNT = 2**63  # of what records hold
 
 
 _FINDER_TAKES_IT = {
@@ -216,8 +220,7 @@ class LotteryTicketFinder:
         )
         train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
         max_drop = None if max_drop is None else within("max_drop", max_drop)
-        if name is not None and (not isinstance(name, str) or not name):
-            raise UsageError(f"name: got {name!r}, wanted a text")
+        check_name(name)
         model, origin = self._model_and_origin(model)
         dense = PruningMask(model, **self._prunable)
         levels = chosen_schedule(schedule, target_sparsity, pruning_rounds, method.pipeline)
@@ -229,6 +232,7 @@ class LotteryTicketFinder:
         method.check_batches(model, dense)
         settings = {
             "name": name or self._source.name,
+            "model": self._described(model, origin),
             "mode": self._mode,
             "replicate": 0,
             "layers": {name: list(shape) for name, shape in shapes.items()},
@@ -239,9 +243,9 @@ class LotteryTicketFinder:
         }
         # as they will be read again: a tuple becomes a list
         settings = json.loads(json.dumps(settings, default=repr))
-        described = self._described(model, origin)
-        keeper = keeper_of(resume, settings, described, [keep.total for keep in budgets])
-        code = code_of(train_fn=train_fn, eval_fn=eval_fn)
+        keeper = keeper_of(resume, settings, [keep.total for keep in budgets])
+        own = {"criterion": criterion, "loss": loss, "batch_loss": batch_loss}
+        code = code_of(train_fn=train_fn, eval_fn=eval_fn, **own)
         with _at_work(keeper):
             search = None if keeper is None else keeper.resumed()
             if search is None:
@@ -470,7 +474,8 @@ class LotteryTicketFinder:
         options = self._source.model_kwargs if isinstance(maker, type) else {}
         plain = {key: value for key, value in options.items() if _is_plain(value)}
         made = maker is not None or self._source.model_fn is not None
-        return {**plain, "name": self._source.name if made else type(model).__name__}
+        name = self._source.registered_name or self._source.name
+        return {**plain, "name": name if made else type(model).__name__}
 
     def _train_levels(
         self,
@@ -553,7 +558,13 @@ def _at_work(keeper: Keeper | None) -> contextlib.AbstractContextManager[None]:
 def _is_plain(value: object) -> bool:
     """Whether JSON holds it as it is, so that records can."""
     items = value if isinstance(value, list | tuple) else [value]
-    return all(item is None or isinstance(item, str | int | float | bool) for item in items)
+    return all(
+        item is None
+        or (isinstance(item, str) and item.isprintable())
+        or (isinstance(item, int) and abs(item) < _MAX_COUNT)
+        or (isinstance(item, float) and math.isfinite(item))
+        for item in items
+    )
 
 
 def _rated(row: Row, metric: float) -> Row:

@@ -68,6 +68,8 @@ class SearchFolder:
         if not search.rows and search.unrated is None:
             return None
         for key, value in self._settings.items():
+            if key == "model" and key not in search.settings:
+                continue  # saved before it was told
             if search.settings.get(key) != value:
                 raise UsageError(
                     f"resume: the search in {self._folder} has {key} {search.settings.get(key)!r}, "

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol
@@ -40,14 +40,13 @@ class Keeper(Protocol):
 
 
 def keeper_of(
-    resume: object, settings: Mapping[str, Any], model: Mapping[str, Any], num_kept: Sequence[int]
+    resume: object, settings: Mapping[str, Any], num_kept: Sequence[int]
 ) -> Keeper | None:
     """What `resume` means: a store, or the path of one, else a folder; None for nowhere.
 
     Args:
         resume: as the user gave it.
         settings: of the search.
-        model: as records have it: its name, and options.
         num_kept: how many weights each level is to keep.
 
     Raises:
@@ -60,14 +59,16 @@ def keeper_of(
     if isinstance(resume, str | os.PathLike) and is_store(resume):
         resume = Store(os.fspath(resume))
     if isinstance(resume, Store):
-        return StoredSearch(resume, settings, model, num_kept)
+        return StoredSearch(resume, settings, num_kept)
     return SearchFolder(as_folder("resume", resume), settings)
 
 
-def code_of(**functions: Callable[..., Any]) -> dict[str, str]:
+def code_of(**functions: object) -> dict[str, str]:
     """Name → SHA-256 of a function's source, of those whose source can be read."""
     found = {}
     for name, function in functions.items():
+        if not callable(function):
+            continue
         while isinstance(function, partial):
             function = function.func
         try:

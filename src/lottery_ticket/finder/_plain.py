@@ -90,12 +90,19 @@ def split_memory(
     for index, values in state.items():
         plain[str(index)] = {}
         for key, value in values.items():
-            if isinstance(value, torch.Tensor):
-                # a copy: at level 0 the last training is the dense one
-                tensors[f"{part}/{index}/{key}"] = value.detach().to("cpu", copy=True)
-                value = {"tensor": f"{part}/{index}/{key}"}
-            plain[str(index)][key] = value
+            plain[str(index)][key] = _split(f"{part}/{index}/{key}", value, tensors)
     return plain
+
+
+def _split(name: str, value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, torch.Tensor):
+        # a copy: at level 0 the last training is the dense one
+        tensors[name] = value.detach().to("cpu", copy=True)
+        return {"tensor": name}
+    if isinstance(value, list | tuple):  # LBFGS remembers lists of them
+        items = enumerate(value)
+        return {"items": [_split(f"{name}/{number}", item, tensors) for number, item in items]}
+    return value
 
 
 def joined_memory(
@@ -104,9 +111,12 @@ def joined_memory(
     if plain is None:
         return None
     return {
-        int(index): {
-            key: tensors[value["tensor"]] if isinstance(value, dict) else value
-            for key, value in values.items()
-        }
+        int(index): {key: _joined(value, tensors) for key, value in values.items()}
         for index, values in plain.items()
     }
+
+
+def _joined(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    if isinstance(value, dict) and "items" in value:
+        return [_joined(item, tensors) for item in value["items"]]
+    return tensors[value["tensor"]] if isinstance(value, dict) else value

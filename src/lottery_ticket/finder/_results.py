@@ -251,10 +251,11 @@ def _check_replicates(searches: Sequence[TicketResults]) -> None:
     seeds = [found.search.settings["seed"] for found in searches]
     for found in searches:
         for key in first.keys() - {*OF_A_SEED}:
-            if found.search.settings[key] != first[key]:
+            other = found.search.settings.get(key, first[key] if key == "model" else None)
+            if other != first[key]:
                 raise UsageError(
                     f"verdict: got searches with {key} {first[key]!r} and "
-                    f"{found.search.settings[key]!r}, wanted one search under several seeds"
+                    f"{other!r}, wanted one search under several seeds"
                 )
         if not found.is_valid:
             raise UsageError(f"verdict: the results are invalid: {found.problems[0]}")

@@ -114,9 +114,9 @@ class Search:
     def has_fallen(self) -> bool:
         """Whether the last level is worse than dense by more than `max_drop`."""
         max_drop = self.settings["max_drop"]
-        if max_drop is None or not self.rows:
+        if max_drop is None or len(self.chain) < 2:
             return False
         worse = self.chain[0].metric - self.chain[-1].metric
         if self.settings["mode"] == "min":
             worse = -worse
-        return worse > max_drop
+        return not worse <= max_drop  # what is no number is worse, too

@@ -50,8 +50,7 @@ class StoredSearch:
 
     Args:
         store: where.
-        settings: of the search.
-        model: as records have it: its name, and options.
+        settings: of the search; its `model` is as records have it: a name, and options.
         num_kept: how many weights each level is to keep, the first dense.
 
     Raises:
@@ -62,14 +61,14 @@ class StoredSearch:
         self,
         store: Store,
         settings: Mapping[str, Any],
-        model: Mapping[str, Any],
         num_kept: Sequence[int],
     ) -> None:
         self.store, self._settings, self._num_kept = store, dict(settings), list(num_kept)
         self._contents: dict[str, str] = {}  # cell → content, of those that are known to be there
         self._rows: dict[At, RunRow] = {}
         self.run_id, self.replicate, search_id = self._found()
-        self._named = Named(search_id, model, Pipeline(**settings["pipeline"]))
+        self._named = Named(search_id, settings["model"], Pipeline(**settings["pipeline"]))
+        self._is_there = False  # the run's record, with this search in it
 
     def __str__(self) -> str:
         return f"{self.store.root}, run {self.run_id}"
@@ -82,11 +81,12 @@ class StoredSearch:
             if self._settings in known:
                 number = known.index(self._settings)
                 return run.id, number, run.searches[number]
-            if known and all(_is_replicate(each, self._settings) for each in known):
+            told = [each for each in known if each is not None]
+            if told and all(_is_replicate(each, self._settings) for each in told):
                 joins = run
         if joins is not None:
             return joins.id, len(joins.searches), search_id
-        name = re.sub("[^A-Za-z0-9._-]+", "-", self._settings["name"]).strip("-.") or "search"
+        name = re.sub("[^A-Za-z0-9._-]+", "-", self._settings["name"]).lstrip("-._") or "search"
         return f"{name[:150]}-{search_id[:8]}", 0, search_id
 
     def _settings_of(self, search_id: str) -> Mapping[str, Any] | None:
@@ -150,7 +150,11 @@ class StoredSearch:
             search.example = start.results["example"]
             self._take_chain(search, ties)
             self._take_controls(search)
-            return search if search.rows or search.unrated is not None else None
+            self._is_there = True
+            if search.rows or search.unrated is not None:
+                return search
+            self._contents.clear()  # nothing was finished: θ₀ is that of the search to come
+            return None
 
     def _take_chain(self, search: Search, ties: Mapping[str, str]) -> None:
         """Add the ticket's levels up to the first of which something is not there."""
@@ -341,14 +345,23 @@ class StoredSearch:
         """Write the run's record with this replicate as it is now; before its cells, so that
         nobody takes them for nobody's."""
         with self._claimed(record_lock(self.run_id)) as claim:
-            is_there = self.store.has_run(self.run_id)
-            earlier = self.store.read_run(self.run_id) if is_there else None
+            has_run = self.store.has_run(self.run_id)
+            if self._is_there and not has_run:
+                claim.clear()
+                raise StoreError(f"{self}: it was removed meanwhile; search again")
+            earlier = self.store.read_run(self.run_id) if has_run else None
             self.store.save_run(self._record(search, earlier), earlier)
             claim.clear()
+            self._is_there = True
 
     def _record(self, search: Search, earlier: RunRecord | None) -> RunRecord:
         searches = () if earlier is None else earlier.searches
         if self._named.id not in searches:  # another may have joined the run meanwhile
+            if any(self._settings_of(each) == self._settings for each in searches):
+                raise UsageError(
+                    f"{self}: another process has begun this very search; call again to go on "
+                    "with it once that has ended"
+                )
             self.replicate, searches = len(searches), (*searches, self._named.id)
             self._rows = {
                 at: replace(row, replicate=self.replicate) for at, row in self._rows.items()
@@ -370,7 +383,7 @@ class StoredSearch:
             settings["layers"],
             tuple(rows),
             tuple(sorted(others - judged)),
-            settings["name"],
+            "".join(each if each.isprintable() else " " for each in settings["name"]),
             searches=searches,
         )
 
