@@ -6,6 +6,7 @@ from own_loops import Loop, X, Y, net
 
 from lottery_ticket import LotteryTicketFinder, UsageError, register_arm
 from lottery_ticket.arms import ARMS
+from lottery_ticket.chain import At
 from lottery_ticket.finder._controls import controls
 
 
@@ -90,6 +91,15 @@ def test_gradual_begins_dense_at_the_initial_weights(searched):
     initial = initial_of(searched[0])
     assert all(torch.equal(state[name], initial[name]) for name in state)
     assert num_kept == searched[0].mask.num_prunable
+
+
+def test_the_mask_of_gradual_is_the_one_it_ends_with(searched):
+    finder, loop, _ = searched
+    chain = finder._chain(finder._model_for_control(), loop.train)
+    mask = chain.mask(At("gradual", finder.results.search.best_level))
+    assert mask.num_kept == finder.mask.num_kept
+    state = dict(chain.model.named_parameters())
+    assert all(not state[name][~kept].any() for name, kept in mask.items())
 
 
 def test_what_is_pruned_at_initialisation_is_so_by_its_own_criterion(searched):

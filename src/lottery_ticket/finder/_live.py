@@ -249,7 +249,9 @@ class LiveChain(Chain[PruningMask, Net]):
         return remade_mask(at.arm, mask, generator(seed))
 
     def moved(self, at: At) -> PruningMask:
-        raise NotImplementedError("of a mask that changes while it trains nothing is kept")
+        self.training(at)
+        assert self.last_mask is not None
+        return self.last_mask
 
     def _structure(self, mask: PruningMask) -> dict[str, Any]:
         return {"structure": self.method.structure, "input_dims": input_dims(self.model, mask)}

@@ -232,18 +232,14 @@ class StoredSearch:
         """
         self._planned(search)
         self._save_run(search)
-        start = {
-            "settings": search.settings,
-            "ties": ties_of(search.initial),
-            "code": search.code,
-            "example": search.example,
-        }
-        self._keep(self._named.start, {WEIGHTS: saved(search.initial)}, start)
+        self._keep_start(search)
         point = search.rewind_point
         if point is not None:
             self._keep_net(self._named.rewind_point, Net(point.weights, point.optimizer_state), {})
         for level in range(1, len(search.masks)):
-            self._keep_mask(self._named.mask(At(level=level)), search.masks[level])
+            cell = self._named.mask(At(level=level))
+            if cell.name not in self._contents:  # unpacked only where it is new
+                self._keep_mask(cell, search.masks[level])
         row = search.unrated or (search.chain[-1] if search.chain else None)
         if row is not None:
             net = Net(search.trained, search.optimizer_state)
@@ -251,6 +247,18 @@ class StoredSearch:
             self._keep_net(cell, net, of_row(row, search), row)
             if search.unrated is None:
                 self._forget(self._named.ticket(row.level, is_judged=False).name)
+
+    def _keep_start(self, search: Search) -> None:
+        cell = self._named.start
+        if cell.name in self._contents:
+            return
+        results = {
+            "settings": search.settings,
+            "ties": ties_of(search.initial),
+            "code": search.code,
+            "example": search.example,
+        }
+        self._keep(cell, {WEIGHTS: saved(search.initial)}, results)
 
     def _planned(self, search: Search) -> None:
         """The rows of the ticket's levels, of those to come too."""
@@ -280,7 +288,7 @@ class StoredSearch:
         place = (row.arm, row.level, self.replicate, row.draw)
         self._rows[at] = RunRow(*place, row.num_kept, cell.name, name)
         self._save_run(search)
-        if own is not None:
+        if own is not None and own.name not in self._contents:
             self._keep_mask(own, mask)
         self._keep_net(cell, net, of_row(row, search), row)
 
@@ -290,6 +298,8 @@ class StoredSearch:
     def _keep_net(
         self, cell: CellOf, net: Net, results: Mapping[str, Any], row: Row | None = None
     ) -> None:
+        if cell.name in self._contents:
+            return
         tensors: dict[str, torch.Tensor] = {}
         plain = split_memory("state", net.memory, tensors)
         files = {WEIGHTS: saved(net.weights)}
@@ -305,9 +315,7 @@ class StoredSearch:
         results: Mapping[str, Any],
         row: Row | None = None,
     ) -> None:
-        """Commit a cell, unless it is there."""
-        if cell.name in self._contents:
-            return
+        """Commit a cell that is not there."""
         parents = {
             role: self._contents[parent]
             for role, parent in cell.inputs["parents"].items()
