@@ -40,6 +40,32 @@ def test_a_criterion_that_fails_is_named(tiny):
         planned(tiny(prune={"criterion": "mine"}))
 
 
+def of_another_shape(weights):
+    return {name: value.abs().flatten() for name, value in weights.items()}
+
+
+def of_no_layer(weights):
+    return {f"{name}.mine": value.abs() for name, value in weights.items()}
+
+
+def of_complex_numbers(weights):
+    return {name: torch.complex(value, value) for name, value in weights.items()}
+
+
+@pytest.mark.parametrize(
+    ("criterion", "said"),
+    [
+        (of_another_shape, "scores: 'fc1.weight' has shape"),
+        (of_no_layer, "scores: no 'fc1.weight'"),
+        (of_complex_numbers, "wanted real numbers"),
+    ],
+)
+def test_scores_that_do_not_fit_are_said_before_anything_trains(criterion, said, tiny):
+    register_criterion("mine")(criterion)
+    with pytest.raises(UsageError, match=f"criterion 'mine': .*{said}"):
+        planned(tiny(prune={"criterion": "mine"}))
+
+
 @pytest.mark.parametrize("criterion", [of_examples, of_what_changed])
 def test_a_criterion_is_tried_with_all_it_asks_for(criterion, tiny):
     register_criterion("mine")(criterion)

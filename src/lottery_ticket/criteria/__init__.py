@@ -1,5 +1,6 @@
 """What a weight is worth: criteria in a registry; `score` applies them."""
 
+from lottery_ticket.criteria._checks import NaNScoresError as NaNScoresError
 from lottery_ticket.criteria._criterion import Criterion as Criterion
 from lottery_ticket.criteria._grasp import grasp as grasp
 from lottery_ticket.criteria._inverse import inverse as inverse

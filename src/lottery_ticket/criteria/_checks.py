@@ -9,9 +9,13 @@ from torch import nn
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.names import check_shape, find_parameters
 
-__all__ = ["check_mask", "check_tensors", "checked_scores"]
+__all__ = ["NaNScoresError", "check_mask", "check_tensors", "checked_scores"]
 
 Tensors = Mapping[str, torch.Tensor]
+
+
+class NaNScoresError(UsageError):
+    """A criterion's scores are no numbers: of these weights, and of others perhaps not."""
 
 
 def check_mask(mask: Any, model: nn.Module | None) -> None:
@@ -67,7 +71,7 @@ def _checked(what: str, name: str, score: torch.Tensor) -> torch.Tensor:
     if score.dtype == torch.bool or score.is_complex():
         raise UsageError(f"{what} of {name!r} are {score.dtype}, wanted real numbers")
     if num_nan := int(score.isnan().sum()):
-        raise UsageError(
+        raise NaNScoresError(
             f"{what} of {name!r} contain NaN ({num_nan:,} of {score.numel():,}); look for a "
             "division by zero, or weights or a loss that are not finite"
         )

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.arms import ARMS
-from lottery_ticket.criteria import CRITERIA, score
+from lottery_ticket.criteria import CRITERIA, NaNScoresError, score
 from lottery_ticket.data import DataSet, Features, shapes_of
 from lottery_ticket.errors import LotteryError, TrainingError, UsageError
 from lottery_ticket.experiment.objects.layers import pruned_layers
@@ -158,8 +158,11 @@ def _try_criterion(
             input_shape=data.input_shape,
             generator=generator(0),
         )
-    except LotteryError:
-        pass  # of scores that do not fit the engine says where; NaN may be no matter later
+    except NaNScoresError:
+        return  # of trained weights there may be none; if there are, the mask's cell says so
+    except LotteryError as error:  # it calls the criterion as its function is called
+        said = str(error).removeprefix(f"criterion {name!r}: ")
+        raise UsageError(f"criterion {name!r}: {said}") from error
     except Exception as error:
         raise UsageError(f"criterion {name!r} fails: {_first_line(error)}") from error
 
