@@ -68,7 +68,8 @@ def run_by(executor, folder, *, groups):
     from lottery_ticket.spec import spec_from_mapping
 
     spec = spec_from_mapping(TINY | {"arms": ["ticket", "reinit", "random"], "replicates": 2})
-    store, context = Store(folder), Context(folder, group=groups)
+    store = Store(folder)
+    context = Context(store, group=groups)
     outcome = run_plan(planned(spec), store, context, executor=executor)
     assert outcome.is_complete, outcome.failures
     assert outcome.num_made + outcome.num_found == len(planned(spec).cells)
@@ -91,7 +92,7 @@ def test_of_a_group_each_cell_has_an_outcome(name, tmp_path, tiny):
     Store(tmp_path).open_for_writing()
     dense = [cell for cell in made.cells.values() if not cell.parents and cell.kind == "train"]
     assert len(dense) == 3
-    with EXECUTORS[name](Context(tmp_path, group=3)) as executor:
+    with EXECUTORS[name](Context(Store(tmp_path), group=3)) as executor:
         assert executor.slots >= 1
         for status in ("made", "found"):
             told = executor.submit(dense, [{}] * 3).result(timeout=120)
@@ -114,7 +115,7 @@ def test_a_cell_that_kills_its_worker_again_and_again_has_failed(tmp_path, tiny)
             return future
 
     store = Store(tmp_path)
-    outcome = run_plan(planned(tiny()), store, Context(tmp_path), executor=Kills)
+    outcome = run_plan(planned(tiny()), store, Context(Store(tmp_path)), executor=Kills)
     assert not outcome.is_complete
     assert all("its worker process died twice" in said for said in outcome.failures.values())
     assert len(outcome.failures) == 2  # ticket and reinit
