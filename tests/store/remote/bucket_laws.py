@@ -3,17 +3,20 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from lottery_ticket.store.remote import Bucket
 
 NUM_RACING = 16
 
+_T = TypeVar("_T")
 
-def raced(num: int, take: Callable[[int], object]) -> list[object]:
+
+def raced(num: int, take: Callable[[int], _T]) -> list[_T]:
     """What `take(0)`, … bring that all start at once."""
     start = threading.Barrier(num)
 
-    def started(number: int) -> object:
+    def started(number: int) -> _T:
         start.wait()
         return take(number)
 

@@ -32,8 +32,8 @@ class FaultyProxy:
             one that never sees `if-match`.
         forbid: (method, path) → whether it is answered with 403.
 
-    `last_headers` are those of the last request, as it came. `plan` is used up before anything is left to chance: a fault, or None for none, per request.
-    `counts` says what was done.
+    `plan` is used up before anything is left to chance: a fault, or None for none, per request.
+    `counts` says what was done, `last_headers` are those of the last request, as it came.
     """
 
     def __init__(

@@ -34,7 +34,8 @@ class Bucket(Protocol):
     equal data, so `swap` cannot tell an object that was changed and changed back. **What `create`
     and `swap` write must therefore be written by nobody else, and by us only once: it holds a
     random token, and a count where it is written often.** The same rule tells who won after an
-    answer was lost: whose data is there.
+    answer was lost: whose data is there. (So None may come too where ours was there for a moment,
+    unheard of, and somebody has replaced it since.)
 
     Requests are tried again while a server is busy or away; every method raises `StoreError` when
     that lasted too long, or when trying again is no use.
@@ -44,7 +45,10 @@ class Bucket(Protocol):
     """For messages; holds no credentials."""
 
     requests: Counter[str]
-    """How often a server was asked, by method, tries that failed too; a listing once per page of 1,000 keys."""
+    """How often a server was asked, by method, tries that failed too.
+
+    A listing counts once per page of 1,000 keys, a removal once per 1,000 keys.
+    """
 
     bytes_in: int
     """What `get` and `get_many` have read."""

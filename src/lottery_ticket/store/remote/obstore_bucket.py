@@ -146,8 +146,10 @@ class ObstoreBucket:
     def _removed(self, keys: Sequence[str]) -> None:
         try:
             self._obstore.delete(self._store, keys)
-        except FileNotFoundError:  # not every service is content: one at a time then
-            for key in keys if len(keys) > 1 else ():
+        except FileNotFoundError as error:
+            if failure_of(error).kind is not Kind.MISSING:
+                raise
+            for key in keys if len(keys) > 1 else ():  # not every service is content with that
                 self._removed([key])
 
     def _written(self, key: str, data: bytes, mode: "PutMode") -> str:

@@ -110,11 +110,12 @@ def opened(
 
     if address.scheme == "s3":
         options = {**_profile(address, options), **options}
+    client_options = _client_options(address.scheme, patience, options)
     try:
         return getattr(obstore.store, SCHEMES[address.scheme])(
             address.bucket,
             prefix=address.prefix or None,
-            client_options=_client_options(address.scheme, patience, options),
+            client_options=client_options,
             # an answer that was lost has to be looked into, which only we can
             retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
             **options,
@@ -127,7 +128,7 @@ def opened(
 def _problem(address: Address, error: Exception) -> StoreError | UsageError:
     if key := re.search(r"Configuration key: '(\w+)' is not valid", str(error)):
         return UsageError(f"{address}: unknown option {key[1]!r}")
-    if missing := re.search(r"Missing (\w+)|(\w+ must be specified)", str(error)):
+    if missing := re.search(r"Missing (\w+)|(\w+) must be specified", str(error)):
         return StoreError(
             f"{address}: {missing[1] or missing[2]} is not set: {Kind.NO_CREDENTIALS.value}"
         )

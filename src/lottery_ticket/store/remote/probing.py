@@ -1,6 +1,6 @@
 """Whether a server keeps its promises, asked before anybody builds on them.
 
-A server that takes conditional writes and ignores the conditions would give every claim to everybody.
+A server that takes conditional writes and ignores the conditions would give a claim to everybody.
 """
 
 import secrets
