@@ -1,6 +1,5 @@
-"""A bucket of S3, Google Cloud or Azure, over self._obstore."""
+"""A bucket of S3, Google Cloud or Azure, over obstore."""
 
-import importlib
 import threading
 import time
 from collections import Counter, deque
@@ -56,7 +55,9 @@ class ObstoreBucket:
         self.bytes_in = self.bytes_out = 0
         self._patience = patience or Patience()
         self._store = opened(address, self._patience, options)
-        self._obstore = importlib.import_module("obstore")  # that is here, as `opened` has found
+        import obstore  # it is here, as `opened` has found
+
+        self._obstore = obstore
         self._swaps_by_version = address.scheme == "gs"
         self._has_answered = False
         self._lock = threading.Lock()
@@ -113,7 +114,7 @@ class ObstoreBucket:
 
     def head(self, key: str) -> Listed | None:
         """What is there, without its data; None: nothing is."""
-        return self._asked("head", lambda: _listed(self._obstore.head(self._store, key)))
+        return self._asked("head", lambda: _listed(key, self._obstore.head(self._store, key)))
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Everything under a folder of keys, sorted by key; `""` is all."""
@@ -127,7 +128,7 @@ class ObstoreBucket:
                     self._obstore.list(self._store, prefix or None, offset=last, chunk_size=_PAGE)
                 )
             asked, pages = pages, None
-            page = [_listed(meta) for meta in next(asked, ())]
+            page = [_listed(meta["path"], meta) for meta in next(asked, ())]
             pages = asked
             return page
 
@@ -240,5 +241,5 @@ def _tag(meta: "ObjectMeta | PutResult") -> str:
     return tag
 
 
-def _listed(meta: "ObjectMeta") -> Listed:
-    return Listed(meta["path"], _tag(meta), meta["size"], meta["last_modified"].timestamp())
+def _listed(key: str, meta: "ObjectMeta") -> Listed:
+    return Listed(key, _tag(meta), meta["size"], meta["last_modified"].timestamp())
