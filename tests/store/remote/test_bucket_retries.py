@@ -92,6 +92,17 @@ def test_who_lost_is_told_after_a_failure(
     assert found.data == b"theirs"
 
 
+def test_a_conflict_with_what_is_there_is_an_answer(
+    proxy: FaultyProxy, new_bucket: NewBucket
+) -> None:
+    """Azure says 409 of what exists, as S3 does of two at once: only a look can tell."""
+    bucket = new_bucket(endpoint=proxy.url, patience=QUICK)
+    new_bucket().put("a", b"theirs")
+    proxy.plan.append("409")
+    assert bucket.create("a", b"ours") is None
+    assert bucket.requests == {"create": 1, "get": 1}
+
+
 def test_a_lost_answer_and_a_successor(proxy: FaultyProxy, new_bucket: NewBucket) -> None:
     """Our swap arrived, and was replaced before we asked again: it is lost, and stays replaced."""
     bucket, other = new_bucket(endpoint=proxy.url, patience=QUICK), new_bucket()
