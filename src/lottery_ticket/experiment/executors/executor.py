@@ -17,7 +17,8 @@ class Outcome:
     Args:
         cell: its name.
         status: `"made"`, `"found"` (someone else made it), `"busy"` (someone else is making it),
-            `"stopped"` (checkpointed on request), `"failed"`, `"lost"` (its worker died).
+            `"stopped"` (given back unfinished: on request, or because the machine is gone),
+            `"failed"`, `"lost"` (its worker died, perhaps of this cell).
         content: the content hash of a finished cell.
         message: why it failed.
         notes: what to know of how it was made.
@@ -40,7 +41,13 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many groups it executes at a time; what is submitted beyond that may wait."""
+        """How many groups it takes at a time; what is submitted beyond that may wait."""
+        ...
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether a worker that dies takes nothing with it but the cells that it had itself: those
+        alone are tried again, and all others go on meanwhile."""
         ...
 
     def submit(
