@@ -1,13 +1,14 @@
 """What the scheduler asks of whoever executes cells, and what it is told of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.executors.context import Context
 
-__all__ = ["Executor", "Outcome"]
+__all__ = ["Executes", "Executor", "Outcome"]
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,7 @@ class Executor(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
+
+
+Executes = Callable[[Context], Executor]
+"""Makes an executor for cells of a context."""

@@ -6,9 +6,9 @@ lasts in the store alone: Ray tries nothing again, and keeps no result.
 
 import contextlib
 import functools
+import importlib
 import logging
 import math
-import os
 import pickle
 import signal
 import threading
@@ -115,7 +115,7 @@ class Ray:
         self, cells: Sequence[Cell], contents: Sequence[Mapping[str, str]]
     ) -> Future[list[Outcome]]:
         """Execute a group of cells in one of the workers."""
-        ref = self._task.remote(pickle.dumps((list(cells), list(contents))), self._sent)
+        ref = self._task.remote(cloudpickle.dumps((list(cells), list(contents))), self._sent)
         told: Future[list[Outcome]] = Future()
         self._open[told] = ref
 
@@ -161,12 +161,11 @@ class Ray:
 
     def _greet(self) -> None:
         """See that each node has what cells need, before any is sent there."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+        strategies = importlib.import_module("ray.util.scheduling_strategies")
         runs = Store(self._context.store).run_ids()
         asked = [
             self._hello.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
+                scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(node, soft=False)
             ).remote(version("lottery-ticket"), runs, self._sent)
             for node, resources in self._nodes().items()
             if _fitting(resources, self._needs)
@@ -213,21 +212,18 @@ class _Sent:
 
 def _imported() -> Any:
     try:
-        import ray
+        return importlib.import_module("ray")
     except ImportError:
         raise UsageError(
             "executor 'ray' needs ray, not installed here: pip install 'lottery-ticket[ray]'"
         ) from None
-    return ray
 
 
 def _needs(context: Context, per_device: int) -> dict[str, float]:
     """What a group needs of a node while it is made; raises `UsageError`."""
     if context.device not in ("cpu", "cuda"):
         hint = "; Ray chooses the card" if context.device.startswith("cuda:") else ""
-        raise UsageError(
-            f"Ray: device: got {context.device!r}, wanted 'cpu' or 'cuda'{hint}"
-        )
+        raise UsageError(f"Ray: device: got {context.device!r}, wanted 'cpu' or 'cuda'{hint}")
     needs: dict[str, float] = {"CPU": context.threads}
     if context.device == "cuda":
         needs["GPU"] = math.floor(1e4 / per_device) / 1e4  # as finely as Ray divides
@@ -319,7 +315,8 @@ def _execute(work: bytes, sent: _Sent) -> list[Outcome]:
         context = _received(sent)
     except LotteryError as error:
         return [Outcome(cell.name, "failed", message=str(error)) for cell in cells]
-    with contextlib.chdir(sent.cwd) if os.path.isdir(sent.cwd) else contextlib.nullcontext():
+    is_there = Path(sent.cwd).is_dir()
+    with contextlib.chdir(sent.cwd) if is_there else contextlib.nullcontext():
         return execute(cells, contents, context)
 
 

@@ -58,9 +58,7 @@ class SentCode:
     imports: tuple[tuple[int | None, str], ...] = ()
 
     @classmethod
-    def of(
-        cls, imports: Iterable[str], registered: Mapping[str, Mapping[str, Any]]
-    ) -> "SentCode":
+    def of(cls, imports: Iterable[str], registered: Mapping[str, Mapping[str, Any]]) -> "SentCode":
         """What a worker needs.
 
         Args:
