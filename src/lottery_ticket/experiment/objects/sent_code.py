@@ -96,7 +96,7 @@ class SentCode:
         copies = self._copies(root)
         pairs = list(zip(self.folders, map(str, copies), strict=True))
         moved = {str(folder.path): copy for folder, copy in pairs}
-        sys.path[:] = [moved.get(entry, entry) for entry in sys.path]
+        sys.path[:] = [moved.get(str(Path(entry).resolve()), entry) for entry in sys.path]
         sys.path += [c for folder, c in pairs if folder.is_searched and c not in sys.path]
         for number, module in self.imports:
             with contextlib.nullcontext() if number is None else contextlib.chdir(copies[number]):
