@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lottery_ticket.analysis import Between, Claim, ClassDifferences, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
-    from lottery_ticket.experiment import Context, Plan, RunOutcome
+    from lottery_ticket.experiment import Context, Executes, Plan, RunOutcome
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
@@ -32,7 +32,20 @@ __all__ = ["Prepared", "RunResult", "load_run", "prepare", "prepare_tickets", "r
 
 _WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
 _PROBING = ("data_dir", "device", "jobs", "threads", "imports", "arms", "options", "progress")
-_HOW = ("data_dir", "device", "jobs", "threads", "kernels", "group", "keep", "imports", "progress")
+_HOW = (
+    "data_dir",
+    "device",
+    "jobs",
+    "threads",
+    "kernels",
+    "group",
+    "keep",
+    "imports",
+    "progress",
+    "executor",
+    "address",
+    "per_device",
+)
 
 
 @dataclass(frozen=True)
@@ -611,6 +624,7 @@ class Prepared:
     store: Store
     context: "Context"
     jobs: int
+    executor: "Executes | None" = None
 
     def run(self, *, progress: bool = True) -> RunResult:
         """Make whatever is not in the store yet; what became of it is in the result's `outcome`.
@@ -628,7 +642,12 @@ class Prepared:
             for note in self.plan.inputs.notes:
                 watching.note(note)
             outcome = run_plan(
-                self.plan, self.store, self.context, jobs=self.jobs, observer=watching
+                self.plan,
+                self.store,
+                self.context,
+                jobs=self.jobs,
+                observer=watching,
+                executor=self.executor,
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
@@ -640,6 +659,9 @@ def prepare(
     *,
     overrides: Sequence[str] = (),
     store: str | Path | None = None,
+    executor: str = "local",
+    address: str | None = None,
+    per_device: int = 1,
     **how: Any,
 ) -> Prepared:
     """Check everything and plan the run, before any work starts; the arguments are those of `run`.
@@ -647,12 +669,22 @@ def prepare(
     Raises:
         LotteryError: something does not fit.
     """
-    from lottery_ticket.experiment import group_size, import_user_code, inspect_inputs, plan
+    from lottery_ticket.experiment import (
+        Place,
+        available_devices,
+        chosen_executor,
+        group_size,
+        import_user_code,
+        inspect_inputs,
+        plan,
+    )
     from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
 
     opened = Store(default_store_path() if store is None else store)
-    context, jobs = _context(opened, **how)
+    executes = chosen_executor(executor, Place(how.get("jobs"), address, per_device))
+    is_here = executor == "local"
+    context, jobs = _context(opened, is_here=is_here, **how)
     with neutral_settings():
         import_user_code(context.imports, refresh=True)
         if isinstance(spec, str | Path):
@@ -664,10 +696,12 @@ def prepare(
         inputs = inspect_inputs(
             spec, context.data_dir, kernels=context.kernels, device=context.device
         )
-        if how.get("group") is None and context.kernels == "auto":
+        # the size of a group follows from the card, which may be elsewhere
+        is_known = is_here or context.device != "cuda" or "cuda" in available_devices()
+        if how.get("group") is None and context.kernels == "auto" and is_known:
             context = replace(context, group=group_size(spec, context.data_dir, context.device))
         planned = plan(spec, inputs)
-    return Prepared(planned, opened, context, jobs)
+    return Prepared(planned, opened, context, jobs, executes)
 
 
 def _context(
@@ -681,8 +715,12 @@ def _context(
     group: int | None = None,
     keep: str = "all",
     imports: Sequence[str] = (),
+    is_here: bool = True,
 ) -> "tuple[Context, int]":
     """Where and how cells are made, and how many at a time; the arguments are those of `run`.
+
+    Args:
+        is_here: whether it is this machine that makes them, which has the device.
 
     Raises:
         UsageError: one of them makes no sense.
@@ -700,13 +738,14 @@ def _context(
         )
     if keep not in KEEP:
         raise UsageError(f"keep: unknown choice {keep!r}{nearest(keep, KEEP)}")
-    device = resolve_device(device)
+    if is_here or device != "cuda":
+        device = resolve_device(device)
     jobs = num_devices(device) if jobs is None else jobs
     context = Context(
         store=store.absolute(),
         data_dir=None if data_dir is None else Path(data_dir).absolute(),
         device=device,
-        threads=threads or (1 if jobs > 1 else num_devices("cpu")),
+        threads=threads or (1 if jobs > 1 or not is_here else num_devices("cpu")),
         kernels=kernels,
         group=group or 1,
         keep=keep,
@@ -729,6 +768,9 @@ def run(
     group: int | None = None,
     keep: str = "all",
     imports: Sequence[str] = (),
+    executor: str = "local",
+    address: str | None = None,
+    per_device: int = 1,
     progress: bool = True,
 ) -> RunResult:
     """Run an experiment: whatever of it is not in the store yet.
@@ -747,6 +789,12 @@ def run(
             nets on CUDA, else one.
         keep: `"all"` trained weights, or only those `"needed"` to make masks.
         imports: modules or .py files that register models and data sets.
+        executor: `"local"`: this machine makes the cells; `"ray"`: a Ray cluster, whose nodes all
+            see the store and the data. Imports are sent there from here; `device` and `threads` are
+            what each cell gets there, and `jobs` how many are made at a time at most.
+        address: of the Ray cluster; else `$RAY_ADDRESS`, else the one on this machine, which is
+            started if there is none.
+        per_device: cells on a GPU of the cluster at a time.
         progress: show on standard error how the run goes: bars on a terminal or in a notebook,
             else a line now and then.
 
@@ -774,6 +822,9 @@ def run(
         group=group,
         keep=keep,
         imports=imports,
+        executor=executor,
+        address=address,
+        per_device=per_device,
     )
     return _completed(prepared, progress)
 

@@ -1,9 +1,12 @@
 """What some options can be, known without importing torch: the command line lists it."""
 
-__all__ = ["DEVICES", "KEEP", "KERNELS"]
+__all__ = ["DEVICES", "EXECUTORS", "KEEP", "KERNELS"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """Where cells are made; a GPU by its number too: `cuda:1`."""
+
+EXECUTORS = ("local", "ray")
+"""Who makes cells: this machine, or a Ray cluster."""
 
 KERNELS = ("auto", "autograd", "compiled", "direct", "direct-dense", "direct-sparse")
 """How steps are executed."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from lottery_ticket.cli._execution import PLAIN, Execution, executed
+from lottery_ticket.cli._execution import CLUSTER, PLAIN, Execution, executed
 from lottery_ticket.cli._options import (
     Json,
     Set,
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["plan", "print_plan"]
 
 
-@executed("kernels", "group", "keep")
+@executed("kernels", "group", "keep", *CLUSTER)
 def plan(
     spec: SpecSource,
     override: Set = None,

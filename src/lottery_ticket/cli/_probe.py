@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lottery_ticket.cli._execution import PLAIN, Execution, executed
+from lottery_ticket.cli._execution import CLUSTER, PLAIN, Execution, executed
 from lottery_ticket.cli._options import (
     RunReference,
 )
@@ -48,7 +48,7 @@ Printed = Annotated[
 ]
 
 
-@executed("kernels", "group", "keep")
+@executed("kernels", "group", "keep", *CLUSTER)
 def probe(
     run: RunReference,
     name: Annotated[str, typer.Argument(metavar="PROBE", help="evaluate, or one of your own.")],
@@ -62,7 +62,7 @@ def probe(
     _measured(run, name, _options(option), data, tuple(arm or ()), format, how)
 
 
-@executed("kernels", "group", "keep")
+@executed("kernels", "group", "keep", *CLUSTER)
 def evaluate(
     run: RunReference = "last",
     data: Data = None,

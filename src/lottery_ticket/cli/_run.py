@@ -75,7 +75,8 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
         console.print()
     made = f"{outcome.num_made} cells made in {time_text(outcome.seconds)}"
     found = f", {outcome.num_found} found in the store" if outcome.num_found else ""
-    console.print(f"{made}{found}; device {prepared.context.device}, jobs {prepared.jobs}")
+    jobs = f", jobs {prepared.jobs}" if prepared.executor is None else ""
+    console.print(f"{made}{found}; device {prepared.context.device}{jobs}")
     location = prepared.store.location
     is_default = location == str(default_store_path())
     where = "" if is_default else f" --store {shlex.quote(location)}"

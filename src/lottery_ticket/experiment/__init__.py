@@ -8,12 +8,15 @@ from lottery_ticket.experiment.cells.mask import remade_mask as remade_mask
 from lottery_ticket.experiment.cells.progress import Progress as Progress
 from lottery_ticket.experiment.cells.progress import read_progress as read_progress
 from lottery_ticket.experiment.cells.train import TrainCell as TrainCell
+from lottery_ticket.experiment.executors.chosen import Place as Place
+from lottery_ticket.experiment.executors.chosen import chosen_executor as chosen_executor
 from lottery_ticket.experiment.executors.context import Context as Context
 from lottery_ticket.experiment.executors.device import available_devices as available_devices
 from lottery_ticket.experiment.executors.device import num_devices as num_devices
 from lottery_ticket.experiment.executors.device import resolve_device as resolve_device
 from lottery_ticket.experiment.executors.execute import execute as execute
 from lottery_ticket.experiment.executors.execute import execution_of as execution_of
+from lottery_ticket.experiment.executors.executor import Executes as Executes
 from lottery_ticket.experiment.executors.executor import Executor as Executor
 from lottery_ticket.experiment.executors.executor import Outcome as Outcome
 from lottery_ticket.experiment.executors.stored import read_mask as read_mask

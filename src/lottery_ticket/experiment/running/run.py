@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lottery_ticket.experiment.executors.context import Context
-from lottery_ticket.experiment.executors.executor import Executor
+from lottery_ticket.experiment.executors.executor import Executes
 from lottery_ticket.experiment.executors.local import local_executor
 from lottery_ticket.experiment.executors.stop import ask_to_stop
 from lottery_ticket.experiment.objects.user_code import registered_elsewhere
@@ -19,8 +19,6 @@ from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunClaim, RunRecord, Store
 
 __all__ = ["finished_cells", "run_plan", "run_work"]
-
-Executes = Callable[[Context], Executor]
 
 
 def run_plan(

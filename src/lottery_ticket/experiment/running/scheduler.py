@@ -18,7 +18,7 @@ from lottery_ticket.store import Finished, Store
 __all__ = ["Scheduler"]
 
 _POLL_SECONDS = 0.25
-_MAX_CRASHES = 2  # a cell whose worker died so often while it ran alone has failed
+_MAX_CRASHES = 2  # a cell whose worker died so often, and of no other cell, has failed
 
 
 @dataclass
@@ -27,7 +27,7 @@ class _Running:
 
     Args:
         cells: of the group.
-        is_alone: whether it is one cell, and nothing else ran at any time while it did.
+        is_alone: whether it is one cell, and no other could kill its worker at any time.
     """
 
     cells: list[Cell]
@@ -67,7 +67,7 @@ class Scheduler:
         self.running: dict[Future[list[Outcome]], _Running] = {}
         self.retry_at: dict[str, float] = {}
         self.crashes: dict[str, int] = {}
-        self.suspects: set[str] = set()  # ran when a worker died; each is tried again alone
+        self.suspects: set[str] = set()  # may have killed a worker; each is tried again by itself
         self.num_made = 0
         self.sign = StopSign(store, context.stops)
         self.damaged: set[str] = set()
@@ -106,6 +106,11 @@ class Scheduler:
                 )
             contents[name] = record.content
         return contents
+
+    @property
+    def _is_paused(self) -> bool:
+        """Whether all others wait for the suspects: their deaths would take others with them."""
+        return bool(self.suspects) and not self.executor.is_isolated
 
     @property
     def _stopping(self) -> bool:
@@ -187,18 +192,23 @@ class Scheduler:
 
     def _submit(self) -> None:
         for name in self._queue():
-            if len(self.running) >= (1 if self.suspects else self.executor.slots) or self._stopping:
+            num_slots = 1 if self._is_paused else self.executor.slots
+            if len(self.running) >= num_slots or self._stopping:
                 return
             if name in self.waiting and self._is_ready(name):
-                group = self._group(name)
-                for cell in group:
-                    del self.waiting[cell.name]
-                    self.observer.started(cell)
-                is_alone = len(group) == 1 and not self.running
-                for other in self.running.values():
-                    other.is_alone = False
-                future = self.executor.submit(group, [self._contents_of(cell) for cell in group])
-                self.running[future] = _Running(group, is_alone)
+                self._start(self._group(name))
+
+    def _start(self, group: list[Cell]) -> None:
+        for cell in group:
+            del self.waiting[cell.name]
+            self.observer.started(cell)
+        is_isolated = self.executor.is_isolated
+        is_alone = len(group) == 1 and (is_isolated or not self.running)
+        if not is_isolated:
+            for other in self.running.values():
+                other.is_alone = False
+        future = self.executor.submit(group, [self._contents_of(cell) for cell in group])
+        self.running[future] = _Running(group, is_alone)
 
     def _queue(self) -> list[str]:
         """The waiting cells in the order of the plan; for groups, what is made by itself before all
@@ -213,7 +223,7 @@ class Scheduler:
     def _is_ready(self, name: str) -> bool:
         """Whether a waiting cell can be made now; one that cannot be, or is, leaves the queue."""
         cell = self.waiting[name]
-        if self.suspects and name not in self.suspects:
+        if self._is_paused and name not in self.suspects:
             return False
         if any(p in self.failures or p in self.blocked for p in cell.parents.values()):
             self.blocked.add(name)
@@ -231,13 +241,16 @@ class Scheduler:
     def _group(self, name: str) -> list[Cell]:
         """A ready cell, with others that can be made together with it and are ready too."""
         group = [self.waiting[name]]
-        if self.context.group == 1 or group[0].batch_key is None or self.suspects:
+        if self.context.group == 1 or group[0].batch_key is None:
+            return group
+        if self._is_paused or name in self.suspects:
             return group
         for other_name, other in list(self.waiting.items()):
             if len(group) == self.context.group:
                 break
             if (
                 other_name != name
+                and other_name not in self.suspects
                 and other.batch_key == group[0].batch_key
                 and self._is_ready(other_name)
             ):
