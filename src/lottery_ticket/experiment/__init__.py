@@ -19,8 +19,10 @@ from lottery_ticket.experiment.executors.execute import execution_of as executio
 from lottery_ticket.experiment.executors.executor import Executes as Executes
 from lottery_ticket.experiment.executors.executor import Executor as Executor
 from lottery_ticket.experiment.executors.executor import Outcome as Outcome
+from lottery_ticket.experiment.executors.stop import ask_to_stop as ask_to_stop
 from lottery_ticket.experiment.executors.stored import read_mask as read_mask
 from lottery_ticket.experiment.executors.stored import read_weights as read_weights
+from lottery_ticket.experiment.executors.workers import Workers as Workers
 from lottery_ticket.experiment.objects.build import inspect_inputs as inspect_inputs
 from lottery_ticket.experiment.objects.code import check_registered as check_registered
 from lottery_ticket.experiment.objects.initial import change_initial_ as change_initial_
@@ -47,3 +49,9 @@ from lottery_ticket.experiment.running.probing import probe_work as probe_work
 from lottery_ticket.experiment.running.rederive import rederive as rederive
 from lottery_ticket.experiment.running.run import finished_cells as finished_cells
 from lottery_ticket.experiment.running.run import run_plan as run_plan
+from lottery_ticket.experiment.running.status import RunStatus as RunStatus
+from lottery_ticket.experiment.running.status import Working as Working
+from lottery_ticket.experiment.running.status import run_status as run_status
+from lottery_ticket.experiment.running.submission import submit_plan as submit_plan
+from lottery_ticket.experiment.running.worker import Worked as Worked
+from lottery_ticket.experiment.running.worker import work as work
