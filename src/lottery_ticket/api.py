@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lottery_ticket.analysis import Between, Claim, ClassDifferences, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
-    from lottery_ticket.experiment import Context, Plan, RunOutcome
+    from lottery_ticket.experiment import Assumptions, Context, Forecast, Plan, RunOutcome
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
@@ -632,6 +632,49 @@ class Prepared:
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
+
+    def forecast(
+        self,
+        workers: Sequence[int] = (1, 8, 64, 512),
+        assumptions: "Assumptions | None" = None,
+        *,
+        seconds: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> "list[Forecast]":
+        """What the cells that are left would take on so many workers that share a store.
+
+        Cells like finished ones take as long as these did; other trainings as long as tried steps
+        of them take here.
+
+        Args:
+            workers: how many, a forecast for each.
+            assumptions: what they and their store are like; by default an object store.
+            seconds: name → seconds of trainings, instead of those that are tried.
+            seed: of the simulation.
+
+        Raises:
+            UsageError: a number makes no sense, or workers are lost too often to make a cell.
+
+        >>> prepare("quickstart").forecast([1, 8])  # doctest: +SKIP
+        """
+        from lottery_ticket.experiment import (
+            Assumptions,
+            finished_cells,
+            forecast,
+            measured_seconds,
+            tasks_of,
+            training_seconds,
+        )
+
+        done = finished_cells(self.plan, self.store)
+        if seconds is None:
+            seconds = training_seconds(self.plan, done, self.context)
+        known = self.store.cells(done)
+        measured = measured_seconds(self.plan, {n: cell.execution for n, cell in known.items()})
+        tasks = tasks_of(self.plan, done, {**seconds, **measured}, keep=self.context.keep)
+        return [
+            forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
+        ]
 
 
 @known_keywords("prepare", also=_HOW)

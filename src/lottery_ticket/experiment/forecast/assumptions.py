@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment.cells.cell import Label
@@ -82,16 +83,11 @@ class Assumptions:
     price_per_hour: float | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value, wanted = getattr(self, field.name), "0 or more"
-            if value is None and field.name == "price_per_hour":
-                continue
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            is_fine = is_number and value >= 0 and (value < math.inf or field.name in _RATES)
-            if field.name in (*_RATES, "checkpoint_seconds", "checkpoint_share"):
-                is_fine, wanted = is_fine and value > 0, "more than 0"
-            if not is_fine:
-                raise UsageError(f"{field.name}: got {value!r}, wanted a number, {wanted}")
+        for name, value in vars(self).items():
+            is_open = value is None and name == "price_per_hour"
+            if not is_open and not _is_possible(name, value):
+                wanted = "more than 0" if name in _POSITIVE else "0 or more"
+                raise UsageError(f"{name}: got {value!r}, wanted a number, {wanted}")
 
     @staticmethod
     def latencies(seconds: float) -> dict[str, float]:
@@ -113,7 +109,16 @@ class Assumptions:
 
 
 _RATES = ("bytes_per_second", "requests_per_second")  # of which infinity makes sense
+_POSITIVE = (*_RATES, "checkpoint_seconds", "checkpoint_share")
 _STORE = (*_RATES, "claim_seconds", "request_seconds", "commit_seconds", "poll_seconds")
+
+
+def _is_possible(name: str, value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    is_large_enough = value > 0 if name in _POSITIVE else value >= 0
+    return is_large_enough and (value < math.inf or name in _RATES)
+
 
 IDEAL = Assumptions(
     start_seconds=0.0,

@@ -190,9 +190,7 @@ def _requests(
     beats = _BEAT_REQUESTS / assumed.beat_seconds if assumed.beat_seconds else 0.0
     start, begin, trained, end = _times(spells)
     read = [tasks[s.cell].num_read + s.is_continued for s in spells]
-    written = [
-        0 if s.is_lost else COMMIT_REQUESTS + tasks[s.cell].num_written for s in spells
-    ]
+    written = [0 if s.is_lost else COMMIT_REQUESTS + tasks[s.cell].num_written for s in spells]
     checkpoints = CHECKPOINT_REQUESTS * _checkpoints_per_second(spells)
     return _Traffic(
         np.concatenate([start, trained]),

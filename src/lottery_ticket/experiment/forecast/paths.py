@@ -27,7 +27,8 @@ def remaining_seconds(tasks: Mapping[str, Task]) -> dict[str, float]:
     """
     below: dict[str, float] = defaultdict(float)
     remaining = {}
-    for name, task in reversed(tasks.items()):
+    for name in reversed(list(tasks)):
+        task = tasks[name]
         remaining[name] = task.seconds + below[name]
         for parent in task.parents:
             below[parent] = max(below[parent], remaining[name])

@@ -74,9 +74,7 @@ class _Sizes:
         return kept | {"test_correct.bits"}
 
 
-def measured_seconds(
-    plan: Plan, executions: Mapping[str, Mapping[str, Any]]
-) -> dict[str, float]:
+def measured_seconds(plan: Plan, executions: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """Name → seconds, of cells that are like others which were measured: those of the same arm and
     level first, else of the same level; a training by its steps.
 
