@@ -46,9 +46,9 @@ class Forecast:
         num_repeated: times that a worker was lost and its cell taken over.
         repeated_seconds: of work that was lost with them.
         cost: of all workers from the first second to the last; None where no price is known.
-        bound: `"store"` if one that takes no time would save more than a fifth of the makespan,
-            else `"critical path"` if that is longer than all the work over the workers, else
-            `"workers"`.
+        bound: `"store"` if one that takes no time would save more than a fifth of the time after
+            the workers' start, else `"critical path"` if that is longer than all the work over
+            the workers, else `"workers"`.
     """
 
     num_workers: int
@@ -103,7 +103,12 @@ def forecast(
         num_repeated=sum(spell.is_lost for spell in spells),
         repeated_seconds=_repeated_seconds(tasks, spells, assumptions, work),
         cost=None if price is None else price * num_workers * span / 3600,
-        bound=_bound(span, _span(ideal), critical, work / num_workers),
+        bound=_bound(
+            span - assumptions.start_seconds,
+            _span(ideal) - assumptions.start_seconds,
+            critical,
+            work / num_workers,
+        ),
     )
 
 

@@ -1,0 +1,197 @@
+"""Simulated against measured: `python benchmarks/bench_simulation.py`.
+
+Runs on workers of this machine, which have started before the clock does: small trainings on one
+and two, which share its cores as real machines do not, and cells that wait on up to sixteen. The
+simulation is given seconds of cells that were tried (steps, as `lottery plan` does) or measured (in
+another run of as many workers, with other seeds), and seconds of claims and commits of this store.
+
+`EXECUTORS` is where another way to execute comes in.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from measure import report
+
+from lottery_ticket.api import Prepared, prepare
+from lottery_ticket.experiment import (
+    IDEAL,
+    Assumptions,
+    Cell,
+    Context,
+    Executor,
+    Outcome,
+    forecast,
+    measured_seconds,
+    run_plan,
+    tasks_of,
+    training_seconds,
+)
+from lottery_ticket.experiment.executors.local import InProcess, Pool
+from lottery_ticket.store import CellRecord, Store
+
+Executes = Callable[[int, Context], Executor]
+
+EXECUTORS: dict[str, Executes] = {
+    "local": lambda workers, context: InProcess(context) if workers == 1 else Pool(workers, context)
+}
+"""Name → (number of workers, context) → what executes."""
+
+WAITING = Path(__file__).with_name("waiting.py")
+
+
+@dataclass(frozen=True)
+class Case:
+    """An experiment, and on how many workers.
+
+    Args:
+        spec, changes: what is run; cells that wait are of digits.
+        workers: how many, one after the other.
+    """
+
+    spec: str
+    changes: tuple[str, ...]
+    workers: tuple[int, ...]
+
+
+CASES = {
+    "quickstart, 80 epochs": Case(
+        "quickstart", ("train.duration=80ep", "prune.levels=6", "replicates=3"), (1, 2)
+    ),
+    "lenet-mnist, 1 epoch": Case(
+        "lenet-mnist", ("train.duration=1ep", "prune.levels=6", "replicates=2"), (1, 2)
+    ),
+    "cells that wait": Case(
+        "quickstart",
+        (
+            "model={name: Waits, seconds: 0.25}", "train.duration=3it", "train.warmup=0it",
+            "prune.levels=4", "replicates=8",
+        ),
+        (1, 2, 4, 8, 16),
+    ),
+}  # fmt: skip
+
+
+class Kept:
+    """An executor that outlives runs, so that its workers need not start in each."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    @property
+    def slots(self) -> int:
+        return self._executor.slots
+
+    def submit(
+        self, cells: Sequence[Cell], contents: Sequence[Mapping[str, str]]
+    ) -> Future[list[Outcome]]:
+        return self._executor.submit(cells, contents)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Whoever made it ends it."""
+
+
+@contextmanager
+def prepared(case: Case, folder: Path, seed: int) -> Iterator[Prepared]:
+    """A plan in a store of its own."""
+    with tempfile.TemporaryDirectory(dir=folder) as store:
+        yield prepare(
+            case.spec, overrides=(*case.changes, f"seed={seed}"), store=store, device="cpu",
+            jobs=1, threads=1, imports=[str(WAITING)],
+        )  # fmt: skip
+
+
+def run_seconds(ready: Prepared, executor: Kept, store: Path) -> float:
+    """How long the cells take on workers that have started."""
+    started = time.perf_counter()
+    outcome = run_plan(ready.plan, Store(store), ready.context, executor=lambda _: executor)
+    assert outcome.is_complete, outcome.failures
+    return time.perf_counter() - started
+
+
+def local_store(num_bytes: int, folder: Path, times: int = 30) -> Assumptions:
+    """Workers of this machine, that are told what is ready; claims and commits as measured."""
+    claims, commits = [], []
+    with tempfile.TemporaryDirectory(dir=folder) as root:
+        store = Store(root)
+        store.open_for_writing()
+        for number in range(times):
+            name, files = f"{number:064x}", {"weights": os.urandom(num_bytes)}
+            started = time.perf_counter()
+            claim = store.claim(name)
+            assert claim is not None
+            store.get(name)
+            claims.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            record = CellRecord.of(name, {"kind": "none"}, {}, files, {})
+            store.commit(claim, record, files, {})
+            commits.append(time.perf_counter() - started)
+    return replace(
+        IDEAL,
+        claim_seconds=statistics.median(claims),
+        commit_seconds=statistics.median(commits),
+    )
+
+
+def compared(
+    name: str, case: Case, workers: int, executes: Executes, folder: Path
+) -> dict[str, Any]:
+    """A row: measured, and simulated with seconds of both kinds."""
+    with tempfile.TemporaryDirectory(dir=folder) as root, prepared(case, folder, 1) as ready:
+        store = Path(root)
+        context = replace(ready.context, store=store)
+        with executes(workers, context) as executor:
+            kept = Kept(executor)
+            with prepared(case, folder, 0) as warm_up:
+                run_seconds(warm_up, kept, store)  # into the same store: other cells
+                others = Store(store).cells(warm_up.plan.cells)
+                labels = {cell: found.execution for cell, found in others.items()}
+                like = measured_seconds(warm_up.plan, labels)
+            by_label = {warm_up.plan.cells[cell].title: s for cell, s in like.items()}
+            tried = training_seconds(ready.plan, (), ready.context)
+            measured = run_seconds(ready, kept, store)
+    seconds = {"tried": tried, "measured": {
+        cell: by_label[of.title] for cell, of in ready.plan.cells.items()
+    }}  # fmt: skip
+    size = 4 * sum(ready.plan.inputs.sizes.values())
+    assumed = local_store(size, folder)
+    row: dict[str, Any] = {"what": name, "workers": workers, "cells": len(ready.plan.cells)}
+    row["measured_s"] = measured
+    for which, known in seconds.items():
+        found = forecast(tasks_of(ready.plan, (), known), workers, assumed)
+        row[f"simulated_{which}_s"] = found.makespan_seconds
+        row[f"{which}_ratio"] = found.makespan_seconds / measured
+    return row
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description="Simulated against measured.")
+    parser.add_argument("--executor", default="local", choices=sorted(EXECUTORS))
+    parser.add_argument("--case", choices=sorted(CASES), help="only this one")
+    parser.add_argument("--out", type=Path, help="folder for the JSON file")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            compared(name, case, workers, EXECUTORS[given.executor], Path(folder))
+            for name, case in CASES.items()
+            if given.case in (None, name)
+            for workers in case.workers
+        ]
+    report("bench_simulation", rows, given.out, executor=given.executor)
+
+
+if __name__ == "__main__":
+    main()
