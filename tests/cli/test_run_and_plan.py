@@ -93,6 +93,15 @@ def test_workers_have_nothing_to_do_where_all_is_done(ready):
     assert ready("plan", "quickstart", *SETTINGS, "--workers", "8").code == 0
 
 
+def test_workers_take_as_long_as_finished_cells_did(ready, tmp_path):
+    """Of two replicates one is finished: each cell of the other is like one that was measured."""
+    more = ["--set", "replicates=2", "--workers", "1", "--json"]
+    (found,) = json.loads(ready("plan", "quickstart", *SETTINGS, *more).out)["forecasts"]
+    cells = Store(tmp_path / "store").cells().values()
+    assert found["num_cells"] == 8
+    assert found["work_seconds"] == pytest.approx(sum(c.execution["train_seconds"] for c in cells))
+
+
 def test_warnings_are_printed_as_text(lottery, tmp_path):
     np.savez(tmp_path / "noise.npz", x=np.zeros((40, 3, 32, 32), "float32"), y=np.arange(40) % 10)
     (tmp_path / "spec.yaml").write_text(
