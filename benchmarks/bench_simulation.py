@@ -31,6 +31,7 @@ from lottery_ticket.experiment import (
     Context,
     Executor,
     Outcome,
+    cell_seconds,
     forecast,
     run_plan,
     tasks_of,
@@ -167,7 +168,7 @@ def compared(
     assumed = local_store(4 * sum(plan.inputs.sizes.values()), folder)
     row: dict[str, Any] = {"what": name, "workers": workers, "cells": len(plan.cells)}
     row["measured_s"] = measured
-    for which, seconds in {"own": own, "tried": tried}.items():
+    for which, seconds in {"own": own, "tried": cell_seconds(plan, tried, {})}.items():
         found = forecast(tasks_of(plan, (), seconds), workers, assumed)
         row[f"simulated/measured, {which}"] = found.makespan_seconds / measured
     row["commit_s"] = assumed.commit_seconds

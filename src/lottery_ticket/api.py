@@ -649,7 +649,7 @@ class Prepared:
         Args:
             workers: how many, a forecast for each.
             assumptions: what they and their store are like; by default an object store.
-            seconds: name → seconds of trainings, instead of those that are tried.
+            seconds: name → seconds of the steps of trainings, else they are tried.
             seed: of the simulation.
 
         Raises:
@@ -659,9 +659,9 @@ class Prepared:
         """
         from lottery_ticket.experiment import (
             Assumptions,
+            cell_seconds,
             finished_cells,
             forecast,
-            measured_seconds,
             tasks_of,
             training_seconds,
         )
@@ -670,8 +670,9 @@ class Prepared:
         if seconds is None:
             seconds = training_seconds(self.plan, done, self.context)
         known = self.store.cells(done)
-        measured = measured_seconds(self.plan, {n: cell.execution for n, cell in known.items()})
-        tasks = tasks_of(self.plan, done, {**seconds, **measured}, keep=self.context.keep)
+        executions = {name: cell.execution for name, cell in known.items()}
+        foreseen = cell_seconds(self.plan, seconds, executions)
+        tasks = tasks_of(self.plan, done, foreseen, keep=self.context.keep)
         return [
             forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
         ]

@@ -15,8 +15,8 @@ from lottery_ticket.experiment import (
     IDEAL,
     Assumptions,
     Task,
+    cell_seconds,
     forecast,
-    measured_seconds,
     simulate,
     tasks_of,
 )
@@ -363,7 +363,9 @@ def test_chains_are_told_in_words():
 
 def test_a_plan_as_tasks(tiny):
     made = planned(tiny(arms=["ticket", "reinit", "finetune"], replicates=2))
-    seconds = {name: 5.0 for name, cell in made.cells.items() if cell.num_steps}
+    tried = {name: 5.0 for name, cell in made.cells.items() if cell.num_steps}
+    seconds = cell_seconds(made, tried, {})
+    assert all((s > 5) == (name in tried) for name, s in seconds.items())
     tasks = tasks_of(made, (), seconds)
     assert list(tasks) == list(made.cells)
     assert all(set(t.parents) == set(made.cells[n].parents.values()) for n, t in tasks.items())
@@ -384,9 +386,8 @@ def test_like_cells_take_as_long_as_those_that_were_measured(tiny):
     made = planned(tiny(replicates=3))
     of_first = {n: c for n, c in made.cells.items() if c.label.replicate == 0}
     measured = {n: {"train_seconds": 1.0 + c.label.level} for n, c in of_first.items()}
-    found = measured_seconds(made, measured)
+    found = cell_seconds(made, {}, measured)
     assert found == pytest.approx({n: 1.0 + c.label.level for n, c in made.cells.items()})
-    assert measured_seconds(made, {}) == {}
 
 
 # what makes no sense

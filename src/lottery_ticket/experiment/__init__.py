@@ -27,7 +27,7 @@ from lottery_ticket.experiment.forecast.estimate import training_seconds as trai
 from lottery_ticket.experiment.forecast.forecast import Forecast as Forecast
 from lottery_ticket.experiment.forecast.forecast import forecast as forecast
 from lottery_ticket.experiment.forecast.simulate import simulate as simulate
-from lottery_ticket.experiment.forecast.tasks import measured_seconds as measured_seconds
+from lottery_ticket.experiment.forecast.tasks import cell_seconds as cell_seconds
 from lottery_ticket.experiment.forecast.tasks import tasks_of as tasks_of
 from lottery_ticket.experiment.objects.build import inspect_inputs as inspect_inputs
 from lottery_ticket.experiment.objects.code import check_registered as check_registered

@@ -9,9 +9,9 @@ from lottery_ticket.experiment.cells.cell import MASK, OPTIMIZER, WEIGHTS, Cell
 from lottery_ticket.experiment.forecast.assumptions import Task
 from lottery_ticket.experiment.planning.plan import Plan
 
-__all__ = ["measured_seconds", "tasks_of"]
+__all__ = ["cell_seconds", "tasks_of"]
 
-_SET_UP_SECONDS = 0.01  # data, model and mask of a cell; all that a cell without steps takes
+_SET_UP_SECONDS = 0.01  # data, model and mask; and all that a cell without steps takes
 _RECORD_BYTES = 4_000  # a record and how it ran, with the history of a training
 _WEIGHT_BYTES = 4
 _CHECKPOINT_WEIGHTS = 3  # the weights, and two numbers for each that an optimiser remembers
@@ -27,14 +27,14 @@ def tasks_of(
     Args:
         plan: the cells.
         done: names of those that are finished.
-        seconds: name → seconds of making it; one that is not named takes next to none.
+        seconds: name → seconds of making it, as of `cell_seconds`.
         keep: which trained weights are kept, as of a run.
     """
     sizes = _Sizes(sum(plan.inputs.sizes.values()))
     return {
         name: Task(
             parents=tuple(cell.parents.values()),
-            seconds=seconds.get(name, _SET_UP_SECONDS),
+            seconds=seconds[name],
             num_read=len(cell.parents),
             read_bytes=sum(sizes.of_file(cell.reads[role]) for role in cell.parents),
             num_written=len(written := sizes.files(cell, keep)),
@@ -74,14 +74,25 @@ class _Sizes:
         return kept | {"test_correct.bits"}
 
 
-def measured_seconds(plan: Plan, executions: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Name → seconds, of cells that are like others which were measured: those of the same arm and
-    level first, else of the same level; a training by its steps.
+def cell_seconds(
+    plan: Plan, tried: Mapping[str, float], executions: Mapping[str, Mapping[str, Any]]
+) -> dict[str, float]:
+    """Name → seconds of making it, of each cell of a plan: as long as cells took that are like it,
+    else as long as its steps were tried to take.
+
+    Cells are alike that are of the same arm and level, or at least of the same level; trainings
+    are counted by their steps.
 
     Args:
         plan: the cells.
+        tried: name → seconds of steps, as of `training_seconds`.
         executions: name → how it ran, of those that are finished.
     """
+    foreseen = {name: _SET_UP_SECONDS + tried.get(name, 0.0) for name in plan.cells}
+    return foreseen | _measured_seconds(plan, executions)
+
+
+def _measured_seconds(plan: Plan, executions: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     measured: dict[Hashable, list[tuple[float, int]]] = defaultdict(list)
     for name, execution in executions.items():
         if name in plan.cells and "train_seconds" in execution:
