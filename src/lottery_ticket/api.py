@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
     from lottery_ticket.analysis import Between, Claim, ClassDifferences, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
-    from lottery_ticket.experiment import Context, Executes, Plan, RunOutcome
+    from lottery_ticket.experiment import (
+        Assumptions,
+        Context,
+        Executes,
+        Forecast,
+        Plan,
+        RunOutcome,
+    )
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
@@ -680,6 +687,50 @@ class Prepared:
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
+
+    def forecast(
+        self,
+        workers: Sequence[int] = (1, 8, 64, 512),
+        assumptions: "Assumptions | None" = None,
+        *,
+        seconds: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> "list[Forecast]":
+        """What the cells that are left would take on so many workers that share a store.
+
+        Cells like finished ones take as long as these did; other trainings as long as tried steps
+        of them take here.
+
+        Args:
+            workers: how many, a forecast for each.
+            assumptions: what they and their store are like; by default an object store.
+            seconds: name → seconds of the steps of trainings, else they are tried.
+            seed: of the simulation.
+
+        Raises:
+            UsageError: a number makes no sense, or workers are lost too often to make a cell.
+
+        >>> prepare("quickstart").forecast([1, 8])  # doctest: +SKIP
+        """
+        from lottery_ticket.experiment import (
+            Assumptions,
+            cell_seconds,
+            finished_cells,
+            forecast,
+            tasks_of,
+            training_seconds,
+        )
+
+        done = finished_cells(self.plan, self.store)
+        if seconds is None:
+            seconds = training_seconds(self.plan, done, self.context)
+        known = self.store.cells(done)
+        executions = {name: cell.execution for name, cell in known.items()}
+        foreseen = cell_seconds(self.plan, seconds, executions)
+        tasks = tasks_of(self.plan, done, foreseen, keep=self.context.keep)
+        return [
+            forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
+        ]
 
 
 @known_keywords("prepare", also=_HOW)

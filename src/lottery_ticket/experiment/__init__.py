@@ -23,6 +23,17 @@ from lottery_ticket.experiment.executors.stop import ask_to_stop as ask_to_stop
 from lottery_ticket.experiment.executors.stored import read_mask as read_mask
 from lottery_ticket.experiment.executors.stored import read_weights as read_weights
 from lottery_ticket.experiment.executors.workers import Workers as Workers
+from lottery_ticket.experiment.forecast.assumptions import IDEAL as IDEAL
+from lottery_ticket.experiment.forecast.assumptions import Assumptions as Assumptions
+from lottery_ticket.experiment.forecast.assumptions import Task as Task
+from lottery_ticket.experiment.forecast.estimate import estimated_seconds as estimated_seconds
+from lottery_ticket.experiment.forecast.estimate import least_seconds as least_seconds
+from lottery_ticket.experiment.forecast.estimate import training_seconds as training_seconds
+from lottery_ticket.experiment.forecast.forecast import Forecast as Forecast
+from lottery_ticket.experiment.forecast.forecast import forecast as forecast
+from lottery_ticket.experiment.forecast.simulate import simulate as simulate
+from lottery_ticket.experiment.forecast.tasks import cell_seconds as cell_seconds
+from lottery_ticket.experiment.forecast.tasks import tasks_of as tasks_of
 from lottery_ticket.experiment.objects.build import inspect_inputs as inspect_inputs
 from lottery_ticket.experiment.objects.code import check_registered as check_registered
 from lottery_ticket.experiment.objects.initial import change_initial_ as change_initial_
@@ -39,7 +50,6 @@ from lottery_ticket.experiment.objects.user_code import sent_by_value as sent_by
 from lottery_ticket.experiment.planning.plan import Plan as Plan
 from lottery_ticket.experiment.planning.plan import Work as Work
 from lottery_ticket.experiment.planning.plan import plan as plan
-from lottery_ticket.experiment.running.estimate import estimated_seconds as estimated_seconds
 from lottery_ticket.experiment.running.group import group_size as group_size
 from lottery_ticket.experiment.running.observer import Observer as Observer
 from lottery_ticket.experiment.running.observer import RunOutcome as RunOutcome
