@@ -205,7 +205,7 @@ def test_another_format_is_refused(content, store):
 
 def test_a_later_format_is_refused(store):
     (store.root / "format.json").write_text(
-        json.dumps({"format": "lottery_ticket.store", "version": 2})
+        json.dumps({"format": "lottery_ticket.store", "version": 3})
     )
-    with pytest.raises(StoreError, match=r"'version': 2.*this version reads .*'version': 1"):
+    with pytest.raises(StoreError, match=r"'version': 3.*this version reads .*'version': 1"):
         Store(store.root)
