@@ -17,6 +17,7 @@ from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import KINDS, Pace
 from lottery_ticket.experiment.executors.local import Pool
 from lottery_ticket.store import LocalStore, LockClaim
+from lottery_ticket.store._lease import Lease
 from lottery_ticket.train import Batches
 
 
@@ -142,6 +143,11 @@ def gives_up_with_its_worker() -> None:
 class _Free:
     def release(self) -> None:
         """There is nothing to give back."""
+
+
+def leaves_what_the_dead_had() -> None:
+    """Who takes a lease over does not know whose work it is to go on with."""
+    Lease.taken_over = lambda lease, seconds, is_lost: Lease(seconds=seconds)
 
 
 def grants_every_claim() -> None:
