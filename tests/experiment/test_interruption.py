@@ -291,10 +291,9 @@ def test_two_jobs_with_leases_give_the_bytes_of_one(tmp_path, undisturbed_pair):
     assert max(cells_told(store, "made").values()) == 1
 
 
-def test_who_was_stopped_beyond_its_lease_does_no_harm(tmp_path, pair, undisturbed_pair):
+def check_who_slept_does_no_harm(store, undisturbed_pair, engine=None):
     """A run stands still; another makes all that is left; the first wakes and finds it made."""
-    store = tmp_path / "store"
-    orders = {"pause_at": Moment("step", 5), "lease_seconds": 0.5}
+    orders = {"wrong": engine, "pause_at": Moment("step", 5), "lease_seconds": 0.5}
     with start_noisy(store, PAIR, **orders) as first:
         first.wait_for_pause()
         os.kill(first.pid, signal.SIGSTOP)
@@ -308,6 +307,16 @@ def test_who_was_stopped_beyond_its_lease_does_no_harm(tmp_path, pair, undisturb
     opened = Store(store)
     assert all(opened.check(name) for name in opened.cell_names())
     assert opened.work_names() == set()
+
+
+def test_who_was_stopped_beyond_its_lease_does_no_harm(tmp_path, undisturbed_pair):
+    check_who_slept_does_no_harm(tmp_path / "store", undisturbed_pair)
+
+
+def test_an_engine_that_brings_back_what_was_cleared_is_caught(tmp_path, undisturbed_pair):
+    wrong_engine = wrong.brings_its_folder_back
+    with pytest.raises(AssertionError):
+        check_who_slept_does_no_harm(tmp_path / "store", undisturbed_pair, wrong_engine)
 
 
 @pytest.mark.slow
