@@ -739,6 +739,7 @@ def prepare(
     *,
     overrides: Sequence[str] = (),
     store: str | Path | None = None,
+    claims: str | None = None,
     executor: str = "local",
     address: str | None = None,
     per_device: int = 1,
@@ -761,7 +762,7 @@ def prepare(
     from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
 
-    opened = Store(default_store_path() if store is None else store)
+    opened = Store(default_store_path() if store is None else store, claims=claims)
     executes = chosen_executor(executor, Place(how.get("jobs"), address, per_device))
     is_here = executor == "local"
     context, jobs = context_and_jobs(opened, is_here=is_here, **how)
@@ -843,6 +844,7 @@ def run(
     *,
     overrides: Sequence[str] = (),
     store: str | Path | None = None,
+    claims: str | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     jobs: int | None = None,
@@ -862,6 +864,8 @@ def run(
         spec: a preset's name, a YAML file, a mapping of the same shape, or a `Spec`.
         overrides: `["train.lr=0.05"]`, for a preset or file.
         store: the folder of results; else `$LOTTERY_STORE`, else `./lottery_runs`.
+        claims: how a new store tells who is at work: `"lock"`, or `"lease"` where machines share
+            the folder over a network; None for what the store has, else locks.
         data_dir: where data files are; else `$LOTTERY_DATA`, else a per-user cache.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
         jobs: cells at a time; by default one per core on a CPU, one per GPU on CUDA.
@@ -899,6 +903,7 @@ def run(
         spec,
         overrides=overrides,
         store=store,
+        claims=claims,
         data_dir=data_dir,
         device=device,
         jobs=jobs,

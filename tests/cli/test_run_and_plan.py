@@ -171,6 +171,7 @@ WRONG = {
     "jobs": (["run", "quickstart", "--jobs", "0"], "jobs: got 0, wanted at least 1"),
     "threads": (["run", "quickstart", "--threads", "-1"], "threads: got -1, wanted at least 1"),
     "keep": (["run", "quickstart", "--keep", "al"], "keep: unknown choice 'al'"),
+    "claims": (["run", "quickstart", "--claims", "leases"], "claims: unknown choice 'leases'; did"),
     "a device": (["run", "quickstart", "--device", "tpu"], "device 'tpu' is not available here"),
     "a file": (["run", "none.yaml"], "none.yaml: cannot read the spec"),
     "a module": (["run", "quickstart", "--import", "none.py"], "none.py: no such file"),
@@ -217,6 +218,23 @@ def test_wrong_usage_exits_with_2_before_any_work(what, lottery, tmp_path):
     assert message in " ".join(said.err.split())
     assert said.out == ""
     assert not (tmp_path / "store").exists()
+
+
+def test_a_store_that_machines_share_is_asked_for_once(lottery, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOTTERY_LEASE_SECONDS", "5")
+    asked = ["--claims", "lease"]
+    assert lottery(*TINY, *asked).code == 0
+    made = json.loads((tmp_path / "store" / "format.json").read_text())
+    assert made == {"format": "lottery_ticket.store", "version": 2}
+    assert lottery(*TINY).code == lottery(*TINY, *asked).code == 0
+    said = lottery(*TINY, "--claims", "lock")
+    assert said.code == 2
+    assert "the store holds its claims by lease, and has results" in said.err
+    monkeypatch.setenv("LOTTERY_LEASE_SECONDS", "never")
+    said = lottery("list")
+    assert (said.code, "LOTTERY_LEASE_SECONDS: got 'never'" in said.err) == (2, True)
+    monkeypatch.delenv("LOTTERY_LEASE_SECONDS")
+    assert lottery("rm", "last", "--yes").code == 0
 
 
 def test_cuda_on_a_machine_without(lottery):

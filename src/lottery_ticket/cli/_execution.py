@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from lottery_ticket.choices import DEVICES, EXECUTORS, KEEP, KERNELS
+from lottery_ticket.choices import CLAIMS, DEVICES, EXECUTORS, KEEP, KERNELS
 
 __all__ = ["CLUSTER", "PLAIN", "DataDir", "Execution", "Imports", "StorePath", "executed"]
 
@@ -50,6 +50,15 @@ class Execution:
     """Where and how cells are made; none of it decides what a run finds."""
 
     store: StorePath = None
+    claims: Annotated[
+        str | None,
+        typer.Option(
+            help="How a new store tells who is at work: lock, or lease where machines share the "
+            "folder over a network; by default lock.",
+            autocompletion=_among(CLAIMS),
+            show_default=False,
+        ),
+    ] = None
     data_dir: DataDir = None
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or mps.", autocompletion=_among(DEVICES))

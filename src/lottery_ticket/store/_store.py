@@ -39,9 +39,6 @@ class Store:
     look_seconds = 0.0
     """How often to look whether somebody asked to stop; 0: as often as one likes."""
 
-    claims_are_quick = False
-    """Whether asking for a claim costs so little that nobody need look first who has one."""
-
     def __new__(cls, location: "str | PathLike[str]" = "", *_: Any, **options: Any) -> "Store":
         return object.__new__(_kind_of(location) if cls is Store else cls)
 
@@ -181,6 +178,11 @@ class Store:
     def work_names(self) -> set[str]:
         """The names of the cells that are in progress, or were when their process was killed."""
         raise NotImplementedError
+
+    @property
+    def claims_are_quick(self) -> bool:
+        """Whether asking for a claim costs so little that nobody need look first who has one."""
+        return False
 
     def claimed_names(self) -> set[str]:
         """The names of the cells that somebody seems to be at work on now."""
