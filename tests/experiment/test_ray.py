@@ -160,7 +160,7 @@ def test_a_worker_that_dies_takes_its_own_cell_alone(tmp_path, watched, two_cpus
 def test_a_node_that_dies_takes_nothing_with_it(tmp_path, watched):
     file, expected = watched
     notes = Notes(file.with_name("hang"))
-    with cluster(0) as made, ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor(1) as threads, cluster(0) as made:
         node = made.add_node(num_cpus=1, **NO_DASHBOARD)
         running = threads.submit(run_watched, tmp_path, file, made.address, notes)
         wait_for(file.with_name("hung"))
