@@ -12,7 +12,7 @@ import lottery_ticket
 from lottery_ticket.api import RunResult
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.spec import canonical, load_spec
-from lottery_ticket.store import TABLE_COLUMNS, Store
+from lottery_ticket.store import TABLE_COLUMNS, LocalStore
 
 TINY = ["replicates=1", "prune.levels=1", "train.duration=1ep", "model.hidden=[12, 8]"]
 
@@ -46,7 +46,7 @@ def test_a_result_is_judged(result):
     assert set(found.about) == {"data", "model", "criterion", "scope", "rewind"}
 
 
-class Counting(Store):
+class Counting(LocalStore):
     """A store that counts how often its cells are looked through."""
 
     num_looks = 0

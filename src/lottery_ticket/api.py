@@ -742,7 +742,7 @@ def _context(
         device = resolve_device(device)
     jobs = num_devices(device) if jobs is None else jobs
     context = Context(
-        store=store.root.absolute(),
+        store=store.absolute(),
         data_dir=None if data_dir is None else Path(data_dir).absolute(),
         device=device,
         threads=threads or (1 if jobs > 1 or not is_here else num_devices("cpu")),
@@ -843,7 +843,7 @@ def prepare_tickets(result: RunResult, spec: "Spec", **how: Any) -> Prepared:
     from lottery_ticket.arms import ARMS
 
     try:
-        prepared = prepare(spec, store=result.store.root, **how)
+        prepared = prepare(spec, store=result.store.location, **how)
     except DataError as error:
         if "path" not in result.record.spec["data"]:
             raise

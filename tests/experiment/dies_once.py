@@ -6,9 +6,9 @@ from pathlib import Path
 
 from each_step import look_at_each_step
 
-from lottery_ticket.store import Store
+from lottery_ticket.store import LocalStore
 
-_commit = Store.commit
+_commit = LocalStore.commit
 
 
 def _die_if_told(moment: str) -> None:
@@ -24,10 +24,11 @@ def _look(cell, step) -> None:
         _die_if_told("step 5")
 
 
-def _commits(*arguments) -> None:
-    _commit(*arguments)
+def _commits(*arguments) -> bool:
+    is_first = _commit(*arguments)
     _die_if_told("the end of a commit")
+    return is_first
 
 
-Store.commit = _commits
+LocalStore.commit = _commits
 look_at_each_step(_look)

@@ -197,7 +197,7 @@ def _follow(orders: Orders, line: Any) -> None:
     look_at_each_step(look, Pace(0.0, orders.checkpoint_seconds, math.inf))
     import_user_code(orders.imports)
     plan = planned(spec_from_mapping(orders.values))
-    context = Context(orders.store, threads=1, imports=orders.imports)
+    context = Context(Store(orders.store), threads=1, imports=orders.imports)
     store = Store(orders.store)
     if orders.only is None:
         outcome = run_plan(plan, store, context, jobs=orders.jobs, observer=teller)

@@ -8,6 +8,7 @@ from tiny_runs import planned
 
 from lottery_ticket.experiment import Context, estimated_seconds
 from lottery_ticket.experiment.running.estimate import makespan
+from lottery_ticket.store import Store
 
 # there are seconds or there are none: a step is enough
 QUICK = {"trial_seconds": 0.0}
@@ -30,7 +31,7 @@ def test_work_is_shared_but_chains_are_not(jobs, least):
 
 def test_what_is_done_takes_no_time_and_nothing_is_written(tiny, tmp_path):
     made = planned(tiny())
-    context, before = Context(tmp_path / "store"), torch.get_rng_state()
+    context, before = Context(Store(tmp_path / "store")), torch.get_rng_state()
     everything = estimated_seconds(made, (), context, 1, **QUICK)
     assert everything > 0
     assert estimated_seconds(made, made.cells, context, 1) == 0
@@ -41,4 +42,4 @@ def test_what_is_done_takes_no_time_and_nothing_is_written(tiny, tmp_path):
 def test_every_kind_of_training_is_tried(tiny, tmp_path):
     arms = ["ticket", "reinit", "dense_small", "finetune", "snip"]
     made = planned(tiny(arms=arms, rewind="5it", prune={"levels": 3}))
-    assert estimated_seconds(made, (), Context(tmp_path), 2, **QUICK) > 0
+    assert estimated_seconds(made, (), Context(Store(tmp_path)), 2, **QUICK) > 0

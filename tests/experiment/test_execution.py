@@ -146,7 +146,7 @@ def test_stored_weights_score_what_the_record_says(finished):
 
 def test_running_again_makes_nothing(finished):
     store, plan = finished
-    again = run_plan(plan, store, ExecutionContext(store.root))
+    again = run_plan(plan, store, ExecutionContext(store))
     assert (again.num_made, again.num_found) == (0, len(plan.cells))
 
 
@@ -204,7 +204,7 @@ def test_a_damaged_cell_is_named_and_made_anew_and_nothing_else(tmp_path, tiny):
     data[-1] ^= 1
     path.write_bytes(data)
     recorder = Recorder()
-    run_plan(plan, store, ExecutionContext(tmp_path), observer=recorder)
+    run_plan(plan, store, ExecutionContext(Store(tmp_path)), observer=recorder)
     assert recorder.made == [victim]
     assert any(str(path) in note for note in recorder.notes)
     assert digests(tmp_path) == before
@@ -228,7 +228,7 @@ def test_what_hung_on_other_bytes_is_made_anew(tmp_path, tiny):
     store.commit(claim, other, files, execution)
     below = {c.name for c in plan.cells.values() if dense in c.parents.values()}
     recorder = Recorder()
-    run_plan(plan, store, ExecutionContext(tmp_path), observer=recorder)
+    run_plan(plan, store, ExecutionContext(Store(tmp_path)), observer=recorder)
     assert below <= set(recorder.made)
     assert any("changed" in note for note in recorder.notes)
     # the masks came out the same, so what hangs on them was left alone
@@ -258,7 +258,7 @@ def check_only_dense_is_made_again(store, tiny, made) -> None:
     plan = planned(spec)
     dense = plan.rows[0].cell
     recorder = Recorder()
-    outcome = run_plan(plan, store, ExecutionContext(store.root), observer=recorder)
+    outcome = run_plan(plan, store, ExecutionContext(store), observer=recorder)
     assert outcome.is_complete
     again = set(recorder.made) & made
     assert {name for name in again if plan.cells[name].num_steps} == {dense}
@@ -287,7 +287,7 @@ def test_a_record_of_an_earlier_version_that_knows_no_optimizer(tmp_path, tiny):
         store.discard(cell.name)
         execution.pop("not_kept", None)
         store.commit(store.claim(cell.name), old, files, execution)
-    assert run_plan(plan, store, ExecutionContext(tmp_path)).num_made == 0
+    assert run_plan(plan, store, ExecutionContext(Store(tmp_path))).num_made == 0
     check_only_dense_is_made_again(store, tiny, set(plan.cells))
 
 

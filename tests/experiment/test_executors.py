@@ -72,7 +72,8 @@ def run_by(executor, folder, *, groups):
     from lottery_ticket.spec import spec_from_mapping
 
     spec = spec_from_mapping(TINY | {"arms": ["ticket", "reinit", "random"], "replicates": 2})
-    store, context = Store(folder), Context(folder, group=groups)
+    store = Store(folder)
+    context = Context(store, group=groups)
     outcome = run_plan(planned(spec), store, context, executor=executor)
     assert outcome.is_complete, outcome.failures
     assert outcome.num_made + outcome.num_found == len(planned(spec).cells)
@@ -94,7 +95,7 @@ def check_group(executor, folder, tiny):
     Store(folder).open_for_writing()
     dense = [cell for cell in made.cells.values() if not cell.parents and cell.kind == "train"]
     assert len(dense) == 3
-    with executor(Context(folder, group=3)) as executing:
+    with executor(Context(Store(folder), group=3)) as executing:
         assert executing.slots >= 1
         for status in ("made", "found"):
             told = executing.submit(dense, [{}] * 3).result(timeout=120)
@@ -125,7 +126,7 @@ def test_a_cell_that_kills_its_worker_again_and_again_has_failed(isolated, tmp_p
             return future
 
     store = Store(tmp_path)
-    outcome = run_plan(planned(tiny()), store, Context(tmp_path), executor=Kills)
+    outcome = run_plan(planned(tiny()), store, Context(Store(tmp_path)), executor=Kills)
     assert not outcome.is_complete
     assert all("its worker process died twice" in said for said in outcome.failures.values())
     assert len(outcome.failures) == 2  # ticket and reinit
@@ -182,7 +183,7 @@ def test_where_workers_are_isolated_nobody_waits_for_what_was_lost(executor, tmp
 
 def test_of_a_lost_group_each_is_tried_by_itself(tmp_path, tiny):
     spec = tiny(arms=["ticket"], replicates=4)
-    context = Context(tmp_path, group=2)
+    context = Context(Store(tmp_path), group=2)
     outcome = run_plan(planned(spec), Store(tmp_path), context, executor=LosesFirst)
     assert outcome.is_complete
     assert (len(LosesFirst.first), LosesFirst.sizes) == (2, [1, 1])

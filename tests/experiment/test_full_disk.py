@@ -13,7 +13,7 @@ from tiny_runs import digests
 
 from lottery_ticket import files
 from lottery_ticket.cli import main
-from lottery_ticket.store import Claim, Store
+from lottery_ticket.store import LockClaim, Store
 
 KiB, MiB = 1 << 10, 1 << 20
 COMMAND = (
@@ -121,13 +121,13 @@ def writes_checkpoints_in_place(monkeypatch):
 
 
 def discards_what_it_was_at(monkeypatch):
-    release = Claim.release
+    release = LockClaim.release
 
     def clears(claim):
         shutil.rmtree(claim.folder)
         release(claim)
 
-    monkeypatch.setattr(Claim, "release", clears)
+    monkeypatch.setattr(LockClaim, "release", clears)
 
 
 @pytest.mark.parametrize(

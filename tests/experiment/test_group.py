@@ -78,7 +78,7 @@ def test_trainings_that_start_elsewhere_are_grouped_with_their_like(tmp_path):
 def test_a_stopped_group_goes_on_to_the_same_bytes(spec, tmp_path, own_kinds):
     whole, _ = run_in(tmp_path / "whole", spec, group=6)
     plan, store = planned(spec), Store(tmp_path / "stopped")
-    context = Context(store.root, group=6)
+    context = Context(store, group=6)
     num_looks = 0
 
     def stopping(cell, step):

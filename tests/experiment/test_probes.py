@@ -130,7 +130,7 @@ def test_measurements_belong_to_their_run(result, whole):
 def _context(store):
     from lottery_ticket.experiment import Context
 
-    return Context(store.root)
+    return Context(store)
 
 
 def test_only_some_arms_and_another_split(result):

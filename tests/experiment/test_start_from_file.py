@@ -126,7 +126,7 @@ def test_a_file_that_changes_meanwhile_is_said(tmp_path):
     weights_in(path)
     plan = planned(spec_of(path, arms=["ticket"]))
     weights_in(path, seed=9)
-    outcome = run_plan(plan, Store(tmp_path / "store"), Context(tmp_path / "store"))
+    outcome = run_plan(plan, Store(tmp_path / "store"), Context(Store(tmp_path / "store")))
     assert any("have changed since" in said for said in outcome.failures.values())
 
 

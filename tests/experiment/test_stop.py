@@ -2,13 +2,20 @@
 
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 
 import pytest
 
-from lottery_ticket.experiment.executors.stop import StopSign, ask_to_stop, is_asked_to_stop
-from lottery_ticket.experiment.running.interrupts import interrupts, new_stop_file
+from lottery_ticket.experiment.executors.stop import (
+    StopSign,
+    ask_to_stop,
+    is_asked_to_stop,
+    take_back,
+)
+from lottery_ticket.experiment.running.interrupts import interrupts, new_stop
 from lottery_ticket.store import Store
 
 
@@ -19,35 +26,50 @@ def store(tmp_path):
     return opened
 
 
-def test_workers_are_asked_through_the_store(store, monkeypatch):
+ASK = """
+import sys
+from lottery_ticket.store import Store
+Store(sys.argv[1]).board.put("stop", sys.argv[2], b"")
+"""
+
+
+def test_others_ask_through_the_store(store, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
-    with new_stop_file(store) as stop_file, new_stop_file(store) as other:
-        assert stop_file.is_absolute()
-        assert stop_file.is_relative_to(store.root.absolute())
-        sign = StopSign(stop_file)
+    with new_stop(store) as token, new_stop(store) as other:
+        sign = StopSign(store, ["small-00000000", token])
         assert not sign.is_raised()
-        ask_to_stop(stop_file)
+        subprocess.run([sys.executable, "-c", ASK, str(store.root), token], check=True)
         assert sign.is_raised()
-        assert stop_file.exists()  # for other processes
-        assert not is_asked_to_stop(other)
-    assert not is_asked_to_stop(stop_file)
-    assert not list(store.root.rglob(".stop-*"))
+        assert is_asked_to_stop(store, token)
+        assert not is_asked_to_stop(store, other)
+    assert not is_asked_to_stop(store, token)
+    assert store.board.names("stop") == []
+
+
+def test_who_asks_is_heard_by_others(store):
+    with new_stop(store) as token:
+        ask_to_stop(store, token)
+        assert Store(store.root).board.names("stop") == [token]
+        assert StopSign(store, [token]).is_raised()
+        take_back(store, token)
+        assert not StopSign(store, [token]).is_raised()
 
 
 def test_this_process_is_asked_though_the_store_is_gone(store):
-    with new_stop_file(store) as stop_file:
+    with new_stop(store) as token:
         shutil.rmtree(store.root)
-        ask_to_stop(stop_file)
-        assert is_asked_to_stop(stop_file)
+        store.root.write_bytes(b"another thing")
+        ask_to_stop(store, token)
+        assert is_asked_to_stop(store, token)
 
 
 def test_a_signal_asks_and_handlers_are_given_back(store):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     for number in (signal.SIGINT, signal.SIGTERM):
-        with new_stop_file(store) as stop_file, interrupts(stop_file):
+        with new_stop(store) as token, interrupts(store, token):
             shutil.rmtree(store.root / "work", ignore_errors=True)
             signal.raise_signal(number)
-            assert is_asked_to_stop(stop_file)
+            assert is_asked_to_stop(store, token)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
@@ -55,7 +77,7 @@ def test_in_another_thread_signals_are_left_alone(store):
     before, seen = signal.getsignal(signal.SIGINT), []
 
     def run() -> None:
-        with new_stop_file(store) as stop_file, interrupts(stop_file):
+        with new_stop(store) as token, interrupts(store, token):
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=run)
@@ -64,6 +86,5 @@ def test_in_another_thread_signals_are_left_alone(store):
     assert seen == [before]
 
 
-def test_nobody_asks_where_there_is_no_file():
-    assert not is_asked_to_stop(None)
-    assert not StopSign(None).is_raised()
+def test_nobody_asks_where_there_is_no_token(store):
+    assert not StopSign(store, ()).is_raised()

@@ -39,12 +39,12 @@ def stopped(pair, tmp_path):
     cell = planned(pair).cells[planned(pair).rows[-1].cell]
     contents = {role: store.get(parent).content for role, parent in cell.parents.items()}
     store.discard(cell.name)
-    stop_file = tmp_path / ".stop"
-    stop_file.touch()
+    store.board.put("stop", "mine", b"")
     with kinds_kept():
         look_at_each_step()
-        (outcome,) = execute([cell], [contents], Context(tmp_path, stop_file=stop_file))
+        (outcome,) = execute([cell], [contents], Context(store, stops=("mine",)))
     assert outcome.status == "stopped"
+    store.board.remove("stop", "mine")
     return store.work_folder(cell.name) / "checkpoint"
 
 

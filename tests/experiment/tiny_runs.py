@@ -47,7 +47,7 @@ def run_in(folder: Path, spec: Spec, *, jobs: int = 1, **options):
     observer = options.pop("observer", None)
     made = planned(spec, options.get("data_dir"))
     store = Store(folder)
-    context = Context(folder, **options)
+    context = Context(store, **options)
     return store, run_plan(made, store, context, jobs=jobs, observer=observer)
 
 

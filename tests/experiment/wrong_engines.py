@@ -16,7 +16,7 @@ from lottery_ticket import files
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import KINDS, Pace
 from lottery_ticket.experiment.executors.local import Pool
-from lottery_ticket.store import Claim, Store
+from lottery_ticket.store import LocalStore, LockClaim
 from lottery_ticket.train import Batches
 
 
@@ -97,21 +97,21 @@ def takes_nothing_for_finished() -> None:
     def wrong(store, name):
         store.discard(name)
 
-    Store.checked = wrong
+    LocalStore.checked = wrong
 
 
 def clears_before_it_commits() -> None:
-    commit = Store.commit
+    commit = LocalStore.commit
 
     def wrong(store, claim, record, written, execution):
         claim.clear()
-        commit(store, claim, record, written, execution)
+        return commit(store, claim, record, written, execution)
 
-    Store.commit = wrong
+    LocalStore.commit = wrong
 
 
 def takes_busy_for_failed() -> None:
-    claim = Store.claim
+    claim = LocalStore.claim
 
     def wrong(store, name):
         mine = claim(store, name)
@@ -119,7 +119,7 @@ def takes_busy_for_failed() -> None:
             raise LotteryError("someone else is at it")
         return mine
 
-    Store.claim = wrong
+    LocalStore.claim = wrong
 
 
 def gives_up_with_its_worker() -> None:
@@ -147,20 +147,20 @@ class _Free:
 def grants_every_claim() -> None:
     def take(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        return Claim(folder, _Free())
+        return LockClaim(folder, _Free())
 
-    Claim.take = take
+    LockClaim.take = take
 
 
 def claims_the_whole_store() -> None:
-    take = Claim.take
+    take = LockClaim.take
 
     def wrong(folder):
         folder.mkdir(parents=True, exist_ok=True)
         whole = take(folder.with_name("all"))
-        return whole and Claim(folder, whole._lock)
+        return whole and LockClaim(folder, whole._lock)
 
-    Claim.take = wrong
+    LockClaim.take = wrong
 
 
 class _Existing:
@@ -180,9 +180,9 @@ def lets_the_dead_hold_their_claims() -> None:
             os.close(os.open(folder / "claimed", os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return None
-        return Claim(folder, _Existing(folder / "claimed"))
+        return LockClaim(folder, _Existing(folder / "claimed"))
 
-    Claim.take = take
+    LockClaim.take = take
 
 
 # what a cell's bytes depend on

@@ -17,7 +17,7 @@ from lottery_ticket.finder import _stored_cells
 from lottery_ticket.finder._plain import joined_memory, split_memory
 from lottery_ticket.models import MODELS
 from lottery_ticket.spec import load_spec
-from lottery_ticket.store import Store
+from lottery_ticket.store import LocalStore, Store
 
 ARMS = ["reinit", "random", "shuffled", "oneshot", "gradual"]
 
@@ -406,7 +406,7 @@ def test_a_replicate_that_never_began_keeps_no_other_out(tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
     find(Loop(epochs=1), store)
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "commit", lambda *arguments: (_ for _ in ()).throw(StoppedError))
+        patch.setattr(LocalStore, "commit", lambda *arguments: (_ for _ in ()).throw(StoppedError))
         with pytest.raises(StoppedError):
             find(Loop(epochs=1), store, seed=1)
     for seed in (1, 2):

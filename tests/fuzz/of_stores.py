@@ -69,7 +69,7 @@ def write_store(folder: Path) -> None:
     store = Store(folder / "store")
     store.open_for_writing()
     with torch.random.fork_rng(devices=[]):
-        run_plan(plan(spec, inspect_inputs(spec, None)), store, Context(store.root), jobs=1)
+        run_plan(plan(spec, inspect_inputs(spec, None)), store, Context(store), jobs=1)
     read_store(folder)  # makes the index
 
 

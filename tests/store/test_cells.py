@@ -8,7 +8,7 @@ import wrong_stores
 from small_cells import WEIGHTS, cell_folder, commit, everything, name_of, record_of
 
 from lottery_ticket.errors import StoreError
-from lottery_ticket.store import Claim, Store
+from lottery_ticket.store import LockClaim, Store
 
 NAME = name_of(1)
 
@@ -66,7 +66,7 @@ def test_a_claim_is_exclusive_until_it_is_given_back(store):
     ],
 )
 def test_claims_that_exclude_too_little_or_too_much_are_caught(take, store, monkeypatch):
-    monkeypatch.setattr(Claim, "take", take)
+    monkeypatch.setattr(LockClaim, "take", take)
     with pytest.raises(AssertionError):
         check_claims_exclude(store)
 

@@ -11,7 +11,7 @@ import pytest
 import wrong_stores
 from small_cells import commit, everything, name_of
 
-from lottery_ticket.store import Claim, Store
+from lottery_ticket.store import LockClaim, Store
 
 HERE = Path(__file__).parent
 
@@ -19,11 +19,11 @@ RIGHT_OR_WRONG = """
 import sys
 import wrong_stores
 from small_cells import name_of, record_of
-from lottery_ticket.store import Claim, Store
+from lottery_ticket.store import LockClaim, Store
 
 store, take = Store(sys.argv[1]), sys.argv[2]
 if take != "right":
-    Claim.take = getattr(wrong_stores, take)
+    LockClaim.take = getattr(wrong_stores, take)
 """
 
 RACE = """
@@ -146,6 +146,6 @@ def test_a_killed_process_loses_its_claim_at_once_and_leaves_its_work(store, sta
     ],
 )
 def test_claims_of_the_dead_and_shared_ones_are_caught(take, store, start, monkeypatch):
-    monkeypatch.setattr(Claim, "take", getattr(wrong_stores, take))
+    monkeypatch.setattr(LockClaim, "take", getattr(wrong_stores, take))
     with pytest.raises(AssertionError):
         check_claims_are_of_the_living(store, start, take)

@@ -9,8 +9,9 @@ import pytest
 from small_cells import SPEC, WEIGHTS, cell_folder, commit, everything, name_of, record_of, run_of
 
 from lottery_ticket.errors import DamagedError, StoreError
-from lottery_ticket.store import CellRecord, RunRecord, Store, _paths
+from lottery_ticket.store import CellRecord, RunRecord, Store
 from lottery_ticket.store._files import seal_of, sealed_json, unsealed_json
+from lottery_ticket.store.local import paths as _paths
 
 CELL = record_of(name_of(1), {WEIGHTS: b"w"}).to_bytes()
 RUN = run_of([1]).to_bytes()

@@ -11,7 +11,8 @@ from small_cells import WEIGHTS, cell_folder, commit, name_of, record_of, run_of
 
 from lottery_ticket.cli import main
 from lottery_ticket.errors import StoreError
-from lottery_ticket.store import Store, _tidying, table_rows
+from lottery_ticket.store import Store, table_rows
+from lottery_ticket.store.local import tidying as _tidying
 
 MiB = 1 << 20
 

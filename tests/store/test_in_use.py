@@ -9,7 +9,8 @@ import pytest
 from small_cells import commit, name_of, run_of
 
 from lottery_ticket.errors import StoreError, UsageError
-from lottery_ticket.store import _in_use, _tidying
+from lottery_ticket.store.local import in_use as _in_use
+from lottery_ticket.store.local import tidying as _tidying
 
 HERE = Path(__file__).parent
 RUN = "small-00000000"

@@ -20,13 +20,14 @@ import os, signal, sys
 from pathlib import Path
 import wrong_stores
 from small_cells import commit, name_of
-from lottery_ticket.store import Store, _files, _store
+from lottery_ticket.store import LocalStore, Store, _files
+from lottery_ticket.store.local import store as _store
 
 publish, commits = sys.argv[2:]
 if publish != "right":
     _store.publish_folder = getattr(wrong_stores, publish)
 if commits != "right":
-    Store.commit = getattr(wrong_stores, commits)
+    LocalStore.commit = getattr(wrong_stores, commits)
 write_synced = _files.write_synced
 now = lambda: None
 

@@ -9,7 +9,7 @@ import pytest
 from small_cells import cell_folder, commit, everything, name_of, run_of
 
 from lottery_ticket.errors import DamagedError, StoreError
-from lottery_ticket.store import Store
+from lottery_ticket.store import LocalStore, Store
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="wants to become another user"
@@ -127,7 +127,9 @@ def test_what_cannot_be_read_is_not_what_is_not_there(shared):
         path.chmod(0o666)
 
 
-@pytest.mark.parametrize("use", [Store.runs, Store.collect_garbage, Store.open_for_writing])
+@pytest.mark.parametrize(
+    "use", [Store.runs, LocalStore.collect_garbage, LocalStore.open_for_writing]
+)
 def test_a_folder_of_runs_that_is_gone_is_not_one_without_runs(use, shared):
     shutil.rmtree(shared.root / "runs")
     before = everything(shared.root)

@@ -1,4 +1,5 @@
-"""Stores that break a law: what to put in the place of `Claim.take`, or of how a cell is published.
+"""Stores that break a law: what to put in the place of `LockClaim.take`, or of how a cell is
+published.
 
 Called by name in processes of their own, too.
 """
@@ -6,9 +7,9 @@ Called by name in processes of their own, too.
 import os
 from pathlib import Path
 
-from lottery_ticket.store import Claim, Store, _files
+from lottery_ticket.store import LocalStore, LockClaim, _files
 
-_take, _commit = Claim.take, Store.commit
+_take, _commit = LockClaim.take, LocalStore.commit
 
 # claims: folder → claim or None
 
@@ -40,12 +41,12 @@ class _Held:
 
 def granted_to_all(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    return Claim(folder, _Free())
+    return LockClaim(folder, _Free())
 
 
 def known_to_its_process_alone(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    return None if folder in _held else Claim(folder, _Held(folder))
+    return None if folder in _held else LockClaim(folder, _Held(folder))
 
 
 def held_while_a_file_exists(folder):
@@ -54,7 +55,7 @@ def held_while_a_file_exists(folder):
         os.close(os.open(folder / "claimed", os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return None
-    return Claim(folder, _Existing(folder / "claimed"))
+    return LockClaim(folder, _Existing(folder / "claimed"))
 
 
 def begins_afresh(folder):
@@ -74,7 +75,7 @@ def never_given_back(folder):
 def of_the_whole_store(folder):
     folder.mkdir(parents=True, exist_ok=True)
     whole = _take(folder.with_name("all"))
-    return whole and Claim(folder, whole._lock)
+    return whole and LockClaim(folder, whole._lock)
 
 
 # publishing: (files, aside, target)
@@ -102,4 +103,4 @@ def file_by_file(files, aside, target):
 
 def clears_its_claim_first(store, claim, *made):
     claim.clear()
-    _commit(store, claim, *made)
+    return _commit(store, claim, *made)

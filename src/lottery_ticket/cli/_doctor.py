@@ -1,7 +1,6 @@
 """`lottery doctor`."""
 
 import importlib.metadata
-import os
 import platform
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,11 +119,7 @@ def _store(path: Path | None) -> str:
 
 
 def _describe(opened: Store) -> str:
-    if not opened.root.exists():
-        return f"{opened.root.absolute()} (made by the first run)"
-    writable = "" if os.access(opened.root, os.W_OK) else ", read-only"
-    runs, cells = len(opened.runs()), len(opened.cell_names())
-    return f"{opened.root.absolute()} ({runs} runs, {cells} cells{writable})"
+    return f"{opened.absolute().location} ({opened.state()})"
 
 
 def _data(data_dir: Path | None) -> dict[str, str]:

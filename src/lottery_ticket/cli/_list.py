@@ -29,7 +29,7 @@ def list_runs(store: StorePath = None, json: Json = False) -> None:
         print_json(runs)
         return
     if not runs:
-        console.print(f"{opened.root}: no runs yet; start one with `lottery run quickstart`")
+        console.print(f"{opened.location}: no runs yet; start one with `lottery run quickstart`")
         return
     rows = [["run", "data", "model", "arms", "replicates", "finished", "created"]]
     for run in runs:

@@ -77,9 +77,10 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
     found = f", {outcome.num_found} found in the store" if outcome.num_found else ""
     jobs = f", jobs {prepared.jobs}" if prepared.executor is None else ""
     console.print(f"{made}{found}; device {prepared.context.device}{jobs}")
-    root = prepared.store.root
-    where = "" if root == default_store_path() else f" --store {shlex.quote(str(root))}"
-    console.print(f"results: {prepared.store.root} (run {result.id})", soft_wrap=True)
+    location = prepared.store.location
+    is_default = location == str(default_store_path())
+    where = "" if is_default else f" --store {shlex.quote(location)}"
+    console.print(f"results: {location} (run {result.id})", soft_wrap=True)
     console.print(f"verdict: lottery verdict {result.id}{where}", soft_wrap=True)
     console.print(f"figures: lottery plot {result.id} --out figures{where}", soft_wrap=True)
 

@@ -56,7 +56,7 @@ def _read_cells(store: Store, found: _Findings, searched: set[str]) -> None:
             cell = store.checked(name)
             if cell is not None:
                 found.num_unsealed += not cell.execution.is_sealed
-                found.strangers += map(str, store.strangers(cell))
+                found.strangers += store.strangers(cell)
         except StoreError as error:
             found.take(error)
             found.num_of_searches += name in searched
@@ -88,7 +88,7 @@ def _print(store: Store, found: _Findings) -> None:
         print_error(message)
     counts = {"damaged": len(found.damaged), "unreadable": len(found.unreadable)}
     state = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "all as written"
-    console.print(f"{store.root}: {found.num_cells} cells, {state}", soft_wrap=True)
+    console.print(f"{store.location}: {found.num_cells} cells, {state}", soft_wrap=True)
     if found.num_of_searches:
         console.print(
             f"{found.num_of_searches} of them are of searches with a training loop of their own: "

@@ -71,7 +71,7 @@ class StoredSearch:
         self._is_there = False  # the run's record, with this search in it
 
     def __str__(self) -> str:
-        return f"{self.store.root}, run {self.run_id}"
+        return f"{self.store.location}, run {self.run_id}"
 
     def _found(self) -> tuple[str, int, str]:
         """Run, replicate and id of the search with these settings, old or new."""
@@ -132,7 +132,7 @@ class StoredSearch:
             return None
         own = [row for row in run.rows if row.replicate == self.replicate]
         self._rows = {At(row.arm, row.level, row.draw): row for row in own}
-        with made_sense_of(self.store.root, f"search of {run.id}", "; `lottery rm` removes it"):
+        with made_sense_of(self.store.location, f"search of {run.id}", "; `lottery rm` removes it"):
             start = self._read(self._named.start.name)
             if start is None:
                 raise DataError(
@@ -339,7 +339,9 @@ class StoredSearch:
         until = time.monotonic() + _PATIENCE_SECONDS
         while (claim := self.store.claim(name)) is None:
             if time.monotonic() > until:
-                raise StoreError(f"{self.store.root}: cell {name}: another process has its claim")
+                raise StoreError(
+                    f"{self.store.location}: cell {name}: another process has its claim"
+                )
             time.sleep(_POLL_SECONDS)
         try:
             yield claim

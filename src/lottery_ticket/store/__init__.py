@@ -3,17 +3,15 @@
 Loads neither torch nor the specs, so that listing is quick.
 """
 
-from lottery_ticket.store._claims import Claim as Claim
+from lottery_ticket.store._board import Board as Board
+from lottery_ticket.store._claim import Claim as Claim
 from lottery_ticket.store._desk import Desk as Desk
-from lottery_ticket.store._desk import LocalDesk as LocalDesk
 from lottery_ticket.store._execution import Execution as Execution
 from lottery_ticket.store._files import read_file as read_file
 from lottery_ticket.store._files import sha256 as sha256
 from lottery_ticket.store._files import store_errors as store_errors
-from lottery_ticket.store._format import is_store as is_store
-from lottery_ticket.store._format import repair as repair
-from lottery_ticket.store._index import IndexedCell as IndexedCell
-from lottery_ticket.store._paths import default_store_path as default_store_path
+from lottery_ticket.store._finished import Finished as Finished
+from lottery_ticket.store._finished import IndexedCell as IndexedCell
 from lottery_ticket.store._record import CellRecord as CellRecord
 from lottery_ticket.store._rows import SCHEMA_VERSION as SCHEMA_VERSION
 from lottery_ticket.store._rows import TABLE_COLUMNS as TABLE_COLUMNS
@@ -28,6 +26,11 @@ from lottery_ticket.store._runs import ProbeRow as ProbeRow
 from lottery_ticket.store._runs import RunClaim as RunClaim
 from lottery_ticket.store._runs import RunRecord as RunRecord
 from lottery_ticket.store._runs import RunRow as RunRow
-from lottery_ticket.store._store import Finished as Finished
 from lottery_ticket.store._store import Store as Store
-from lottery_ticket.store._tidying import Freed as Freed
+from lottery_ticket.store._tidied import Freed as Freed
+from lottery_ticket.store.local.claims import LockClaim as LockClaim
+from lottery_ticket.store.local.desk import LocalDesk as LocalDesk
+from lottery_ticket.store.local.format import is_store as is_store
+from lottery_ticket.store.local.format import repair as repair
+from lottery_ticket.store.local.paths import default_store_path as default_store_path
+from lottery_ticket.store.local.store import LocalStore as LocalStore

@@ -7,8 +7,8 @@ from lottery_ticket.arms import ARMS, Arm
 from lottery_ticket.errors import DamagedError
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord, RunRow
-from lottery_ticket.store._store import Store
 from lottery_ticket.store._values import COUNT
+from lottery_ticket.store.local.store import Store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,85 +1,67 @@
-"""The store: `get`, `claim`, `commit`; and the runs that its cells belong to."""
+"""What a store is: `get`, `claim`, `commit`; and the runs that its cells belong to."""
 
 import contextlib
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from os import PathLike
 from typing import Any
 
-from lottery_ticket.errors import DamagedError, StoreError, UsageError, nearest
-from lottery_ticket.files import usable_path, write_file
-from lottery_ticket.store._claims import Claim
-from lottery_ticket.store._desk import Desk, LocalDesk
-from lottery_ticket.store._execution import Execution
-from lottery_ticket.store._files import (
-    publish_folder,
-    read_file,
-    reading,
-    remove,
-    scanned,
-    sha256,
-    store_errors,
-)
-from lottery_ticket.store._format import check_format, missing_runs, write_format
-from lottery_ticket.store._in_use import run_in_use
-from lottery_ticket.store._index import IndexedCell, synced_cells
-from lottery_ticket.store._paths import EXECUTION, RECORD, Paths
-from lottery_ticket.store._reads import Reads
+from lottery_ticket.errors import DamagedError, UsageError, nearest
+from lottery_ticket.store._board import Board
+from lottery_ticket.store._claim import Claim
+from lottery_ticket.store._desk import Desk
+from lottery_ticket.store._finished import Finished, IndexedCell
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
-from lottery_ticket.store._tidying import Freed, collect_garbage, remove_run
+from lottery_ticket.store._tidied import Freed
 
-__all__ = ["Finished", "Store"]
-
-_Read = Callable[[Path, Callable[[Path], Any]], Any]  # `Reads.known` or `Reads.fresh`
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A finished cell: what it is, and how it ran."""
-
-    record: CellRecord
-    execution: Execution
-
-    @property
-    def kept(self) -> frozenset[str]:
-        """The names of its files that are there."""
-        return frozenset(self.record.files) - self.execution.not_kept
+__all__ = ["Store"]
 
 
 class Store:
-    """A folder of finished cells and runs; several processes may use it at once.
+    """Finished cells and runs, wherever they lie; several processes may use one at once.
+
+    `Store(location)` opens one, and is pickled as its location: whoever gets it opens it anew. What
+    lies where is up to each kind of store; they all pass `tests/store/test_every_store.py`.
 
     Args:
-        root: the folder; nothing is created until something is written.
+        location: of a folder; nothing is created until something is written.
 
     Raises:
-        StoreError: the folder is something else, or was written by a later version.
+        StoreError: something else is there, or what a later version wrote.
     """
 
-    def __init__(self, root: Path | str) -> None:
-        self.root = usable_path(root, "store")
-        self._paths = Paths(self.root)
-        self._reads = Reads()
-        with reading(self.root):
-            if self.root.exists() and not self.root.is_dir():
-                raise StoreError(f"{self.root}: not a folder; choose another with --store")
-            check_format(self._paths)
+    location: str
+    """What people call it."""
+    retry_seconds = 0.5
+    """How often to look whether somebody else has finished a cell."""
+    look_seconds = 0.0
+    """How often to look whether somebody asked to stop; 0: as often as one likes."""
+
+    def __new__(cls, location: "str | PathLike[str]" = "", *_: Any, **options: Any) -> "Store":
+        return object.__new__(_kind_of(location) if cls is Store else cls)
 
     def open_for_writing(self) -> None:
-        """Make the folder and see that it can be written, before any work starts.
+        """Make the store and see that it can be written, before any work starts.
 
         Raises:
-            StoreError: it cannot; or its folder of runs is gone.
+            StoreError: it cannot; or its runs are gone.
         """
-        self._check_runs()
-        with store_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            write_format(self._paths)
-            for folder in (self._paths.cells, self._paths.all_work, self._paths.runs):
-                folder.mkdir(exist_ok=True)
+        raise NotImplementedError
+
+    def absolute(self) -> "Store":
+        """The same store, also after the working directory has changed."""
+        raise NotImplementedError
+
+    def writing(self) -> AbstractContextManager[None]:
+        """A block in which what the system refuses becomes a `StoreError` that says what to do."""
+        raise NotImplementedError
+
+    def state(self) -> str:
+        """What there is to say of it in a few words, such as how much it holds."""
+        runs, cells = len(self.runs()), len(self.cell_names())
+        return f"{runs} runs, {cells} cells"
 
     # cells
 
@@ -90,18 +72,7 @@ class Store:
             DamagedError: the record is not as it was written.
             StoreError: it cannot be read.
         """
-        return self._record(name, self._reads.known)
-
-    def _record(self, name: str, read: _Read) -> CellRecord | None:
-        folder = self._paths.real_cell(name)
-        with reading(folder):
-            if not os.path.lexists(folder):
-                return None
-        path = folder / RECORD
-        record = read(path, CellRecord.of_file)
-        if record.name != name:
-            raise DamagedError(f"{path}: damaged: it is the record of {record.name}")
-        return record
+        raise NotImplementedError
 
     def read(self, record: CellRecord, file_name: str) -> bytes:
         """The bytes of one of a cell's files.
@@ -110,69 +81,66 @@ class Store:
             DamagedError: they are not as written, or there is no such file.
             StoreError: they cannot be read.
         """
-        return self._file(record, file_name, self._reads.known)
-
-    def _file(self, record: CellRecord, file_name: str, read: _Read) -> bytes:
-        path = self._paths.real_cell(record.name) / file_name
-        expected = record.files.get(file_name)
-        if expected is None:
-            raise DamagedError(f"{path}: its record knows of no such file")
-        data = read(path, lambda path: read_file(path, expected["bytes"]))
-        if sha256(data) != expected["sha256"]:
-            raise DamagedError(
-                f"{path}: damaged: {len(data):,} bytes that differ from "
-                f"the {expected['bytes']:,} written"
-            )
-        return data
+        raise NotImplementedError
 
     def execution(self, name: str) -> dict[str, Any]:
         """How a finished cell ran; raises `StoreError` as `get`."""
-        return dict(self._execution(name, self._reads.known).values)
+        raise NotImplementedError
 
-    def _execution(self, name: str, read: _Read) -> Execution:
-        path = self._paths.real_cell(name) / EXECUTION
-        return read(path, partial(Execution.of_file, name))
+    def finished(self, name: str) -> Finished | None:
+        """A finished cell without the bytes of its files, as it is now; None if there is none.
+
+        Raises:
+            DamagedError, StoreError: as `checked`, of its two records.
+        """
+        raise NotImplementedError
+
+    def checked(self, name: str) -> Finished | None:
+        """The same, having read each of its files once.
+
+        Raises:
+            DamagedError: a file is not as it was written.
+            StoreError: one cannot be read.
+        """
+        raise NotImplementedError
 
     def check(self, name: str) -> CellRecord | None:
         """`get`, having read every file of the cell; raises `DamagedError` on any damage."""
         found = self.checked(name)
         return None if found is None else found.record
 
-    def checked(self, name: str) -> Finished | None:
-        """The same, with how the cell ran: each of its files is read once.
+    def survey(self, names: Iterable[str]) -> Iterator[tuple[str, Finished | DamagedError]]:
+        """Of those cells that are finished what they are, having checked as much as is quick; or
+        what is wrong with them.
 
         Raises:
-            DamagedError: a file is not as it was written.
-            StoreError: one cannot be read.
+            StoreError: something cannot be read, which says nothing of what it holds.
         """
-        found = self.finished(name)
-        if found is not None:
-            for file_name in sorted(found.kept):
-                self._file(found.record, file_name, self._reads.fresh)
-        return found
+        for name in names:
+            try:
+                found = self.checked(name)
+            except DamagedError as error:
+                yield name, error
+            else:
+                if found is not None:
+                    yield name, found
 
-    def finished(self, name: str) -> Finished | None:
-        """A finished cell without the bytes of its files; None if there is none.
+    def strangers(self, found: Finished) -> list[str]:
+        """What lies where a cell does, and no cell has written there."""
+        raise NotImplementedError
 
-        Raises:
-            DamagedError, StoreError: as `checked`, of its two records.
-        """
-        record = self._record(name, self._reads.fresh)
-        if record is None:
-            return None
-        return Finished(record, self._execution(name, self._reads.fresh))
+    def cells(self, wanted: Iterable[str] | None = None) -> dict[str, IndexedCell]:
+        """All finished cells (or those `wanted`), as an index knows them; damaged ones are left
+        out."""
+        raise NotImplementedError
 
-    def strangers(self, found: Finished) -> list[Path]:
-        """What lies in a cell's folder, and no cell has written there."""
-        own = found.kept | {RECORD, EXECUTION}
-        with reading(self.root):
-            entries = scanned(self._paths.real_cell(found.record.name))
-        return [Path(entry.path) for entry in entries if entry.name not in own]
+    def cell_names(self) -> set[str]:
+        """The names of all finished cells, damaged or not."""
+        raise NotImplementedError
 
     def claim(self, name: str) -> Claim | None:
         """Claim a cell for this process; None while another process holds it."""
-        with store_errors(self.root):
-            return Claim.take(self._paths.work(name))
+        raise NotImplementedError
 
     def commit(
         self,
@@ -180,25 +148,17 @@ class Store:
         record: CellRecord,
         files: Mapping[str, bytes],
         execution: Mapping[str, Any],
-    ) -> None:
-        """Publish a finished cell and clear its claim; the record is written last."""
-        target = self._paths.real_cell(record.name)
-        how = Execution(execution).to_bytes(record.name)
-        written = {**files, EXECUTION: how, RECORD: record.to_bytes()}
-        with store_errors(self.root):
-            aside = claim.folder / f"result-{os.getpid()}"
-            publish_folder(written, aside, target)
-        claim.clear()
+    ) -> bool:
+        """Publish a finished cell and clear its claim; the record is written last.
+
+        Returns:
+            False if the cell was finished by somebody else; it is left as it was.
+        """
+        raise NotImplementedError
 
     def discard(self, name: str) -> None:
         """Remove a finished cell (damaged, or made from something that has changed)."""
-        folder = self._paths.cell(name)
-        with store_errors(self.root):
-            if os.path.lexists(folder):
-                doomed = self._paths.new_discarded(name)
-                scanned(folder.parent)  # a link would lead out of the store
-                folder.rename(doomed)  # at once gone for all who look
-                remove(doomed)
+        raise NotImplementedError
 
     def free_work(self, name: str) -> None:
         """Remove what a finished cell left of its making, unless someone is at work there."""
@@ -207,41 +167,31 @@ class Store:
             claim.clear()
 
     def desk(self, name: str) -> Desk:
-        """Where a cell is worked on; who holds no claim of it only reads there."""
-        return LocalDesk(self._paths.work(name))
-
-    def work_folder(self, name: str) -> Path:
-        """Where a cell in progress keeps its checkpoint, history and progress."""
-        return self._paths.work(name)
+        """Where a cell is worked on, to look at: to write there takes a claim."""
+        raise NotImplementedError
 
     def work_names(self) -> set[str]:
         """The names of the cells that are in progress, or were when their process was killed."""
-        with reading(self.root):
-            return self._paths.work_names()
+        raise NotImplementedError
 
-    def stop_file(self, token: str) -> Path:
-        """What asks those who work for one call of a run to stop, once it exists."""
-        return self._paths.stop(token)
+    def claimed_names(self) -> set[str]:
+        """The names of the cells that somebody seems to be at work on now."""
+        raise NotImplementedError
 
-    def cells(self, wanted: Iterable[str] | None = None) -> dict[str, IndexedCell]:
-        """All finished cells (or those `wanted`), as the index knows them."""
-        with reading(self.root):
-            return synced_cells(self._paths, wanted, self._reads)
-
-    def cell_names(self) -> set[str]:
-        """The names of all finished cells, damaged or not."""
-        with reading(self.root):
-            return set(self._paths.cell_names())
+    @property
+    def board(self) -> Board:
+        """Notes that everybody sees."""
+        raise NotImplementedError
 
     # runs
 
-    def in_use(self, run_id: str) -> "contextlib.AbstractContextManager[None]":
+    def in_use(self, run_id: str) -> AbstractContextManager[None]:
         """While it lasts, nobody removes the run; several processes may run it together.
 
         Raises:
             StoreError: the store cannot be written, or is being tidied.
         """
-        return _with_store_errors(self.root, run_in_use(self._paths, run_id))
+        raise NotImplementedError
 
     def earlier_run(self, run_id: str) -> RunRecord | None:
         """The record of a run that was started before; None if there is none, or it is damaged."""
@@ -260,62 +210,15 @@ class Store:
         earlier = earlier or self.earlier_run(run.id)
         if earlier is not None:
             run = replace(run, created=earlier.created)
-        with store_errors(self.root):
-            write_file(self._paths.run(run.id), run.to_bytes())
+        self._write_run(run)
         return run
+
+    def _write_run(self, run: RunRecord) -> None:
+        raise NotImplementedError
 
     def has_run(self, run_id: str) -> bool:
         """Whether there is a record of a run, damaged or not."""
-        return os.path.lexists(self._paths.run(run_id))
-
-    def runs(self) -> list[RunRecord]:
-        """All runs, the oldest first; raises `StoreError` if one cannot be read."""
-        return sorted(map(self.read_run, self.run_ids()), key=lambda run: run.created)
-
-    def run_ids(self) -> list[str]:
-        """The ids of all runs, damaged or not.
-
-        Raises:
-            StoreError: the folder of runs cannot be read, or there are cells and it is gone.
-        """
-        return sorted(self._run_entries())
-
-    def _run_entries(self) -> "dict[str, os.DirEntry[str]]":
-        self._check_runs()
-        with reading(self.root):
-            return self._paths.run_entries()
-
-    def _check_runs(self) -> None:
-        with reading(self.root):
-            if missing_runs(self._paths):
-                raise StoreError(
-                    f"{self._paths.runs}: missing, so nobody knows whose the cells are; put it "
-                    "back, or let `lottery doctor --repair` make an empty one and run the specs "
-                    "again (finished cells are kept)"
-                )
-
-    def run(self, reference: str) -> RunRecord:
-        """A run by its id, a unique prefix of it, or `"last"`: the one started last, anew or again.
-
-        Raises:
-            UsageError: there is none, or more than one.
-        """
-        entries = self._run_entries()
-        ids = sorted(entries)
-        if not ids:
-            raise UsageError(f"{self.root}: no runs here; start one with `lottery run quickstart`")
-        if not reference:
-            raise UsageError(f"RUN is an id, a unique prefix of one, or 'last'; here: {ids}")
-        if reference == "last":
-            with reading(self.root):
-                started = {i: e.stat(follow_symlinks=False).st_mtime_ns for i, e in entries.items()}
-            return self.read_run(max(ids, key=lambda run_id: started[run_id]))
-        matches = [reference] if reference in ids else [i for i in ids if i.startswith(reference)]
-        if not matches:
-            raise UsageError(f"{self.root}: no run {reference!r}{nearest(reference, ids)}")
-        if len(matches) > 1:
-            raise UsageError(f"{reference!r} could be any of: {', '.join(matches)}")
-        return self.read_run(matches[0])
+        raise NotImplementedError
 
     def read_run(self, run_id: str) -> RunRecord:
         """The run of an id.
@@ -324,13 +227,46 @@ class Store:
             DamagedError: its record is not as it was written, or is another run's.
             StoreError: it cannot be read.
         """
-        path = self._paths.run(run_id)
-        run = RunRecord.from_bytes(read_file(path), path)
-        if run.id != run_id:
-            raise DamagedError(
-                f"{path}: damaged run record (it is of {run.id}); name it so, or remove it"
+        raise NotImplementedError
+
+    def run_ids(self) -> list[str]:
+        """The ids of all runs, damaged or not.
+
+        Raises:
+            StoreError: they cannot be read, or there are cells and no runs any more.
+        """
+        return sorted(self._run_times())
+
+    def _run_times(self) -> Mapping[str, float]:
+        """Of all runs when each was started last, as `run_ids`."""
+        raise NotImplementedError
+
+    def runs(self) -> list[RunRecord]:
+        """All runs, the oldest first; raises `StoreError` if one cannot be read."""
+        return sorted(map(self.read_run, self.run_ids()), key=lambda run: run.created)
+
+    def run(self, reference: str) -> RunRecord:
+        """A run by its id, a unique prefix of it, or `"last"`: the one started last, anew or again.
+
+        Raises:
+            UsageError: there is none, or more than one.
+        """
+        started = self._run_times()
+        ids = sorted(started)
+        if not ids:
+            raise UsageError(
+                f"{self.location}: no runs here; start one with `lottery run quickstart`"
             )
-        return run
+        if not reference:
+            raise UsageError(f"RUN is an id, a unique prefix of one, or 'last'; here: {ids}")
+        if reference == "last":
+            return self.read_run(max(ids, key=lambda run_id: started[run_id]))
+        matches = [reference] if reference in ids else [i for i in ids if i.startswith(reference)]
+        if not matches:
+            raise UsageError(f"{self.location}: no run {reference!r}{nearest(reference, ids)}")
+        if len(matches) > 1:
+            raise UsageError(f"{reference!r} could be any of: {', '.join(matches)}")
+        return self.read_run(matches[0])
 
     # tidying
 
@@ -341,7 +277,7 @@ class Store:
             UsageError: it is being run.
             StoreError: what it shares with others cannot be told, or something not be removed.
         """
-        return remove_run(self, self._paths, run, dry_run=dry_run)
+        raise NotImplementedError
 
     def collect_garbage(self, *, dry_run: bool = False) -> Freed:
         """Remove cells that belong to no run, and work in progress that leads nowhere.
@@ -349,14 +285,10 @@ class Store:
         Raises:
             StoreError: what belongs to a run cannot be told, or something not be removed.
         """
-        return collect_garbage(self, self._paths, dry_run=dry_run)
+        raise NotImplementedError
 
 
-@contextlib.contextmanager
-def _with_store_errors(
-    root: Path, entered: "contextlib.AbstractContextManager[None]"
-) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        with store_errors(root):
-            stack.enter_context(entered)
-        yield
+def _kind_of(location: "str | PathLike[str]") -> type[Store]:
+    from lottery_ticket.store.local.store import LocalStore
+
+    return LocalStore

@@ -17,7 +17,7 @@ from lottery_ticket.analysis.structure import (
 )
 from lottery_ticket.errors import UsageError
 from lottery_ticket.models import MODELS, build, register_model
-from lottery_ticket.store import Store, layer_rows, table_rows
+from lottery_ticket.store import LocalStore, layer_rows, table_rows
 
 TINY = [
     *("replicates=2", "prune.levels=2", "train.duration=2ep", "model.hidden=[12, 8]"),
@@ -105,7 +105,7 @@ def test_every_table_of_a_run(result):
     assert everything.groupby("level")["num_kept"].sum().tolist() == counts.tolist()
 
 
-class Growing(Store):
+class Growing(LocalStore):
     """A store in which a training is finished just after its cells were first looked through."""
 
     def __init__(self, root, late):

@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lottery_ticket.store import Store
+
 __all__ = ["Context"]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What an executor needs beside the cell; plain values, so that it travels to a worker.
+    """What an executor needs beside the cell; it travels to a worker, who opens the store anew.
 
     Args:
-        store: the store's folder.
+        store: where cells are, and will be.
         data_dir: where its files are looked for; None for the defaults.
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`.
         threads: CPU threads per cell.
@@ -23,10 +25,11 @@ class Context:
         imports: the user's modules, imported before anything is built.
         registered: what the user registered in code that a worker cannot import
             (kind → name → factory).
-        stop_file: work in progress is checkpointed and given back once this file exists.
+        stops: work in progress is checkpointed and given back once somebody asks for one of these
+            (`stop.ask_to_stop`).
     """
 
-    store: Path
+    store: Store
     data_dir: Path | None = None
     device: str = "cpu"
     threads: int = 1
@@ -35,4 +38,4 @@ class Context:
     keep: str = "all"
     imports: tuple[str, ...] = ()
     registered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    stop_file: Path | None = None
+    stops: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ from lottery_ticket.experiment.executors.stop import StopSign
 from lottery_ticket.experiment.executors.stored import parents_of
 from lottery_ticket.experiment.objects.user_code import adopt, import_user_code
 from lottery_ticket.process import alone
-from lottery_ticket.store import CellRecord, Claim, Desk, Store, store_errors
+from lottery_ticket.store import CellRecord, Claim, Store
 
 __all__ = ["execute", "execution_of", "is_current"]
 
@@ -47,7 +47,7 @@ def execute(
         contents: role → content hash of the parents of each.
         context: where and how.
     """
-    store = Store(context.store)
+    store = context.store
     outcomes: dict[str, Outcome] = {}
     work: list[_Work] = []
     with alone():  # before anything is claimed, so that nobody waits for us while we wait
@@ -75,7 +75,6 @@ class _Work:
     cell: Cell
     contents: Mapping[str, str]
     claim: Claim
-    desk: Desk
 
 
 def _take(cell: Cell, contents: Mapping[str, str], store: Store) -> "_Work | Outcome":
@@ -93,7 +92,7 @@ def _take(cell: Cell, contents: Mapping[str, str], store: Store) -> "_Work | Out
     except BaseException:
         claim.release()
         raise
-    return _Work(cell, contents, claim, store.desk(cell.name))
+    return _Work(cell, contents, claim)
 
 
 def _worked(work: Sequence[_Work], context: Context, store: Store, note: Note) -> list[Outcome]:
@@ -109,7 +108,7 @@ def _worked(work: Sequence[_Work], context: Context, store: Store, note: Note) -
     try:
         import_user_code(context.imports)
         adopt(context.registered)
-        with configured(context.device, context.threads), store_errors(store.root):
+        with configured(context.device, context.threads), store.writing():
             made = _make(work, context, store, note)
             # each is committed before the next is asked for
             for one, (result, seconds) in zip(work, made, strict=True):
@@ -125,8 +124,8 @@ def _worked(work: Sequence[_Work], context: Context, store: Store, note: Note) -
         return give_back("failed", str(error))
     except Exception as error:
         for one in open_work:
-            one.desk.show(_TRACEBACK, traceback.format_exc().encode())
-        where = open_work[0].desk.where(_TRACEBACK)
+            one.claim.desk.show(_TRACEBACK, traceback.format_exc().encode())
+        where = open_work[0].claim.desk.where(_TRACEBACK)
         said = ", ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
         return give_back("failed", f"{said} (traceback in {where})")
     except BaseException:
@@ -166,12 +165,18 @@ def _make(
 
 
 def _workspace(work: _Work, context: Context, note: Note) -> Workspace:
+    sign, parent = StopSign(context.store, context.stops), os.getppid()
+
+    def must_stop() -> bool:
+        is_orphan = os.getppid() != parent  # the process that started this one is gone
+        return is_orphan or work.claim.is_lost() or sign.is_raised()
+
     return Workspace(
-        work.desk,
+        work.claim.desk,
         context.data_dir,
         context.device,
         context.kernels,
-        StopSign(context.stop_file).is_raised,
+        must_stop,
         note,
     )
 
@@ -189,8 +194,17 @@ def _commit(work: _Work, context: Context, store: Store, made: Made, seconds: fl
     kept = {name: data for name, data in files.items() if name not in not_kept}
     how = execution_of(context.device, context.threads, seconds)
     execution = how | made.execution | ({"not_kept": not_kept} if not_kept else {})
-    store.commit(work.claim, record, kept, execution)
-    return Outcome(cell.name, "made", record.content)
+    if store.commit(work.claim, record, kept, execution):
+        return Outcome(cell.name, "made", record.content)
+    return _other(cell, store)
+
+
+def _other(cell: Cell, store: Store) -> Outcome:
+    """What somebody else made of a cell, who took this process for dead."""
+    found = store.get(cell.name)
+    if found is None:  # and it was removed since
+        return Outcome(cell.name, "busy")
+    return Outcome(cell.name, "found", found.content)
 
 
 def execution_of(device: str, threads: int, seconds: float) -> dict[str, Any]:

@@ -33,7 +33,6 @@ from lottery_ticket.experiment.executors.execute import execute
 from lottery_ticket.experiment.executors.executor import Outcome
 from lottery_ticket.experiment.objects.sent_code import SentCode
 from lottery_ticket.process import environment_kept
-from lottery_ticket.store import Store
 
 __all__ = ["Ray", "check_ray"]
 
@@ -166,7 +165,7 @@ class Ray:
     def _greet(self) -> None:
         """See that each node has what cells need, before any is sent there."""
         strategies = importlib.import_module("ray.util.scheduling_strategies")
-        runs = Store(self._context.store).run_ids()
+        runs = self._context.store.run_ids()
         asked = [
             self._hello.options(
                 scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(node, soft=False)
@@ -316,12 +315,12 @@ def _hello(release: str, runs: Sequence[str], sent: _Sent) -> str | None:
         return f"it has lottery-ticket {here}, and this machine {release}; install the same"
     try:
         context = _received(sent)
-        store = Store(context.store)
+        store = context.store
         is_same = set(runs) <= set(store.run_ids())
     except LotteryError as error:
         return str(error)
     if not is_same:
-        return f"{store.root} is another folder there; name a store that all nodes see"
+        return f"{store.location} is another folder there; name a store that all nodes see"
     return None
 
 

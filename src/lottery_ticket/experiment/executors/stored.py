@@ -31,5 +31,7 @@ def read_weights(store: Store, name: str, file: str = WEIGHTS) -> dict[str, torc
 def _read(store: Store, name: str, file: str) -> bytes:
     record = store.get(name)
     if record is None:
-        raise StoreError(f"{store.root}: cell {name} was removed meanwhile; run again to remake it")
+        raise StoreError(
+            f"{store.location}: cell {name} was removed meanwhile; run again to remake it"
+        )
     return store.read(record, file)

@@ -5,31 +5,26 @@ import secrets
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from lottery_ticket.experiment.executors.stop import ask_to_stop, take_back
 from lottery_ticket.store import Store
 
-__all__ = ["interrupts", "new_stop_file"]
+__all__ = ["interrupts", "new_stop"]
 
 
 @contextlib.contextmanager
-def new_stop_file(store: Store) -> Iterator[Path]:
-    """A place for a file that asks the run's workers to stop once it exists.
-
-    It is in the store, which lasts as long as the run does: folders for temporary files are cleaned
-    by others.
-    """
-    stop_file = store.stop_file(secrets.token_hex(8)).absolute()
+def new_stop(store: Store) -> Iterator[str]:
+    """A token by which those who work for one call are asked to stop."""
+    token = secrets.token_hex(8)
     try:
-        yield stop_file
+        yield token
     finally:
-        take_back(stop_file)
+        take_back(store, token)
 
 
 @contextlib.contextmanager
-def interrupts(stop_file: Path) -> Iterator[None]:
+def interrupts(store: Store, token: str) -> Iterator[None]:
     """The first Ctrl-C (or SIGTERM) asks to stop; a Ctrl-C after it raises.
 
     Python lets the main thread alone handle signals: a run in another one goes on to its end.
@@ -42,7 +37,7 @@ def interrupts(stop_file: Path) -> Iterator[None]:
     before = {number: handler for number, handler in before.items() if handler is not None}
 
     def ask(number: int, frame: Any) -> None:
-        ask_to_stop(stop_file)
+        ask_to_stop(store, token)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     for number in before:

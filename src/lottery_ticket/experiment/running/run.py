@@ -11,12 +11,12 @@ from lottery_ticket.experiment.executors.stop import ask_to_stop
 from lottery_ticket.experiment.objects.user_code import registered_elsewhere
 from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.experiment.running.claim import stated_claim
-from lottery_ticket.experiment.running.interrupts import interrupts, new_stop_file
+from lottery_ticket.experiment.running.interrupts import interrupts, new_stop
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.scheduler import Scheduler
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
-from lottery_ticket.store import RunClaim, RunRecord, Store, store_errors
+from lottery_ticket.store import RunClaim, RunRecord, Store
 
 __all__ = ["finished_cells", "run_plan", "run_work"]
 
@@ -69,17 +69,17 @@ def run_work(
         recorded: the run's record as it was, if it was started before → as it is to be.
     """
     store.open_for_writing()
-    with store_errors(store.root), store.in_use(work.id), new_stop_file(store) as stop_file:
+    with store.writing(), store.in_use(work.id), new_stop(store) as stop:
         earlier = store.earlier_run(work.id)
         run = store.save_run(recorded(earlier), earlier)
-        context = replace(context, stop_file=stop_file, registered=registered_elsewhere())
+        context = replace(context, stops=(stop,), registered=registered_elsewhere())
         watching = observer or Observer()
         made = local_executor(jobs, context) if executor is None else executor(context)
-        with interrupts(stop_file), made as executing:
+        with interrupts(store, stop), made as executing:
             try:
                 outcome = Scheduler(work, store, context, executing, watching).run()
             except BaseException:
-                ask_to_stop(stop_file)  # the workers checkpoint and come home
+                ask_to_stop(store, stop)  # the workers checkpoint and come home
                 raise
         if not store.has_run(run.id):  # somebody removed it by hand
             store.save_run(run)

@@ -10,7 +10,7 @@ from lottery_ticket.experiment.cells.cell import Cell
 from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.executors.execute import is_current
 from lottery_ticket.experiment.executors.executor import Executor, Outcome
-from lottery_ticket.experiment.executors.stop import is_asked_to_stop
+from lottery_ticket.experiment.executors.stop import StopSign
 from lottery_ticket.experiment.planning.plan import Work
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.store import Finished, Store
@@ -18,7 +18,6 @@ from lottery_ticket.store import Finished, Store
 __all__ = ["Scheduler"]
 
 _POLL_SECONDS = 0.25
-_RETRY_SECONDS = 0.5  # how often to look whether another process has finished a cell
 _MAX_CRASHES = 2  # a cell whose worker died so often, and of no other cell, has failed
 
 
@@ -70,6 +69,7 @@ class Scheduler:
         self.crashes: dict[str, int] = {}
         self.suspects: set[str] = set()  # may have killed a worker; each is tried again by itself
         self.num_made = 0
+        self.sign = StopSign(store, context.stops)
         self.damaged: set[str] = set()
         self.known = self._checked()  # what was finished at the start
         self.has_work = store.work_names()
@@ -101,7 +101,9 @@ class Scheduler:
         for name in sorted(names - cells.keys()):
             record = self.store.get(name)
             if record is None:
-                raise StoreError(f"{self.store.root}: cell {name} is not there; run its spec again")
+                raise StoreError(
+                    f"{self.store.location}: cell {name} is not there; run its spec again"
+                )
             contents[name] = record.content
         return contents
 
@@ -112,7 +114,7 @@ class Scheduler:
 
     @property
     def _stopping(self) -> bool:
-        return is_asked_to_stop(self.context.stop_file)
+        return self.sign.is_raised()
 
     def _checked(self) -> dict[str, _Known]:
         """Read every file of every finished cell, once; those that are damaged are named.
@@ -121,14 +123,11 @@ class Scheduler:
             StoreError: a file cannot be read, which says nothing of what it holds.
         """
         known = {}
-        for name in self.plan.cells:
-            try:
-                found = self.store.checked(name)
-            except DamagedError as error:
-                self._note_damage(name, error)
+        for name, found in self.store.survey(self.plan.cells):
+            if isinstance(found, DamagedError):
+                self._note_damage(name, found)
             else:
-                if found is not None:
-                    known[name] = _Known.of(found)
+                known[name] = _Known.of(found)
         return known
 
     def _note_damage(self, name: str, error: DamagedError) -> None:
@@ -283,7 +282,7 @@ class Scheduler:
             self.failures[cell.name] = f"{cell.title}: {outcome.message}"
         else:  # busy, stopped
             self.waiting = {cell.name: cell, **self.waiting}
-            self.retry_at[cell.name] = time.monotonic() + _RETRY_SECONDS
+            self.retry_at[cell.name] = time.monotonic() + self.store.retry_seconds
         self.observer.ended(cell, outcome)
 
     def _take_lost(self, cell: Cell, *, is_alone: bool) -> None:

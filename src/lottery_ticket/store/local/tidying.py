@@ -3,32 +3,24 @@
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._files import reading, remove, size_of, store_errors
-from lottery_ticket.store._in_use import removing, runs_in_use
-from lottery_ticket.store._paths import Paths
 from lottery_ticket.store._runs import RunRecord
+from lottery_ticket.store._tidied import Freed
+from lottery_ticket.store.local.in_use import removing, runs_in_use
+from lottery_ticket.store.local.paths import Paths
 
 if TYPE_CHECKING:
-    from lottery_ticket.store._store import Store
+    from lottery_ticket.store.local.store import LocalStore
 
-__all__ = ["Freed", "collect_garbage", "remove_run"]
-
-
-@dataclass(frozen=True)
-class Freed:
-    """What a clean-up removed (or would remove)."""
-
-    num_cells: int
-    num_bytes: int
+__all__ = ["collect_garbage", "remove_run"]
 
 
-def remove_run(store: "Store", paths: Paths, run: RunRecord, *, dry_run: bool) -> Freed:
-    """`Store.remove_run`."""
+def remove_run(store: "LocalStore", paths: Paths, run: RunRecord, *, dry_run: bool) -> Freed:
+    """`LocalStore.remove_run`."""
     with _removing(paths, dry_run):
         if not dry_run:
             _check_idle(store, paths, run)
@@ -40,7 +32,7 @@ def remove_run(store: "Store", paths: Paths, run: RunRecord, *, dry_run: bool) -
         return freed
 
 
-def _check_idle(store: "Store", paths: Paths, run: RunRecord) -> None:
+def _check_idle(store: "LocalStore", paths: Paths, run: RunRecord) -> None:
     is_in_use = run.id in runs_in_use(paths)
     for name in run.cells() & paths.work_names():
         with _idle(store, name, dry_run=False) as is_idle:
@@ -49,8 +41,8 @@ def _check_idle(store: "Store", paths: Paths, run: RunRecord) -> None:
         raise UsageError(f"{run.id} is being run; stop it first")
 
 
-def collect_garbage(store: "Store", paths: Paths, *, dry_run: bool) -> Freed:
-    """`Store.collect_garbage`."""
+def collect_garbage(store: "LocalStore", paths: Paths, *, dry_run: bool) -> Freed:
+    """`LocalStore.collect_garbage`."""
     with _removing(paths, dry_run):
         # cells first: one that is made meanwhile belongs to a run that was saved before
         cells, work = store.cell_names(), store.work_names()
@@ -83,14 +75,14 @@ def _needed(runs: Iterable[RunRecord]) -> set[str]:
     return set().union(*(run.cells() for run in runs))
 
 
-def _is_whole(store: "Store", name: str) -> bool:
+def _is_whole(store: "LocalStore", name: str) -> bool:
     try:
         return store.get(name) is not None
     except DamagedError:
         return False  # it will be made anew, perhaps from its checkpoint
 
 
-def _remove(store: "Store", paths: Paths, names: set[str], dry_run: bool) -> Freed:
+def _remove(store: "LocalStore", paths: Paths, names: set[str], dry_run: bool) -> Freed:
     places = {name: (paths.cell(name), paths.work(name)) for name in sorted(names)}
     # all are looked at before any goes: one that cannot be read may be more than it seems
     sizes = {name: sum(map(size_of, both)) for name, both in places.items()}
@@ -117,7 +109,7 @@ def _free(root: Path, path: Path, dry_run: bool) -> int:
 
 
 @contextlib.contextmanager
-def _idle(store: "Store", name: str, dry_run: bool) -> Iterator[bool]:
+def _idle(store: "LocalStore", name: str, dry_run: bool) -> Iterator[bool]:
     """Whether nobody works on a cell; and while it lasts, nobody begins to."""
     had_work = store.work_folder(name).exists()
     if dry_run and not had_work:

@@ -16,14 +16,14 @@ from lottery_ticket.store._files import (
     scanned,
     store_errors,
 )
-from lottery_ticket.store._paths import EXECUTION, RECORD, Paths
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
+from lottery_ticket.store.local.paths import EXECUTION, RECORD, Paths
 
 __all__ = ["check_format", "is_store", "missing_runs", "repair", "write_format"]
 
 _FORMAT = {"format": "lottery_ticket.store", "version": 1}
-_OWN = ("cells", "work", "runs", "index.sqlite")
+_OWN = ("cells", "work", "runs", "board", "index.sqlite")
 
 
 def is_store(root: str | os.PathLike[str]) -> bool:

@@ -10,7 +10,7 @@ STORE/work/unread-ab12…              a checkpoint that could not be continued
 STORE/work/discarded-ab12…           what is being removed
 STORE/work/NAME-1234abcd.….run       a lock: a process is at work on that run
 STORE/work/….removal                 a lock: a process is removing runs or cells
-STORE/work/.stop-12ab                a run was asked to stop
+STORE/board/KIND/NAME                a note, such as that a run was asked to stop
 STORE/runs/NAME-1234abcd.json        a run: its spec, and which cell is which row
 STORE/index.sqlite                   a cache of the records; may be deleted at any time
 ```
@@ -56,6 +56,7 @@ class Paths:
         self.cells = root / "cells"
         self.all_work = root / "work"
         self.runs = root / "runs"
+        self.board = root / "board"
         self.index = root / "index.sqlite"
 
     def check_own(self) -> None:
@@ -64,7 +65,7 @@ class Paths:
         Raises:
             StoreError: one is.
         """
-        for path in (self.format, self.cells, self.all_work, self.runs, self.index):
+        for path in (self.format, self.cells, self.all_work, self.runs, self.board, self.index):
             if is_link(path):
                 raise StoreError(
                     f"{path}: a link, which a store does not follow; put what it leads to in its "
@@ -148,9 +149,14 @@ class Paths:
         entries = scanned(self.all_work)
         return [Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False)]
 
-    def stop(self, token: str) -> Path:
-        """What asks the workers of a run to stop."""
-        return self.all_work / f".stop-{token}"
+    # notes
+
+    def note(self, kind: str, name: str) -> Path:
+        """A note; raises `StoreError` if nothing can be called so."""
+        for value in (kind, name):
+            if not RUN_ID.fits(value):
+                raise StoreError(f"note: got {value!r}, wanted {RUN_ID.wanted}")
+        return self.board / kind / name
 
     # runs
 

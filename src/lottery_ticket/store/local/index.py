@@ -11,21 +11,20 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lottery_ticket.errors import DamagedError, LotteryError
 from lottery_ticket.files import aside_of
 from lottery_ticket.store._execution import Execution
 from lottery_ticket.store._files import read_file
-from lottery_ticket.store._paths import EXECUTION, RECORD, Paths
-from lottery_ticket.store._reads import Reads, stamp_of
+from lottery_ticket.store._finished import IndexedCell
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._values import CELL_NAME
+from lottery_ticket.store.local.paths import EXECUTION, RECORD, Paths
+from lottery_ticket.store.local.reads import Reads, stamp_of
 
-__all__ = ["IndexedCell", "synced_cells"]
+__all__ = ["synced_cells"]
 
 _SCHEMA = """
 CREATE TABLE cells (
@@ -37,16 +36,6 @@ _SEAL_BYTES = hashlib.sha256().digest_size
 _MAX_BYTES = 1 << 28
 
 Row = tuple[str, str, str, str, str]  # name, stamp, content, summary, execution
-
-
-@dataclass(frozen=True)
-class IndexedCell:
-    """What the index knows of a finished cell: its scalar results, and how it ran."""
-
-    name: str
-    content: str
-    summary: dict[str, Any]
-    execution: dict[str, Any]
 
 
 def synced_cells(

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lottery_ticket.errors import StoreError
-from lottery_ticket.store._paths import Paths
+from lottery_ticket.store.local.paths import Paths
 
 __all__ = ["being_removed", "removing", "run_in_use", "runs_in_use"]
 

@@ -1,5 +1,5 @@
-"""Claims: who works on a cell. The lease is an operating-system lock, which a dead process loses at
-once, however it died."""
+"""Claims of a folder on one machine: an operating-system lock, which a dead process loses at once,
+however it died."""
 
 import os
 import secrets
@@ -9,14 +9,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lottery_ticket.errors import StoreError
+from lottery_ticket.store._desk import Desk
 from lottery_ticket.store._files import is_link
+from lottery_ticket.store.local.desk import LocalDesk
 
-__all__ = ["Claim", "set_aside"]
+__all__ = ["LockClaim"]
 
 _MAX_TRIES = 100
 
 
-class Claim:
+class LockClaim:
     """The right to make one cell, and the folder to make it in.
 
     Args:
@@ -24,12 +26,24 @@ class Claim:
         lock: held.
     """
 
+    num_losses = 0  # a dead holder leaves no trace
+
     def __init__(self, folder: Path, lock: FileLock) -> None:
         self.folder = folder
+        self.token = secrets.token_hex(8)
         self._lock = lock
 
+    @property
+    def desk(self) -> Desk:
+        """The folder."""
+        return LocalDesk(self.folder)
+
+    def is_lost(self) -> bool:
+        """Never: the lock is held as long as the process lives."""
+        return False
+
     @classmethod
-    def take(cls, folder: Path) -> "Claim | None":
+    def take(cls, folder: Path) -> "LockClaim | None":
         """Claim the folder, or None if another process holds it.
 
         Raises:
@@ -52,6 +66,17 @@ class Claim:
                     raise
         return None
 
+    @staticmethod
+    def is_held(folder: Path) -> bool:
+        """Whether a living process has claimed a folder; raises as `take`."""
+        if not (folder / "claim.lock").exists():
+            return False
+        claim = LockClaim.take(folder)
+        if claim is None:
+            return True
+        claim.release()
+        return False
+
     def release(self) -> None:
         """Give the claim back and keep the folder, so that the work can be continued."""
         self._lock.release()
@@ -65,12 +90,3 @@ class Claim:
         self._lock.release()
         if os.name == "nt":  # Windows keeps locked files; elsewhere a new claim may be here by now
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def set_aside(checkpoint: Path) -> Path:
-    """Move a checkpoint that cannot be continued out of its work folder, and return where it is.
-
-    It stays there when its cell is finished, until garbage is collected.
-    """
-    folder = checkpoint.parent
-    return checkpoint.rename(folder.with_name(f"unread-{folder.name}-{secrets.token_hex(4)}"))

@@ -1,0 +1,306 @@
+"""Claims where no operating system tells who is alive: leases, which their holders renew.
+
+A lease is a small record in a place that all see. Its holder writes it anew again and again (it
+*beats*). Whoever saw it unchanged for as long as it says, by a clock of his own, takes its holder
+for dead and takes it over. No two clocks are ever compared.
+
+A holder that stood still may be alive after all. It learns at its next beat that its lease is lost;
+until then two work on one cell, each in a place of its own, and the first that commits has made it.
+"""
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol
+
+from lottery_ticket.errors import DamagedError, StoreError
+from lottery_ticket.store._desk import Desk
+from lottery_ticket.store._files import sealed_json, unsealed_json
+from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check
+
+__all__ = ["LEASE_SECONDS", "Heart", "Lease", "LeaseClaim", "Spot", "Watcher", "take_lease"]
+
+LEASE_SECONDS = 60.0
+"""How long a holder may be silent, unless told otherwise."""
+
+_BEATS = 6  # in the time of a lease
+_MOST_BEFORE = 8  # how many earlier claims a lease names: their checkpoints may be continued
+
+_TOKEN = Kind("16 hex digits", lambda v: isinstance(v, str) and len(v) == 16 and _is_hex(v))
+_FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+_LENGTH = Kind("seconds above 0", lambda value: NUMBER.fits(value) and value > 0)
+_KINDS = {
+    "token": _TOKEN,
+    "host": TEXT,
+    "process": COUNT,
+    "seconds": _LENGTH,
+    "beat": COUNT,
+    "is_released": _FLAG,
+    "num_losses": COUNT,
+    "before": Kind(
+        "a list of tokens", lambda value: isinstance(value, list) and all(map(_TOKEN.fits, value))
+    ),
+}
+
+
+def _is_hex(text: str) -> bool:
+    return set(text) <= set("0123456789abcdef")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who holds a claim, as everybody sees it.
+
+    Args:
+        token: of the claim.
+        host, process: who holds it, for people.
+        seconds: unchanged for so long, it may be taken over.
+        beat: how often it was renewed.
+        is_released: whether it was given back.
+        num_losses: how many holders in a row were taken for dead before this one.
+        before: tokens of earlier claims whose work is there, the newest first.
+    """
+
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    host: str = field(default_factory=socket.gethostname)
+    process: int = field(default_factory=os.getpid)
+    seconds: float = LEASE_SECONDS
+    beat: int = 0
+    is_released: bool = False
+    num_losses: int = 0
+    before: tuple[str, ...] = ()
+
+    def next(self, **changes: bool) -> "Lease":
+        """The same, renewed."""
+        return replace(self, beat=self.beat + 1, **changes)
+
+    def taken_over(self, seconds: float, *, is_lost: bool) -> "Lease":
+        """The lease of whoever takes this one over."""
+        before = (self.token, *self.before)[:_MOST_BEFORE]
+        return Lease(seconds=seconds, num_losses=self.num_losses + is_lost, before=before)
+
+    def to_bytes(self) -> bytes:
+        """The bytes of its record."""
+        return sealed_json(asdict(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: object) -> "Lease":
+        """Read a record; raises `DamagedError` that names its place."""
+        try:
+            values = unsealed_json(data)
+            if values.keys() != _KINDS.keys():
+                raise ValueError(f"it holds {sorted(values)}")
+            for name, kind in _KINDS.items():
+                check(name, values[name], kind)
+            return cls(**{**values, "before": tuple(values["before"])})
+        except ValueError as error:
+            raise DamagedError(f"{where}: damaged: {error}") from None
+
+
+class Spot(Protocol):
+    """The place of one lease. Of several that write there at once, one is right and knows it."""
+
+    def look(self) -> tuple[Lease, str] | None:
+        """What is there, and a stamp that changes whenever it is written; None if nothing is.
+
+        Raises:
+            DamagedError: what is there is no lease.
+            StoreError: it cannot be read.
+        """
+        ...
+
+    def create(self, lease: Lease) -> str | None:
+        """Write it where nothing is; its stamp, or None if something is."""
+        ...
+
+    def swap(self, lease: Lease, stamp: str) -> str | None:
+        """Write it in place of what has that stamp; its stamp, or None if that is there no more."""
+        ...
+
+    def remove(self, stamp: str) -> None:
+        """Clear the place, if what has that stamp is still there."""
+        ...
+
+
+class Watcher:
+    """Tells which leases have expired: those that it saw unchanged for as long as they say."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, tuple[str, float]] = {}  # name → stamp, since when
+
+    def is_expired(self, name: str, stamp: str, seconds: float) -> bool:
+        """Look at a lease; the first time that it is seen so, it has not."""
+        now = self._clock()
+        known, since = self._seen.get(name, ("", now))
+        if known != stamp:
+            self._seen[name] = (stamp, now)
+            return False
+        return now - since >= seconds
+
+    def forget(self, name: str) -> None:
+        """It is of no interest any more."""
+        self._seen.pop(name, None)
+
+
+class LeaseClaim:
+    """A claim by lease; see `Claim`.
+
+    Args:
+        name: of the cell.
+        spot: where its lease is.
+        lease, stamp: as it was written there.
+        desk: where to work.
+        clean: removes the work of these tokens.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spot: Spot,
+        lease: Lease,
+        stamp: str,
+        desk: Desk,
+        clean: Callable[[tuple[str, ...]], None],
+    ) -> None:
+        self.name, self.desk = name, desk
+        self._spot, self._lease, self._stamp, self._clean = spot, lease, stamp, clean
+        self._is_lost = self._is_over = False
+        self._lock = threading.Lock()  # the heart beats in a thread of its own
+
+    @property
+    def token(self) -> str:
+        """The lease's."""
+        return self._lease.token
+
+    @property
+    def num_losses(self) -> int:
+        """The lease's."""
+        return self._lease.num_losses
+
+    @property
+    def seconds(self) -> float:
+        """The lease's length."""
+        return self._lease.seconds
+
+    def is_lost(self) -> bool:
+        """Whether the last beat found another's lease."""
+        return self._is_lost
+
+    def beat(self) -> None:
+        """Renew the lease; raises `StoreError` if the place cannot be reached now."""
+        with self._lock:
+            if not (self._is_lost or self._is_over):
+                self._write(self._lease.next())
+
+    def release(self) -> None:
+        """Give the lease back; where that cannot be said now, it expires."""
+        with self._lock:
+            if not (self._is_lost or self._is_over):
+                with contextlib.suppress(StoreError):
+                    self._write(self._lease.next(is_released=True))
+            self._is_over = True
+
+    def clear(self) -> None:
+        """Remove the work of this claim and of earlier ones, and the lease at last."""
+        with self._lock:
+            is_ours = not (self._is_lost or self._is_over)
+            self._is_over = True
+            tokens = (self.token, *self._lease.before) if is_ours else (self.token,)
+            with contextlib.suppress(StoreError):  # garbage, at worst
+                self._clean(tokens)
+                if is_ours:
+                    self._spot.remove(self._stamp)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was given back, or lost."""
+        return self._is_over or self._is_lost
+
+    def _write(self, lease: Lease) -> None:
+        stamp = self._spot.swap(lease, self._stamp)
+        if stamp is None:  # another's, or ours by a beat of which we never heard that it arrived
+            found = self._spot.look()
+            if found is not None and found[0].token == self.token:
+                stamp = self._spot.swap(lease, found[1])
+        if stamp is None:
+            self._is_lost = True
+        else:
+            self._lease, self._stamp = lease, stamp
+
+
+def take_lease(
+    name: str, spot: Spot, watcher: Watcher, seconds: float = LEASE_SECONDS
+) -> tuple[Lease, str] | None:
+    """Take a lease that is free, given back or expired.
+
+    Args:
+        name: by which the watcher knows it.
+        spot: where it is.
+        watcher: which has to have seen an expired one before.
+        seconds: for how long the new one is.
+
+    Returns:
+        The lease and its stamp; None while somebody holds it, or was quicker.
+
+    Raises:
+        StoreError: the place cannot be read or written.
+    """
+    found = spot.look()
+    if found is None:
+        lease = Lease(seconds=seconds)
+        stamp = spot.create(lease)
+    else:
+        seen, at = found
+        is_lost = not seen.is_released
+        if is_lost and not watcher.is_expired(name, at, seen.seconds):
+            return None
+        lease = seen.taken_over(seconds, is_lost=is_lost)
+        stamp = spot.swap(lease, at)
+    if stamp is None:
+        return None
+    watcher.forget(name)
+    return lease, stamp
+
+
+class Heart:
+    """Renews claims from a thread of its own, as long as there are any."""
+
+    def __init__(self) -> None:
+        self._claims: set[LeaseClaim] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._added = threading.Event()
+
+    def keep(self, claim: LeaseClaim) -> None:
+        """Renew a claim until it is over."""
+        with self._lock:
+            self._claims.add(claim)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+                self._thread.start()
+        self._added.set()
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while claims := self._open():
+            due = last + min(claim.seconds for claim in claims) / _BEATS
+            if self._added.wait(max(0.0, due - time.monotonic())):  # it may be due earlier
+                self._added.clear()
+                continue
+            last = time.monotonic()
+            for claim in claims:
+                with contextlib.suppress(StoreError):  # out of reach: the next beat may get there
+                    claim.beat()
+
+    def _open(self) -> list[LeaseClaim]:
+        with self._lock:
+            self._claims = {claim for claim in self._claims if not claim.is_over}
+            if not self._claims:
+                self._thread = None
+            return list(self._claims)
