@@ -102,7 +102,7 @@ def watched(tmp_path_factory):
     file.write_text(NET.format(folder=str(folder)))
     (folder / "ray_net_head.py").write_text(HEAD)
     import_user_code([str(file)])
-    run_plan(planned(spec_from_mapping(WATCHED)), Store(folder / "s"), Context(folder / "s"))
+    run_plan(planned(spec_from_mapping(WATCHED)), Store(folder / "s"), Context(Store(folder / "s")))
     return file, digests(folder / "s")
 
 
@@ -114,7 +114,7 @@ def wait_for(path: Path) -> None:
 
 
 def run_watched(folder: Path, file: Path, address: str, observer: Observer | None = None):
-    context = Context(folder, imports=(str(file),))
+    context = Context(Store(folder), imports=(str(file),))
     return run_plan(
         planned(spec_from_mapping(WATCHED)),
         Store(folder),
@@ -180,7 +180,7 @@ def test_code_travels_from_the_senders_disk(tmp_path, watched, two_cpus):
     store = Store(tmp_path / "s")
     store.open_for_writing()
     dense = next(cell for cell in made.cells.values() if not cell.parents)
-    context = Context(tmp_path / "s", imports=(str(file),))
+    context = Context(Store(tmp_path / "s"), imports=(str(file),))
     with Ray(context, address=two_cpus) as executor:
         for path in (file, file.with_name("ray_net_head.py")):
             shutil.move(path, tmp_path)
@@ -198,7 +198,7 @@ def test_a_failing_import_is_said_before_work(tmp_path, two_cpus):
     file.write_text("import os\nif os.environ.get('OMP_NUM_THREADS') == '2': 1 / 0\n")
     store = Store(tmp_path / "s")
     store.open_for_writing()
-    context = Context(tmp_path / "s", imports=(str(file),), threads=2)
+    context = Context(Store(tmp_path / "s"), imports=(str(file),), threads=2)
     said = r"a node cannot make cells: --import \./ray_fails\.py: ZeroDivisionError"
     with pytest.raises(UsageError, match=said), Ray(context, address=two_cpus):
         pass
@@ -217,26 +217,26 @@ def test_what_was_initialised_already_is_used_and_left(tmp_path, undisturbed, tw
 def test_what_cannot_be_is_said_before_work(tmp_path, two_cpus):
     Store(tmp_path).open_for_writing()
     wrong = {
-        "no cluster can be used at '127.0.0.1:1'": (Context(tmp_path), "127.0.0.1:1"),
-        "no cluster can be used at 'nowhere at all'": (Context(tmp_path), "nowhere at all"),
+        "no cluster can be used at '127.0.0.1:1'": (Context(Store(tmp_path)), "127.0.0.1:1"),
+        "no cluster can be used at 'nowhere at all'": (Context(Store(tmp_path)), "nowhere at all"),
         r"a cell needs 1 CPU and 1 GPU at once .* there are: 2 CPU and 0 GPU": (
-            Context(tmp_path, device="cuda"), two_cpus,
+            Context(Store(tmp_path), device="cuda"), two_cpus,
         ),
-        "a cell needs 3 CPU at once": (Context(tmp_path, threads=3), two_cpus),
+        "a cell needs 3 CPU at once": (Context(Store(tmp_path), threads=3), two_cpus),
     }  # fmt: skip
     for said, (context, address) in wrong.items():
         with pytest.raises(UsageError, match=said), Ray(context, address=address):
             pass
         assert not ray.is_initialized()
     with pytest.raises(UsageError, match=r"device: got 'cuda:1'.* Ray chooses the card"):
-        Ray(Context(tmp_path, device="cuda:1"))
+        Ray(Context(Store(tmp_path), device="cuda:1"))
 
 
 def test_a_signal_does_what_it_did(tmp_path, two_cpus):
     """Law 16: Ray handles SIGTERM its own way."""
     before = signal.getsignal(signal.SIGTERM), dict(os.environ), list(sys.path)
     Store(tmp_path).open_for_writing()
-    with Ray(Context(tmp_path), address=two_cpus) as executor:
+    with Ray(Context(Store(tmp_path)), address=two_cpus) as executor:
         assert executor.slots == 3
         assert signal.getsignal(signal.SIGTERM) is before[0]
     assert (signal.getsignal(signal.SIGTERM), dict(os.environ), list(sys.path)) == before
@@ -247,7 +247,7 @@ def test_jobs_bound_what_runs_at_a_time(tmp_path, two_cpus):
     for jobs, slots in ((1, 1), (9, 3)):
         choose = chosen_executor("ray", Place(jobs=jobs, address=two_cpus))
         assert choose is not None
-        with choose(Context(tmp_path)) as executor:
+        with choose(Context(Store(tmp_path))) as executor:
             assert executor.slots == slots
 
 
