@@ -23,12 +23,28 @@ if TYPE_CHECKING:
 
     from lottery_ticket.analysis import Between, Claim, ClassDifferences, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
-    from lottery_ticket.experiment import Context, Executes, Plan, RunOutcome
+    from lottery_ticket.experiment import (
+        Assumptions,
+        Context,
+        Executes,
+        Forecast,
+        Plan,
+        RunOutcome,
+    )
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
 
-__all__ = ["Prepared", "RunResult", "load_run", "prepare", "prepare_tickets", "report", "run"]
+__all__ = [
+    "Prepared",
+    "RunResult",
+    "context_and_jobs",
+    "load_run",
+    "prepare",
+    "prepare_tickets",
+    "report",
+    "run",
+]
 
 _WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
 _PROBING = ("data_dir", "device", "jobs", "threads", "imports", "arms", "options", "progress")
@@ -576,7 +592,7 @@ class RunResult:
         from lottery_ticket.experiment import Asked, import_user_code, probe_run, probe_work
         from lottery_ticket.process import neutral_settings, random_state_kept
 
-        context, jobs = _context(self.store, **how)
+        context, jobs = context_and_jobs(self.store, **how)
         named = {"name": data} if isinstance(data, str) else data
         asked = Asked(name, dict(options or {}), named, tuple(arms))
         with neutral_settings():
@@ -626,11 +642,29 @@ class Prepared:
     jobs: int
     executor: "Executes | None" = None
 
-    def run(self, *, progress: bool = True) -> RunResult:
+    @property
+    def is_for_workers(self) -> bool:
+        """Whether the workers of the store make its cells."""
+        from lottery_ticket.experiment import Workers
+
+        return self.executor is Workers
+
+    def submit(self, *, retry_failed: bool = False) -> "RunRecord":
+        """Let the workers of the store make whatever is not in it yet, and do not wait for them.
+
+        Args:
+            retry_failed: whether cells that failed are tried again.
+        """
+        from lottery_ticket.experiment import submit_plan
+
+        return submit_plan(self.plan, self.store, self.context, retry_failed=retry_failed)
+
+    def run(self, *, progress: bool = True, retry_failed: bool = False) -> RunResult:
         """Make whatever is not in the store yet; what became of it is in the result's `outcome`.
 
         Args:
             progress: as in `run`.
+            retry_failed: as of `submit`, where workers make it.
         """
         from lottery_ticket.experiment import run_plan
         from lottery_ticket.process import random_state_kept
@@ -641,6 +675,8 @@ class Prepared:
         with observer(is_quiet=not progress) as watching:
             for note in self.plan.inputs.notes:
                 watching.note(note)
+            if self.is_for_workers:
+                self.submit(retry_failed=retry_failed)
             outcome = run_plan(
                 self.plan,
                 self.store,
@@ -651,6 +687,50 @@ class Prepared:
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
+
+    def forecast(
+        self,
+        workers: Sequence[int] = (1, 8, 64, 512),
+        assumptions: "Assumptions | None" = None,
+        *,
+        seconds: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> "list[Forecast]":
+        """What the cells that are left would take on so many workers that share a store.
+
+        Cells like finished ones take as long as these did; other trainings as long as tried steps
+        of them take here.
+
+        Args:
+            workers: how many, a forecast for each.
+            assumptions: what they and their store are like; by default an object store.
+            seconds: name → seconds of the steps of trainings, else they are tried.
+            seed: of the simulation.
+
+        Raises:
+            UsageError: a number makes no sense, or workers are lost too often to make a cell.
+
+        >>> prepare("quickstart").forecast([1, 8])  # doctest: +SKIP
+        """
+        from lottery_ticket.experiment import (
+            Assumptions,
+            cell_seconds,
+            finished_cells,
+            forecast,
+            tasks_of,
+            training_seconds,
+        )
+
+        done = finished_cells(self.plan, self.store)
+        if seconds is None:
+            seconds = training_seconds(self.plan, done, self.context)
+        known = self.store.cells(done)
+        executions = {name: cell.execution for name, cell in known.items()}
+        foreseen = cell_seconds(self.plan, seconds, executions)
+        tasks = tasks_of(self.plan, done, foreseen, keep=self.context.keep)
+        return [
+            forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
+        ]
 
 
 @known_keywords("prepare", also=_HOW)
@@ -684,7 +764,7 @@ def prepare(
     opened = Store(default_store_path() if store is None else store)
     executes = chosen_executor(executor, Place(how.get("jobs"), address, per_device))
     is_here = executor == "local"
-    context, jobs = _context(opened, is_here=is_here, **how)
+    context, jobs = context_and_jobs(opened, is_here=is_here, **how)
     with neutral_settings():
         import_user_code(context.imports, refresh=True)
         if isinstance(spec, str | Path):
@@ -704,7 +784,7 @@ def prepare(
     return Prepared(planned, opened, context, jobs, executes)
 
 
-def _context(
+def context_and_jobs(
     store: Store,
     *,
     data_dir: str | Path | None = None,
@@ -715,11 +795,13 @@ def _context(
     group: int | None = None,
     keep: str = "all",
     imports: Sequence[str] = (),
+    per_device: int = 1,
     is_here: bool = True,
 ) -> "tuple[Context, int]":
     """Where and how cells are made, and how many at a time; the arguments are those of `run`.
 
     Args:
+        per_device: how many at a time on each GPU, if `jobs` does not say.
         is_here: whether it is this machine that makes them, which has the device.
 
     Raises:
@@ -740,7 +822,8 @@ def _context(
         raise UsageError(f"keep: unknown choice {keep!r}{nearest(keep, KEEP)}")
     if is_here or device != "cuda":
         device = resolve_device(device)
-    jobs = num_devices(device) if jobs is None else jobs
+    if jobs is None:
+        jobs = num_devices(device) * (per_device if device.startswith("cuda") else 1)
     context = Context(
         store=store.absolute(),
         data_dir=None if data_dir is None else Path(data_dir).absolute(),
@@ -789,9 +872,11 @@ def run(
             nets on CUDA, else one.
         keep: `"all"` trained weights, or only those `"needed"` to make masks.
         imports: modules or .py files that register models and data sets.
-        executor: `"local"`: this machine makes the cells; `"ray"`: a Ray cluster, whose nodes all
-            see the store and the data. Imports are sent there from here; `device` and `threads` are
-            what each cell gets there, and `jobs` how many are made at a time at most.
+        executor: `"local"`: this machine makes the cells; `"workers"`: the run is submitted, and
+            made by whoever calls `lottery work` on the store, now or later; `"ray"`: a Ray cluster,
+            whose nodes all see the store and the data. Imports are sent there from here; `device`
+            and `threads` are what each cell gets there, and `jobs` how many are made at a time at
+            most.
         address: of the Ray cluster; else `$RAY_ADDRESS`, else the one on this machine, which is
             started if there is none.
         per_device: cells on a GPU of the cluster at a time.

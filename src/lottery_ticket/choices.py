@@ -5,8 +5,8 @@ __all__ = ["DEVICES", "EXECUTORS", "KEEP", "KERNELS"]
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """Where cells are made; a GPU by its number too: `cuda:1`."""
 
-EXECUTORS = ("local", "ray")
-"""Who makes cells: this machine, or a Ray cluster."""
+EXECUTORS = ("local", "ray", "workers")
+"""Who makes cells: this machine, a Ray cluster, or the workers of a store."""
 
 KERNELS = ("auto", "autograd", "compiled", "direct", "direct-dense", "direct-sparse")
 """How steps are executed."""

@@ -87,7 +87,9 @@ class Execution:
     executor: Annotated[
         str,
         typer.Option(
-            help="local: this machine; ray: a Ray cluster.", autocompletion=_among(EXECUTORS)
+            help="local: this machine; workers: whoever calls `lottery work` on the store; "
+            "ray: a Ray cluster.",
+            autocompletion=_among(EXECUTORS),
         ),
     ] = "local"
     address: Annotated[

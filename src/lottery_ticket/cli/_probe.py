@@ -100,7 +100,7 @@ def _measured(
 
     result = load_run(run, store=how.store)
     is_text = format is Format.text
-    arguments = how.arguments("store", "kernels", "group", "keep")
+    arguments = how.arguments("store", "kernels", "group", "keep", *CLUSTER)
     rows = result.probe(name, options=options, data=data, arms=arms, progress=is_text, **arguments)
     if format is Format.json:
         print(rows.to_json(orient="records", indent=1))

@@ -82,7 +82,7 @@ class Lease:
     def taken_over(self, seconds: float, *, is_lost: bool) -> "Lease":
         """The lease of whoever takes this one over."""
         before = (self.token, *self.before)[:_MOST_BEFORE]
-        return Lease(seconds=seconds, num_losses=self.num_losses + is_lost, before=before)
+        return Lease(seconds=seconds, num_losses=is_lost and self.num_losses + 1, before=before)
 
     def to_bytes(self) -> bytes:
         """The bytes of its record."""

@@ -39,6 +39,9 @@ class Store:
     look_seconds = 0.0
     """How often to look whether somebody asked to stop; 0: as often as one likes."""
 
+    claims_are_quick = False
+    """Whether asking for a claim costs so little that nobody need look first who has one."""
+
     def __new__(cls, location: "str | PathLike[str]" = "", *_: Any, **options: Any) -> "Store":
         return object.__new__(_kind_of(location) if cls is Store else cls)
 
@@ -109,16 +112,21 @@ class Store:
         found = self.checked(name)
         return None if found is None else found.record
 
-    def survey(self, names: Iterable[str]) -> Iterator[tuple[str, Finished | DamagedError]]:
-        """Of those cells that are finished what they are, having checked as much as is quick; or
-        what is wrong with them.
+    def survey(
+        self, names: Iterable[str], *, is_thorough: bool = True
+    ) -> Iterator[tuple[str, Finished | DamagedError]]:
+        """Of those cells that are finished what they are; or what is wrong with them.
+
+        Args:
+            names: which.
+            is_thorough: whether each of their files is read, where the store is near.
 
         Raises:
             StoreError: something cannot be read, which says nothing of what it holds.
         """
         for name in names:
             try:
-                found = self.checked(name)
+                found = self.checked(name) if is_thorough else self.finished(name)
             except DamagedError as error:
                 yield name, error
             else:

@@ -7,6 +7,7 @@ from functools import partial
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.experiment.executors.executor import Executes
 from lottery_ticket.experiment.executors.ray_cluster import Ray, check_ray
+from lottery_ticket.experiment.executors.workers import Workers
 
 __all__ = ["EXECUTORS", "Place", "chosen_executor"]
 
@@ -39,7 +40,20 @@ def _ray(place: Place) -> Executes:
     return partial(Ray, address=place.address, jobs=place.jobs, per_device=place.per_device)
 
 
-EXECUTORS: dict[str, Callable[[Place], Executes | None]] = {"local": _local, "ray": _ray}
+def _workers(place: Place) -> Executes:
+    if place.address is not None or place.per_device != 1 or place.jobs is not None:
+        raise UsageError(
+            "executor 'workers' makes nothing here: jobs, address and per_device are for those who "
+            "do; say --jobs and --per-device to `lottery work`"
+        )
+    return Workers
+
+
+EXECUTORS: dict[str, Callable[[Place], Executes | None]] = {
+    "local": _local,
+    "ray": _ray,
+    "workers": _workers,
+}
 """Name → what chooses one; raises `UsageError` for what cannot be had."""
 
 
@@ -47,7 +61,7 @@ def chosen_executor(name: str, place: Place) -> Executes | None:
     """What makes an executor, as `run_plan` takes it.
 
     Args:
-        name: `"local"`, `"ray"`.
+        name: `"local"`, `"ray"`, `"workers"`.
         place: where.
 
     Raises:

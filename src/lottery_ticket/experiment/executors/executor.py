@@ -19,7 +19,9 @@ class Outcome:
         cell: its name.
         status: `"made"`, `"found"` (someone else made it), `"busy"` (someone else is making it),
             `"stopped"` (given back unfinished: on request, or because the machine is gone),
-            `"failed"`, `"lost"` (its worker died, perhaps of this cell).
+            `"unfounded"` (a parent is damaged or gone, and has to be made anew), `"refused"` (the
+            store could not be read or written), `"failed"`, `"lost"` (its worker died, perhaps of
+            this cell).
         content: the content hash of a finished cell.
         message: why it failed.
         notes: what to know of how it was made.

@@ -49,6 +49,8 @@ class LocalStore(Store):
         location: the folder.
     """
 
+    claims_are_quick = True
+
     def __init__(self, location: str | os.PathLike[str]) -> None:
         self._place(usable_path(os.fspath(location), "store"))
         self._reads = Reads()
