@@ -77,7 +77,7 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
     found = f", {outcome.num_found} found in the store" if outcome.num_found else ""
     console.print(f"{made}{found}; device {prepared.context.device}, jobs {prepared.jobs}")
     location = prepared.store.location
-    is_default = location == str(default_store_path())
+    is_default = location == default_store_path()
     where = "" if is_default else f" --store {shlex.quote(location)}"
     console.print(f"results: {location} (run {result.id})", soft_wrap=True)
     console.print(f"verdict: lottery verdict {result.id}{where}", soft_wrap=True)

@@ -1,0 +1,91 @@
+"""What all stores at one address have together in a process: the bucket's client, what was proved
+and read of it, and the threads that look after what this process holds there."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from lottery_ticket.store._lease import LEASE_SECONDS, Heart, Watcher
+from lottery_ticket.store.remote.bucket import Bucket
+from lottery_ticket.store.remote.desk import Courier
+from lottery_ticket.store.remote.format import check_format, make_writable
+from lottery_ticket.store.remote.leases import Leases
+from lottery_ticket.store.remote.obstore_bucket import ObstoreBucket
+from lottery_ticket.store.remote.opening import address_of
+from lottery_ticket.store.remote.reads import FileReads
+from lottery_ticket.store.remote.records import Records
+
+__all__ = ["Place"]
+
+_T = TypeVar("_T")
+
+_GLANCE_SECONDS = 5.0
+
+
+class Place:
+    """A bucket as this process uses it.
+
+    Args:
+        bucket: where.
+        lease_seconds: the length of the leases that are taken.
+        clock: by which leases of others are watched.
+
+    Raises:
+        StoreError: no store of this version is there, nor room for one.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        lease_seconds: float = LEASE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.bucket, self.lease_seconds = bucket, lease_seconds
+        self.watcher, self.heart, self.courier = Watcher(clock), Heart(), Courier()
+        self.leases = Leases(bucket, self.watcher)
+        self.records, self.files = Records(bucket), FileReads(bucket)
+        self._glances: dict[str, tuple[float, object]] = {}
+        self._lock = threading.Lock()
+        self._is_writable = False
+        check_format(bucket)
+
+    @classmethod
+    def at(cls, location: str) -> "Place":
+        """The one of this process at an address."""
+        address = str(address_of(location))
+        with _opening:
+            if address not in _places:
+                _places[address] = cls(ObstoreBucket(address))
+            return _places[address]
+
+    def open_for_writing(self) -> None:
+        """See once that the bucket can be written, and keeps its promises.
+
+        Raises:
+            StoreError: it cannot, or does not.
+        """
+        with self._lock:
+            if not self._is_writable:
+                make_writable(self.bucket)
+                self._is_writable = True
+
+    def glance(self, what: str, look: Callable[[], _T]) -> _T:
+        """What `look` said, at most some seconds ago: for what is shown several times a second."""
+        now = time.monotonic()
+        since, value = self._glances.get(what, (float("-inf"), None))
+        if now - since < _GLANCE_SECONDS:
+            return value  # type: ignore[return-value]  # of a name it is always the same kind
+        if len(self._glances) > 10_000:
+            self._glances.clear()
+        seen = look()
+        self._glances[what] = now, seen
+        return seen
+
+    def look_anew(self, what: str) -> None:
+        """The next glance looks."""
+        self._glances.pop(what, None)
+
+
+_places: dict[str, Place] = {}
+_opening = threading.Lock()
