@@ -138,7 +138,7 @@ class DeskOfOthers:
             return left_under(self._bucket, self._tokens, name, max_bytes)
 
         is_small = max_bytes <= _MOST_GLANCED_BYTES
-        return self._glance(self.where(name), look) if is_small else look()
+        return self._glance(f"{self.where(name)} {max_bytes}", look) if is_small else look()
 
     def write(self, name: str, data: bytes) -> None:
         """Refused, as all that follows."""
