@@ -4,10 +4,12 @@ and read of it, and the threads that look after what this process holds there.""
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from lottery_ticket.store._lease import LEASE_SECONDS, Heart, Watcher
 from lottery_ticket.store.remote.bucket import Bucket
+from lottery_ticket.store.remote.cache import Cache, cache_folder
 from lottery_ticket.store.remote.desk import Courier
 from lottery_ticket.store.remote.format import check_format, make_writable
 from lottery_ticket.store.remote.leases import Leases
@@ -30,6 +32,7 @@ class Place:
         bucket: where.
         lease_seconds: the length of the leases that are taken.
         clock: by which leases of others are watched.
+        cache: a folder for what this machine remembers of its records; None for none.
 
     Raises:
         StoreError: no store of this version is there, nor room for one.
@@ -40,11 +43,12 @@ class Place:
         bucket: Bucket,
         lease_seconds: float = LEASE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        cache: Path | None = None,
     ) -> None:
         self.bucket, self.lease_seconds = bucket, lease_seconds
         self.watcher, self.heart, self.courier = Watcher(clock), Heart(), Courier()
         self.leases = Leases(bucket, self.watcher)
-        self.records, self.files = Records(bucket), FileReads(bucket)
+        self.records, self.files = Records(bucket, Cache(cache)), FileReads(bucket)
         self._glances: dict[str, tuple[float, object]] = {}
         self._lock = threading.Lock()
         self._is_writable = False
@@ -56,7 +60,7 @@ class Place:
         address = str(address_of(location))
         with _opening:
             if address not in _places:
-                _places[address] = cls(ObstoreBucket(address))
+                _places[address] = cls(ObstoreBucket(address), cache=cache_folder(address))
             return _places[address]
 
     def open_for_writing(self) -> None:

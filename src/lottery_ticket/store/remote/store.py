@@ -213,11 +213,7 @@ class ObjectStore(Store):
         return [f"{self.location}/{one.key}" for one in listed if one.key not in own]
 
     def cells(self, wanted: Iterable[str] | None = None) -> dict[str, IndexedCell]:
-        return {
-            name: _indexed(found.found)
-            for name, found in self._place.records.survey(wanted)
-            if not isinstance(found, DamagedError)
-        }
+        return self._place.records.cells(wanted)
 
     def cell_names(self) -> set[str]:
         return set(self._place.records.names())
@@ -315,9 +311,3 @@ class ObjectStore(Store):
 
     def collect_garbage(self, *, dry_run: bool = False) -> Freed:
         return collect_garbage(self, self._place, dry_run=dry_run)
-
-
-def _indexed(found: Finished) -> IndexedCell:
-    record = found.record
-    summary = {k: v for k, v in record.results.items() if not isinstance(v, list | dict)}
-    return IndexedCell(record.name, record.content, summary, dict(found.execution.values))

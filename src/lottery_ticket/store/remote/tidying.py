@@ -74,6 +74,7 @@ def collect_garbage(store: "ObjectStore", place: Place, *, dry_run: bool) -> Fre
             if name not in needed or seen.is_whole(name):
                 doomed.lease(seen, name)
         doomed.ownerless(seen, now)
+        doomed.packs(seen, place)
         if not dry_run:
             doomed.remove(place)
         return doomed.freed
@@ -174,6 +175,12 @@ class _Doomed:
         for ones in (*files, *work, seen.probes):
             if max((one.modified for one in ones), default=now) < now - _YOUNG_SECONDS:
                 self._add(ones)
+
+    def packs(self, seen: _Seen, place: Place) -> None:
+        """Packs of what is gone, or will be."""
+        cells = seen.cells.items()
+        tags = {name: one.tag for name, one in cells if one.key not in self.records}
+        self.others |= place.records.spent_packs(tags)
 
     def remove(self, place: Place) -> None:
         """Remove it all; raises `StoreError` where something cannot be."""
