@@ -20,7 +20,7 @@ from lottery_ticket.store._store import Store
 from lottery_ticket.store._tidied import Freed
 from lottery_ticket.store.remote import keys
 from lottery_ticket.store.remote.board import BucketBoard
-from lottery_ticket.store.remote.bucket import Bucket
+from lottery_ticket.store.remote.bucket import Bucket, Found
 from lottery_ticket.store.remote.desk import BucketDesk, DeskOfOthers
 from lottery_ticket.store.remote.envelope import Envelope
 from lottery_ticket.store.remote.format import check_runs
@@ -292,9 +292,16 @@ class ObjectStore(Store):
         found = {keys.run_of(one.key): one.modified for one in listed}
         return {run_id: modified for run_id, modified in found.items() if run_id is not None}
 
+    def runs(self) -> list[RunRecord]:
+        found = self.bucket.get_many(map(keys.run, self.run_ids()))  # several at once
+        runs = [self._run(keys.run_of(key) or "", one) for key, one in found]
+        return sorted(runs, key=lambda run: run.created)
+
     def read_run(self, run_id: str) -> RunRecord:
+        return self._run(run_id, self.bucket.get(keys.run(run_id)))
+
+    def _run(self, run_id: str, found: Found | None) -> RunRecord:
         where = f"{self.location}/{keys.run(run_id)}"
-        found = self.bucket.get(keys.run(run_id))
         if found is None:
             raise DamagedError(f"{where}: damaged: missing")
         run = RunRecord.from_bytes(found.data, where)
