@@ -25,6 +25,7 @@ fuzz:
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py
+	$(PYTHON) benchmarks/bench_simulation.py
 	$(PYTHON) benchmarks/bench_attach.py
 	$(PYTHON) benchmarks/bench_epoch.py
 	$(PYTHON) benchmarks/bench_rules.py

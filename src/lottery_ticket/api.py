@@ -23,16 +23,45 @@ if TYPE_CHECKING:
 
     from lottery_ticket.analysis import Between, Claim, ClassDifferences, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
-    from lottery_ticket.experiment import Context, Plan, RunOutcome
+    from lottery_ticket.experiment import (
+        Assumptions,
+        Context,
+        Executes,
+        Forecast,
+        Plan,
+        RunOutcome,
+    )
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
 
-__all__ = ["Prepared", "RunResult", "load_run", "prepare", "prepare_tickets", "report", "run"]
+__all__ = [
+    "Prepared",
+    "RunResult",
+    "context_and_jobs",
+    "load_run",
+    "prepare",
+    "prepare_tickets",
+    "report",
+    "run",
+]
 
 _WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
 _PROBING = ("data_dir", "device", "jobs", "threads", "imports", "arms", "options", "progress")
-_HOW = ("data_dir", "device", "jobs", "threads", "kernels", "group", "keep", "imports", "progress")
+_HOW = (
+    "data_dir",
+    "device",
+    "jobs",
+    "threads",
+    "kernels",
+    "group",
+    "keep",
+    "imports",
+    "progress",
+    "executor",
+    "address",
+    "per_device",
+)
 
 
 @dataclass(frozen=True)
@@ -563,7 +592,7 @@ class RunResult:
         from lottery_ticket.experiment import Asked, import_user_code, probe_run, probe_work
         from lottery_ticket.process import neutral_settings, random_state_kept
 
-        context, jobs = _context(self.store, **how)
+        context, jobs = context_and_jobs(self.store, **how)
         named = {"name": data} if isinstance(data, str) else data
         asked = Asked(name, dict(options or {}), named, tuple(arms))
         with neutral_settings():
@@ -611,12 +640,31 @@ class Prepared:
     store: Store
     context: "Context"
     jobs: int
+    executor: "Executes | None" = None
 
-    def run(self, *, progress: bool = True) -> RunResult:
+    @property
+    def is_for_workers(self) -> bool:
+        """Whether the workers of the store make its cells."""
+        from lottery_ticket.experiment import Workers
+
+        return self.executor is Workers
+
+    def submit(self, *, retry_failed: bool = False) -> "RunRecord":
+        """Let the workers of the store make whatever is not in it yet, and do not wait for them.
+
+        Args:
+            retry_failed: whether cells that failed are tried again.
+        """
+        from lottery_ticket.experiment import submit_plan
+
+        return submit_plan(self.plan, self.store, self.context, retry_failed=retry_failed)
+
+    def run(self, *, progress: bool = True, retry_failed: bool = False) -> RunResult:
         """Make whatever is not in the store yet; what became of it is in the result's `outcome`.
 
         Args:
             progress: as in `run`.
+            retry_failed: as of `submit`, where workers make it.
         """
         from lottery_ticket.experiment import run_plan
         from lottery_ticket.process import random_state_kept
@@ -627,11 +675,62 @@ class Prepared:
         with observer(is_quiet=not progress) as watching:
             for note in self.plan.inputs.notes:
                 watching.note(note)
+            if self.is_for_workers:
+                self.submit(retry_failed=retry_failed)
             outcome = run_plan(
-                self.plan, self.store, self.context, jobs=self.jobs, observer=watching
+                self.plan,
+                self.store,
+                self.context,
+                jobs=self.jobs,
+                observer=watching,
+                executor=self.executor,
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
+
+    def forecast(
+        self,
+        workers: Sequence[int] = (1, 8, 64, 512),
+        assumptions: "Assumptions | None" = None,
+        *,
+        seconds: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> "list[Forecast]":
+        """What the cells that are left would take on so many workers that share a store.
+
+        Cells like finished ones take as long as these did; other trainings as long as tried steps
+        of them take here.
+
+        Args:
+            workers: how many, a forecast for each.
+            assumptions: what they and their store are like; by default an object store.
+            seconds: name → seconds of the steps of trainings, else they are tried.
+            seed: of the simulation.
+
+        Raises:
+            UsageError: a number makes no sense, or workers are lost too often to make a cell.
+
+        >>> prepare("quickstart").forecast([1, 8])  # doctest: +SKIP
+        """
+        from lottery_ticket.experiment import (
+            Assumptions,
+            cell_seconds,
+            finished_cells,
+            forecast,
+            tasks_of,
+            training_seconds,
+        )
+
+        done = finished_cells(self.plan, self.store)
+        if seconds is None:
+            seconds = training_seconds(self.plan, done, self.context)
+        known = self.store.cells(done)
+        executions = {name: cell.execution for name, cell in known.items()}
+        foreseen = cell_seconds(self.plan, seconds, executions)
+        tasks = tasks_of(self.plan, done, foreseen, keep=self.context.keep)
+        return [
+            forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
+        ]
 
 
 @known_keywords("prepare", also=_HOW)
@@ -640,6 +739,10 @@ def prepare(
     *,
     overrides: Sequence[str] = (),
     store: str | Path | None = None,
+    claims: str | None = None,
+    executor: str = "local",
+    address: str | None = None,
+    per_device: int = 1,
     **how: Any,
 ) -> Prepared:
     """Check everything and plan the run, before any work starts; the arguments are those of `run`.
@@ -647,12 +750,22 @@ def prepare(
     Raises:
         LotteryError: something does not fit.
     """
-    from lottery_ticket.experiment import group_size, import_user_code, inspect_inputs, plan
+    from lottery_ticket.experiment import (
+        Place,
+        available_devices,
+        chosen_executor,
+        group_size,
+        import_user_code,
+        inspect_inputs,
+        plan,
+    )
     from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
 
-    opened = Store(default_store_path() if store is None else store)
-    context, jobs = _context(opened, **how)
+    opened = Store(default_store_path() if store is None else store, claims=claims)
+    executes = chosen_executor(executor, Place(how.get("jobs"), address, per_device))
+    is_here = executor == "local"
+    context, jobs = context_and_jobs(opened, is_here=is_here, **how)
     with neutral_settings():
         import_user_code(context.imports, refresh=True)
         if isinstance(spec, str | Path):
@@ -664,13 +777,15 @@ def prepare(
         inputs = inspect_inputs(
             spec, context.data_dir, kernels=context.kernels, device=context.device
         )
-        if how.get("group") is None and context.kernels == "auto":
+        # the size of a group follows from the card, which may be elsewhere
+        is_known = is_here or context.device != "cuda" or "cuda" in available_devices()
+        if how.get("group") is None and context.kernels == "auto" and is_known:
             context = replace(context, group=group_size(spec, context.data_dir, context.device))
         planned = plan(spec, inputs)
-    return Prepared(planned, opened, context, jobs)
+    return Prepared(planned, opened, context, jobs, executes)
 
 
-def _context(
+def context_and_jobs(
     store: Store,
     *,
     data_dir: str | Path | None = None,
@@ -681,8 +796,14 @@ def _context(
     group: int | None = None,
     keep: str = "all",
     imports: Sequence[str] = (),
+    per_device: int = 1,
+    is_here: bool = True,
 ) -> "tuple[Context, int]":
     """Where and how cells are made, and how many at a time; the arguments are those of `run`.
+
+    Args:
+        per_device: how many at a time on each GPU, if `jobs` does not say.
+        is_here: whether it is this machine that makes them, which has the device.
 
     Raises:
         UsageError: one of them makes no sense.
@@ -700,13 +821,15 @@ def _context(
         )
     if keep not in KEEP:
         raise UsageError(f"keep: unknown choice {keep!r}{nearest(keep, KEEP)}")
-    device = resolve_device(device)
-    jobs = num_devices(device) if jobs is None else jobs
+    if is_here or device != "cuda":
+        device = resolve_device(device)
+    if jobs is None:
+        jobs = num_devices(device) * (per_device if device.startswith("cuda") else 1)
     context = Context(
         store=store.absolute(),
         data_dir=None if data_dir is None else Path(data_dir).absolute(),
         device=device,
-        threads=threads or (1 if jobs > 1 else num_devices("cpu")),
+        threads=threads or (1 if jobs > 1 or not is_here else num_devices("cpu")),
         kernels=kernels,
         group=group or 1,
         keep=keep,
@@ -721,6 +844,7 @@ def run(
     *,
     overrides: Sequence[str] = (),
     store: str | Path | None = None,
+    claims: str | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     jobs: int | None = None,
@@ -729,6 +853,9 @@ def run(
     group: int | None = None,
     keep: str = "all",
     imports: Sequence[str] = (),
+    executor: str = "local",
+    address: str | None = None,
+    per_device: int = 1,
     progress: bool = True,
 ) -> RunResult:
     """Run an experiment: whatever of it is not in the store yet.
@@ -738,6 +865,8 @@ def run(
         overrides: `["train.lr=0.05"]`, for a preset or file.
         store: where results are: a folder, or an address such as `s3://bucket/prefix`; else
             `$LOTTERY_STORE`, else `./lottery_runs`.
+        claims: how a new store tells who is at work: `"lock"`, or `"lease"` where machines share
+            the folder over a network; None for what the store has, else locks.
         data_dir: where data files are; else `$LOTTERY_DATA`, else a per-user cache.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
         jobs: cells at a time; by default one per core on a CPU, one per GPU on CUDA.
@@ -748,6 +877,14 @@ def run(
             nets on CUDA, else one.
         keep: `"all"` trained weights, or only those `"needed"` to make masks.
         imports: modules or .py files that register models and data sets.
+        executor: `"local"`: this machine makes the cells; `"workers"`: the run is submitted, and
+            made by whoever calls `lottery work` on the store, now or later; `"ray"`: a Ray cluster,
+            whose nodes all see the store and the data. Imports are sent there from here; `device`
+            and `threads` are what each cell gets there, and `jobs` how many are made at a time at
+            most.
+        address: of the Ray cluster; else `$RAY_ADDRESS`, else the one on this machine, which is
+            started if there is none.
+        per_device: cells on a GPU of the cluster at a time.
         progress: show on standard error how the run goes: bars on a terminal or in a notebook,
             else a line now and then.
 
@@ -767,6 +904,7 @@ def run(
         spec,
         overrides=overrides,
         store=store,
+        claims=claims,
         data_dir=data_dir,
         device=device,
         jobs=jobs,
@@ -775,6 +913,9 @@ def run(
         group=group,
         keep=keep,
         imports=imports,
+        executor=executor,
+        address=address,
+        per_device=per_device,
     )
     return _completed(prepared, progress)
 

@@ -1,9 +1,15 @@
 """What some options can be, known without importing torch: the command line lists it."""
 
-__all__ = ["DEVICES", "KEEP", "KERNELS"]
+__all__ = ["CLAIMS", "DEVICES", "EXECUTORS", "KEEP", "KERNELS"]
+
+CLAIMS = ("lock", "lease")
+"""How a folder's cells are claimed: as one operating system knows, or machines that share it."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """Where cells are made; a GPU by its number too: `cuda:1`."""
+
+EXECUTORS = ("local", "ray", "workers")
+"""Who makes cells: this machine, a Ray cluster, or the workers of a store."""
 
 KERNELS = ("auto", "autograd", "compiled", "direct", "direct-dense", "direct-sparse")
 """How steps are executed."""

@@ -9,6 +9,10 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 NAMES = [
     "run",
     "plan",
+    "submit",
+    "work",
+    "status",
+    "stop",
     "presets",
     "models",
     "list",

@@ -56,6 +56,52 @@ def test_plan_as_json(ready):
     assert {cell["kind"] for cell in values["cells"]} == {"train", "mask"}
 
 
+def test_plan_of_many_workers(lottery, tmp_path):
+    said = lottery("plan", "quickstart", *SETTINGS, "--workers", "1, 8", "--price", "0.5")
+    assert said.code == 0
+    rows = [re.split(r"\s{2,}", line.strip()) for line in said.out.splitlines()]
+    (header,) = (row for row in rows if row[0] == "workers")
+    assert header == [
+        "workers", "takes", "busy", "cost", "requests/s", "at peak", "bytes/s", "at the peak",
+        "bound by",
+    ]  # fmt: skip
+    (one,), (eight,) = (
+        [row for row in rows if row[0] == number and len(row) == len(header)]
+        for number in ("1", "8")
+    )
+    assert (one[-1], eight[-1]) == ("store", "store")
+    assert re.search("^critical path: .* s, ticket levels 0–", said.out, re.MULTILINE)
+    assert "assumed: workers as quick as this machine" in said.out
+    assert not (tmp_path / "store").exists()
+
+
+def test_plan_of_many_workers_as_json(lottery):
+    options = ["--workers", "1,8", "--losses", "0.5", "--latency", "0.01", "--bandwidth", "10"]
+    values = json.loads(lottery("plan", "quickstart", *SETTINGS, *options, "--json").out)
+    assert [found["num_workers"] for found in values["forecasts"]] == [1, 8]
+    assert [found["num_cells"] for found in values["forecasts"]] == [8, 8]
+    assert [found["cost"] for found in values["forecasts"]] == [None, None]
+    assumed = values["assumed"]
+    assert (assumed["losses_per_hour"], assumed["bytes_per_second"]) == (0.5, 1e7)
+    assert (assumed["request_seconds"], assumed["claim_seconds"]) == (0.01, 0.02)
+
+
+def test_workers_have_nothing_to_do_where_all_is_done(ready):
+    said = ready("plan", "quickstart", *SETTINGS, "--workers", "8", "--json")
+    (found,) = json.loads(said.out)["forecasts"]
+    assert (found["num_cells"], found["makespan_seconds"]) == (0, 0)
+    assert ready("plan", "quickstart", *SETTINGS, "--workers", "8").code == 0
+
+
+def test_workers_take_as_long_as_finished_cells_did(ready, tmp_path):
+    """Of two replicates one is finished: each cell of the other is like one that was measured."""
+    more = ["--set", "replicates=2", "--workers", "1", "--json"]
+    (found,) = json.loads(ready("plan", "quickstart", *SETTINGS, *more).out)["forecasts"]
+    cells = Store(tmp_path / "store").cells().values()
+    assert found["num_cells"] == 8
+    assert found["work_seconds"] == pytest.approx(sum(c.execution["train_seconds"] for c in cells))
+
+
 def test_warnings_are_printed_as_text(lottery, tmp_path):
     np.savez(tmp_path / "noise.npz", x=np.zeros((40, 3, 32, 32), "float32"), y=np.arange(40) % 10)
     (tmp_path / "spec.yaml").write_text(
@@ -125,6 +171,7 @@ WRONG = {
     "jobs": (["run", "quickstart", "--jobs", "0"], "jobs: got 0, wanted at least 1"),
     "threads": (["run", "quickstart", "--threads", "-1"], "threads: got -1, wanted at least 1"),
     "keep": (["run", "quickstart", "--keep", "al"], "keep: unknown choice 'al'"),
+    "claims": (["run", "quickstart", "--claims", "leases"], "claims: unknown choice 'leases'; did"),
     "a device": (["run", "quickstart", "--device", "tpu"], "device 'tpu' is not available here"),
     "a file": (["run", "none.yaml"], "none.yaml: cannot read the spec"),
     "a module": (["run", "quickstart", "--import", "none.py"], "none.py: no such file"),
@@ -132,6 +179,29 @@ WRONG = {
     "a warm-up": (
         ["run", "quickstart", "--set", "train.warmup=999it"],
         "train.warmup: got '999it', wanted less than train.duration, '8ep' (152 steps)",
+    ),
+    "no workers": (["plan", "quickstart", "--workers", "0"], "got '0', wanted whole numbers"),
+    "a word": (["plan", "quickstart", "--workers", "8,many"], "--workers 8,many: got 'many'"),
+    "no comma": (["plan", "quickstart", "--workers", "8;16"], "--workers 8;16: got '8;16'"),
+    "a price": (
+        ["plan", "quickstart", "--workers", "8", "--price", "-1"],
+        "--price: got -1, wanted a number, 0 or more",
+    ),
+    "no bandwidth": (
+        ["plan", "quickstart", "--workers", "8", "--bandwidth", "0"],
+        "--bandwidth: got 0, wanted more than 0 MB per second",
+    ),
+    "no latency": (
+        ["plan", "quickstart", "--workers", "8", "--latency", "nan"],
+        "--latency: got nan, wanted a number, 0 or more",
+    ),
+    "losses of nobody": (
+        ["plan", "quickstart", "--losses", "1"],
+        "--losses: goes with --workers, such as --workers 1,8,64",
+    ),
+    "losses without end": (
+        ["plan", "quickstart", "--workers", "8", "--losses", "1e9"],
+        "losses: got 1e+09 per worker-hour, wanted fewer",
     ),
     "a width": (["run", "quickstart", "--set", "model.hidden=[2, 1.5]"], "wanted a whole number"),
     "a date": (["run", "quickstart", "--set", "name=2024-13-45"], "not valid YAML: month must"),
@@ -148,6 +218,23 @@ def test_wrong_usage_exits_with_2_before_any_work(what, lottery, tmp_path):
     assert message in " ".join(said.err.split())
     assert said.out == ""
     assert not (tmp_path / "store").exists()
+
+
+def test_a_store_that_machines_share_is_asked_for_once(lottery, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOTTERY_LEASE_SECONDS", "5")
+    asked = ["--claims", "lease"]
+    assert lottery(*TINY, *asked).code == 0
+    made = json.loads((tmp_path / "store" / "format.json").read_text())
+    assert made == {"format": "lottery_ticket.store", "version": 2}
+    assert lottery(*TINY).code == lottery(*TINY, *asked).code == 0
+    said = lottery(*TINY, "--claims", "lock")
+    assert said.code == 2
+    assert "the store holds its claims by lease, and has results" in said.err
+    monkeypatch.setenv("LOTTERY_LEASE_SECONDS", "never")
+    said = lottery("list")
+    assert (said.code, "LOTTERY_LEASE_SECONDS: got 'never'" in said.err) == (2, True)
+    monkeypatch.delenv("LOTTERY_LEASE_SECONDS")
+    assert lottery("rm", "last", "--yes").code == 0
 
 
 def test_cuda_on_a_machine_without(lottery):

@@ -29,7 +29,9 @@ def look_at_each_step(look: Look = lambda cell, step: None, pace: Pace = EACH_ST
 
     def looked_at(cell, workspace):
         def must_stop() -> bool:
-            look(cell, cell.first_step + read_progress(workspace.desk).step)
+            shown = read_progress(workspace.desk)
+            if shown is not None:  # else its claim was lost, and the work there cleared
+                look(cell, cell.first_step + shown.step)
             return workspace.must_stop()
 
         return replace(workspace, must_stop=must_stop, pace=pace)

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -90,6 +91,7 @@ class Orders:
     jobs: int = 1
     are_workers_forked: bool = False  # to start as quickly as the run itself; else it is loky
     imports: tuple[str, ...] = ()
+    lease_seconds: float | None = None  # the store is made with claims by lease, so long
 
 
 class RunProcess:
@@ -182,6 +184,8 @@ def _follow(orders: Orders, line: Any) -> None:
     torch.manual_seed(orders.random_state)
     np.random.seed(orders.random_state)
     random.seed(orders.random_state)
+    if orders.lease_seconds is not None:
+        os.environ["LOTTERY_LEASE_SECONDS"] = str(orders.lease_seconds)
     if orders.are_workers_forked:
         loky.ProcessPoolExecutor = _forked_pool
     if orders.wrong is not None:
@@ -197,8 +201,9 @@ def _follow(orders: Orders, line: Any) -> None:
     look_at_each_step(look, Pace(0.0, orders.checkpoint_seconds, math.inf))
     import_user_code(orders.imports)
     plan = planned(spec_from_mapping(orders.values))
-    context = Context(Store(orders.store), threads=1, imports=orders.imports)
-    store = Store(orders.store)
+    claims = None if orders.lease_seconds is None else "lease"
+    store = Store(orders.store, claims=claims)
+    context = Context(store.absolute(), threads=1, imports=orders.imports)
     if orders.only is None:
         outcome = run_plan(plan, store, context, jobs=orders.jobs, observer=teller)
         sys.exit(STOPPED if outcome.is_stopped else int(not outcome.is_complete))
@@ -243,6 +248,8 @@ class _Moments:
         entry_changes = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 
         def hear(event: str, arguments: tuple[Any, ...]) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                return  # leases are renewed beside the work
             if event == "open":
                 self._opened = arguments[0]
             elif event in entry_changes:

@@ -7,7 +7,7 @@ import torch
 from tiny_runs import planned
 
 from lottery_ticket.experiment import Context, estimated_seconds
-from lottery_ticket.experiment.running.estimate import makespan
+from lottery_ticket.experiment.forecast.estimate import makespan
 from lottery_ticket.store import Store
 
 # there are seconds or there are none: a step is enough

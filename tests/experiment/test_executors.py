@@ -4,9 +4,11 @@ An executor passes the suite if it executes every group it is given, says of eac
 of it, in order, and says so of a worker that died.
 """
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from tiny_runs import digests, planned
@@ -18,6 +20,8 @@ from lottery_ticket.store import Store
 
 class Threads:
     """Executes cells in threads of this process, as many as it is told."""
+
+    is_isolated = False
 
     def __init__(self, context: Context, slots: int = 2) -> None:
         self.slots, self._context = slots, context
@@ -86,27 +90,34 @@ def test_a_run_has_the_same_bytes_by_each(name, tmp_path, undisturbed):
     check_executor(EXECUTORS[name], tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize("name", EXECUTORS)
-def test_of_a_group_each_cell_has_an_outcome(name, tmp_path, tiny):
+def check_group(executor, folder, tiny):
     made = planned(tiny(arms=["ticket"], replicates=3))
-    Store(tmp_path).open_for_writing()
+    Store(folder).open_for_writing()
     dense = [cell for cell in made.cells.values() if not cell.parents and cell.kind == "train"]
     assert len(dense) == 3
-    with EXECUTORS[name](Context(Store(tmp_path), group=3)) as executor:
-        assert executor.slots >= 1
+    with executor(Context(Store(folder), group=3)) as executing:
+        assert executing.slots >= 1
         for status in ("made", "found"):
-            told = executor.submit(dense, [{}] * 3).result(timeout=120)
+            told = executing.submit(dense, [{}] * 3).result(timeout=120)
             assert [outcome.cell for outcome in told] == [cell.name for cell in dense]
             assert {outcome.status for outcome in told} == {status}
             assert all(outcome.content for outcome in told)
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_of_a_group_each_cell_has_an_outcome(name, tmp_path, tiny):
+    check_group(EXECUTORS[name], tmp_path, tiny)
 
 
 def test_what_is_lost_is_tried_again(tmp_path, undisturbed):
     check_executor(Dies, tmp_path, undisturbed)
 
 
-def test_a_cell_that_kills_its_worker_again_and_again_has_failed(tmp_path, tiny):
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_cell_that_kills_its_worker_again_and_again_has_failed(isolated, tmp_path, tiny):
     class Kills(Threads):
+        is_isolated = isolated
+
         def submit(self, cells, contents):
             if cells[0].label.level != 1 or cells[0].kind != "train":
                 return super().submit(cells, contents)
@@ -120,6 +131,62 @@ def test_a_cell_that_kills_its_worker_again_and_again_has_failed(tmp_path, tiny)
     assert all("its worker process died twice" in said for said in outcome.failures.values())
     assert len(outcome.failures) == 2  # ticket and reinit
     assert outcome.num_made > 0
+
+
+class LosesFirst(Threads):
+    """Loses its first group, and holds the second until a cell of the first is back, or for
+    seconds: then everybody waited for the first."""
+
+    is_isolated = True
+    everybody_waited = False
+    first: tuple[str, ...] = ()
+    sizes: ClassVar[list[int]] = []  # of the groups that cells of the first came back in
+
+    def __init__(self, context):
+        super().__init__(context)
+        type(self).sizes = []
+        self._is_back = threading.Event()
+        self._num_given = 0
+
+    def submit(self, cells, contents):
+        self._num_given += 1
+        names = [cell.name for cell in cells]
+        if self._num_given == 1:
+            type(self).first = tuple(names)
+            future: Future[list[Outcome]] = Future()
+            future.set_result([Outcome(name, "lost") for name in names])
+            return future
+        if not set(names).isdisjoint(self.first):
+            self.sizes.append(len(names))
+            self._is_back.set()
+        if self._num_given == 2:
+            return self._threads.submit(self._held, cells, contents)
+        return super().submit(cells, contents)
+
+    def _held(self, cells, contents):
+        type(self).everybody_waited = not self._is_back.wait(timeout=self.patience_seconds)
+        return execute(cells, contents, self._context)
+
+    patience_seconds = 60.0
+
+
+class Pauses(LosesFirst):
+    is_isolated = False
+    patience_seconds = 1.0
+
+
+@pytest.mark.parametrize("executor", [LosesFirst, Pauses])
+def test_where_workers_are_isolated_nobody_waits_for_what_was_lost(executor, tmp_path, undisturbed):
+    check_executor(executor, tmp_path, undisturbed)
+    assert executor.everybody_waited == (not executor.is_isolated)
+
+
+def test_of_a_lost_group_each_is_tried_by_itself(tmp_path, tiny):
+    spec = tiny(arms=["ticket"], replicates=4)
+    context = Context(Store(tmp_path), group=2)
+    outcome = run_plan(planned(spec), Store(tmp_path), context, executor=LosesFirst)
+    assert outcome.is_complete
+    assert (len(LosesFirst.first), LosesFirst.sizes) == (2, [1, 1])
 
 
 class Swaps(Threads):

@@ -43,7 +43,7 @@ def undisturbed(tmp_path_factory) -> dict[str, str]:
 
 
 def check_survives_kills(
-    store, undisturbed, kills, engine=None, begin=start_noisy, num_steps=NUM_STEPS
+    store, undisturbed, kills, engine=None, begin=start_noisy, num_steps=NUM_STEPS, **orders
 ) -> int:
     """What a kill leaves is complete, it costs one step at most, and the bytes are the same.
 
@@ -51,9 +51,10 @@ def check_survives_kills(
     """
     codes = []
     for kill_at in [*kills, None]:
-        with begin(store, wrong=engine, kill_at=kill_at) as run:
-            run.wait_until(lambda: bool(cells_told(store, "busy")))
-            assert not cells_told(store, "busy"), "nobody else is at work"
+        with begin(store, wrong=engine, kill_at=kill_at, **orders) as run:
+            if "lease_seconds" not in orders:  # by which the dead seem to be at work for a while
+                run.wait_until(lambda: bool(cells_told(store, "busy")))
+                assert not cells_told(store, "busy"), "nobody else is at work"
             codes.append(run.wait())
         opened = Store(store)
         assert all(opened.check(name) for name in opened.cell_names())
@@ -78,6 +79,22 @@ KILLS = [
 
 def test_killed_at_delicate_moments_ends_in_the_same_bytes(tmp_path, undisturbed):
     assert check_survives_kills(tmp_path / "store", undisturbed, KILLS) == len(KILLS)
+
+
+LEASED = {"lease_seconds": 0.5}
+
+
+def test_killed_at_delicate_moments_with_leases_ends_in_the_same_bytes(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    assert check_survives_kills(store, undisturbed, KILLS, **LEASED) == len(KILLS)
+    assert Store(store).claims == "lease"
+    assert Store(store).work_names() == set()
+
+
+@pytest.mark.parametrize("engine", [wrong.starts_from_scratch, wrong.leaves_what_the_dead_had])
+def test_engines_that_do_not_survive_kills_with_leases_are_caught(engine, tmp_path, undisturbed):
+    with pytest.raises(AssertionError):
+        check_survives_kills(tmp_path / "store", undisturbed, [KILLS[0]], engine, **LEASED)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +225,7 @@ def undisturbed_pair(pair, tmp_path_factory) -> dict[str, str]:
     return digests(store)
 
 
-def check_two_runs_share(folder, spec, undisturbed, engine=None):
+def check_two_runs_share(folder, spec, undisturbed, engine=None, **orders):
     """While one run is at a cell, another makes all that does not hang on it, and not the cell."""
     store, plan = folder / "shared", planned(spec)
     held = next(iter(plan.cells))
@@ -217,9 +234,9 @@ def check_two_runs_share(folder, spec, undisturbed, engine=None):
         if below & set(cell.parents.values()):
             below.add(cell.name)
     others = set(plan.cells) - below
-    with start_noisy(store, PAIR, wrong=engine, pause_at=Moment("step", 2)) as first:
+    with start_noisy(store, PAIR, wrong=engine, pause_at=Moment("step", 2), **orders) as first:
         first.wait_for_pause()
-        with start_noisy(store, PAIR, wrong=engine) as second:
+        with start_noisy(store, PAIR, wrong=engine, **orders) as second:
             second.wait_until(
                 lambda: (
                     cells_told(store, "busy").keys() - {held}
@@ -235,8 +252,9 @@ def check_two_runs_share(folder, spec, undisturbed, engine=None):
     assert cells_told(store, "made") == dict.fromkeys(plan.cells, 1)
 
 
-def test_two_runs_on_one_store_share_the_work(tmp_path, pair, undisturbed_pair):
-    check_two_runs_share(tmp_path, pair, undisturbed_pair)
+@pytest.mark.parametrize("orders", [{}, {"lease_seconds": 3.0}])
+def test_two_runs_on_one_store_share_the_work(orders, tmp_path, pair, undisturbed_pair):
+    check_two_runs_share(tmp_path, pair, undisturbed_pair, **orders)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +280,43 @@ ARMS = ["ticket", "reinit", "random"]
 
 def test_two_jobs_give_the_bytes_of_one(tmp_path):
     check_jobs(tmp_path, PAIR | {"arms": ARMS}, start_noisy, are_workers_forked=True)
+
+
+def test_two_jobs_with_leases_give_the_bytes_of_one(tmp_path, undisturbed_pair):
+    """Workers that were forked renew what is theirs."""
+    store = tmp_path / "store"
+    with start_noisy(store, PAIR, jobs=2, are_workers_forked=True, lease_seconds=2.0) as run:
+        assert run.wait() == 0
+    assert digests(store) == undisturbed_pair
+    assert max(cells_told(store, "made").values()) == 1
+
+
+def check_who_slept_does_no_harm(store, undisturbed_pair, engine=None):
+    """A run stands still; another makes all that is left; the first wakes and finds it made."""
+    orders = {"wrong": engine, "pause_at": Moment("step", 5), "lease_seconds": 0.5}
+    with start_noisy(store, PAIR, **orders) as first:
+        first.wait_for_pause()
+        os.kill(first.pid, signal.SIGSTOP)
+        with start_noisy(store, PAIR, lease_seconds=0.5) as second:
+            assert second.wait() == 0
+        assert digests(store) == undisturbed_pair
+        first.resume()
+        os.kill(first.pid, signal.SIGCONT)
+        assert first.wait() == 0
+    assert digests(store) == undisturbed_pair
+    opened = Store(store)
+    assert all(opened.check(name) for name in opened.cell_names())
+    assert opened.work_names() == set()
+
+
+def test_who_was_stopped_beyond_its_lease_does_no_harm(tmp_path, undisturbed_pair):
+    check_who_slept_does_no_harm(tmp_path / "store", undisturbed_pair)
+
+
+def test_an_engine_that_brings_back_what_was_cleared_is_caught(tmp_path, undisturbed_pair):
+    wrong_engine = wrong.brings_its_folder_back
+    with pytest.raises(AssertionError):
+        check_who_slept_does_no_harm(tmp_path / "store", undisturbed_pair, wrong_engine)
 
 
 @pytest.mark.slow

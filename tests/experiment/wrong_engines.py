@@ -16,7 +16,9 @@ from lottery_ticket import files
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import KINDS, Pace
 from lottery_ticket.experiment.executors.local import Pool
-from lottery_ticket.store import LocalStore, LockClaim
+from lottery_ticket.store import LocalDesk, LocalStore, LockClaim
+from lottery_ticket.store._lease import Lease
+from lottery_ticket.store.local.desk import LeasedDesk
 from lottery_ticket.train import Batches
 
 
@@ -142,6 +144,22 @@ def gives_up_with_its_worker() -> None:
 class _Free:
     def release(self) -> None:
         """There is nothing to give back."""
+
+
+def leaves_what_the_dead_had() -> None:
+    """Who takes a lease over does not know whose work it is to go on with."""
+    Lease.taken_over = lambda lease, seconds, is_lost: Lease(seconds=seconds)
+
+
+def brings_its_folder_back() -> None:
+    """What is written after a claim was lost makes the folder that was cleared."""
+    write = LocalDesk.write
+
+    def wrong(desk, name, data):
+        desk.folder.mkdir(parents=True, exist_ok=True)
+        write(desk, name, data)
+
+    LeasedDesk.write = wrong
 
 
 def grants_every_claim() -> None:

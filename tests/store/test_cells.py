@@ -1,7 +1,6 @@
 """`get`, `claim`, `commit`: what exists is complete."""
 
 import json
-import os
 
 import pytest
 import wrong_stores
@@ -92,7 +91,7 @@ def test_a_commit_that_fails_leaves_no_half_cell(store):
 
 def test_a_leftover_of_an_earlier_commit_is_written_over(store):
     claim = store.claim(NAME)
-    aside = claim.folder / f"result-{os.getpid()}"
+    aside = claim.folder / f"result-{claim.token}"
     aside.mkdir()
     (aside / "junk").write_bytes(b"killed before the end")
     record = record_of(NAME, {WEIGHTS: b"w"})
@@ -205,7 +204,7 @@ def test_another_format_is_refused(content, store):
 
 def test_a_later_format_is_refused(store):
     (store.root / "format.json").write_text(
-        json.dumps({"format": "lottery_ticket.store", "version": 2})
+        json.dumps({"format": "lottery_ticket.store", "version": 3})
     )
-    with pytest.raises(StoreError, match=r"'version': 2.*this version reads .*'version': 1"):
+    with pytest.raises(StoreError, match=r"'version': 3.*this version reads .*'version': 1"):
         Store(store.root)

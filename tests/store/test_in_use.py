@@ -10,7 +10,7 @@ from small_cells import commit, name_of, run_of
 
 from lottery_ticket.errors import StoreError, UsageError
 from lottery_ticket.store.local import in_use as _in_use
-from lottery_ticket.store.local import tidying as _tidying
+from lottery_ticket.store.local.claims import Locks
 
 HERE = Path(__file__).parent
 RUN = "small-00000000"
@@ -63,13 +63,13 @@ def test_a_run_is_kept_as_long_as_someone_runs_it(store, hold):
 
 
 def test_a_lock_that_a_process_keeps_to_itself_is_caught(store, hold, monkeypatch):
-    monkeypatch.setattr(_tidying, "runs_in_use", lambda paths: set())
+    monkeypatch.setattr(Locks, "living", lambda claims, paths: set())
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         check_is_kept_while_run(store, hold)
 
 
 def test_a_lock_that_outlives_its_process_is_caught(store, hold, monkeypatch):
-    monkeypatch.setattr(_in_use, "_is_held", Path.exists)
+    monkeypatch.setattr(Locks, "living", lambda claims, paths: set(paths))
     with pytest.raises((AssertionError, UsageError)):
         check_is_kept_while_run(store, hold)
 
@@ -97,13 +97,13 @@ def test_garbage_is_not_collected_from_a_run_whose_record_is_gone(store, hold):
 def test_a_run_begins_when_nobody_removes(store, monkeypatch):
     monkeypatch.setattr(_in_use, "_PATIENCE_SECONDS", 0.0)
     with (
-        _in_use.removing(store._paths),
+        _in_use.removing(store._paths, Locks()),
         pytest.raises(StoreError, match="is removing"),
         store.in_use(RUN),
     ):
         pytest.fail("it began")
-    with store.in_use(RUN), _in_use.removing(store._paths):
-        assert _in_use.runs_in_use(store._paths) == {RUN}
+    with store.in_use(RUN), _in_use.removing(store._paths, Locks()):
+        assert _in_use.runs_in_use(store._paths, Locks()) == {RUN}
     assert list((store.root / "work").iterdir()) == []
 
 

@@ -26,16 +26,19 @@ from lottery_ticket.cli._report import report
 from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
+from lottery_ticket.cli._status import status
 from lottery_ticket.cli._streams import (
     check_current_folder,
     flushed_output,
     open_closed_streams,
     refusal,
 )
+from lottery_ticket.cli._submit import stop, submit
 from lottery_ticket.cli._table import table
 from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
+from lottery_ticket.cli._work import work
 from lottery_ticket.errors import LotteryError
 
 __all__ = ["app", "main"]
@@ -70,6 +73,10 @@ def _lottery(
 
 app.command("run")(run)
 app.command("plan")(plan)
+app.command("submit")(submit)
+app.command("work")(work)
+app.command("status")(status)
+app.command("stop")(stop)
 app.command("presets")(presets)
 app.command("models")(models)
 app.command("list")(list_runs)

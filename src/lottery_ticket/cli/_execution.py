@@ -10,9 +10,9 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from lottery_ticket.choices import DEVICES, KEEP, KERNELS
+from lottery_ticket.choices import CLAIMS, DEVICES, EXECUTORS, KEEP, KERNELS
 
-__all__ = ["PLAIN", "DataDir", "Execution", "Imports", "StorePath", "executed"]
+__all__ = ["CLUSTER", "PLAIN", "DataDir", "Execution", "Imports", "StorePath", "executed"]
 
 
 def _among(choices: Collection[str]) -> Callable[[], list[str]]:
@@ -65,6 +65,15 @@ class Execution:
     """Where and how cells are made; none of it decides what a run finds."""
 
     store: StorePath = None
+    claims: Annotated[
+        str | None,
+        typer.Option(
+            help="How a new store tells who is at work: lock, or lease where machines share the "
+            "folder over a network; by default lock.",
+            autocompletion=_among(CLAIMS),
+            show_default=False,
+        ),
+    ] = None
     data_dir: DataDir = None
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or mps.", autocompletion=_among(DEVICES))
@@ -99,6 +108,25 @@ class Execution:
         ),
     ] = "all"
     imports: Imports = None
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="local: this machine; workers: whoever calls `lottery work` on the store; "
+            "ray: a Ray cluster.",
+            autocompletion=_among(EXECUTORS),
+        ),
+    ] = "local"
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="With --executor ray: of the cluster; else $RAY_ADDRESS, else the one on this "
+            "machine, which is started if there is none.",
+            show_default=False,
+        ),
+    ] = None
+    per_device: Annotated[
+        int, typer.Option(help="With --executor ray: cells on a GPU at a time.")
+    ] = 1
 
     def arguments(self, *left_out: str) -> dict[str, Any]:
         """As the functions of `lottery_ticket.api` take them, but for some."""
@@ -108,6 +136,9 @@ class Execution:
 
 
 PLAIN = Execution()
+
+CLUSTER = ("executor", "address", "per_device")
+"""The options that say who makes cells."""
 
 
 def executed(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -19,6 +19,7 @@ __all__ = [
     "Quiet",
     "Rederive",
     "Replicate",
+    "RetryFailed",
     "RunReference",
     "Set",
     "SpecSource",
@@ -66,6 +67,10 @@ Set = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the run's id alone, when it is done.")]
+RetryFailed = Annotated[
+    bool,
+    typer.Option("--retry-failed", help="Let workers try again what failed before."),
+]
 PlanOnly = Annotated[
     bool, typer.Option("--plan", help="Print what it would do, as `lottery plan`, and do nothing.")
 ]

@@ -1,49 +1,83 @@
 """`lottery plan`."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lottery_ticket.cli._execution import PLAIN, Execution, executed
+from lottery_ticket.cli._execution import CLUSTER, PLAIN, Execution, executed
+from lottery_ticket.cli._forecast import (
+    Bandwidth,
+    Latency,
+    Losses,
+    Price,
+    Workers,
+    assumptions_of,
+    print_forecasts,
+    worker_counts,
+)
 from lottery_ticket.cli._options import (
     Json,
     Set,
     SpecSource,
 )
 from lottery_ticket.cli._print import console, print_json, print_table
+from lottery_ticket.errors import UsageError
 
 if TYPE_CHECKING:
     from lottery_ticket.api import Prepared
+    from lottery_ticket.experiment import Assumptions
 
 __all__ = ["plan", "print_plan"]
 
 
-@executed("kernels", "group", "keep")
+@executed("claims", "kernels", "group", "keep", *CLUSTER)
 def plan(
     spec: SpecSource,
     override: Set = None,
+    workers: Workers = None,
+    price: Price = None,
+    losses: Losses = None,
+    latency: Latency = None,
+    bandwidth: Bandwidth = None,
     json: Json = False,
     how: Execution = PLAIN,
 ) -> None:
     """Print what a run would do: its cells, which are in the store already, how long it takes.
 
     The time is that of a run with the same --device, --jobs and --threads; the cells are the same.
+    With --workers it is simulated for many machines too.
     """
     from lottery_ticket.api import prepare
 
+    given = {"price": price, "losses": losses, "latency": latency, "bandwidth": bandwidth}
+    alone = [f"--{name}" for name, value in given.items() if value is not None]
+    if workers is None and alone:
+        raise UsageError(f"{', '.join(alone)}: goes with --workers, such as --workers 1,8,64")
+    counts = () if workers is None else worker_counts(workers)
+    assumed = assumptions_of(**given)
     prepared = prepare(spec, overrides=override or [], **how.arguments())
-    print_plan(prepared, json=json)
+    print_plan(prepared, json=json, workers=counts, assumed=assumed)
 
 
-def print_plan(prepared: "Prepared", *, json: bool) -> None:
-    """Print what running it would do."""
-    from lottery_ticket.experiment import estimated_seconds, finished_cells
+def print_plan(
+    prepared: "Prepared",
+    *,
+    json: bool,
+    workers: Sequence[int] = (),
+    assumed: "Assumptions | None" = None,
+) -> None:
+    """Print what running it would do, here and on so many workers."""
+    from lottery_ticket.experiment import finished_cells, least_seconds, training_seconds
     from lottery_ticket.models import model_label
     from lottery_ticket.progress import time_text
 
     planned, done = prepared.plan, finished_cells(prepared.plan, prepared.store)
     todo = [cell for cell in planned.cells.values() if cell.name not in done]
     total = sum(planned.inputs.sizes.values())
-    seconds = estimated_seconds(planned, done, prepared.context, prepared.jobs)
+    trainings = training_seconds(planned, done, prepared.context)
+    seconds = least_seconds(planned, trainings, prepared.jobs)
+    forecasts = prepared.forecast(workers, assumed, seconds=trainings)
     if json:
         print_json(
             {
@@ -67,6 +101,11 @@ def print_plan(prepared: "Prepared", *, json: bool) -> None:
                     }
                     for c in planned.cells.values()
                 ],
+                **(
+                    {"assumed": asdict(assumed), "forecasts": list(map(asdict, forecasts))}
+                    if forecasts and assumed
+                    else {}
+                ),
             }
         )
         return
@@ -101,3 +140,6 @@ def print_plan(prepared: "Prepared", *, json: bool) -> None:
     if todo:
         at_a_time = f", {prepared.jobs} at a time" if prepared.jobs > 1 else ""
         console.print(f"about {time_text(seconds)} on this machine{at_a_time}")
+    if forecasts and assumed:
+        console.print()
+        print_forecasts(prepared, forecasts, assumed)

@@ -1,6 +1,7 @@
 """Printing: plain where a script reads, tables where a person does."""
 
 import json
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lottery_ticket.store import Store, default_store_path
 from lottery_ticket.streams import StandardError
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "size_text",
     "step_shown",
     "warnings_shown",
+    "where_text",
 ]
 
 # a pipe has no width of its own: wide enough for a table not to fold
@@ -35,6 +38,12 @@ def print_error(message: str) -> None:
     """Print an error to standard error."""
     standard_error = _standard_error(highlight=False, soft_wrap=True)
     standard_error.print(f"[red]error:[/] {escape(message)}")
+
+
+def where_text(store: Store) -> str:
+    """`" --store runs"`, for a command that is to look into this store; nothing for the default."""
+    is_default = store.location == str(default_store_path())
+    return "" if is_default else f" --store {shlex.quote(store.location)}"
 
 
 @contextmanager

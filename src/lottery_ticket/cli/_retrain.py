@@ -18,7 +18,7 @@ from lottery_ticket.cli._tickets import run_tickets
 __all__ = ["retrain"]
 
 
-@executed()
+@executed("claims")
 def retrain(
     run: RunReference,
     level: Annotated[

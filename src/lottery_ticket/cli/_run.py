@@ -1,6 +1,5 @@
 """`lottery run`."""
 
-import shlex
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,13 @@ from lottery_ticket.arms import TICKET
 from lottery_ticket.cli._execution import PLAIN, Execution, executed
 from lottery_ticket.cli._options import (
     Quiet,
+    RetryFailed,
     Set,
     SpecSource,
 )
-from lottery_ticket.cli._print import console, print_error
+from lottery_ticket.cli._print import console, print_error, where_text
 from lottery_ticket.cli._table import print_summary
 from lottery_ticket.errors import UsageError
-from lottery_ticket.store import default_store_path
 
 if TYPE_CHECKING:
     from lottery_ticket.api import Prepared, RunResult
@@ -30,6 +29,7 @@ __all__ = ["run", "run_prepared"]
 def run(
     spec: SpecSource,
     override: Set = None,
+    retry_failed: RetryFailed = False,
     quiet: Quiet = False,
     how: Execution = PLAIN,
 ) -> None:
@@ -37,21 +37,23 @@ def run(
     from lottery_ticket.api import prepare
 
     prepared = prepare(spec, overrides=override or [], **how.arguments())
-    run_prepared(prepared, quiet=quiet)
+    if retry_failed and not prepared.is_for_workers:
+        raise UsageError("--retry-failed: goes with --executor workers; a run here always does")
+    run_prepared(prepared, quiet=quiet, retry_failed=retry_failed)
 
 
-def run_prepared(prepared: "Prepared", *, quiet: bool) -> None:
+def run_prepared(prepared: "Prepared", *, quiet: bool, retry_failed: bool = False) -> None:
     """Run what was prepared, and say how it went; the exit code says so too."""
     prepared.store.open_for_writing()
     with prepared.store.in_use(prepared.plan.id):  # until its results are shown
-        result = prepared.run(progress=not quiet)
+        result = prepared.run(progress=not quiet, retry_failed=retry_failed)
         outcome = result.outcome
         assert outcome is not None
         if quiet:
             print(result.id)
         else:
             _report_if_possible(prepared, result, outcome)
-    _exit(outcome)
+    _exit(prepared, outcome)
 
 
 def _report_if_possible(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") -> None:
@@ -75,11 +77,11 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
         console.print()
     made = f"{outcome.num_made} cells made in {time_text(outcome.seconds)}"
     found = f", {outcome.num_found} found in the store" if outcome.num_found else ""
-    console.print(f"{made}{found}; device {prepared.context.device}, jobs {prepared.jobs}")
-    location = prepared.store.location
-    is_default = location == default_store_path()
-    where = "" if is_default else f" --store {shlex.quote(location)}"
-    console.print(f"results: {location} (run {result.id})", soft_wrap=True)
+    jobs = f", jobs {prepared.jobs}" if prepared.executor is None else ""
+    by = "workers" if prepared.is_for_workers else f"device {prepared.context.device}{jobs}"
+    console.print(f"{made}{found}; {by}")
+    where = where_text(prepared.store)
+    console.print(f"results: {prepared.store.location} (run {result.id})", soft_wrap=True)
     console.print(f"verdict: lottery verdict {result.id}{where}", soft_wrap=True)
     console.print(f"figures: lottery plot {result.id} --out figures{where}", soft_wrap=True)
 
@@ -93,11 +95,18 @@ def _judged(result: "RunResult") -> tuple[str, ...]:
     return found.sentence, found.tested
 
 
-def _exit(outcome: "RunOutcome") -> None:
+def _exit(prepared: "Prepared", outcome: "RunOutcome") -> None:
     for message in outcome.failures.values():
         print_error(message)
     if outcome.num_blocked:
         print_error(f"{outcome.num_blocked} cells could not be made after that; others were")
+    if outcome.is_stopped and prepared.is_for_workers:
+        run, where = outcome.run_id, where_text(prepared.store)
+        print_error(
+            f"not watched any more; workers go on with it (lottery status {run}{where}), until "
+            f"they are asked to stop (lottery stop {run}{where})"
+        )
+        raise typer.Exit(130)
     if outcome.is_stopped:
         print_error("stopped; what was in progress is kept, and the same command continues")
         raise typer.Exit(130)

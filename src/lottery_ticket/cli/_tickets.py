@@ -30,7 +30,9 @@ def run_tickets(
     import_code(how.imports)
     result = load_run(run, store=how.store)
     check_registered(result.record)
-    prepared = prepare_tickets(result, derive(result.record.spec), **how.arguments("store"))
+    prepared = prepare_tickets(
+        result, derive(result.record.spec), **how.arguments("store", "claims")
+    )
     if plan or json:
         print_plan(prepared, json=json)
     else:

@@ -18,7 +18,7 @@ from lottery_ticket.cli._tickets import run_tickets
 __all__ = ["transfer"]
 
 
-@executed()
+@executed("claims")
 def transfer(
     run: RunReference,
     data: Annotated[

@@ -12,6 +12,15 @@ from lottery_ticket.store._files import sha256 as sha256
 from lottery_ticket.store._files import store_errors as store_errors
 from lottery_ticket.store._finished import Finished as Finished
 from lottery_ticket.store._finished import IndexedCell as IndexedCell
+from lottery_ticket.store._notes import Failure as Failure
+from lottery_ticket.store._notes import Submission as Submission
+from lottery_ticket.store._notes import forgive as forgive
+from lottery_ticket.store._notes import note_failure as note_failure
+from lottery_ticket.store._notes import read_failures as read_failures
+from lottery_ticket.store._notes import read_submission as read_submission
+from lottery_ticket.store._notes import submit as submit
+from lottery_ticket.store._notes import submitted_runs as submitted_runs
+from lottery_ticket.store._notes import take_back_submission as take_back_submission
 from lottery_ticket.store._record import CellRecord as CellRecord
 from lottery_ticket.store._rows import SCHEMA_VERSION as SCHEMA_VERSION
 from lottery_ticket.store._rows import TABLE_COLUMNS as TABLE_COLUMNS

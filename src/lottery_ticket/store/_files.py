@@ -18,6 +18,7 @@ __all__ = [
     "is_link",
     "json_bytes",
     "json_mapping",
+    "linked",
     "publish_folder",
     "read_file",
     "reading",
@@ -31,6 +32,8 @@ __all__ = [
     "unsealed_json",
 ]
 
+# of a file system without hard links
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.EMLINK)
 _MAX_JSON_BYTES = 1 << 28  # a record is a few kB, with its history at every step some MB
 
 
@@ -232,6 +235,33 @@ def publish_folder(files: Mapping[str, bytes], aside: Path, target: Path) -> boo
         return True
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def linked(aside: Path, target: Path) -> bool:
+    """Give a file a second name, at which nothing may be yet.
+
+    Returns:
+        False if something is there; of several that write there at once, one is right.
+    """
+    try:
+        os.link(aside, target)
+    except FileExistsError:
+        return aside.stat().st_nlink > 1  # it was us, and the first answer was lost
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _created(target, aside.read_bytes())
+    return True
+
+
+def _created(target: Path, data: bytes) -> bool:
+    """Where there are no links: whoever reads it at this moment finds it short."""
+    try:
+        with target.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        return False
+    return True
 
 
 def remove(path: Path) -> None:

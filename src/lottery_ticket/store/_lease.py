@@ -14,26 +14,60 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from lottery_ticket.errors import DamagedError, StoreError
+from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._desk import Desk
 from lottery_ticket.store._files import sealed_json, unsealed_json
 from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check
 
-__all__ = ["LEASE_SECONDS", "Heart", "Lease", "LeaseClaim", "Spot", "Watcher", "take_lease"]
+__all__ = [
+    "HEART",
+    "LEASE_SECONDS",
+    "MOST_BEFORE",
+    "WATCHER",
+    "Beating",
+    "Heart",
+    "Lease",
+    "LeaseClaim",
+    "Spot",
+    "Watcher",
+    "lease_seconds",
+    "take_lease",
+    "watched",
+]
 
 LEASE_SECONDS = 60.0
 """How long a holder may be silent, unless told otherwise."""
 
 _BEATS = 6  # in the time of a lease
-_MOST_BEFORE = 8  # how many earlier claims a lease names: their checkpoints may be continued
+_LOOKS = 20  # of one who waits whether it is silent
+MOST_BEFORE = 8
+"""How many earlier claims a lease names: their checkpoints may be continued."""
+_MOST_SECONDS = 86400.0
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def lease_seconds() -> float:
+    """`$LOTTERY_LEASE_SECONDS`, else 60; raises `UsageError` if that is no length of a lease."""
+    text = os.environ.get("LOTTERY_LEASE_SECONDS") or str(LEASE_SECONDS)
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) <= _MOST_SECONDS:
+            return float(text)
+    raise UsageError(
+        f"LOTTERY_LEASE_SECONDS: got {text!r}, wanted seconds above 0, at most {_MOST_SECONDS:.0f}"
+    )
+
 
 _TOKEN = Kind("16 hex digits", lambda v: isinstance(v, str) and len(v) == 16 and _is_hex(v))
 _FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-_LENGTH = Kind("seconds above 0", lambda value: NUMBER.fits(value) and value > 0)
+_LENGTH = Kind(
+    "seconds above 0, a day at most",
+    lambda value: NUMBER.fits(value) and 0 < value <= _MOST_SECONDS,
+)
 _KINDS = {
     "token": _TOKEN,
     "host": TEXT,
@@ -81,8 +115,9 @@ class Lease:
 
     def taken_over(self, seconds: float, *, is_lost: bool) -> "Lease":
         """The lease of whoever takes this one over."""
-        before = (self.token, *self.before)[:_MOST_BEFORE]
-        return Lease(seconds=seconds, num_losses=self.num_losses + is_lost, before=before)
+        before = (self.token, *self.before)[:MOST_BEFORE]
+        num_losses = self.num_losses + 1 if is_lost else 0
+        return Lease(seconds=seconds, num_losses=num_losses, before=before)
 
     def to_bytes(self) -> bytes:
         """The bytes of its record."""
@@ -148,6 +183,29 @@ class Watcher:
         self._seen.pop(name, None)
 
 
+def watched(looks: Mapping[Key, Callable[[], tuple[Lease, str] | None]]) -> dict[Key, bool]:
+    """Whether each of some leases is held by someone alive: it is renewed, or proves to be silent.
+
+    This takes as long as the longest of them at most. Those that are silent can be taken then.
+
+    Args:
+        looks: by the name under which `WATCHER` knows a lease, what looks at it.
+    """
+    first = {name: look() for name, look in looks.items()}
+    waiting = {name: seen for name, seen in first.items() if seen and not seen[0].is_released}
+    is_alive = dict.fromkeys(looks, False)
+    while waiting:
+        for name, (lease, stamp) in list(waiting.items()):
+            now = looks[name]()
+            is_alive[name] = now is not None and not now[0].is_released and now[1] != stamp
+            is_gone = now is None or now[0].is_released
+            if is_alive[name] or is_gone or WATCHER.is_expired(str(name), stamp, lease.seconds):
+                del waiting[name]
+        if waiting:
+            time.sleep(min(lease.seconds for lease, _ in waiting.values()) / _LOOKS)
+    return is_alive
+
+
 class LeaseClaim:
     """A claim by lease; see `Claim`.
 
@@ -200,22 +258,28 @@ class LeaseClaim:
 
     def release(self) -> None:
         """Give the lease back; where that cannot be said now, it expires."""
-        with self._lock:
-            if not (self._is_lost or self._is_over):
-                with contextlib.suppress(StoreError):
-                    self._write(self._lease.next(is_released=True))
-            self._is_over = True
+        if self._end():
+            with self._lock, contextlib.suppress(StoreError):
+                self._write(self._lease.next(is_released=True))
 
     def clear(self) -> None:
         """Remove the work of this claim and of earlier ones, and the lease at last."""
+        is_ours = self._end()
+        tokens = (self.token, *self._lease.before) if is_ours else (self.token,)
+        with contextlib.suppress(StoreError):  # garbage, at worst
+            self._clean(tokens)
+            if is_ours:
+                self._spot.remove(self._stamp)
+
+    def _end(self) -> bool:
+        """From now on it is not renewed; whether it was ours so far.
+
+        What follows may take its time: meanwhile the heart waits for no lock of this claim.
+        """
         with self._lock:
-            is_ours = not (self._is_lost or self._is_over)
+            is_ours = not self.is_over
             self._is_over = True
-            tokens = (self.token, *self._lease.before) if is_ours else (self.token,)
-            with contextlib.suppress(StoreError):  # garbage, at worst
-                self._clean(tokens)
-                if is_ours:
-                    self._spot.remove(self._stamp)
+            return is_ours
 
     @property
     def is_over(self) -> bool:
@@ -268,23 +332,45 @@ def take_lease(
     return lease, stamp
 
 
+class Beating(Protocol):
+    """What is renewed."""
+
+    @property
+    def seconds(self) -> float:
+        """For how long it may not be."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is of no use any more."""
+        ...
+
+    def beat(self) -> None:
+        """Renew it; raises `StoreError` if its place cannot be reached now."""
+        ...
+
+
 class Heart:
     """Renews claims from a thread of its own, as long as there are any."""
 
     def __init__(self) -> None:
-        self._claims: set[LeaseClaim] = set()
+        self._claims: set[Beating] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._added = threading.Event()
 
-    def keep(self, claim: LeaseClaim) -> None:
+    def keep(self, claim: Beating) -> None:
         """Renew a claim until it is over."""
         with self._lock:
             self._claims.add(claim)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
                 self._thread.start()
         self._added.set()
+
+    def begin_anew(self) -> None:
+        """In a process that was forked: what its parent holds is its parent's to renew."""
+        self.__init__()
 
     def _run(self) -> None:
         last = time.monotonic()
@@ -298,9 +384,19 @@ class Heart:
                 with contextlib.suppress(StoreError):  # out of reach: the next beat may get there
                     claim.beat()
 
-    def _open(self) -> list[LeaseClaim]:
+    def _open(self) -> list[Beating]:
         with self._lock:
             self._claims = {claim for claim in self._claims if not claim.is_over}
             if not self._claims:
                 self._thread = None
             return list(self._claims)
+
+
+# of this process: workers open their store anew for each cell, and what was seen has to last
+HEART = Heart()
+"""Renews all that this process holds."""
+WATCHER = Watcher()
+"""What this process has seen of the leases of others, by names that tell the store, too."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=HEART.begin_anew)

@@ -113,16 +113,21 @@ class Store:
         found = self.checked(name)
         return None if found is None else found.record
 
-    def survey(self, names: Iterable[str]) -> Iterator[tuple[str, Finished | DamagedError]]:
-        """Of those cells that are finished what they are, having checked as much as is quick; or
-        what is wrong with them.
+    def survey(
+        self, names: Iterable[str], *, is_thorough: bool = True
+    ) -> Iterator[tuple[str, Finished | DamagedError]]:
+        """Of those cells that are finished what they are; or what is wrong with them.
+
+        Args:
+            names: which.
+            is_thorough: whether each of their files is read, where the store is near.
 
         Raises:
             StoreError: something cannot be read, which says nothing of what it holds.
         """
         for name in names:
             try:
-                found = self.checked(name)
+                found = self.checked(name) if is_thorough else self.finished(name)
             except DamagedError as error:
                 yield name, error
             else:
@@ -177,6 +182,11 @@ class Store:
     def work_names(self) -> set[str]:
         """The names of the cells that are in progress, or were when their process was killed."""
         raise NotImplementedError
+
+    @property
+    def claims_are_quick(self) -> bool:
+        """Whether asking for a claim costs so little that nobody need look first who has one."""
+        return False
 
     def claimed_names(self) -> set[str]:
         """The names of the cells that somebody seems to be at work on now."""

@@ -39,7 +39,7 @@ def opened(
     bucket, clock: Callable[[], float] = time.monotonic, kind=ObjectStore, lease_seconds=60.0
 ) -> ObjectStore:
     """A store of a process of its own, as far as it can tell."""
-    store = kind.over(bucket, clock=clock, lease_seconds=lease_seconds)
+    store = kind.over(bucket, clock=clock, seconds=lease_seconds)
     store.open_for_writing()
     return store
 
@@ -361,7 +361,7 @@ def test_what_belongs_to_no_run_is_garbage(bucket):
 def test_the_work_of_the_living_is_no_garbage():
     server = Clock()
     bucket = MemoryBucket(clock=server)
-    store = ObjectStore.over(bucket, lease_seconds=0.5)
+    store = ObjectStore.over(bucket, seconds=0.5)
     store.open_for_writing()
     store.save_run(run_of([0]))
     waiting, stranger = store.claim(name_of(0)), store.claim(name_of(5))

@@ -1,14 +1,17 @@
-"""How far a cell is, said where it is worked on: whoever looks can read it, others too."""
+"""Who makes a cell and how far it is, said where it is worked on: whoever looks can read it."""
 
 import json
-from dataclasses import asdict, dataclass
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, field
 
 from lottery_ticket.errors import StoreError
 from lottery_ticket.store import Desk
 
-__all__ = ["Progress", "read_progress", "write_progress"]
+__all__ = ["Maker", "Progress", "read_maker", "read_progress", "write_maker", "write_progress"]
 
-_FILE = "progress.json"
+_FILE, _MAKER_FILE = "progress.json", "maker.json"
 _MAX_BYTES = 10_000
 
 
@@ -47,3 +50,42 @@ def read_progress(desk: Desk) -> Progress | None:
     except (StoreError, ValueError, TypeError, RecursionError):
         return None
     return progress if progress.is_plain else None
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Who makes a cell: a process of some machine.
+
+    Args:
+        device: that it is made on.
+        host, process: where.
+        since: when it began, by that machine's clock.
+    """
+
+    device: str
+    host: str = field(default_factory=socket.gethostname)
+    process: int = field(default_factory=os.getpid)
+    since: float = field(default_factory=time.time)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the values are what they say; a file may hold anything."""
+        is_text = all(
+            isinstance(text, str) and text.isprintable() for text in (self.device, self.host)
+        )
+        is_count = type(self.process) is int and 0 <= self.process < 2**63
+        return is_text and is_count and type(self.since) in (int, float) and 0 <= self.since < 1e11
+
+
+def write_maker(desk: Desk, maker: Maker) -> None:
+    """Say who makes a cell."""
+    desk.show(_MAKER_FILE, json.dumps(asdict(maker)).encode())
+
+
+def read_maker(desk: Desk) -> Maker | None:
+    """Who makes the cell that is worked on there, or made it last; None if nobody said so."""
+    try:
+        maker = Maker(**json.loads(desk.read(_MAKER_FILE, _MAX_BYTES) or b"null"))
+    except (StoreError, ValueError, TypeError, RecursionError):
+        return None
+    return maker if maker.is_plain else None

@@ -25,6 +25,7 @@ class Context:
         imports: the user's modules, imported before anything is built.
         registered: what the user registered in code that a worker cannot import
             (kind → name → factory).
+        run_id: of the run that the cells belong to.
         stops: work in progress is checkpointed and given back once somebody asks for one of these
             (`stop.ask_to_stop`).
     """
@@ -38,4 +39,5 @@ class Context:
     keep: str = "all"
     imports: tuple[str, ...] = ()
     registered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    run_id: str = ""
     stops: tuple[str, ...] = ()

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from lottery_ticket.errors import LotteryError
+from lottery_ticket.errors import DamagedError, LotteryError, StoreError
 from lottery_ticket.experiment.cells.cell import OPTIMIZER, WEIGHTS, Cell
 from lottery_ticket.experiment.cells.kinds import KINDS
 from lottery_ticket.experiment.cells.making import Made, Stopped, Workspace
+from lottery_ticket.experiment.cells.progress import Maker, write_maker
 from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.executors.device import configured
 from lottery_ticket.experiment.executors.executor import Outcome
@@ -30,6 +31,8 @@ __all__ = ["execute", "execution_of", "is_current"]
 Note = Callable[[str], None]
 
 _TRACEBACK = "traceback.txt"
+_MAX_LOSSES = 5  # of so many workers in a row that died at a cell, the cell is to blame
+_LOST = "{} workers in a row died while they made it, or stood still for longer than their lease"
 
 
 def is_current(parents: Mapping[str, str], contents: Mapping[str, str]) -> bool:
@@ -59,6 +62,7 @@ def execute(
             if isinstance(taken, Outcome):
                 outcomes[cell.name] = taken
             else:
+                write_maker(taken.claim.desk, Maker(context.device))
                 work.append(taken)
         if work:
             notes: list[str] = []
@@ -89,6 +93,9 @@ def _take(cell: Cell, contents: Mapping[str, str], store: Store) -> "_Work | Out
             return Outcome(cell.name, "found", found.content)
         if found is not None:
             store.discard(cell.name)  # made from parents that have changed since
+        if claim.num_losses >= _MAX_LOSSES:
+            claim.release()
+            return Outcome(cell.name, "failed", message=_LOST.format(claim.num_losses))
     except BaseException:
         claim.release()
         raise
@@ -114,14 +121,15 @@ def _worked(work: Sequence[_Work], context: Context, store: Store, note: Note) -
             for one, (result, seconds) in zip(work, made, strict=True):
                 if isinstance(result, LotteryError):
                     one.claim.release()
-                    outcomes.append(Outcome(one.cell.name, "failed", message=str(result)))
+                    outcomes.append(_failed(one.cell, result, store))
                 else:
                     outcomes.append(_commit(one, context, store, result, seconds))
                 open_work.remove(one)
     except Stopped:
         return give_back("stopped")
     except LotteryError as error:
-        return give_back("failed", str(error))
+        give_back("failed")
+        return outcomes + [_failed(one.cell, error, store) for one in open_work]
     except Exception as error:
         for one in open_work:
             one.claim.desk.show(_TRACEBACK, traceback.format_exc().encode())
@@ -132,6 +140,32 @@ def _worked(work: Sequence[_Work], context: Context, store: Store, note: Note) -
         give_back("stopped")
         raise
     return outcomes
+
+
+def _failed(cell: Cell, error: LotteryError, store: Store) -> Outcome:
+    """Whether it is the cell's fault, a parent's, or the store's."""
+    if not isinstance(error, StoreError):
+        return Outcome(cell.name, "failed", message=str(error))
+    lost = [parent for parent in cell.parents.values() if _is_lost(parent, store)]
+    if lost:
+        note = f"{error}; what {cell.title} is made from is made anew"
+        return Outcome(cell.name, "unfounded", message=str(error), notes=(note,))
+    is_of_cell = isinstance(error, DamagedError)
+    return Outcome(cell.name, "failed" if is_of_cell else "refused", message=str(error))
+
+
+def _is_lost(parent: str, store: Store) -> bool:
+    """Whether a parent has to be made anew; one that is damaged is removed."""
+    try:
+        return store.check(parent) is None
+    except DamagedError:
+        claim = store.claim(parent)
+        if claim is not None:  # else someone is making it anew already
+            store.discard(parent)
+            claim.release()
+        return True
+    except StoreError:
+        return False
 
 
 def _make(

@@ -1,13 +1,14 @@
 """What the scheduler asks of whoever executes cells, and what it is told of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.executors.context import Context
 
-__all__ = ["Executor", "Outcome"]
+__all__ = ["Executes", "Executor", "Outcome"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,10 @@ class Outcome:
     Args:
         cell: its name.
         status: `"made"`, `"found"` (someone else made it), `"busy"` (someone else is making it),
-            `"stopped"` (checkpointed on request), `"failed"`, `"lost"` (its worker died).
+            `"stopped"` (given back unfinished: on request, or because the machine is gone),
+            `"unfounded"` (a parent is damaged or gone, and has to be made anew), `"refused"` (the
+            store could not be read or written), `"failed"`, `"lost"` (its worker died, perhaps of
+            this cell).
         content: the content hash of a finished cell.
         message: why it failed.
         notes: what to know of how it was made.
@@ -40,7 +44,13 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many groups it executes at a time; what is submitted beyond that may wait."""
+        """How many groups it takes at a time; what is submitted beyond that may wait."""
+        ...
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether a worker that dies takes nothing with it but the cells that it had itself: those
+        alone are tried again, and all others go on meanwhile."""
         ...
 
     def submit(
@@ -60,3 +70,7 @@ class Executor(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
+
+
+Executes = Callable[[Context], Executor]
+"""Makes an executor for cells of a context."""

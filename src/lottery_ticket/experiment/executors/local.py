@@ -30,6 +30,7 @@ class InProcess:
     """Executes cells here; they have ended when `submit` returns."""
 
     slots = 1
+    is_isolated = False
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -59,6 +60,8 @@ class Pool:
         jobs: how many processes.
         context: where and how.
     """
+
+    is_isolated = False
 
     def __init__(self, jobs: int, context: Context) -> None:
         self.slots = jobs

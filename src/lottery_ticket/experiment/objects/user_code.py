@@ -14,6 +14,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,14 @@ from typing import Any
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment.objects.code import REGISTRIES
 
-__all__ = ["adopt", "import_user_code", "registered_elsewhere", "sent_by_value"]
+__all__ = [
+    "ImportedFile",
+    "adopt",
+    "file_of_import",
+    "import_user_code",
+    "registered_elsewhere",
+    "sent_by_value",
+]
 
 _NO_INIT = "a folder without __init__.py; name a .py file in it"
 
@@ -54,6 +62,31 @@ def import_user_code(modules: Iterable[str], *, refresh: bool = False) -> None:
     finally:
         now = _registered().items()
         _imported.update({key: value for key, value in now if before.get(key) is not value})
+
+
+@dataclass(frozen=True)
+class ImportedFile:
+    """What an import by path means.
+
+    Args:
+        path: the file; of a package its `__init__.py`.
+        top: that of the module or package at the top, to which it belongs.
+    """
+
+    path: Path
+    top: Path
+
+
+def file_of_import(module: str) -> ImportedFile | None:
+    """The file that an import means; None for the name of a module.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    path = _path(module)
+    if path is None:
+        return None
+    return ImportedFile(path, _place(path)[0])
 
 
 def registered_elsewhere() -> dict[str, dict[str, Any]]:

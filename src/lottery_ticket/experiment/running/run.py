@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lottery_ticket.experiment.executors.context import Context
-from lottery_ticket.experiment.executors.executor import Executor
+from lottery_ticket.experiment.executors.executor import Executes
 from lottery_ticket.experiment.executors.local import local_executor
-from lottery_ticket.experiment.executors.stop import ask_to_stop
+from lottery_ticket.experiment.executors.stop import ask_to_stop, take_back
 from lottery_ticket.experiment.objects.user_code import registered_elsewhere
 from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.experiment.running.claim import stated_claim
@@ -18,9 +18,7 @@ from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunClaim, RunRecord, Store
 
-__all__ = ["finished_cells", "run_plan", "run_work"]
-
-Executes = Callable[[Context], Executor]
+__all__ = ["finished_cells", "run_plan", "run_work", "saved_run"]
 
 
 def run_plan(
@@ -74,7 +72,10 @@ def run_work(
     with store.writing(), store.in_use(work.id), new_stop(store) as stop:
         earlier = store.earlier_run(work.id)
         run = store.save_run(recorded(earlier), earlier)
-        context = replace(context, stops=(stop,), registered=registered_elsewhere())
+        take_back(store, run.id)  # whoever asked it to stop, meant those who ran it then
+        context = replace(
+            context, run_id=run.id, stops=(stop, run.id), registered=registered_elsewhere()
+        )
         watching = observer or Observer()
         made = local_executor(jobs, context) if executor is None else executor(context)
         with interrupts(store, stop), made as executing:
@@ -87,6 +88,16 @@ def run_work(
             store.save_run(run)
         store.cells(work.cells)  # bring the index up to date
     return replace(outcome, record=run)
+
+
+def saved_run(plan: Plan, store: Store) -> RunRecord:
+    """Write the record of a plan's run as it is now.
+
+    Raises:
+        UsageError: the run claims another level since before its first result.
+    """
+    earlier = store.earlier_run(plan.id)
+    return store.save_run(_run_record(plan, stated_claim(plan, store, earlier), earlier), earlier)
 
 
 def finished_cells(plan: Plan, store: Store) -> set[str]:

@@ -13,12 +13,13 @@ from lottery_ticket.experiment.executors.executor import Executor, Outcome
 from lottery_ticket.experiment.executors.stop import StopSign
 from lottery_ticket.experiment.planning.plan import Work
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
+from lottery_ticket.experiment.running.peers import Alone, Peers
 from lottery_ticket.store import Finished, Store
 
 __all__ = ["Scheduler"]
 
 _POLL_SECONDS = 0.25
-_MAX_CRASHES = 2  # a cell whose worker died so often while it ran alone has failed
+_MAX_CRASHES = 2  # a cell whose worker died so often, and of no other cell, has failed
 
 
 @dataclass
@@ -27,7 +28,7 @@ class _Running:
 
     Args:
         cells: of the group.
-        is_alone: whether it is one cell, and nothing else ran at any time while it did.
+        is_alone: whether it is one cell, and no other could kill its worker at any time.
     """
 
     cells: list[Cell]
@@ -52,9 +53,16 @@ class Scheduler:
     of them."""
 
     def __init__(
-        self, plan: Work, store: Store, context: Context, executor: Executor, observer: Observer
+        self,
+        plan: Work,
+        store: Store,
+        context: Context,
+        executor: Executor,
+        observer: Observer,
+        peers: Peers | None = None,
     ) -> None:
         self.plan = plan
+        self.peers = peers or Alone()
         self.store = store
         self.context = context
         self.executor = executor
@@ -67,8 +75,9 @@ class Scheduler:
         self.running: dict[Future[list[Outcome]], _Running] = {}
         self.retry_at: dict[str, float] = {}
         self.crashes: dict[str, int] = {}
-        self.suspects: set[str] = set()  # ran when a worker died; each is tried again alone
+        self.suspects: set[str] = set()  # may have killed a worker; each is tried again by itself
         self.num_made = 0
+        self.started = time.monotonic()
         self.sign = StopSign(store, context.stops)
         self.damaged: set[str] = set()
         self.known = self._checked()  # what was finished at the start
@@ -76,13 +85,32 @@ class Scheduler:
 
     def run(self) -> RunOutcome:
         """Make whatever is not finished."""
-        started = time.monotonic()
+        self.begin()
+        while not self.is_over:
+            self.step()
+        return self.outcome()
+
+    def begin(self) -> None:
+        """Take what is finished."""
         self._take_finished()
         self.known.clear()  # of what waits, others may make something else meanwhile
         self.observer.begin(self.plan, set(self.contents) & set(self.plan.cells), self.store)
-        while (self.waiting or self.running) and not (self._stopping and not self.running):
-            self._submit()
-            self._collect()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do, or somebody asked to stop and nothing runs any more."""
+        return not self.running and (not self.waiting or self._stopping)
+
+    def step(self) -> bool:
+        """Start what can be started, and see for a moment what becomes of it; whether anything
+        ran."""
+        self._submit()
+        is_busy = bool(self.running)
+        self._collect()
+        return is_busy
+
+    def outcome(self) -> RunOutcome:
+        """What became of it so far."""
         return RunOutcome(
             self.plan.id,
             self.num_made,
@@ -90,7 +118,7 @@ class Scheduler:
             dict(self.failures),
             len(self.blocked),
             self._stopping and bool(self.waiting),
-            time.monotonic() - started,
+            time.monotonic() - self.started,
         )
 
     def _given(self) -> dict[str, str]:
@@ -108,6 +136,11 @@ class Scheduler:
         return contents
 
     @property
+    def _is_paused(self) -> bool:
+        """Whether all others wait for the suspects: their deaths would take others with them."""
+        return bool(self.suspects) and not self.executor.is_isolated
+
+    @property
     def _stopping(self) -> bool:
         return self.sign.is_raised()
 
@@ -118,7 +151,7 @@ class Scheduler:
             StoreError: a file cannot be read, which says nothing of what it holds.
         """
         known = {}
-        for name, found in self.store.survey(self.plan.cells):
+        for name, found in self.store.survey(self.plan.cells, is_thorough=self.peers.is_alone):
             if isinstance(found, DamagedError):
                 self._note_damage(name, found)
             else:
@@ -187,23 +220,28 @@ class Scheduler:
 
     def _submit(self) -> None:
         for name in self._queue():
-            if len(self.running) >= (1 if self.suspects else self.executor.slots) or self._stopping:
+            num_slots = 1 if self._is_paused else self.executor.slots
+            if len(self.running) >= num_slots or self._stopping:
                 return
             if name in self.waiting and self._is_ready(name):
-                group = self._group(name)
-                for cell in group:
-                    del self.waiting[cell.name]
-                    self.observer.started(cell)
-                is_alone = len(group) == 1 and not self.running
-                for other in self.running.values():
-                    other.is_alone = False
-                future = self.executor.submit(group, [self._contents_of(cell) for cell in group])
-                self.running[future] = _Running(group, is_alone)
+                self._start(self._group(name))
+
+    def _start(self, group: list[Cell]) -> None:
+        for cell in group:
+            del self.waiting[cell.name]
+            self.observer.started(cell)
+        is_isolated = self.executor.is_isolated
+        is_alone = len(group) == 1 and (is_isolated or not self.running)
+        if not is_isolated:
+            for other in self.running.values():
+                other.is_alone = False
+        future = self.executor.submit(group, [self._contents_of(cell) for cell in group])
+        self.running[future] = _Running(group, is_alone)
 
     def _queue(self) -> list[str]:
         """The waiting cells in the order of the plan; for groups, what is made by itself before all
         else, so that what it makes ready can be made together."""
-        names = list(self.waiting)
+        names = self.peers.in_order(self.waiting)
         if self.context.group == 1:
             return names
         alone = [name for name in names if self.waiting[name].batch_key is None]
@@ -213,14 +251,18 @@ class Scheduler:
     def _is_ready(self, name: str) -> bool:
         """Whether a waiting cell can be made now; one that cannot be, or is, leaves the queue."""
         cell = self.waiting[name]
-        if self.suspects and name not in self.suspects:
+        if self._is_paused and name not in self.suspects:
             return False
         if any(p in self.failures or p in self.blocked for p in cell.parents.values()):
             self.blocked.add(name)
             del self.waiting[name]
             return False
         is_time = time.monotonic() >= self.retry_at.get(name, 0.0)
-        if not self._parents_are_finished(cell) or not is_time:
+        if not self._parents_are_finished(cell) or not is_time or self.peers.are_at(name):
+            return False
+        failure = self.peers.failure_of(name)
+        if failure is not None:
+            self._fail(cell, failure)
             return False
         if self._take_if_finished(name, cell):
             self.suspects.discard(name)  # it was finished before its worker died
@@ -231,13 +273,16 @@ class Scheduler:
     def _group(self, name: str) -> list[Cell]:
         """A ready cell, with others that can be made together with it and are ready too."""
         group = [self.waiting[name]]
-        if self.context.group == 1 or group[0].batch_key is None or self.suspects:
+        if self.context.group == 1 or group[0].batch_key is None:
+            return group
+        if self._is_paused or name in self.suspects:
             return group
         for other_name, other in list(self.waiting.items()):
             if len(group) == self.context.group:
                 break
             if (
                 other_name != name
+                and other_name not in self.suspects
                 and other.batch_key == group[0].batch_key
                 and self._is_ready(other_name)
             ):
@@ -265,12 +310,37 @@ class Scheduler:
             assert outcome.content is not None
             self.contents[cell.name] = outcome.content
             self.num_made += outcome.status == "made"
-        elif outcome.status == "failed":
-            self.failures[cell.name] = f"{cell.title}: {outcome.message}"
-        else:  # busy, stopped
+        elif outcome.status == "failed" or self._is_final(cell, outcome):
+            self._fail(cell, outcome.message or "")
+            self.peers.tell_failure(cell, outcome.message or "")
+        else:  # busy, stopped, or what else may go better
             self.waiting = {cell.name: cell, **self.waiting}
             self.retry_at[cell.name] = time.monotonic() + self.store.retry_seconds
         self.observer.ended(cell, outcome)
+
+    def _is_final(self, cell: Cell, outcome: Outcome) -> bool:
+        """Whether what went wrong beside a cell will go wrong again."""
+        if outcome.status == "refused":
+            if not self.peers.is_alone:
+                self.observer.note(f"{cell.title}: {outcome.message}; trying again")
+            return self.peers.is_alone
+        if outcome.status == "unfounded":
+            self.crashes[cell.name] = self.crashes.get(cell.name, 0) + 1
+            return self.crashes[cell.name] > _MAX_CRASHES or not self._took_parents_back(cell)
+        return False
+
+    def _took_parents_back(self, cell: Cell) -> bool:
+        """A parent is not there any more: it has to be made anew, if it is part of the work."""
+        own = [parent for parent in cell.parents.values() if parent in self.plan.cells]
+        lost = [parent for parent in own if self._look(parent) is None]
+        for parent in lost:
+            self.contents.pop(parent, None)
+            self.waiting = {parent: self.plan.cells[parent], **self.waiting}
+        return bool(lost)
+
+    def _fail(self, cell: Cell, message: str) -> None:
+        self.failures[cell.name] = f"{cell.title}: {message}"
+        self.waiting.pop(cell.name, None)
 
     def _take_lost(self, cell: Cell, *, is_alone: bool) -> None:
         """A worker died: what it had is tried again one by one, so that a cell that kills its

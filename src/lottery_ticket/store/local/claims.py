@@ -1,19 +1,23 @@
 """Claims of a folder on one machine: an operating-system lock, which a dead process loses at once,
-however it died."""
+however it died; and the table of the ways to claim."""
 
+import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from lottery_ticket.errors import StoreError
+from lottery_ticket.store._claim import Claim
 from lottery_ticket.store._desk import Desk
 from lottery_ticket.store._files import is_link
 from lottery_ticket.store.local.desk import LocalDesk
+from lottery_ticket.store.local.leases import Leases
 
-__all__ = ["LockClaim"]
+__all__ = ["CLAIMS", "LockClaim", "Locks"]
 
 _MAX_TRIES = 100
 
@@ -90,3 +94,57 @@ class LockClaim:
         self._lock.release()
         if os.name == "nt":  # Windows keeps locked files; elsewhere a new claim may be here by now
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Locks:
+    """Who is at work on a store, told by the operating system: of the dead, at once."""
+
+    kind = "lock"
+
+    def take(self, folder: Path) -> Claim | None:
+        """Claim a cell's work folder; None while another process holds it."""
+        return LockClaim.take(folder)
+
+    def is_held(self, folder: Path) -> bool:
+        """Whether somebody seems to hold a claim."""
+        return LockClaim.is_held(folder)
+
+    def desk(self, folder: Path) -> Desk:
+        """Where whoever holds the claim works, or worked last."""
+        return LocalDesk(folder)
+
+    def settle(self, folders: Iterable[Path]) -> None:
+        """Wait until the claims of the dead can be taken, which they can at once."""
+
+    @contextlib.contextmanager
+    def held(self, path: Path) -> Iterator[None]:
+        """A file that says, as long as it is there, that this process lives."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, is_singleton=False)
+        lock.acquire(timeout=0)
+        try:
+            yield
+        finally:
+            lock.release()
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def living(self, paths: Iterable[Path]) -> set[Path]:
+        """Those of such files whose processes live; the others are cleared away."""
+        return set(filter(_is_held, paths))
+
+
+def _is_held(path: Path) -> bool:
+    lock = FileLock(path, is_singleton=False)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, PermissionError):  # another user's: who cannot tell takes it for held
+        return True
+    lock.release()
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    return False
+
+
+CLAIMS: Mapping[str, Callable[[], "Locks | Leases"]] = {"lock": Locks, "lease": Leases}
+"""How claims are held: `--claims`."""

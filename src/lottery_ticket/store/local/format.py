@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
-from lottery_ticket.files import aside_of, write_file, write_synced
+from lottery_ticket.files import aside_of, sync_folder, write_file, write_synced
 from lottery_ticket.store._execution import Execution
 from lottery_ticket.store._files import (
     json_bytes,
     json_mapping,
+    linked,
     read_file,
     reading,
     remove,
@@ -19,11 +20,13 @@ from lottery_ticket.store._files import (
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._store import is_address
+from lottery_ticket.store.local.leases import has_leases
 from lottery_ticket.store.local.paths import EXECUTION, RECORD, Paths
 
-__all__ = ["check_format", "is_store", "missing_runs", "repair", "write_format"]
+__all__ = ["check_format", "is_store", "leave_trace", "missing_runs", "repair", "write_format"]
 
-_FORMAT = {"format": "lottery_ticket.store", "version": 1}
+_NAME = "lottery_ticket.store"
+_VERSIONS = {"lock": 1, "lease": 2}  # by how claims are held; who knows no leases leaves them alone
 _OWN = ("cells", "work", "runs", "board", "index.sqlite")
 
 
@@ -36,8 +39,11 @@ def is_store(root: str | os.PathLike[str]) -> bool:
     return False
 
 
-def check_format(paths: Paths) -> None:
+def check_format(paths: Paths) -> str | None:
     """See that the folder is a store of this version, or has nothing in it.
+
+    Returns:
+        How its claims are held, `"lock"` or `"lease"`; None if it has nothing in it.
 
     Raises:
         StoreError: it is something else, or damaged; the error says what mends it.
@@ -49,14 +55,21 @@ def check_format(paths: Paths) -> None:
         if paths.format.exists():
             raise StoreError(f"{error}; {_REMEDY}") from None
         _check_empty(paths)
-        return
+        return None
     try:
         found = json_mapping(data)
     except ValueError as error:
         raise StoreError(f"{paths.format}: cannot be read ({error}); {_REMEDY}") from None
-    if found != _FORMAT:
-        remedy = "it takes a later version of lottery-ticket" if _is_later(found) else _REMEDY
-        raise StoreError(f"{paths.root}: holds {found}, this version reads {_FORMAT}; {remedy}")
+    for claims in _VERSIONS:
+        if found == _format(claims):
+            return claims
+    remedy = "it takes a later version of lottery-ticket" if _is_later(found) else _REMEDY
+    known = " or ".join(str(_format(claims)) for claims in _VERSIONS)
+    raise StoreError(f"{paths.root}: holds {found}, this version reads {known}; {remedy}")
+
+
+def _format(claims: str) -> dict[str, object]:
+    return {"format": _NAME, "version": _VERSIONS[claims]}
 
 
 _REMEDY = "if this is a store, `lottery doctor --repair` writes that file anew"
@@ -64,8 +77,8 @@ _REMEDY = "if this is a store, `lottery doctor --repair` writes that file anew"
 
 def _is_later(found: dict[str, object]) -> bool:
     version = found.get("version")
-    is_of_stores = found.keys() == _FORMAT.keys() and found["format"] == _FORMAT["format"]
-    return is_of_stores and type(version) is int and version > 1
+    is_of_stores = found.keys() == {"format", "version"} and found["format"] == _NAME
+    return is_of_stores and type(version) is int and version > max(_VERSIONS.values())
 
 
 def _check_empty(paths: Paths) -> None:
@@ -84,9 +97,53 @@ def _all_in(root: Path) -> "list[os.DirEntry[str]]":
     return scanned(root.resolve())  # the store as a whole may be linked
 
 
-def write_format(paths: Paths) -> None:
-    """Write the file, which shows that the store can be written."""
-    write_file(paths.format, json_bytes(_FORMAT))
+def write_format(paths: Paths, claims: str, *, is_new: bool) -> bool:
+    """Write the file, which shows that the store can be written.
+
+    Args:
+        paths, claims: of the store, and how its claims are held.
+        is_new: whether there was none before.
+
+    Returns:
+        False if another process has made the store meanwhile.
+    """
+    data = json_bytes(_format(claims))
+    if not is_new:
+        write_file(paths.format, data)
+        return True
+    aside = aside_of(paths.format)
+    try:
+        write_synced(aside, data)
+        is_first = linked(aside, paths.format)
+    finally:
+        aside.unlink(missing_ok=True)
+    sync_folder(paths.root)
+    return is_first
+
+
+def leave_trace(paths: Paths, claims: str) -> None:
+    """So that `repair` tells how claims are held, should the file be gone.
+
+    Raises:
+        OSError: it cannot be left.
+    """
+    if claims == "lease":
+        paths.leases.touch()
+
+
+def _claims_of(paths: Paths) -> str:
+    """How the claims of a store are held whose file cannot be read, as what it holds tells.
+
+    Raises:
+        OSError: what it holds cannot be read.
+    """
+    with contextlib.suppress(ValueError, StoreError):
+        version = json_mapping(read_file(paths.format)).get("version")
+        for claims, known in _VERSIONS.items():
+            if type(version) is int and version == known:
+                return claims
+    is_leased = paths.leases.is_file() or has_leases(paths.all_work)
+    return "lease" if is_leased else "lock"
 
 
 def missing_runs(paths: Paths) -> bool:
@@ -119,9 +176,11 @@ def repair(root: Path) -> list[str]:
     except StoreError:
         _check_is_ours(paths)
         with store_errors(root):
+            claims = _claims_of(paths)
             remove(paths.format)
-            write_format(paths)
-        done.append(f"{paths.format}: written anew")
+            write_format(paths, claims, is_new=False)
+        how = ", for claims by lease" if claims == "lease" else ""
+        done.append(f"{paths.format}: written anew{how}")
     with store_errors(root):
         for folder in (paths.cells, paths.all_work, paths.runs):
             if paths.format.exists() and not folder.is_dir():

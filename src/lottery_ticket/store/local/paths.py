@@ -6,6 +6,9 @@ STORE/cells/ab/ab12…/record.json     a finished cell: its inputs, results and 
                      execution.json  where and how it ran, times included; not part of its name
                      *.safetensors … its files
 STORE/work/ab12…/                    a cell in progress: claim, checkpoint, history so far
+STORE/work/ab12…/lease.3             with claims by lease: who holds it, the third by now,
+                 0123456789abcdef/   and what each has written, by the token of its claim
+STORE/work/leases                    says that claims are held so, as format.json does
 STORE/work/unread-ab12…              a checkpoint that could not be continued
 STORE/work/discarded-ab12…           what is being removed
 STORE/work/NAME-1234abcd.….run       a lock: a process is at work on that run
@@ -50,6 +53,7 @@ class Paths:
         self.format = root / "format.json"
         self.cells = root / "cells"
         self.all_work = root / "work"
+        self.leases = self.all_work / "leases"
         self.runs = root / "runs"
         self.board = root / "board"
         self.index = root / "index.sqlite"

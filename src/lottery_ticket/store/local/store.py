@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lottery_ticket.errors import DamagedError, StoreError
+from lottery_ticket.errors import DamagedError, StoreError, UsageError, nearest
 from lottery_ticket.files import usable_path, write_file
 from lottery_ticket.store._board import Board
 from lottery_ticket.store._claim import Claim
@@ -28,11 +28,17 @@ from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._store import Store
 from lottery_ticket.store._tidied import Freed
 from lottery_ticket.store.local.board import LocalBoard
-from lottery_ticket.store.local.claims import LockClaim
+from lottery_ticket.store.local.claims import CLAIMS, Locks
 from lottery_ticket.store.local.desk import LocalDesk
-from lottery_ticket.store.local.format import check_format, missing_runs, write_format
+from lottery_ticket.store.local.format import (
+    check_format,
+    leave_trace,
+    missing_runs,
+    write_format,
+)
 from lottery_ticket.store.local.in_use import run_in_use
 from lottery_ticket.store.local.index import synced_cells
+from lottery_ticket.store.local.leases import Leases
 from lottery_ticket.store.local.paths import EXECUTION, RECORD, Paths
 from lottery_ticket.store.local.reads import Reads
 from lottery_ticket.store.local.tidying import collect_garbage, remove_run
@@ -47,21 +53,61 @@ class LocalStore(Store):
 
     Args:
         location: the folder.
+        claims: how claims of cells are held in a new store: by `"lock"`, as the operating system
+            of one machine knows them, or by `"lease"`, which machines that share the folder can
+            tell; None for what the store has, else locks.
+
+    Raises:
+        UsageError: there is no such way; or the store has another, and results.
     """
 
-    def __init__(self, location: str | os.PathLike[str]) -> None:
+    def __init__(self, location: str | os.PathLike[str], claims: str | None = None) -> None:
+        if claims is not None and claims not in CLAIMS:
+            raise UsageError(f"claims: unknown choice {claims!r}{nearest(claims, CLAIMS)}")
         self._place(usable_path(os.fspath(location), "store"))
-        self._reads = Reads()
+        self._reads, self._wanted = Reads(), claims
+        self._known: Locks | Leases | None = None
         with reading(self.root):
             if self.root.exists() and not self.root.is_dir():
                 raise StoreError(f"{self.root}: not a folder; choose another with --store")
-            check_format(self._paths)
+            self._claims  # noqa: B018 # see that it is ours, and of a kind that goes with it
 
     def _place(self, root: Path) -> None:
         self.root, self.location, self._paths = root, str(root), Paths(root)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.root.absolute(),)
+        return type(self), (self.root.absolute(), self._wanted)
+
+    @property
+    def claims_are_quick(self) -> bool:
+        return self.claims == "lock"
+
+    @property
+    def claims(self) -> str:
+        """How its claims are held: `"lock"` or `"lease"`."""
+        return self._claims.kind
+
+    @property
+    def _claims(self) -> "Locks | Leases":
+        """As the store's file says, once it is there; others may make the store meanwhile."""
+        if self._known is not None:
+            return self._known
+        found, wanted = check_format(self._paths), self._wanted
+        if found and wanted and found != wanted:
+            self._check_changeable(found, wanted)
+            found = None
+        claims = CLAIMS[found or wanted or "lock"]()
+        self._known = claims if found else None
+        return claims
+
+    def _check_changeable(self, found: str, wanted: str) -> None:
+        with reading(self.root):
+            is_used = any(self._paths.cell_names()) or self._paths.run_entries()
+        if is_used or self._paths.work_names():
+            raise UsageError(
+                f"{self.root}: claims: got {wanted!r}, but the store holds its claims by {found}, "
+                "and has results; leave --claims out, or choose a new store"
+            )
 
     def absolute(self) -> "LocalStore":
         twin = object.__new__(type(self))
@@ -81,9 +127,13 @@ class LocalStore(Store):
         self._check_runs()
         with store_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            write_format(self._paths)
+            claims = self.claims
+            is_new = self._known is None and check_format(self._paths) is None
+            if not write_format(self._paths, claims, is_new=is_new):
+                claims = self.claims  # as another process has just made it
             for folder in (self._paths.cells, self._paths.all_work, self._paths.runs):
                 folder.mkdir(exist_ok=True)
+            leave_trace(self._paths, claims)
 
     # cells
 
@@ -145,7 +195,7 @@ class LocalStore(Store):
 
     def claim(self, name: str) -> Claim | None:
         with store_errors(self.root):
-            return LockClaim.take(self._paths.work(name))
+            return self._claims.take(self._paths.work(name))
 
     def commit(
         self,
@@ -154,12 +204,13 @@ class LocalStore(Store):
         files: Mapping[str, bytes],
         execution: Mapping[str, Any],
     ) -> bool:
-        assert isinstance(claim, LockClaim)
+        desk = claim.desk
+        assert isinstance(desk, LocalDesk)
         target = self._paths.real_cell(record.name)
         how = Execution(execution).to_bytes(record.name)
         written = {**files, EXECUTION: how, RECORD: record.to_bytes()}
         with store_errors(self.root):
-            aside = claim.folder / f"result-{os.getpid()}"
+            aside = desk.folder / f"result-{claim.token}"
             is_first = publish_folder(written, aside, target)
         claim.clear()
         return is_first
@@ -174,7 +225,7 @@ class LocalStore(Store):
                 remove(doomed)
 
     def desk(self, name: str) -> Desk:
-        return LocalDesk(self._paths.work(name))
+        return self._claims.desk(self._paths.work(name))
 
     def work_folder(self, name: str) -> Path:
         """Where a cell in progress keeps its checkpoint, history and progress."""
@@ -185,7 +236,8 @@ class LocalStore(Store):
             return self._paths.work_names()
 
     def claimed_names(self) -> set[str]:
-        return {name for name in self.work_names() if LockClaim.is_held(self._paths.work(name))}
+        claims = self._claims
+        return {name for name in self.work_names() if claims.is_held(self._paths.work(name))}
 
     @property
     def board(self) -> Board:
@@ -202,7 +254,7 @@ class LocalStore(Store):
     # runs
 
     def in_use(self, run_id: str) -> "contextlib.AbstractContextManager[None]":
-        return _with_store_errors(self.root, run_in_use(self._paths, run_id))
+        return _with_store_errors(self.root, run_in_use(self._paths, run_id, self._claims))
 
     def has_run(self, run_id: str) -> bool:
         return os.path.lexists(self._paths.run(run_id))
@@ -246,10 +298,10 @@ class LocalStore(Store):
     # tidying
 
     def remove_run(self, run: RunRecord, *, dry_run: bool = False) -> Freed:
-        return remove_run(self, self._paths, run, dry_run=dry_run)
+        return remove_run(self, self._paths, self._claims, run, dry_run=dry_run)
 
     def collect_garbage(self, *, dry_run: bool = False) -> Freed:
-        return collect_garbage(self, self._paths, dry_run=dry_run)
+        return collect_garbage(self, self._paths, self._claims, dry_run=dry_run)
 
 
 @contextlib.contextmanager

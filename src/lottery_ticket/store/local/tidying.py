@@ -10,7 +10,7 @@ from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._files import reading, remove, size_of, store_errors
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._tidied import Freed
-from lottery_ticket.store.local.in_use import removing, runs_in_use
+from lottery_ticket.store.local.in_use import Claims, removing, runs_in_use
 from lottery_ticket.store.local.paths import Paths
 
 if TYPE_CHECKING:
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["collect_garbage", "remove_run"]
 
 
-def remove_run(store: "LocalStore", paths: Paths, run: RunRecord, *, dry_run: bool) -> Freed:
+def remove_run(
+    store: "LocalStore", paths: Paths, claims: Claims, run: RunRecord, *, dry_run: bool
+) -> Freed:
     """`LocalStore.remove_run`."""
-    with _removing(paths, dry_run):
+    with _removing(paths, claims, dry_run):
+        claims.settle(map(paths.work, sorted(run.cells() & paths.work_names())))
         if not dry_run:
-            _check_idle(store, paths, run)
+            _check_idle(store, paths, claims, run)
         others = [store.read_run(other) for other in store.run_ids() if other != run.id]
         freed = _remove(store, paths, run.cells() - _needed(others), dry_run)
         if not dry_run:
@@ -32,8 +35,8 @@ def remove_run(store: "LocalStore", paths: Paths, run: RunRecord, *, dry_run: bo
         return freed
 
 
-def _check_idle(store: "LocalStore", paths: Paths, run: RunRecord) -> None:
-    is_in_use = run.id in runs_in_use(paths)
+def _check_idle(store: "LocalStore", paths: Paths, claims: Claims, run: RunRecord) -> None:
+    is_in_use = run.id in runs_in_use(paths, claims)
     for name in run.cells() & paths.work_names():
         with _idle(store, name, dry_run=False) as is_idle:
             is_in_use = is_in_use or not is_idle
@@ -41,17 +44,18 @@ def _check_idle(store: "LocalStore", paths: Paths, run: RunRecord) -> None:
         raise UsageError(f"{run.id} is being run; stop it first")
 
 
-def collect_garbage(store: "LocalStore", paths: Paths, *, dry_run: bool) -> Freed:
+def collect_garbage(store: "LocalStore", paths: Paths, claims: Claims, *, dry_run: bool) -> Freed:
     """`LocalStore.collect_garbage`."""
-    with _removing(paths, dry_run):
+    with _removing(paths, claims, dry_run):
         # cells first: one that is made meanwhile belongs to a run that was saved before
         cells, work = store.cell_names(), store.work_names()
         runs = store.runs()
-        if not dry_run and (lost := runs_in_use(paths) - {run.id for run in runs}):
+        if not dry_run and (lost := runs_in_use(paths, claims) - {run.id for run in runs}):
             raise StoreError(
                 f"{paths.run(min(lost))}: missing, while it is being run; try again when it ended"
             )
         needed = _needed(runs)
+        claims.settle(map(paths.work, sorted(work - needed | cells & work)))
         spent = [name for name in sorted(cells & work & needed) if _is_whole(store, name)]
         freed = _remove(store, paths, (cells | work) - needed, dry_run)
         more = sum(_free(paths.root, path, dry_run) for path in paths.left_over())
@@ -62,11 +66,11 @@ def collect_garbage(store: "LocalStore", paths: Paths, *, dry_run: bool) -> Free
 
 
 @contextlib.contextmanager
-def _removing(paths: Paths, dry_run: bool) -> Iterator[None]:
+def _removing(paths: Paths, claims: Claims, dry_run: bool) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if not dry_run:  # a read-only store can be asked, too
             with store_errors(paths.root):
-                stack.enter_context(removing(paths))
+                stack.enter_context(removing(paths, claims))
         stack.enter_context(reading(paths.root))
         yield
 

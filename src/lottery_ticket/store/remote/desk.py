@@ -46,6 +46,21 @@ class BucketDesk:
         tokens = (self.token, *self._before) if own in self._sent else self._before
         return left_under(self._bucket, tokens, name, max_bytes)
 
+    def take_over(self) -> None:
+        """Copy the newest of all that earlier claims left to where this one works.
+
+        Raises:
+            StoreError: the bucket cannot be read or written.
+        """
+        newest: dict[str, str] = {}
+        for token in self._before:
+            for one in self._bucket.list(keys.folder_of_work(token)):
+                newest.setdefault(keys.last_of(one.key), one.key)
+        for name, key in newest.items():
+            found = self._bucket.get(key)
+            if found is not None:
+                self.write(name, found.data)
+
     def shown(self, name: str) -> bytes | None:
         """What is only looked at, as it is now; None if this claim showed nothing so named."""
         with self._lock:
@@ -119,7 +134,7 @@ class DeskOfOthers:
         bucket: where.
         name: of the cell.
         tokens: of its claims, the newest first.
-        glance: what it was asked for, and how to find it → that, as it was some seconds ago.
+        glance: the cell, what it was asked for, how to find it → that, as it was seconds ago.
     """
 
     def __init__(
@@ -127,7 +142,7 @@ class DeskOfOthers:
         bucket: Bucket,
         name: str,
         tokens: tuple[str, ...],
-        glance: Callable[[str, Callable[[], bytes | None]], bytes | None],
+        glance: Callable[[str, str, Callable[[], bytes | None]], bytes | None],
     ) -> None:
         self._bucket, self._name, self._tokens, self._glance = bucket, name, tokens, glance
 
@@ -137,8 +152,9 @@ class DeskOfOthers:
         def look() -> bytes | None:
             return left_under(self._bucket, self._tokens, name, max_bytes)
 
-        is_small = max_bytes <= _MOST_GLANCED_BYTES
-        return self._glance(f"{self.where(name)} {max_bytes}", look) if is_small else look()
+        if max_bytes > _MOST_GLANCED_BYTES:
+            return look()
+        return self._glance(self._name, f"{self.where(name)} {max_bytes}", look)
 
     def write(self, name: str, data: bytes) -> None:
         """Refused, as all that follows."""

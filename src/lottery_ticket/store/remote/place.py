@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from lottery_ticket.store._lease import LEASE_SECONDS, Heart, Watcher
+from lottery_ticket.store._lease import HEART, Watcher, lease_seconds
 from lottery_ticket.store.remote.bucket import Bucket
 from lottery_ticket.store.remote.cache import Cache, cache_folder
 from lottery_ticket.store.remote.desk import Courier
@@ -23,6 +23,7 @@ __all__ = ["Place"]
 _T = TypeVar("_T")
 
 _GLANCE_SECONDS = 5.0
+_MOST_GLANCES = 10_000  # cells
 
 
 class Place:
@@ -30,7 +31,7 @@ class Place:
 
     Args:
         bucket: where.
-        lease_seconds: the length of the leases that are taken.
+        seconds: the length of the leases that are taken; None for `$LOTTERY_LEASE_SECONDS`.
         clock: by which leases of others are watched.
         cache: a folder for what this machine remembers of its records; None for none.
 
@@ -41,15 +42,16 @@ class Place:
     def __init__(
         self,
         bucket: Bucket,
-        lease_seconds: float = LEASE_SECONDS,
+        seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         cache: Path | None = None,
     ) -> None:
-        self.bucket, self.lease_seconds = bucket, lease_seconds
-        self.watcher, self.heart, self.courier = Watcher(clock), Heart(), Courier()
+        self.bucket = bucket
+        self.lease_seconds = lease_seconds() if seconds is None else seconds
+        self.watcher, self.heart, self.courier = Watcher(clock), HEART, Courier()
         self.leases = Leases(bucket, self.watcher)
         self.records, self.files = Records(bucket, Cache(cache)), FileReads(bucket)
-        self._glances: dict[str, tuple[float, object]] = {}
+        self._glances: dict[str, dict[str, tuple[float, object]]] = {}
         self._lock = threading.Lock()
         self._is_writable = False
         check_format(bucket)
@@ -74,21 +76,22 @@ class Place:
                 make_writable(self.bucket)
                 self._is_writable = True
 
-    def glance(self, what: str, look: Callable[[], _T]) -> _T:
-        """What `look` said, at most some seconds ago: for what is shown several times a second."""
+    def glance(self, cell: str, what: str, look: Callable[[], _T]) -> _T:
+        """What `look` said of a cell's work, at most some seconds ago: for what is shown several
+        times a second."""
         now = time.monotonic()
-        since, value = self._glances.get(what, (float("-inf"), None))
+        since, value = self._glances.get(cell, {}).get(what, (float("-inf"), None))
         if now - since < _GLANCE_SECONDS:
             return value  # type: ignore[return-value]  # of a name it is always the same kind
-        if len(self._glances) > 10_000:
+        if len(self._glances) > _MOST_GLANCES:
             self._glances.clear()
         seen = look()
-        self._glances[what] = now, seen
+        self._glances.setdefault(cell, {})[what] = now, seen
         return seen
 
-    def look_anew(self, what: str) -> None:
-        """The next glance looks."""
-        self._glances.pop(what, None)
+    def look_anew(self, cell: str) -> None:
+        """The next glance looks: this process has changed something there."""
+        self._glances.pop(cell, None)
 
 
 _places: dict[str, Place] = {}

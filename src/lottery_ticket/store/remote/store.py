@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from os import PathLike, fspath
 from typing import Any
 
-from lottery_ticket.errors import DamagedError, StoreError
+from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._board import Board
 from lottery_ticket.store._claim import Claim
 from lottery_ticket.store._desk import Desk
 from lottery_ticket.store._files import sha256
 from lottery_ticket.store._finished import Finished, IndexedCell
-from lottery_ticket.store._lease import Lease, LeaseClaim, take_lease
+from lottery_ticket.store._lease import MOST_BEFORE, Lease, LeaseClaim, take_lease
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._store import Store
@@ -44,6 +44,8 @@ class BucketClaim(LeaseClaim):
         self._place = place
         desk = BucketDesk(place.bucket, lease.token, lease.before)
         super().__init__(name, spot, lease, stamp, desk, self._remove_work)
+        if len(lease.before) >= MOST_BEFORE:  # the next one would not know of the oldest
+            desk.take_over()
         place.courier.take_on(desk)
         place.heart.keep(self)
 
@@ -53,11 +55,13 @@ class BucketClaim(LeaseClaim):
         with contextlib.suppress(StoreError):  # it is only looked at
             self.desk.send()
         super().release()
+        self._place.look_anew(self.name)
 
     def clear(self) -> None:
         """Give the claim back and remove the work: the cell is finished."""
         self._place.courier.let_go(self.desk)
         super().clear()
+        self._place.look_anew(self.name)
 
     def _remove_work(self, tokens: tuple[str, ...]) -> None:
         self.desk.clear()
@@ -71,9 +75,10 @@ class ObjectStore(Store):
 
     Args:
         location: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
+        claims: how claims are held; here there are leases alone.
 
     Raises:
-        UsageError: that is no address; or obstore is not installed.
+        UsageError: that is no address, or are other claims; or obstore is not installed.
         StoreError: the bucket cannot be read; or holds something else, or what a later version
             wrote.
     """
@@ -81,7 +86,11 @@ class ObjectStore(Store):
     retry_seconds = 2.0
     look_seconds = 5.0
 
-    def __init__(self, location: "str | PathLike[str]") -> None:
+    def __init__(self, location: "str | PathLike[str]", claims: str | None = None) -> None:
+        if claims not in (None, "lease"):
+            raise UsageError(
+                f"claims: got {claims!r}; a store in a bucket has leases; leave --claims out"
+            )
         self._use(Place.at(fspath(location)), (fspath(location),))
 
     @classmethod
@@ -178,7 +187,9 @@ class ObjectStore(Store):
             self._file(envelope, file_name, anew=True)
         return envelope.found
 
-    def survey(self, names: Iterable[str]) -> Iterator[tuple[str, Finished | DamagedError]]:
+    def survey(
+        self, names: Iterable[str], *, is_thorough: bool = True
+    ) -> Iterator[tuple[str, Finished | DamagedError]]:
         """Of those cells that are finished what they are, or what is wrong with them.
 
         Files are not read, which would take as long as to fetch all of them: what a bucket holds it
@@ -259,7 +270,8 @@ class ObjectStore(Store):
     # work
 
     def desk(self, name: str) -> Desk:
-        lease = self._place.glance(name, lambda: BucketSpot(self.bucket, keys.claim(name)).look())
+        spot = BucketSpot(self.bucket, keys.claim(name))
+        lease = self._place.glance(name, "lease", spot.look)
         tokens = () if lease is None else (lease[0].token, *lease[0].before)
         own = self._place.courier.desk(tokens[0]) if tokens else None
         return own or DeskOfOthers(self.bucket, name, tokens, self._place.glance)

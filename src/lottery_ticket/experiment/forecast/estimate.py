@@ -25,7 +25,7 @@ from lottery_ticket.spec import TrainSpec, canonical_json
 from lottery_ticket.steps import Duration
 from lottery_ticket.train import EVALUATED_TOGETHER, Batches, evaluate, step_for
 
-__all__ = ["estimated_seconds", "makespan"]
+__all__ = ["estimated_seconds", "least_seconds", "makespan", "training_seconds"]
 
 _START_SECONDS = 3.0  # until a worker has imported what it needs
 
@@ -40,6 +40,19 @@ def estimated_seconds(
 ) -> float:
     """About how many seconds the trainings that are not done take on this machine.
 
+    Args:
+        plan, done, context, trial_seconds: as of `training_seconds`.
+        jobs: cells at a time.
+    """
+    seconds = training_seconds(plan, done, context, trial_seconds=trial_seconds)
+    return least_seconds(plan, seconds, jobs)
+
+
+def training_seconds(
+    plan: Plan, done: Collection[str], context: Context, *, trial_seconds: float = 0.05
+) -> dict[str, float]:
+    """Name → about how many seconds a training takes on this machine, of those not done.
+
     Steps are tried dense, and where sparse ones are executed otherwise also at the sparsest and a
     middle density, under random masks; densities in between are interpolated.
 
@@ -48,13 +61,23 @@ def estimated_seconds(
         done: names of those in the store.
         context: how they are executed. What is trained as one batch is counted one by one, which
             is too long.
-        jobs: cells at a time.
         trial_seconds: how long a trial takes after its first step, at least one more step.
     """
     seconds: dict[str, float] = {}
     with configured(context.device, context.threads):
         for cells in _alike(plan, done):
-            seconds |= _training_seconds(cells, context, trial_seconds)
+            seconds |= _seconds_of_alike(cells, context, trial_seconds)
+    return seconds
+
+
+def least_seconds(plan: Plan, seconds: Mapping[str, float], jobs: int) -> float:
+    """The least that so many jobs take, from their start.
+
+    Args:
+        plan: the cells.
+        seconds: name → seconds of those that are left; there may be none.
+        jobs: cells at a time.
+    """
     if not seconds:
         return 0.0
     parents = {name: set(cell.parents.values()) for name, cell in plan.cells.items()}
@@ -87,7 +110,7 @@ def _alike(plan: Plan, done: Collection[str]) -> list[list[TrainCell]]:
     return list(alike.values())
 
 
-def _training_seconds(
+def _seconds_of_alike(
     cells: Sequence[TrainCell], context: Context, trial_seconds: float
 ) -> dict[str, float]:
     """The seconds of each of some trainings that are alike but for their masks."""

@@ -1,0 +1,128 @@
+"""`lottery status`."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lottery_ticket.cli._options import Json, RunReference, StorePath, open_store
+from lottery_ticket.cli._print import console, print_json
+from lottery_ticket.errors import UsageError
+
+if TYPE_CHECKING:
+    from lottery_ticket.experiment import RunStatus, Working
+
+__all__ = ["status"]
+
+_WATCH_SECONDS = 2.0
+_MOST_LINES = 40
+
+
+def status(
+    run: RunReference = "last",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every two seconds, until it is over.")
+    ] = False,
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Say how far a run is, whoever makes it: what is done, who is at what, what failed.
+
+    Exit code 1 if something failed.
+    """
+    from lottery_ticket.workers import status as look
+
+    if watch and json:
+        raise UsageError("--watch and --json: choose one")
+    opened = open_store(store)
+    found = look(run, store=opened)
+    if json:
+        print_json(_values(found))
+    elif watch and console.is_terminal:
+        with Live(_shown(found), console=console, refresh_per_second=4) as live:
+            while not found.is_over:
+                time.sleep(_WATCH_SECONDS)
+                found = look(found.run_id, store=opened)
+                live.update(_shown(found))
+    else:
+        console.print(_shown(found), soft_wrap=True)
+        while watch and not found.is_over:
+            time.sleep(_WATCH_SECONDS)
+            before, found = found, look(found.run_id, store=opened)
+            if _head(found) != _head(before):
+                console.print(_head(found), soft_wrap=True)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _values(found: "RunStatus") -> dict[str, Any]:
+    return {**asdict(found), "num_waiting": found.num_waiting, "is_over": found.is_over}
+
+
+def _shown(found: "RunStatus") -> RenderableType:
+    bar = ProgressBar(total=found.num_cells, completed=found.num_finished, width=40)
+    parts: list[RenderableType] = [Text(_head(found)), bar, Text("")]
+    if found.working:
+        parts.append(_working(found.working))
+    for title, message in found.failed.items():
+        parts.append(Text(f"failed: {title}: {message}", style="red"))
+    if found.failed:
+        parts.append(Text("`lottery submit SPEC --retry-failed` tries these again"))
+    return Group(*parts)
+
+
+def _head(found: "RunStatus") -> str:
+    return f"{found.run_id}: {', '.join(_counts(found))}"
+
+
+def _counts(found: "RunStatus") -> Iterator[str]:
+    from lottery_ticket.progress import time_text
+
+    yield f"{found.num_finished} of {found.num_cells} cells done"
+    if found.working:
+        yield f"{len(found.working)} running"
+    if found.num_waiting:
+        yield f"{found.num_waiting} waiting"
+    if found.failed:
+        yield f"{len(found.failed)} failed"
+    if found.seconds_left is not None and found.num_finished < found.num_cells:
+        yield f"about {time_text(found.seconds_left)} left"
+    if found.num_finished == found.num_cells:
+        return
+    if found.is_stopped:
+        yield "it was asked to stop"
+    elif not found.is_submitted and not found.working:
+        yield "nobody makes it: run it, or submit it to workers"
+    elif not found.working:
+        yield "nobody is at work: start `lottery work`"
+
+
+def _working(working: "tuple[Working, ...]") -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("running", "where", "device", "since", "how far"):
+        table.add_column(name, no_wrap=True, justify="left")
+    for one in working[:_MOST_LINES]:
+        table.add_row(*map(Text, _line(one)))
+    if len(working) > _MOST_LINES:
+        table.add_row(Text(f"and {len(working) - _MOST_LINES} more"))
+    return table
+
+
+def _line(one: "Working") -> tuple[str, ...]:
+    from lottery_ticket.progress import time_text
+
+    where, device, since = "", "", ""
+    if one.maker is not None:
+        where, device = f"{one.maker.host}:{one.maker.process}", one.maker.device
+        since = f"{time_text(max(0.0, time.time() - one.maker.since))} ago"
+    if one.progress is None or not one.progress.num_steps:
+        return one.title, where, device, since, ""
+    share = 100 * one.progress.step / one.progress.num_steps
+    return one.title, where, device, since, f"{share:.0f} % ({one.progress.step:,} steps)"

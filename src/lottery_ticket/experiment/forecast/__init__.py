@@ -1,0 +1,1 @@
+"""How long a plan takes before it runs: here, and on many workers that share a store."""

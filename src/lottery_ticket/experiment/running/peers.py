@@ -1,0 +1,124 @@
+"""What a scheduler heeds of others who make cells of the same run at the same time."""
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from lottery_ticket.experiment.cells.cell import Cell
+from lottery_ticket.experiment.planning.plan import Work
+from lottery_ticket.store import Failure, Store, note_failure, read_failures
+
+__all__ = ["Alone", "Crew", "Peers", "remaining_steps"]
+
+
+class Peers(Protocol):
+    """The others."""
+
+    is_alone: bool
+    """Whether there are none: what is finished is then read whole before a run goes on with it."""
+
+    def in_order(self, waiting: Mapping[str, Cell]) -> list[str]:
+        """The waiting cells, those that are to be made first at the front."""
+        ...
+
+    def are_at(self, name: str) -> bool:
+        """Whether one of them seems to make a cell; it is looked at again soon."""
+        ...
+
+    def failure_of(self, name: str) -> str | None:
+        """Why a cell failed that one of them tried."""
+        ...
+
+    def tell_failure(self, cell: Cell, message: str) -> None:
+        """Keep them from trying a cell that failed here."""
+        ...
+
+
+class Alone:
+    """Nobody is known; whoever makes a cell at the same time is met at its claim."""
+
+    is_alone = True
+
+    def in_order(self, waiting: Mapping[str, Cell]) -> list[str]:
+        """The order of the plan."""
+        return list(waiting)
+
+    def are_at(self, name: str) -> bool:
+        """No."""
+        return False
+
+    def failure_of(self, name: str) -> str | None:
+        """None."""
+        return None
+
+    def tell_failure(self, cell: Cell, message: str) -> None:
+        """There is nobody to tell."""
+
+
+class Crew:
+    """Workers of one store. Cells that most hangs on come first; among equals each worker has an
+    order of its own, so that they do not meet at every cell.
+
+    Args:
+        store: where they meet.
+        work: what is to be made.
+        token: of this worker.
+    """
+
+    is_alone = False
+
+    def __init__(self, store: Store, work: Work, token: str) -> None:
+        self._store, self._names = store, frozenset(work.cells)
+        left = remaining_steps(work)
+        self._ranks = {name: (-left[name], _mixed(token, name)) for name in work.cells}
+        self._next_look = 0.0
+        self._busy: Collection[str] = ()
+        self.failures: dict[str, Failure] = {}
+
+    def in_order(self, waiting: Mapping[str, Cell]) -> list[str]:
+        """By what hangs on them."""
+        return sorted(waiting, key=self._ranks.__getitem__)
+
+    def are_at(self, name: str) -> bool:
+        """By a listing that is a moment old."""
+        self._look()
+        return name in self._busy
+
+    def failure_of(self, name: str) -> str | None:
+        """As it stands on the board."""
+        self._look()
+        failure = self.failures.get(name)
+        return None if failure is None else f"{failure.message} (on {failure.host})"
+
+    def tell_failure(self, cell: Cell, message: str) -> None:
+        """A note on the board."""
+        line = " ".join(f"{message}".split())
+        failure = Failure(line, socket.gethostname(), os.getpid(), time.time())
+        note_failure(self._store, cell.name, failure)
+        self.failures[cell.name] = failure
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + self._store.retry_seconds
+        self.failures = read_failures(self._store, self._names, self.failures)
+        if not self._store.claims_are_quick:
+            self._busy = self._store.claimed_names()
+
+
+def remaining_steps(work: Work) -> dict[str, int]:
+    """Cell → the steps of the longest chain that begins with it; a cell counts one at least."""
+    left = {name: max(1, cell.num_steps) for name, cell in work.cells.items()}
+    for name, cell in reversed(list(work.cells.items())):  # parents come first
+        for parent in cell.parents.values():
+            if parent in left:
+                left[parent] = max(left[parent], max(1, work.cells[parent].num_steps) + left[name])
+    return left
+
+
+def _mixed(token: str, name: str) -> bytes:
+    return hashlib.sha256(f"{token} {name}".encode()).digest()

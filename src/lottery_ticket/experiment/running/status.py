@@ -1,0 +1,137 @@
+"""How far a run is, whoever makes it: from its store alone."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lottery_ticket.experiment.cells.progress import Maker, Progress, read_maker, read_progress
+from lottery_ticket.experiment.executors.stop import is_asked_to_stop
+from lottery_ticket.store import IndexedCell, RunRecord, Store, read_failures, submitted_runs
+
+__all__ = ["RunStatus", "Working", "run_status"]
+
+
+@dataclass(frozen=True)
+class Working:
+    """A cell that somebody makes.
+
+    Args:
+        cell, title: which.
+        maker: who; None if nobody said so yet.
+        progress: how far it is; None if it said nothing yet.
+    """
+
+    cell: str
+    title: str
+    maker: Maker | None
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Args:
+        run_id: which.
+        num_cells: all of its cells.
+        num_finished: those that are in the store.
+        working: those that somebody makes.
+        failed: title of those that no worker tries again → why.
+        is_submitted: whether workers are to make it.
+        is_stopped: whether it was asked to stop.
+        seconds_left: about, at the pace of now; None if nobody is at work, or nothing is known.
+    """
+
+    run_id: str
+    num_cells: int
+    num_finished: int
+    working: tuple[Working, ...]
+    failed: Mapping[str, str]
+    is_submitted: bool
+    is_stopped: bool
+    seconds_left: float | None
+
+    @property
+    def num_waiting(self) -> int:
+        """Cells that nobody has begun, or that were given back."""
+        return self.num_cells - self.num_finished - len(self.working) - len(self.failed)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it will change by itself any more."""
+        is_finished = self.num_finished == self.num_cells
+        is_left = not self.is_submitted and not self.working
+        return is_finished or is_left or (self.is_stopped and not self.working)
+
+
+def run_status(store: Store, run: RunRecord) -> RunStatus:
+    """Look how far a run is.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    names, titles = run.cells(), _titles(run)
+    finished = store.cells(names)
+    left = names - finished.keys()
+    busy = sorted(store.claimed_names() & left)
+    failures = read_failures(store, left)
+    working = tuple(
+        Working(name, titles.get(name, name[:12]), read_maker(desk), read_progress(desk))
+        for name in busy
+        for desk in (store.desk(name),)
+    )
+    return RunStatus(
+        run.id,
+        len(names),
+        len(finished),
+        working,
+        {titles.get(n, n[:12]): f"{f.message} (on {f.host})" for n, f in failures.items()},
+        run.id in submitted_runs(store),
+        is_asked_to_stop(store, run.id),
+        _seconds_left(run, finished, left - failures.keys(), working),
+    )
+
+
+def _titles(run: RunRecord) -> dict[str, str]:
+    """Cell → what people call it, of those that stand in the run's table."""
+    titles = {}
+    for row in run.rows:
+        place = f"{row.arm} level {row.level}, replicate {row.replicate}"
+        place += f", draw {row.draw}" if row.draw else ""
+        titles.setdefault(row.cell, place)
+        if row.mask is not None:
+            titles.setdefault(row.mask, f"mask of {place}")
+    return titles
+
+
+def _seconds_left(
+    run: RunRecord,
+    finished: Mapping[str, IndexedCell],
+    left: set[str],
+    working: tuple[Working, ...],
+) -> float | None:
+    """What is left takes as long as what is finished did, cell by cell of its kind, and as many are
+    made at a time as now."""
+    trainings = {row.cell for row in run.rows}
+    took = {True: [], False: []}
+    for name, cell in finished.items():
+        seconds = cell.execution.get("train_seconds")
+        if isinstance(seconds, int | float):
+            took[name in trainings].append(float(seconds))
+    if not working or not took[True]:
+        return None
+    means = {
+        kind: sum(seconds) / len(seconds) if seconds else 0.0 for kind, seconds in took.items()
+    }
+    begun = sum(_begun(one, means[one.cell in trainings]) for one in working)
+    total = sum(means[name in trainings] for name in left)
+    return max(0.0, total - begun) / len(working)
+
+
+def _begun(one: Working, seconds: float) -> float:
+    """Of the seconds that a cell takes those that are over."""
+    if one.progress is not None and one.progress.num_steps:
+        return seconds * one.progress.step / one.progress.num_steps
+    if one.maker is not None:
+        return min(seconds, max(0.0, time.time() - one.maker.since))
+    return 0.0

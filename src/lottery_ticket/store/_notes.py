@@ -1,0 +1,151 @@
+"""What was submitted to workers, and which cells failed: notes on the store's board."""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from lottery_ticket.errors import DamagedError
+from lottery_ticket.store._files import sealed_json, unsealed_json
+from lottery_ticket.store._store import Store
+from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check, mapping_of
+
+__all__ = [
+    "Failure",
+    "Submission",
+    "forgive",
+    "note_failure",
+    "read_failures",
+    "read_submission",
+    "submit",
+    "submitted_runs",
+    "take_back_submission",
+]
+
+_SUBMITTED, _FAILED = "submitted", "failed"
+
+Note = TypeVar("Note")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """How all workers are to make the cells of a run.
+
+    Args:
+        kernels, keep, threads: as of `Context`.
+        sources: `"kind name"` → hash of the source of the user's own code, and of the data: what a
+            worker has to have, too.
+        imports: what the run was submitted with, for people: nothing is imported because of it.
+        submitted: when.
+    """
+
+    kernels: str
+    keep: str
+    threads: int
+    sources: Mapping[str, str]
+    imports: Sequence[str] = ()
+    submitted: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why no worker tries a cell again.
+
+    Args:
+        message: what went wrong, in one line.
+        host, process: where.
+        failed: when.
+    """
+
+    message: str
+    host: str
+    process: int
+    failed: float
+
+
+_TEXTS = Kind("a list of texts", lambda v: isinstance(v, list) and all(map(TEXT.fits, v)))
+_KINDS: dict[type, dict[str, Kind]] = {
+    Submission: {
+        "kernels": TEXT,
+        "keep": TEXT,
+        "threads": COUNT,
+        "sources": mapping_of(TEXT),
+        "imports": _TEXTS,
+        "submitted": NUMBER,
+    },
+    Failure: {"message": TEXT, "host": TEXT, "process": COUNT, "failed": NUMBER},
+}
+
+
+def submit(store: Store, run_id: str, submission: Submission) -> None:
+    """Let workers make the cells of a run; raises `StoreError` if that cannot be said."""
+    store.board.put(_SUBMITTED, run_id, _bytes(submission))
+
+
+def submitted_runs(store: Store) -> list[str]:
+    """The runs that workers are to make, sorted by id; raises `StoreError`."""
+    return store.board.names(_SUBMITTED)
+
+
+def read_submission(store: Store, run_id: str) -> Submission | None:
+    """How a run was submitted; None if it was not; raises `StoreError`."""
+    return _read(store, _SUBMITTED, run_id, Submission)
+
+
+def take_back_submission(store: Store, run_id: str) -> None:
+    """No worker begins anything of a run any more."""
+    store.board.remove(_SUBMITTED, run_id)
+
+
+def note_failure(store: Store, cell: str, failure: Failure) -> None:
+    """Say that a cell failed, so that nobody tries it again."""
+    store.board.put(_FAILED, cell, _bytes(failure))
+
+
+def _read_failure(store: Store, cell: str) -> Failure | None:
+    return _read(store, _FAILED, cell, Failure)
+
+
+def read_failures(
+    store: Store, cells: Collection[str], known: Mapping[str, Failure] | None = None
+) -> dict[str, Failure]:
+    """Which of some cells failed, and why.
+
+    Args:
+        store: whose board to look at.
+        cells: which.
+        known: what was read before, and is not read again.
+    """
+    names = [name for name in store.board.names(_FAILED) if name in cells]
+    found = {name: (known or {}).get(name) or _read_failure(store, name) for name in names}
+    return {name: failure for name, failure in found.items() if failure is not None}
+
+
+def forgive(store: Store, cells: Collection[str]) -> int:
+    """Let those of some cells that failed be tried again; how many there were."""
+    names = [name for name in store.board.names(_FAILED) if name in cells]
+    for name in names:
+        store.board.remove(_FAILED, name)
+    return len(names)
+
+
+def _bytes(note: "Submission | Failure") -> bytes:
+    return sealed_json(asdict(note))
+
+
+def _read(store: Store, kind: str, name: str, record: type[Note]) -> Note | None:
+    data = store.board.get(kind, name)
+    if data is None:
+        return None
+    try:
+        values: dict[str, Any] = unsealed_json(data)
+        kinds = _KINDS[record]
+        if values.keys() != kinds.keys():
+            raise ValueError(f"it holds {sorted(values)}")
+        for key, wanted in kinds.items():
+            check(key, values[key], wanted)
+        return record(**values)
+    except ValueError as error:
+        raise DamagedError(
+            f"{store.location}: note {kind}/{name}: damaged ({error}); submit the run again"
+        ) from None
