@@ -63,7 +63,7 @@ def test_a_parent_that_a_child_finds_damaged_is_made_anew(tiny, in_a_folder):  #
             bucket.put(one.key, b"rotten")
     store = ObjectStore.over(bucket)
     outcome = run_plan(plan, store, Context(store))
-    assert outcome.is_complete, outcome.failures  # at once: the scheduler looks at what was noted
+    assert outcome.is_complete, outcome.failures  # a maker that fails looks at its parents
     assert outcome.num_made == 2
     assert held(store) == held(in_a_folder)
 
