@@ -1,9 +1,11 @@
-"""Real data sets, from the folder that LOTTERY_DATA names."""
+"""Real data sets, from the folder that LOTTERY_DATA names; and a server of buckets."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +13,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+
+# buckets for tests of every kind
+sys.path.append(str(Path(__file__).parent / "store" / "remote"))
 
 # one test per core: more threads would only wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -92,3 +97,37 @@ def cifar_dir(data_dir: Path, pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def real_mnist(data_dir: Path) -> DataSet:
     return load_dataset("mnist", data_dir=data_dir)
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """`http://127.0.0.1:port` of this process's server, started when it is first wanted."""
+    from moto_server import moto_server
+
+    if not all(importlib.util.find_spec(name) for name in ("obstore", "moto", "flask")):
+        pytest.skip("needs obstore and moto[server]")
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def s3_url(moto: str) -> str:
+    """A store's address in a bucket that nobody else uses."""
+    from moto_server import make_bucket
+
+    name = f"bucket-{uuid.uuid4().hex}"
+    make_bucket(moto, name)
+    return f"s3://{name}/some/prefix"
+
+
+@pytest.fixture
+def s3(moto: str, s3_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The same, where the environment says how to get there; also to processes started later."""
+    from moto_server import KEYS
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, value in KEYS.items():
+        monkeypatch.setenv(f"AWS_{name.upper()}", value)
+    return s3_url

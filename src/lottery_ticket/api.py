@@ -863,7 +863,8 @@ def run(
     Args:
         spec: a preset's name, a YAML file, a mapping of the same shape, or a `Spec`.
         overrides: `["train.lr=0.05"]`, for a preset or file.
-        store: the folder of results; else `$LOTTERY_STORE`, else `./lottery_runs`.
+        store: where results are: a folder, or an address such as `s3://bucket/prefix`; else
+            `$LOTTERY_STORE`, else `./lottery_runs`.
         claims: how a new store tells who is at work: `"lock"`, or `"lease"` where machines share
             the folder over a network; None for what the store has, else locks.
         data_dir: where data files are; else `$LOTTERY_DATA`, else a per-user cache.
@@ -977,7 +978,7 @@ def load_run(reference: str = "last", *, store: str | Path | Store | None = None
 
     Args:
         reference: which run.
-        store: the folder, or what was opened there; None for `$LOTTERY_STORE`.
+        store: the folder or address, or what was opened there; None for `$LOTTERY_STORE`.
 
     Raises:
         UsageError: there is none, or more than one.

@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from memory_bucket import MemoryBucket
 from own_loops import Loop, X, net
 from test_saving import StoppedError
 from torch import nn
@@ -18,6 +19,7 @@ from lottery_ticket.finder._plain import joined_memory, split_memory
 from lottery_ticket.models import MODELS
 from lottery_ticket.spec import load_spec
 from lottery_ticket.store import LocalStore, Store
+from lottery_ticket.store.remote import ObjectStore
 
 ARMS = ["reinit", "random", "shuffled", "oneshot", "gradual"]
 
@@ -463,3 +465,17 @@ def test_what_is_no_number_is_worse(mode):
         pruning_rounds=4, max_drop=0.05, verbose=False,
     )  # fmt: skip
     assert (results.level, len(loop.calls)) == (1, 3)
+
+
+def test_a_search_in_a_bucket_is_the_one_in_a_folder(tmp_path, s3):
+    tables, loop = [], Loop(epochs=1)
+    stores = Store(tmp_path / "store"), ObjectStore.over(MemoryBucket()), Store(s3)
+    for store in stores:
+        find(loop, s3 if store.location == s3 else store)
+        columns = ["arm", "level", "num_kept", "num_steps", "test_accuracy"]
+        tables.append(load_run(store=store).table[columns].to_dict("records"))
+    assert tables[0] == tables[1] == tables[2]
+    num_calls = len(loop.calls)
+    for store in stores:
+        find(loop, store)
+    assert len(loop.calls) == num_calls  # all of it was found

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_bucket import MemoryBucket
 from memory_store import MemoryStore
 from small_cells import WEIGHTS, name_of, record_of, run_of
 
 from lottery_ticket.errors import DamagedError, UsageError
 from lottery_ticket.store import LocalStore, Store
+from lottery_ticket.store.remote import ObjectStore
 
 LEASE_SECONDS = "3"  # long enough for a machine that is busy, and soon renewed
 HOW = {"device": "cpu", "threads": 1, "train_seconds": 1.5}
@@ -35,10 +37,31 @@ class Kind:
     open: Callable[[Path], Store]
 
 
+class OneBucket(MemoryBucket):
+    """The bucket of a place, for all who ask for it, pickled or not."""
+
+    def __reduce__(self):
+        return _bucket_at, (self.location,)
+
+
+def _bucket_at(location: str) -> OneBucket:
+    return _opened.setdefault(location, ObjectStore.over(OneBucket(location))).bucket
+
+
+def in_a_bucket(place: Path) -> ObjectStore:
+    """As `Store("s3://…")` opens it: a process has one client, and what that knows, for all."""
+    location = f"memory://{place}"
+    _bucket_at(location)
+    return _opened[location]
+
+
+_opened: dict[str, ObjectStore] = {}
+
 KINDS = {
     "memory": Kind(MemoryStore, MemoryStore),
     "local": Kind(LocalStore, Store),
     "lease": Kind(LocalStore, lambda place: Store(place, claims="lease")),
+    "bucket": Kind(ObjectStore, in_a_bucket),
 }
 
 

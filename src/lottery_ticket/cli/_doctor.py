@@ -9,8 +9,8 @@ import typer
 
 from lottery_ticket.cli._options import DataDir, Json, StorePath, open_store
 from lottery_ticket.cli._print import console, print_json, print_table
-from lottery_ticket.errors import StoreError
-from lottery_ticket.store import Store, default_store_path, repair
+from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.store import Store, default_store_path, is_address, repair
 
 __all__ = ["doctor"]
 
@@ -66,7 +66,13 @@ def doctor(
     console.print(f"\n{said} that `lottery run quickstart` needs")
 
 
-def _repair(root: Path, *, json: bool) -> None:
+def _repair(location: str, *, json: bool) -> None:
+    if is_address(location):
+        raise UsageError(
+            f"{location}: nothing to repair: an object is written whole or not at all, and a store "
+            "in a bucket keeps no index beside its results; `lottery verify` reads these"
+        )
+    root = Path(location)
     done = repair(root)
     if json:
         print_json({"store": str(root), "done": done})
@@ -111,10 +117,10 @@ def _bf16() -> str:
     return "bf16 in hardware" if flags.get("bf16") else "no bf16 found in hardware"
 
 
-def _store(path: Path | None) -> str:
+def _store(path: str | None) -> str:
     try:
         return _describe(open_store(path))
-    except StoreError as error:
+    except LotteryError as error:
         return str(error)
 
 

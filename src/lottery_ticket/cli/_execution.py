@@ -1,5 +1,6 @@
 """Where and how a run is executed: its options, described once for all commands."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Collection
@@ -19,11 +20,25 @@ def _among(choices: Collection[str]) -> Callable[[], list[str]]:
     return lambda: list(choices)
 
 
+def _places(begun: str) -> list[str]:
+    """What a shell completes: folders here, and how addresses begin."""
+    from lottery_ticket.store.remote import SCHEMES
+
+    folder = begun.rpartition("/")[0]
+    with contextlib.suppress(OSError):
+        found = sorted(path for path in Path(folder or ".").iterdir() if path.is_dir())
+        return [*(f"{scheme}://" for scheme in SCHEMES), *map(str, found)]
+    return [f"{scheme}://" for scheme in SCHEMES]
+
+
 StorePath = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--store",
-        help="The folder of results; else $LOTTERY_STORE, else ./lottery_runs.",
+        metavar="FOLDER|URL",
+        help="Where results are: a folder, or s3://bucket/prefix, gs://…, az://…; else "
+        "$LOTTERY_STORE, else ./lottery_runs.",
+        autocompletion=_places,
         show_default=False,
     ),
 ]

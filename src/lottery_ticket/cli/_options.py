@@ -1,6 +1,5 @@
 """Arguments and options that several commands share."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -87,7 +86,7 @@ Margin = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")]
 
 
-def open_store(path: Path | None) -> Store:
+def open_store(path: str | None) -> Store:
     """The store that was asked for."""
     return Store(default_store_path() if path is None else path)
 

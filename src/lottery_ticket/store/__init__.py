@@ -41,10 +41,11 @@ from lottery_ticket.store._runs import RunClaim as RunClaim
 from lottery_ticket.store._runs import RunRecord as RunRecord
 from lottery_ticket.store._runs import RunRow as RunRow
 from lottery_ticket.store._store import Store as Store
+from lottery_ticket.store._store import default_store_path as default_store_path
+from lottery_ticket.store._store import is_address as is_address
 from lottery_ticket.store._tidied import Freed as Freed
 from lottery_ticket.store.local.claims import LockClaim as LockClaim
 from lottery_ticket.store.local.desk import LocalDesk as LocalDesk
 from lottery_ticket.store.local.format import is_store as is_store
 from lottery_ticket.store.local.format import repair as repair
-from lottery_ticket.store.local.paths import default_store_path as default_store_path
 from lottery_ticket.store.local.store import LocalStore as LocalStore

@@ -26,6 +26,7 @@ from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check
 __all__ = [
     "HEART",
     "LEASE_SECONDS",
+    "MOST_BEFORE",
     "WATCHER",
     "Beating",
     "Heart",
@@ -43,7 +44,8 @@ LEASE_SECONDS = 60.0
 
 _BEATS = 6  # in the time of a lease
 _LOOKS = 20  # of one who waits whether it is silent
-_MOST_BEFORE = 8  # how many earlier claims a lease names: their checkpoints may be continued
+MOST_BEFORE = 8
+"""How many earlier claims a lease names: their checkpoints may be continued."""
 _MOST_SECONDS = 86400.0
 
 Key = TypeVar("Key", bound=Hashable)
@@ -113,7 +115,7 @@ class Lease:
 
     def taken_over(self, seconds: float, *, is_lost: bool) -> "Lease":
         """The lease of whoever takes this one over."""
-        before = (self.token, *self.before)[:_MOST_BEFORE]
+        before = (self.token, *self.before)[:MOST_BEFORE]
         num_losses = self.num_losses + 1 if is_lost else 0
         return Lease(seconds=seconds, num_losses=num_losses, before=before)
 

@@ -1,6 +1,8 @@
 """What a store is: `get`, `claim`, `commit`; and the runs that its cells belong to."""
 
 import contextlib
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -16,7 +18,7 @@ from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._tidied import Freed
 
-__all__ = ["Store"]
+__all__ = ["Store", "default_store_path", "is_address"]
 
 
 class Store:
@@ -26,9 +28,11 @@ class Store:
     lies where is up to each kind of store; they all pass `tests/store/test_every_store.py`.
 
     Args:
-        location: of a folder; nothing is created until something is written.
+        location: a folder, or `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`;
+            nothing is created until something is written.
 
     Raises:
+        UsageError: the address is none that is known.
         StoreError: something else is there, or what a later version wrote.
     """
 
@@ -298,7 +302,35 @@ class Store:
         raise NotImplementedError
 
 
-def _kind_of(location: "str | PathLike[str]") -> type[Store]:
-    from lottery_ticket.store.local.store import LocalStore
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)")  # longer than the letter of a drive
 
-    return LocalStore
+
+def is_address(location: "str | PathLike[str]") -> bool:
+    """Whether that is an address, such as `s3://bucket/prefix`, and no folder.
+
+    Raises:
+        UsageError: it was one before `Path` took a slash away.
+    """
+    found = _ADDRESS.match(os.fspath(location))
+    if found is not None and not isinstance(location, str):
+        raise UsageError(f"{location}: pass an address as text; Path takes a slash of it away")
+    return found is not None and bool(found[2])
+
+
+def _kind_of(location: "str | PathLike[str]") -> type[Store]:
+    if not is_address(location):
+        from lottery_ticket.store.local.store import LocalStore
+
+        return LocalStore
+    from lottery_ticket.store.remote import SCHEMES, ObjectStore
+
+    scheme = os.fspath(location).partition("://")[0]
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise UsageError(f"a store's address begins with {known}, not {scheme}://")
+    return ObjectStore
+
+
+def default_store_path() -> str:
+    """`$LOTTERY_STORE`, a folder or an address; else the folder `lottery_runs`."""
+    return os.environ.get("LOTTERY_STORE") or "lottery_runs"

@@ -4,16 +4,23 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lottery_ticket.store.remote.bucket import Found, Listed
 
 
 class MemoryBucket:
-    """A `Bucket` over a dict. Whoever is given the same one sees the same objects."""
+    """A `Bucket` over a dict. Whoever is given the same one sees the same objects.
 
-    def __init__(self, location: str = "memory://bucket") -> None:
-        self.location = location
+    Args:
+        location: what it is called.
+        clock: the server's, for when objects were written.
+    """
+
+    def __init__(
+        self, location: str = "memory://bucket", clock: Callable[[], float] = time.time
+    ) -> None:
+        self.location, self._clock = location, clock
         self.requests: Counter[str] = Counter()
         self.bytes_in = self.bytes_out = 0
         self._objects: dict[str, tuple[bytes, float]] = {}
@@ -72,7 +79,7 @@ class MemoryBucket:
         with self._lock:
             self.requests[kind] += 1
             self.bytes_out += len(data)
-            self._objects[key] = bytes(data), time.time()
+            self._objects[key] = bytes(data), self._clock()
             return _tag(data)
 
     def _listed(self, key: str) -> Listed:

@@ -19,6 +19,7 @@ from lottery_ticket.store._files import (
 )
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
+from lottery_ticket.store._store import is_address
 from lottery_ticket.store.local.leases import has_leases
 from lottery_ticket.store.local.paths import EXECUTION, RECORD, Paths
 
@@ -30,7 +31,9 @@ _OWN = ("cells", "work", "runs", "board", "index.sqlite")
 
 
 def is_store(root: str | os.PathLike[str]) -> bool:
-    """Whether a folder says of itself that it is a store."""
+    """Whether a folder says of itself that it is a store; of a bucket nothing else is asked."""
+    if is_address(root):
+        return True
     with contextlib.suppress(OSError, ValueError):
         return Paths(Path(root)).format.is_file()
     return False

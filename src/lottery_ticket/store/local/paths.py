@@ -32,15 +32,10 @@ from lottery_ticket.errors import DamagedError, StoreError
 from lottery_ticket.store._files import is_link, scanned
 from lottery_ticket.store._values import CELL_NAME, RUN_ID, check
 
-__all__ = ["EXECUTION", "RECORD", "Paths", "default_store_path"]
+__all__ = ["EXECUTION", "RECORD", "Paths"]
 
 RECORD = "record.json"
 EXECUTION = "execution.json"
-
-
-def default_store_path() -> Path:
-    """`$LOTTERY_STORE`, else `./lottery_runs`."""
-    return Path(os.environ.get("LOTTERY_STORE") or "lottery_runs")
 
 
 _SHARD = re.compile("[0-9a-f]{2}")

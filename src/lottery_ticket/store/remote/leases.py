@@ -1,0 +1,100 @@
+"""Leases as objects: created where nothing is, renewed and taken over by their tags."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from lottery_ticket.store._lease import Lease, Watcher
+from lottery_ticket.store.remote import keys
+from lottery_ticket.store.remote.bucket import Bucket
+
+__all__ = ["BucketSpot", "Leases"]
+
+_LOOKS = 12  # in the time of a lease, which is renewed more seldom
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+class BucketSpot:
+    """The object of one lease."""
+
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        self._bucket, self._key = bucket, key
+
+    def look(self) -> tuple[Lease, str] | None:
+        """What is there, and its tag."""
+        found = self._bucket.get(self._key)
+        if found is None:
+            return None
+        return Lease.from_bytes(found.data, f"{self._bucket.location}/{self._key}"), found.tag
+
+    def create(self, lease: Lease) -> str | None:
+        """Write it where nothing is; its tag, or None."""
+        return self._bucket.create(self._key, lease.to_bytes())
+
+    def swap(self, lease: Lease, stamp: str) -> str | None:
+        """Write it in place of what has that tag; its tag, or None."""
+        return self._bucket.swap(self._key, lease.to_bytes(), stamp)
+
+    def remove(self, stamp: str) -> None:
+        """Clear the place, if what has that tag is still there.
+
+        Between look and removal another may have taken it over, if this took as long as a lease
+        lasts. It learns that at its next beat, as from any takeover.
+        """
+        found = self._bucket.head(self._key)
+        if found is not None and found.tag == stamp:
+            self._bucket.remove([self._key])
+
+
+class Leases:
+    """All leases of a bucket, as this process has seen them."""
+
+    def __init__(self, bucket: Bucket, watcher: Watcher) -> None:
+        self._bucket, self._watcher = bucket, watcher
+        self._read: dict[str, tuple[str, Lease]] = {}  # key → tag, lease: equal tags, equal leases
+
+    def under(self, folder: str) -> dict[str, tuple[Lease, str]]:
+        """Key → lease and tag; only what has changed since the last time is read.
+
+        Raises:
+            DamagedError: what is there is no lease.
+            StoreError: they cannot be read.
+        """
+        listed = {one.key: one.tag for one in self._bucket.list(folder)}
+        known = {key: seen for key, seen in self._read.items() if key in listed}
+        fresh = [key for key, tag in listed.items() if known.get(key, ("",))[0] != tag]
+        for key, found in self._bucket.get_many(fresh):
+            known.pop(key, None)
+            if found is not None:
+                where = f"{self._bucket.location}/{key}"
+                known[key] = (found.tag, Lease.from_bytes(found.data, where))
+        others = {key: v for key, v in self._read.items() if not key.startswith(f"{folder}/")}
+        self._read = {**others, **known}
+        return {key: (lease, tag) for key, (tag, lease) in known.items()}
+
+    def held(self, folder: str) -> set[str]:
+        """The keys of those that were neither given back nor seen to expire."""
+        return {
+            key for key, (lease, tag) in self.under(folder).items() if self.is_held(key, lease, tag)
+        }
+
+    def is_held(self, key: str, lease: Lease, tag: str) -> bool:
+        """Whether one was neither given back nor seen to expire."""
+        is_expired = self._watcher.is_expired(keys.last_of(key), tag, lease.seconds)
+        return not (lease.is_released or is_expired)
+
+    def living(self, folder: str, among: Callable[[str], bool]) -> Iterable[str]:
+        """The keys of those whose holders live: each was renewed while one watched, which takes as
+        long as a lease lasts where one is not."""
+        first = {key: tag for key, (_, tag) in self.under(folder).items() if among(key)}
+        living: set[str] = set()
+        while first:
+            now = self.under(folder)
+            held = {
+                key: now[key][1] for key in first if key in now and self.is_held(key, *now[key])
+            }
+            living |= {key for key, tag in held.items() if tag != first[key]}
+            first = {key: first[key] for key in held if key not in living}
+            if first:
+                shortest = min(now[key][0].seconds for key in first)
+                time.sleep(min(_LONGEST_PAUSE_SECONDS, shortest / _LOOKS))
+        return living
