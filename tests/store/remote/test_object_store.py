@@ -589,6 +589,19 @@ def test_a_store_is_made_by_what_is_written_first(bucket):
     assert sum(bucket.requests.values()) == before  # proved once
 
 
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("lives", range(1, 6))
+def test_a_store_whose_maker_was_killed_is_made_by_the_next(lives, is_after):
+    """At any write; so it is, too, while somebody else is making it."""
+    bucket = Deadly()
+    bucket.lives, bucket.is_after = lives, is_after
+    with contextlib.suppress(Killed):
+        opened(bucket)
+    bucket.lives = -1
+    commit(opened(bucket), 0)
+    assert {"format.json", "runs/.kept"} <= objects(bucket).keys()
+
+
 def test_a_server_without_conditions_is_refused_before_anything_is_written():
     bucket = CreatesAlways()
     with pytest.raises(StoreError, match="ignores conditional writes"):
