@@ -501,6 +501,25 @@ def test_what_is_young_and_nobodys_stays_for_an_hour():
     assert set(objects(bucket)) == {"format.json", "runs/.kept"}
 
 
+def test_what_the_dead_had_in_use_goes_after_a_day():
+    server = Clock()
+    bucket = MemoryBucket(clock=server)
+    store = opened(bucket)
+    run = store.save_run(run_of([0]))
+    dead = {f"uses/{run.id}.0123456789abcdef", "removals/0123456789abcdef"}
+    living = {f"uses/{run.id}.fedcba9876543210"}
+    for key in dead | living:
+        bucket.put(key, Lease(seconds=0.5).to_bytes())
+    server.now += 23 * HOUR
+    store.collect_garbage()
+    assert objects(bucket, "uses", "removals").keys() == dead | living
+    for key in living:  # renewed, as all the time before
+        bucket.put(key, Lease(seconds=0.5).next().to_bytes())
+    server.now += 2 * HOUR
+    store.collect_garbage()
+    assert objects(bucket, "uses", "removals").keys() == living
+
+
 def test_a_run_in_use_is_not_removed():
     bucket = MemoryBucket()
     store, other = opened(bucket, lease_seconds=0.5), opened(bucket, lease_seconds=0.5)
