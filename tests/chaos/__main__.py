@@ -6,7 +6,6 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,9 +37,9 @@ def main() -> int:
             print(row, flush=True)
             for line in row.broken:
                 print(f"    {line}", flush=True)
+            if options.out is not None:
+                _write(rows, options.out)
     _print_summary(rows)
-    if options.out is not None:
-        _write(rows, options.out)
     num_bad = sum(bool(row.broken) for row in rows)
     if num_bad:
         again = f"make chaos ARGS='--seed {options.seed} --round N'"

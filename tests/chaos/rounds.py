@@ -18,6 +18,7 @@ from chaos.crew import Crew, environment_of
 from chaos.disturbances import Disturber, Done, drawn
 from chaos.ledger import Ledger
 from chaos.runs import Cell
+from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import Context, Plan, submit_plan
 from lottery_ticket.store import Store
 from lottery_ticket.store.remote import ObjectStore, ObstoreBucket
@@ -179,7 +180,10 @@ def judged(row: Row, here: Field, on: Scene, done: list[Done]) -> Row:
     row.num_claims_left = len(on.store.work_names())
     resumed = [one.resumed_seconds(on.ledger) for one in done]
     row.resumed_seconds = [seconds for seconds in resumed if seconds is not None]
-    row.broken += _broken(here, on)
+    try:
+        row.broken += _broken(here, on)
+    except LotteryError as error:  # such as a file that is damaged
+        row.broken.append(str(error))
     folder = on.crew.folder
     if row.broken:
         (folder / "broken.txt").write_text("\n".join(row.broken))

@@ -20,7 +20,7 @@ RUNS: tuple[dict[str, Any], ...] = (
     | {
         "name": "long",
         "model": {"name": "LeNet300", "hidden": [60, 30]},
-        "train": {**SMALL["train"], "duration": "200ep"},
+        "train": {**SMALL["train"], "duration": "120ep"},
         "arms": ["ticket", "reinit", "random"],
         "replicates": 2,
     },
