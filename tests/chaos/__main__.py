@@ -3,6 +3,7 @@
 import argparse
 import csv
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -24,6 +25,7 @@ LEASE_SECONDS = 3.0
 def main() -> int:
     """Play rounds, say what became of each, and end with a table; 1 if a law was broken."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no worker is left alone
     numbers = range(1, options.rounds + 1) if options.round is None else [options.round]
     rows: list[Row] = []
     with moto_server() as server, tempfile.TemporaryDirectory() as folder:
