@@ -28,6 +28,10 @@ fuzz:
 chaos:
 	PYTHONPATH=tests $(PYTHON) -m chaos $(ARGS)
 
+# the same over Ray, of which a node is lost in each of five rounds
+chaos-ray:
+	bash .ci/ray chaos $(ARGS)
+
 # the executor over Ray, in an environment and a network of its own
 ray:
 	bash .ci/ray $(ARGS)

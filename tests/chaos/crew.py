@@ -41,12 +41,12 @@ class Worker:
         """Its log."""
         return (self.folder / "stderr").read_text(errors="replace")
 
-    def told(self) -> dict[str, Any] | None:
-        """What it says that it did; None if it says nothing."""
+    def told(self) -> dict[str, Any]:
+        """What it says that it did; nothing where it says so in words."""
         try:
             return json.loads((self.folder / "stdout").read_text())
         except ValueError:
-            return None
+            return {}
 
 
 @dataclass
@@ -74,13 +74,11 @@ class Crew:
 
     def start(self) -> Worker:
         """One more."""
-        arguments = ["work", "--store", self.store, "--json", "--jobs", "1", "--import", OFTEN]
-        worker = self.call(*map(str, arguments))
-        self.workers.append(worker)
-        return worker
+        arguments = ["--store", self.store, "--json", "--jobs", "1", "--import", str(OFTEN)]
+        return self.begin("work", *arguments)
 
-    def call(self, *arguments: str) -> Worker:
-        """A command of the library in a process of its own."""
+    def begin(self, *arguments: str) -> Worker:
+        """A command of the library."""
         folder = self.folder / f"worker-{len(self.workers)}"
         folder.mkdir(parents=True)
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
@@ -88,7 +86,8 @@ class Crew:
                 [sys.executable, "-m", "lottery_ticket.cli", *arguments],
                 env=dict(self.environment), stdout=out, stderr=err, stdin=subprocess.DEVNULL,
             )  # fmt: skip
-        return Worker(process, folder)
+        self.workers.append(Worker(process, folder))
+        return self.workers[-1]
 
     @property
     def at_work(self) -> list[Worker]:

@@ -139,12 +139,12 @@ class Disturber:
             self._crew.pause(worker)
             until = time.monotonic() + what.leases * self._lease_seconds
             self._paused[worker.pid] = until, worker
-        self.done.append(Done(what.kind, time.monotonic(), self._ledger.held_by(worker.pid)))
+        self.done.append(Done(what.kind, time.monotonic(), self._ledger.held(worker.pid)))
 
     def _victim(self) -> Worker | None:
         """One that is at work, more likely one that has a cell."""
         there = [one for one in self._crew.at_work if one.pid not in self._paused]
-        holders = [one for one in there if self._ledger.held_by(one.pid)]
+        holders = [one for one in there if self._ledger.held(one.pid)]
         if holders and self._chance.random() < _OF_HOLDERS:
             there = holders
         return self._chance.choice(there) if there else None

@@ -36,7 +36,7 @@ def unclean_ends(workers: Iterable[Worker]) -> Iterator[str]:
         if worker.was_killed:
             continue
         told, code = worker.told(), worker.process.returncode
-        if code or told is None or told["failures"] or told["refused"]:
+        if code or told.get("failures") or told.get("refused"):
             yield f"worker {worker.pid} ended with {code}: {told}; {worker.said()[-500:]}"
         elif "Traceback" in worker.said():
             yield f"worker {worker.pid}: {worker.said()[-500:]}"

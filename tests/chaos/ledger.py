@@ -88,14 +88,14 @@ class Ledger:
         with self._lock:
             return {one.cell: one for one in self.commits if one.is_first}
 
-    def held_by(self, process: int) -> dict[str, str]:
-        """The cells that a process has claimed and not finished → its claims' tokens."""
+    def held(self, process: int | None = None) -> dict[str, str]:
+        """The cells that a process, or any, has claimed and not finished → its claims' tokens."""
         finished = self.finished()
         newest = {one.cell: one.lease for one in self._history()}
         return {
             cell: lease.token
             for cell, lease in newest.items()
-            if lease.process == process and not lease.is_released and cell not in finished
+            if process in (None, lease.process) and not lease.is_released and cell not in finished
         }
 
     def made_by(self) -> dict[str, set[str]]:

@@ -61,7 +61,7 @@ class Row:
         num_cells: that were made.
         seconds: that it took.
         num_requests, num_faults: at the proxy.
-        num_kills, num_stops, num_outages: that were done.
+        num_kills, num_stops, num_outages, num_nodes: that were done.
         num_takeovers: claims that were taken from somebody silent.
         num_twice: cells that were trained to their end under more than one claim.
         num_claims_left: before garbage was collected.
@@ -79,6 +79,7 @@ class Row:
     num_kills: int = 0
     num_stops: int = 0
     num_outages: int = 0
+    num_nodes: int = 0
     num_takeovers: int = 0
     num_twice: int = 0
     num_claims_left: int = 0
@@ -172,7 +173,7 @@ def judged(row: Row, here: Field, on: Scene, done: list[Done]) -> Row:
     row.num_cells = len(on.store.cell_names())
     kinds = [one.kind for one in done]
     row.num_kills, row.num_stops = kinds.count("kill"), kinds.count("stop")
-    row.num_outages = kinds.count("outage")
+    row.num_outages, row.num_nodes = kinds.count("outage"), kinds.count("node")
     row.num_requests = sum(on.proxy.counts.values())
     row.num_faults = row.num_requests - on.proxy.counts["none"]
     row.num_takeovers = len(list(on.ledger.takeovers()))
