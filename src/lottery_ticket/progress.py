@@ -21,6 +21,7 @@ __all__ = ["BarObserver", "LogObserver", "SilentObserver", "observer", "time_tex
 
 _REFRESH_SECONDS = 0.3
 _LOG_SECONDS = 15.0
+_MOST_BARS = 12
 
 
 def observer(*, is_quiet: bool = False) -> "SilentObserver":
@@ -179,7 +180,7 @@ class BarObserver(_Watching):
         detail = "" if left is None else f"{time_text(left)} left"
         assert self._overall is not None
         self._bars.update(self._overall, completed=steps, detail=detail)
-        for name, cell in list(self.running.items()):
+        for name, cell in self._shown(progress):
             at = progress.get(name)
             if name not in self._tasks:
                 self._tasks[name] = self._bars.add_task(_title(cell), total=None, detail="")
@@ -191,6 +192,15 @@ class BarObserver(_Watching):
             )
             if name not in self.running:  # it ended meanwhile
                 self._bars.remove_task(self._tasks.pop(name))
+
+    def _shown(self, progress: dict[str, CellProgress]) -> list[tuple[str, Cell]]:
+        """The running cells; where there are many, as many as a terminal has room for, and those
+        that somebody is at."""
+        running = list(self.running.items())
+        if len(running) <= _MOST_BARS:
+            return running
+        at_work = [one for one in running if one[0] in progress or one[0] in self._tasks]
+        return at_work[:_MOST_BARS]
 
     def __exit__(
         self,
