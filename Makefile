@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow fuzz bench gpu docs api
+.PHONY: check lint test test-slow fuzz bench gpu docs api ray
 
 check:
 	bash .ci/run
@@ -22,6 +22,10 @@ test-slow:
 # damaged and hostile files against every reader; ARGS='--reader ticket --case 7' for one of them
 fuzz:
 	PYTHONPATH=tests $(PYTHON) -m fuzz $(ARGS)
+
+# the executor over Ray, in an environment and a network of its own
+ray:
+	bash .ci/ray $(ARGS)
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py

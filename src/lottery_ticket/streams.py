@@ -1,6 +1,7 @@
 """Standard error for what is only good to know: a pipe that is gone stops no work."""
 
 import sys
+from typing import Any
 
 __all__ = ["StandardError"]
 
@@ -13,16 +14,17 @@ class StandardError:
     def write(self, text: str) -> int:
         """Write if that is possible; the count that `text` has."""
         try:
-            # None: the process was started without one
-            return len(text) if sys.stderr is None else sys.stderr.write(text)
+            stream = _stream()
+            return len(text) if stream is None else stream.write(text)
         except (OSError, ValueError):  # full, or closed
             return len(text)
 
     def flush(self) -> None:
         """Flush if that is possible."""
         try:
-            if sys.stderr is not None:
-                sys.stderr.flush()
+            stream = _stream()
+            if stream is not None:
+                stream.flush()
         except (OSError, ValueError):
             return
 
@@ -38,3 +40,11 @@ class StandardError:
         if sys.stderr is None:
             raise OSError("there is no standard error")
         return sys.stderr.fileno()
+
+
+def _stream() -> Any:
+    """`sys.stderr`; None where the process was started without one.
+
+    While rich draws, what stands there draws in its turn: what is drawn goes to what is behind it.
+    """
+    return getattr(sys.stderr, "rich_proxied_file", sys.stderr)

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from terminals import on_a_terminal
 from tiny_command import TINY
 
 from lottery_ticket.store import Store
@@ -264,3 +265,11 @@ def test_a_training_that_goes_wrong_exits_with_1(lottery):
     assert said.code == 1
     assert "ticket level 0, replicate 0: " in said.err
     assert "4 cells could not be made after that" in said.err
+
+
+def test_bars_on_a_terminal(lottery):
+    code, said = on_a_terminal(*TINY)
+    assert code == 0
+    assert re.search("quickstart-[0-9a-f]{8}.*━.*%", said)
+    assert "8 cells made in" in said
+    assert "Traceback" not in said

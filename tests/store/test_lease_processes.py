@@ -215,7 +215,7 @@ def test_a_run_is_kept_while_a_process_that_renews_runs_it(store, start):
 
 
 def test_the_work_of_the_dead_can_be_removed(store, start):
-    """All of it after one lease, not one after another."""
+    """Once its lease is over, and no sooner."""
     holder = start()
     assert holder.told("take") == "True"
     holder.kill()

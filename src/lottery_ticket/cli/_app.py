@@ -22,6 +22,7 @@ from lottery_ticket.cli._plot import plot
 from lottery_ticket.cli._presets import presets
 from lottery_ticket.cli._print import print_error, warnings_shown
 from lottery_ticket.cli._probe import evaluate, probe
+from lottery_ticket.cli._pull import merge, pull, push
 from lottery_ticket.cli._report import report
 from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
@@ -92,6 +93,9 @@ app.command("transfer")(transfer)
 app.command("retrain")(retrain)
 app.command("evaluate")(evaluate)
 app.command("probe")(probe)
+app.command("pull")(pull)
+app.command("push")(push)
+app.command("merge")(merge)
 app.command("verify")(verify)
 app.command("rm")(rm)
 app.command("gc")(gc)

@@ -5,6 +5,11 @@ Loads neither torch nor the specs, so that listing is quick.
 
 from lottery_ticket.store._board import Board as Board
 from lottery_ticket.store._claim import Claim as Claim
+from lottery_ticket.store._copying import Copied as Copied
+from lottery_ticket.store._copying import CopyPlan as CopyPlan
+from lottery_ticket.store._copying import CopyStep as CopyStep
+from lottery_ticket.store._copying import copy_runs as copy_runs
+from lottery_ticket.store._copying import plan_copy as plan_copy
 from lottery_ticket.store._desk import Desk as Desk
 from lottery_ticket.store._execution import Execution as Execution
 from lottery_ticket.store._files import read_file as read_file

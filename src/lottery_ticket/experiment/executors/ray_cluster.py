@@ -9,8 +9,10 @@ import functools
 import importlib
 import logging
 import math
+import os
 import pickle
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import cloudpickle
 
@@ -36,6 +39,7 @@ __all__ = ["Ray", "check_ray"]
 _QUEUE_SHARE = 0.25  # of what runs at a time, so many more wait at Ray, so that no worker does
 _LOOK_SECONDS = 5.0  # how often to look what nodes there are
 _HELLO_SECONDS = 300.0  # in which a node's first worker has imported what it needs
+_ANSWER_SECONDS = 10.0  # in which a cluster answers at its address
 _HOME_SECONDS = 60.0  # in which workers that are asked to stop have come home
 
 
@@ -248,12 +252,14 @@ def _cause(error: BaseException) -> str:
 @contextlib.contextmanager
 def _connected(ray: Any, address: str | None, code: SentCode) -> Iterator[None]:
     """A block in which this process is part of a cluster whose workers have the user's code."""
+    address = address or os.environ.get("RAY_ADDRESS") or None
     with TemporaryDirectory(prefix="lottery-code-") as folder, contextlib.ExitStack() as undo:
         code.copy_to(Path(folder))
         # never empty, and so never the current folder in its place
         Path(folder, "README").write_text("The code that a run of lottery-ticket imports.\n")
         undo.callback(ray.shutdown)
         try:
+            _check_answers(address)
             with _quiet_start():
                 ray.init(
                     address=address,
@@ -263,12 +269,22 @@ def _connected(ray: Any, address: str | None, code: SentCode) -> Iterator[None]:
                     configure_logging=False,
                 )
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-            where = "" if address is None else f" at {address!r} (--address)"
+            where = "" if address is None else f" at {address!r}"
             raise UsageError(
                 f"Ray: no cluster can be used{where}: {_cause(error)}; start one with "
                 "`ray start --head`, or leave --address out to start one on this machine"
             ) from error
         yield
+
+
+def _check_answers(address: str | None) -> None:
+    """Raises `OSError` or `ValueError` at once where Ray would ask for minutes."""
+    if address in (None, "auto", "local"):
+        return
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    if not parts.hostname or not parts.port:
+        raise ValueError("wanted HOST:PORT")
+    socket.create_connection((parts.hostname, parts.port), timeout=_ANSWER_SECONDS).close()
 
 
 @contextlib.contextmanager

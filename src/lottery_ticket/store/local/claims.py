@@ -113,8 +113,8 @@ class Locks:
         """Where whoever holds the claim works, or worked last."""
         return LocalDesk(folder)
 
-    def settle(self, folders: Iterable[Path]) -> None:
-        """Wait until the claims of the dead can be taken, which they can at once."""
+    def settle(self, folders: Iterable[Path], files: Iterable[Path]) -> None:
+        """Wait until it is known which of them are of the dead: it always is."""
 
     @contextlib.contextmanager
     def held(self, path: Path) -> Iterator[None]:

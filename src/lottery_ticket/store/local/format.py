@@ -128,7 +128,8 @@ def leave_trace(paths: Paths, claims: str) -> None:
         OSError: it cannot be left.
     """
     if claims == "lease":
-        paths.leases.touch()
+        with contextlib.suppress(FileExistsError):
+            paths.leases.open("xb").close()
 
 
 def _claims_of(paths: Paths) -> str:

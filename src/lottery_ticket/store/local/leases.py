@@ -259,10 +259,11 @@ class Leases:
         lease = found[0]
         return LocalDesk(_work_of(folder, (lease.token, *lease.before)) or folder / lease.token)
 
-    def settle(self, folders: Iterable[Path]) -> None:
-        """Wait until it is known of each claim whether its holder is silent, so that it can be
-        taken: as long as the lease at most, for all of them together."""
-        watched({_name(folder): FileSpot(folder).look for folder in folders})
+    def settle(self, folders: Iterable[Path], files: Iterable[Path]) -> None:
+        """Wait until it is known which of these claims, and files, are of the dead: as long as a
+        lease at most, for all of them together. What the dead claimed can be taken then."""
+        looks = {_name(folder): FileSpot(folder).look for folder in folders}
+        watched(looks | {_name(file): partial(_seen, file, 1) for file in files})
 
     @contextlib.contextmanager
     def held(self, path: Path) -> Iterator[None]:

@@ -24,7 +24,7 @@ def remove_run(
 ) -> Freed:
     """`LocalStore.remove_run`."""
     with _removing(paths, claims, dry_run):
-        claims.settle(map(paths.work, sorted(run.cells() & paths.work_names())))
+        claims.settle(map(paths.work, run.cells() & paths.work_names()), paths.run_locks())
         if not dry_run:
             _check_idle(store, paths, claims, run)
         others = [store.read_run(other) for other in store.run_ids() if other != run.id]
@@ -47,6 +47,7 @@ def _check_idle(store: "LocalStore", paths: Paths, claims: Claims, run: RunRecor
 def collect_garbage(store: "LocalStore", paths: Paths, claims: Claims, *, dry_run: bool) -> Freed:
     """`LocalStore.collect_garbage`."""
     with _removing(paths, claims, dry_run):
+        claims.settle(map(paths.work, paths.work_names()), paths.run_locks())
         # cells first: one that is made meanwhile belongs to a run that was saved before
         cells, work = store.cell_names(), store.work_names()
         runs = store.runs()
@@ -55,7 +56,6 @@ def collect_garbage(store: "LocalStore", paths: Paths, claims: Claims, *, dry_ru
                 f"{paths.run(min(lost))}: missing, while it is being run; try again when it ended"
             )
         needed = _needed(runs)
-        claims.settle(map(paths.work, sorted(work - needed | cells & work)))
         spent = [name for name in sorted(cells & work & needed) if _is_whole(store, name)]
         freed = _remove(store, paths, (cells | work) - needed, dry_run)
         more = sum(_free(paths.root, path, dry_run) for path in paths.left_over())

@@ -1,0 +1,378 @@
+"""Workers: any number of them make a submitted run, with the bytes of one machine."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_runs import TINY, digests, planned, run_in
+from wrong_engines import trains_by
+
+from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.experiment import (
+    Cell,
+    Context,
+    Observer,
+    Work,
+    Workers,
+    run_plan,
+    run_status,
+    submit_plan,
+    work,
+)
+from lottery_ticket.experiment.executors.execute import execute
+from lottery_ticket.experiment.running.peers import Crew, remaining_steps
+from lottery_ticket.spec import spec_from_mapping
+from lottery_ticket.store import LocalStore, Store, submitted_runs
+from lottery_ticket.workers import stop
+from lottery_ticket.workers import submit as submit_spec
+from lottery_ticket.workers import work as work_on
+
+SPEC = TINY | {"arms": ["ticket", "reinit", "random"], "replicates": 2}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run_in(folder, spec_from_mapping(SPEC))
+    return digests(folder)
+
+
+@pytest.fixture
+def made():
+    return planned(spec_from_mapping(SPEC))
+
+
+def submitted(folder, made, **options) -> tuple[Store, Context]:
+    store = Store(folder, **options)
+    context = Context(store)
+    submit_plan(made, store, context)
+    return store, context
+
+
+def start_worker(folder, *arguments: object) -> "subprocess.Popen[str]":
+    line = [sys.executable, "-m", "lottery_ticket.cli", "work", "--store", folder, *arguments]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen(
+        list(map(str, line)), text=True, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+# the law
+
+
+def check_is_made(folder, made, undisturbed) -> None:
+    """All of a submitted run is made by whoever works, with the bytes of one machine, and nobody
+    need look at it again."""
+    store, context = submitted(folder, made)
+    assert submitted_runs(store) == [made.id]
+    worked = work(store, context)
+    assert sum(worked.num_made.values()) == len(made.cells)
+    assert digests(folder) == undisturbed
+    assert submitted_runs(store) == []
+    assert not store.work_names()
+
+
+def test_a_submitted_run_is_made(tmp_path, made, undisturbed):
+    check_is_made(tmp_path, made, undisturbed)
+
+
+def test_a_worker_that_trains_otherwise_is_caught(tmp_path, made, undisturbed, own_kinds):
+    def wrong(train, cell, parents, workspace):
+        return train(replace(cell, seeds=replace(cell.seeds, order=1)), parents, workspace)
+
+    trains_by(wrong)
+    with pytest.raises(AssertionError):
+        check_is_made(tmp_path, made, undisturbed)
+
+
+@pytest.mark.parametrize("claims", ["lock", "lease"])
+def test_two_workers_make_what_another_process_waits_for(claims, tmp_path, made, undisturbed):
+    store = Store(tmp_path, claims=claims)
+    store.open_for_writing()
+    workers = [start_worker(tmp_path, "--forever", "--jobs", 1) for _ in range(2)]
+    try:
+        context = Context(store)
+        submit_plan(made, store, context)
+        outcome = run_plan(made, store, context, executor=Workers)
+        assert outcome.is_complete
+        assert outcome.num_made + outcome.num_found == len(made.cells)
+        assert digests(tmp_path) == undisturbed
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            _, told = worker.communicate(timeout=120)
+            assert worker.returncode == 130, told
+            assert "Traceback" not in told
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+    assert len({store.execution(name)["process"] for name in made.cells}) == 2
+
+
+# what fails
+
+
+def fails_at_a_random_mask(train, cell, parents, workspace):
+    if cell.label.arm == "random" and cell.label.level == 1:
+        raise LotteryError("no luck\ntoday")
+    return train(cell, parents, workspace)
+
+
+def test_what_failed_is_left_until_it_is_asked_for_again(tmp_path, made, undisturbed, own_kinds):
+    store, context = submitted(tmp_path, made)
+    trained = []
+
+    def fails(train, cell, parents, workspace):
+        trained.append(cell.name)
+        return fails_at_a_random_mask(train, cell, parents, workspace)
+
+    trains_by(fails)
+    worked = work(store, context)
+    failed = {row.cell for row in made.rows if (row.arm, row.level) == ("random", 1)}
+    assert worked.failures.keys() == {made.id}
+    assert worked.failures[made.id].keys() == failed
+    found = run_status(store, store.read_run(made.id))
+    assert len(found.failed) == len(failed)
+    assert all("no luck today (on " in message for message in found.failed.values())
+    assert found.num_finished == len(made.cells) - len(failed)
+    assert found.is_submitted
+    # another worker knows, and so does who waits for them
+    trained.clear()
+    assert work(store, context).failures[made.id].keys() == failed
+    assert trained == []
+    outcome = run_plan(made, store, context, executor=Workers)
+    assert outcome.failures.keys() == failed
+
+
+def test_it_is_made_once_it_can_be(tmp_path, made, undisturbed, own_kinds):
+    store, context = submitted(tmp_path, made)
+    is_lucky: list[bool] = []
+
+    def fails(train, *arguments):
+        return (train if is_lucky else lambda *a: fails_at_a_random_mask(train, *a))(*arguments)
+
+    trains_by(fails)
+    assert work(store, context).failures
+    is_lucky.append(True)
+    assert not sum(work(store, context).num_made.values())
+    submit_plan(made, store, context, retry_failed=True)
+    assert not work(store, context).failures
+    assert digests(tmp_path) == undisturbed
+
+
+def test_a_damaged_parent_is_made_anew(tmp_path, made, undisturbed, own_kinds):
+    """Workers do not read every file before they begin: there may be many of them."""
+    store, context = submitted(tmp_path, made)
+    damaged = []
+
+    def damages(train, cell, parents, workspace):
+        mask = cell.parents.get("mask")
+        if not damaged and mask is not None:
+            path = tmp_path / "cells" / mask[:2] / mask / "mask.safetensors"
+            path.write_bytes(path.read_bytes()[:-1])
+            damaged.append(mask)
+        return train(cell, parents, workspace)
+
+    trains_by(damages)
+    worked = work(store, context)
+    assert not worked.failures
+    assert len(damaged) == 1
+    assert digests(tmp_path) == undisturbed
+    assert sum(worked.num_made.values()) == len(made.cells) + 1
+
+
+def test_a_cell_that_kills_its_workers_fails(tmp_path, made):
+    class Lost(LocalStore):
+        def claim(self, name):
+            claim = super().claim(name)
+            if claim is not None:
+                vars(claim)["num_losses"] = 5
+            return claim
+
+    store = Lost(tmp_path)
+    store.open_for_writing()
+    cell = next(cell for cell in made.cells.values() if not cell.parents)
+    (outcome,) = execute([cell], [{}], Context(store))
+    assert outcome.status == "failed"
+    assert "5 workers in a row died" in str(outcome.message)
+    assert store.claim(cell.name) is not None
+
+
+# what cannot be worked on here
+
+
+NET = """
+from torch import nn
+from lottery_ticket import register_model
+
+@register_model("Mine")
+def mine(input_size: int = 64, num_classes: int = 10) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(input_size, {width}), nn.ReLU(),
+                         nn.Linear({width}, num_classes))
+"""
+
+
+def test_other_code_is_refused_and_said(tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(NET.format(width=8))
+    values = TINY | {"model": {"name": "Mine"}}
+    where = {"store": tmp_path / "store", "imports": [str(mine)]}
+    run = submit_spec(values, **where)
+    mine.write_text(NET.format(width=9))
+    done = start_worker(tmp_path / "store", "--import", mine)
+    _, told = done.communicate(timeout=120)
+    assert done.returncode == 1
+    assert "model Mine is" in told
+    assert "where it was submitted" in told
+    without = start_worker(tmp_path / "store")
+    _, told = without.communicate(timeout=120)
+    assert without.returncode == 1
+    assert f"it was submitted with --import {mine}" in " ".join(told.split())
+    store = Store(tmp_path / "store")
+    assert submitted_runs(store) == [run.id]
+    assert not store.cell_names()
+
+
+def test_nothing_that_the_store_names_is_imported(tmp_path, made):
+    """A store is data: its notes say what was imported elsewhere, for people."""
+    trap = tmp_path / "trap.py"
+    trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n")
+    store = Store(tmp_path / "store")
+    submit_plan(made, store, Context(store, imports=(str(trap),)))
+    assert sum(work(store, Context(store)).num_made.values()) == len(made.cells)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_worker_without_the_data_leaves_the_run_to_others(tmp_path):
+    path, moved = tmp_path / "mine.npz", tmp_path / "moved.npz"
+    arrays = np.random.default_rng(0)
+    np.savez(path, x=arrays.random((200, 64), "f4"), y=arrays.integers(0, 10, 200))
+    made = planned(spec_from_mapping(TINY | {"data": {"name": "arrays", "path": str(path)}}))
+    store, context = submitted(tmp_path / "store", made)
+    notes = []
+
+    class Told(Observer):
+        def note(self, message):
+            notes.append(message)
+
+    path.rename(moved)
+    worked = work(store, context, observer=Told())
+    assert str(path) in worked.refused[made.id]
+    np.savez(path, x=arrays.random((200, 64), "f4"), y=arrays.integers(0, 10, 200))
+    others = work(store, context, observer=Told())
+    assert "data is" in others.refused[made.id]
+    assert "see that all have the same files" in others.refused[made.id]
+    assert len(notes) == 2
+    assert all(f"this worker leaves {made.id} to others" in note for note in notes)
+    assert submitted_runs(store) == [made.id]
+    assert not store.cell_names()
+    moved.replace(path)
+    assert work(store, context).num_made[made.id] == len(made.cells)
+
+
+def test_arguments_that_make_no_sense(tmp_path):
+    Store(tmp_path).open_for_writing()
+    with pytest.raises(UsageError, match="per_device: got 0"):
+        work_on(tmp_path, per_device=0)
+    with pytest.raises(UsageError, match="no runs here"):
+        work_on(tmp_path, runs=["nobody"])
+    with pytest.raises(UsageError, match="say --jobs and --per-device to `lottery work`"):
+        submit_spec(TINY, store=tmp_path, jobs=2)
+
+
+# stopping
+
+
+def test_a_run_is_stopped_from_anywhere_and_goes_on(tmp_path, made, undisturbed, own_kinds):
+    store, context = submitted(tmp_path, made)
+    num_trained = []
+
+    def asks(train, cell, parents, workspace):
+        num_trained.append(cell.name)
+        if len(num_trained) == 3:
+            stop(made.id, store=Store(tmp_path))
+        return train(cell, parents, workspace)
+
+    trains_by(asks)
+    worked = work(store, context)
+    assert 3 <= sum(worked.num_made.values()) < len(made.cells)
+    assert not worked.is_stopped  # the run was, not the worker
+    found = run_status(store, store.read_run(made.id))
+    assert found.is_stopped
+    assert found.is_over
+    submit_plan(made, store, context)
+    assert not run_status(store, store.read_run(made.id)).is_stopped
+    work(store, context)
+    assert digests(tmp_path) == undisturbed
+
+
+def test_who_only_watches_may_leave(tmp_path, made):
+    """Ctrl-C ends the watching: the run stays submitted."""
+    store, context = submitted(tmp_path, made)
+    running = threading.Event()
+
+    class Watching(Observer):
+        def started(self, cell):
+            running.set()
+
+    context = replace(context, stops=("mine",))
+    workers = Workers(context)
+    with workers as executing:
+        cells = [cell for cell in made.cells.values() if not cell.parents]
+        future = executing.submit(cells, [{}] * len(cells))
+        store.board.put("stop", "mine", b"")
+        told = future.result(timeout=60)
+    assert {outcome.status for outcome in told} == {"stopped"}
+    assert submitted_runs(store) == [made.id]
+
+
+# who takes what
+
+
+@st.composite
+def works(draw) -> Work:
+    made = planned(spec_from_mapping(TINY))
+    cell = next(cell for cell in made.cells.values() if cell.kind == "mask")
+    cells: dict[str, Cell] = {}
+    for number in range(draw(st.integers(1, 12))):
+        names = list(cells)
+        parents = draw(st.lists(st.sampled_from(names), max_size=3)) if names else []
+        one = replace(cell, parents={f"p{i}": parent for i, parent in enumerate(parents)})
+        name = f"cell{number}"
+        object.__setattr__(one, "name", name)
+        cells[name] = one
+    return Work("some", cells)
+
+
+def longest(work: Work, name: str) -> int:
+    children = [n for n, cell in work.cells.items() if name in cell.parents.values()]
+    return 1 + max((longest(work, child) for child in children), default=0)
+
+
+@given(works())
+def test_what_most_hangs_on_comes_first(work):
+    left = remaining_steps(work)
+    assert left == {name: longest(work, name) for name in work.cells}
+
+
+def orders_of(folder, made: Work, tokens: Mapping[str, object]) -> list[list[str]]:
+    crews = [Crew(Store(folder), made, token) for token in tokens]
+    return [crew.in_order(made.cells) for crew in crews]
+
+
+def test_each_worker_has_an_order_of_its_own_among_equals(tmp_path, made):
+    left = remaining_steps(made)
+    one, other, same = orders_of(tmp_path, made, {"a": 0, "b": 0, "c": 0})
+    assert one != other != same
+    for order in (one, other):
+        steps = [left[name] for name in order]
+        assert steps == sorted(steps, reverse=True)
