@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from lottery_ticket.experiment import Cell, Observer, Outcome, Work, read_progress
+from lottery_ticket.experiment import Cell, Observer, Outcome, Work, read_maker, read_progress
 from lottery_ticket.experiment import Progress as CellProgress
 from lottery_ticket.store import Store
 from lottery_ticket.streams import StandardError
@@ -194,13 +194,17 @@ class BarObserver(_Watching):
                 self._bars.remove_task(self._tasks.pop(name))
 
     def _shown(self, progress: dict[str, CellProgress]) -> list[tuple[str, Cell]]:
-        """The running cells; where there are many, as many as a terminal has room for, and those
-        that somebody is at."""
-        running = list(self.running.items())
-        if len(running) <= _MOST_BARS:
-            return running
-        at_work = [one for one in running if one[0] in progress or one[0] in self._tasks]
-        return at_work[:_MOST_BARS]
+        """The running cells that somebody is at, as many as a terminal has room for: what waits for
+        a worker elsewhere was handed over, too."""
+        assert self.store is not None
+        found = []
+        for name, cell in list(self.running.items()):
+            if len(found) == _MOST_BARS:
+                break
+            is_known = name in progress or name in self._tasks
+            if is_known or read_maker(self.store.desk(name)) is not None:
+                found.append((name, cell))
+        return found
 
     def __exit__(
         self,
