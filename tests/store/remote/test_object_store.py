@@ -17,7 +17,7 @@ from wrong_buckets import CreatesAlways
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store import Store, is_store
-from lottery_ticket.store._lease import Lease
+from lottery_ticket.store._lease import Heart, Lease
 from lottery_ticket.store.remote import ObjectStore, ObstoreBucket
 
 FILES = {WEIGHTS: b"the weights"}
@@ -39,7 +39,7 @@ def opened(
     bucket, clock: Callable[[], float] = time.monotonic, kind=ObjectStore, lease_seconds=60.0
 ) -> ObjectStore:
     """A store of a process of its own, as far as it can tell."""
-    store = kind.over(bucket, clock=clock, seconds=lease_seconds)
+    store = kind.over(bucket, clock=clock, seconds=lease_seconds, heart=Heart())
     store.open_for_writing()
     return store
 
@@ -596,7 +596,8 @@ def test_a_store_is_made_by_what_is_written_first(bucket):
     store = ObjectStore.over(bucket)
     assert store.run_ids() == []
     assert store.cells() == {}
-    assert "0 runs, 0 cells" in store.state()
+    said = store.state()
+    assert said.startswith(f"0 runs, 0 cells, {sum(bucket.requests.values())} requests")
     assert objects(bucket) == {}
     store.open_for_writing()
     assert objects(bucket) == {
