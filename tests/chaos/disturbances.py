@@ -18,6 +18,7 @@ OUTAGE_SECONDS = 10.0
 KINDS = ("kill", "stop", "outage")
 _WEIGHTS = (3, 3, 2)
 _ALL_WORK = 0.9  # of all claims that an undisturbed run takes: at the end nobody is left to disturb
+_AT_THE_START = 0.3  # how often the server is gone while workers start
 _OF_HOLDERS = 0.8  # how often one that has a cell is chosen, if there is one
 
 
@@ -45,16 +46,14 @@ def drawn(chance: random.Random, num_cells: int) -> list[Disturbance]:
     kinds = chance.choices(KINDS, _WEIGHTS, k=chance.randint(2, 4))
     while kinds.count("outage") > 1:
         kinds.remove("outage")
-    made = [
-        Disturbance(
-            kind,
-            chance.randint(0, int(_ALL_WORK * num_cells)),
-            chance.uniform(0.0, 0.5),
-            chance.uniform(1.2, 3.0),
-        )
-        for kind in kinds
-    ]
-    return sorted(made, key=lambda one: one.after)
+    return sorted((_drawn(chance, kind, num_cells) for kind in kinds), key=lambda one: one.after)
+
+
+def _drawn(chance: random.Random, kind: str, num_cells: int) -> Disturbance:
+    after = chance.randint(0, int(_ALL_WORK * num_cells))
+    if kind == "outage" and chance.random() < _AT_THE_START:
+        after = 0
+    return Disturbance(kind, after, chance.uniform(0.0, 0.5), chance.uniform(1.2, 3.0))
 
 
 @dataclass
