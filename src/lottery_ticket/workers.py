@@ -124,11 +124,11 @@ def stop(reference: str, *, store: str | Path | Store | None = None) -> RunRecor
         UsageError: there is no such run.
         StoreError: the store cannot be written.
     """
-    from lottery_ticket.experiment import ask_to_stop
+    from lottery_ticket.experiment import ask_others_to_stop
 
     opened = _opened(store)
     run = opened.run(reference)
-    ask_to_stop(opened, run.id)
+    ask_others_to_stop(opened, run.id)
     return run
 
 

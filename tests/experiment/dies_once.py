@@ -7,8 +7,7 @@ from pathlib import Path
 from each_step import look_at_each_step
 
 from lottery_ticket.store import LocalStore
-
-_commit = LocalStore.commit
+from lottery_ticket.store.remote import ObjectStore
 
 
 def _die_if_told(moment: str) -> None:
@@ -24,11 +23,15 @@ def _look(cell, step) -> None:
         _die_if_told("step 5")
 
 
-def _commits(*arguments) -> bool:
-    is_first = _commit(*arguments)
-    _die_if_told("the end of a commit")
-    return is_first
+def _mortal(commit):
+    def commits(*arguments) -> bool:
+        is_first = commit(*arguments)
+        _die_if_told("the end of a commit")
+        return is_first
+
+    return commits
 
 
-LocalStore.commit = _commits
+for kind in (LocalStore, ObjectStore):
+    kind.commit = _mortal(kind.commit)
 look_at_each_step(_look)

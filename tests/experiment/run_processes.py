@@ -157,6 +157,29 @@ def start_noisy(
     return start(spec, store, imports=(NOISY_NET, *imports), **orders)
 
 
+def start_command(log: Path, *arguments: object) -> Any:
+    """Start `lottery ARGUMENTS` in a process of its own, with this one's environment; what it says
+    goes to `log`."""
+    process = FORKS.Process(
+        target=_call, args=(log, ["lottery", *map(str, arguments)], dict(os.environ))
+    )
+    process.start()
+    return process
+
+
+def _call(log: Path, line: list[str], environment: dict[str, str]) -> None:
+    """In the process itself."""
+    os.environ.clear()  # it was forked from one that was started before
+    os.environ.update(environment)
+    said = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    sys.argv = line
+    from lottery_ticket.cli import main
+
+    main()
+
+
 def told(store: Path) -> list[Told]:
     """What all processes at work on a store told, in that order."""
     path = _log(store)

@@ -1,4 +1,5 @@
-"""Law 13 for executors: by each of them a run has the same names and the same bytes.
+"""What every executor has to do. That by each of them a run has the same bytes is held in
+`test_whole_runs.py`.
 
 An executor passes the suite if it executes every group it is given, says of each cell what became
 of it, in order, and says so of a worker that died.
@@ -6,36 +7,17 @@ of it, in order, and says so of a worker that died.
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import ClassVar
 
 import pytest
+from threads_executor import Threads
 from tiny_runs import digests, planned
 
 from lottery_ticket.experiment import Context, Executor, Outcome, execute, run_plan
 from lottery_ticket.experiment.executors.local import InProcess, Pool
 from lottery_ticket.store import Store
-
-
-class Threads:
-    """Executes cells in threads of this process, as many as it is told."""
-
-    is_isolated = False
-
-    def __init__(self, context: Context, slots: int = 2) -> None:
-        self.slots, self._context = slots, context
-        self._threads = ThreadPoolExecutor(slots)
-
-    def __enter__(self) -> "Threads":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._threads.shutdown(wait=True)
-
-    def submit(self, cells, contents):
-        return self._threads.submit(execute, cells, contents, self._context)
-
 
 EXECUTORS: dict[str, Callable[[Context], Executor]] = {
     "in process": InProcess,
@@ -83,11 +65,6 @@ def run_by(executor, folder, *, groups):
 
 def check_executor(executor, folder, undisturbed):
     assert run_by(executor, folder, groups=1) == undisturbed
-
-
-@pytest.mark.parametrize("name", EXECUTORS)
-def test_a_run_has_the_same_bytes_by_each(name, tmp_path, undisturbed):
-    check_executor(EXECUTORS[name], tmp_path, undisturbed)
 
 
 def check_group(executor, folder, tiny):

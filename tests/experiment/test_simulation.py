@@ -25,8 +25,9 @@ from lottery_ticket.experiment.forecast.paths import critical_path, path_text
 
 CLOSE = {"rel": 1e-9, "abs": 1e-6}
 SLOW = Assumptions(
-    poll_seconds=2.0, requests_per_second=math.inf, checkpoint_seconds=3.0, price_per_hour=2.0
-)
+    poll_seconds=1.0, longest_poll_seconds=3.0, requests_per_second=math.inf,
+    checkpoint_seconds=3.0, price_per_hour=2.0,
+)  # fmt: skip
 
 
 @st.composite
@@ -217,7 +218,7 @@ def test_it_lies_between_the_least_and_all_of_it(tasks, num_workers, which, seed
     spells = simulate(tasks, num_workers, assumed, seed=seed)
     least = max(longest(tasks), work(tasks) / num_workers)
     # somebody is at work at any time, but for the start, a look after each cell, and the losses
-    looks = assumed.poll_seconds * (1 + len(spells))
+    looks = assumed.longest_poll_seconds * (1 + len(spells))
     losses = sum(spell.is_lost for spell in spells)
     waits = losses * (assumed.lease_seconds + assumed.start_seconds)
     most = assumed.start_seconds + looks + waits + sum(s.end - s.start for s in spells)

@@ -93,9 +93,8 @@ def test_a_worker_that_trains_otherwise_is_caught(tmp_path, made, undisturbed, o
         check_is_made(tmp_path, made, undisturbed)
 
 
-@pytest.mark.parametrize("claims", ["lock", "lease"])
-def test_two_workers_make_what_another_process_waits_for(claims, tmp_path, made, undisturbed):
-    store = Store(tmp_path, claims=claims)
+def test_two_workers_make_what_another_process_waits_for(tmp_path, made, undisturbed):
+    store = Store(tmp_path)
     store.open_for_writing()
     workers = [start_worker(tmp_path, "--forever", "--jobs", 1) for _ in range(2)]
     try:

@@ -20,6 +20,7 @@ from lottery_ticket.experiment.executors.execute import execution_of as executio
 from lottery_ticket.experiment.executors.executor import Executes as Executes
 from lottery_ticket.experiment.executors.executor import Executor as Executor
 from lottery_ticket.experiment.executors.executor import Outcome as Outcome
+from lottery_ticket.experiment.executors.stop import ask_others_to_stop as ask_others_to_stop
 from lottery_ticket.experiment.executors.stop import ask_to_stop as ask_to_stop
 from lottery_ticket.experiment.executors.stored import read_mask as read_mask
 from lottery_ticket.experiment.executors.stored import read_weights as read_weights

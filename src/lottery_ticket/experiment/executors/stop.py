@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.store import Store
 
-__all__ = ["StopSign", "ask_to_stop", "is_asked_to_stop", "take_back"]
+__all__ = ["StopSign", "ask_others_to_stop", "ask_to_stop", "is_asked_to_stop", "take_back"]
 
 _KIND = "stop"
 
@@ -23,7 +23,16 @@ def ask_to_stop(store: Store, token: str) -> None:
     """Ask all who look for the token: this process at once, others by the store."""
     _asked.add(token)
     with contextlib.suppress(LotteryError):  # no store any more: others find that out themselves
-        store.board.put(_KIND, token, b"")
+        ask_others_to_stop(store, token)
+
+
+def ask_others_to_stop(store: Store, token: str) -> None:
+    """Ask by the store alone.
+
+    Raises:
+        StoreError: it cannot be written, so that nobody is asked.
+    """
+    store.board.put(_KIND, token, b"")
 
 
 def take_back(store: Store, token: str) -> None:

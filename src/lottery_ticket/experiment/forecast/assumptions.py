@@ -11,8 +11,8 @@ from lottery_ticket.experiment.cells.making import Pace
 
 __all__ = ["IDEAL", "Assumptions", "Task"]
 
-_CLAIM_REQUESTS = 2  # one after the other: is it finished, and the claim
-_COMMIT_REQUESTS = 3  # the files side by side, then the record, then the claim is given back
+_CLAIM_REQUESTS = 4  # one after the other: is it finished, is it held, the claim, is it still open
+_COMMIT_REQUESTS = 4  # the files side by side, the record, is the claim still ours, its end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +48,16 @@ class Assumptions:
     Args:
         start_seconds: until a worker has started; one that was lost is replaced at once, and its
             successor takes as long.
-        claim_seconds: to see that a cell is not finished, and to claim it.
+        claim_seconds: to see that a cell is neither finished nor held, and to claim it.
         request_seconds: of any other request, beside its bytes: a record or a file of a parent, a
             checkpoint.
-        commit_seconds: from the last step of a cell until all can see that it is finished, beside
-            its bytes.
+        commit_seconds: from the last step of a cell until all can see that it is finished and its
+            worker is free again, beside its bytes.
         bytes_per_second: from the store to a worker, or back.
         requests_per_second: that the store answers, of all workers together; the others wait.
-        poll_seconds: a worker that finds nothing ready looks again after so long; 0 for one that
-            is told.
+        poll_seconds: a worker that finds nothing ready looks again after so long, and each time
+            after twice as long; 0 for one that is told.
+        longest_poll_seconds: until it looks again, at most.
         beat_seconds: from one heartbeat to the next, of a cell in the making; 0 for none.
         checkpoint_seconds: from one checkpoint to the next, at least.
         checkpoint_share: of the time, at most, that checkpoints take.
@@ -69,12 +70,13 @@ class Assumptions:
     """
 
     start_seconds: float = 15.0
-    claim_seconds: float = 0.1
+    claim_seconds: float = 0.2
     request_seconds: float = 0.05
-    commit_seconds: float = 0.15
+    commit_seconds: float = 0.2
     bytes_per_second: float = 50e6
     requests_per_second: float = 3_500.0
-    poll_seconds: float = 5.0
+    poll_seconds: float = 2.0
+    longest_poll_seconds: float = 10.0
     beat_seconds: float = 10.0
     checkpoint_seconds: float = Pace.checkpoint_seconds
     checkpoint_share: float = Pace.checkpoint_share
@@ -94,7 +96,7 @@ class Assumptions:
         """What takes how long where each request takes so many seconds: arguments of this.
 
         >>> Assumptions(**Assumptions.latencies(0.02)).claim_seconds
-        0.04
+        0.08
         """
         return {
             "claim_seconds": _CLAIM_REQUESTS * seconds,
@@ -110,7 +112,10 @@ class Assumptions:
 
 _RATES = ("bytes_per_second", "requests_per_second")  # of which infinity makes sense
 _POSITIVE = (*_RATES, "checkpoint_seconds", "checkpoint_share")
-_STORE = (*_RATES, "claim_seconds", "request_seconds", "commit_seconds", "poll_seconds")
+_STORE = (
+    *_RATES, "claim_seconds", "request_seconds", "commit_seconds", "poll_seconds",
+    "longest_poll_seconds",
+)  # fmt: skip
 
 
 def _is_possible(name: str, value: Any) -> bool:
@@ -128,6 +133,7 @@ IDEAL = Assumptions(
     bytes_per_second=math.inf,
     requests_per_second=math.inf,
     poll_seconds=0.0,
+    longest_poll_seconds=0.0,
     beat_seconds=0.0,
     lease_seconds=0.0,
 )

@@ -93,6 +93,43 @@ class _Attempt:
     trained: float = math.inf
 
 
+class _Idle:
+    """Workers that found nothing, by when they look again: after a pause that doubles up to the
+    longest one, and then at the same moment of each such stretch of time."""
+
+    def __init__(self, poll_seconds: float, longest_seconds: float) -> None:
+        self._longest = max(poll_seconds, longest_seconds)
+        self._soon: list[tuple[float, int, float]] = []  # next look, worker, pause before it
+        self._seldom: list[tuple[float, int]] = []  # when within the longest pause, worker
+
+    def __bool__(self) -> bool:
+        return bool(self._soon or self._seldom)
+
+    def add(self, now: float, worker: int, pause: float) -> None:
+        pause = min(pause, self._longest)
+        heappush(self._soon, (now + pause, worker, pause))
+
+    def pop_next(self, now: float) -> tuple[float, int, float]:
+        """When somebody looks next, who, and after what pause."""
+        self._let_look(now)
+        seldom = math.inf
+        if self._seldom:
+            index = bisect_left(self._seldom, (now % self._longest, -1)) % len(self._seldom)
+            seldom = now + (self._seldom[index][0] - now) % self._longest
+        if self._soon and self._soon[0][0] <= seldom:
+            return heappop(self._soon)
+        return seldom, self._seldom.pop(index)[1], self._longest
+
+    def _let_look(self, now: float) -> None:
+        """Whose time has passed has looked, and found nothing."""
+        while self._soon and self._soon[0][0] < now:
+            look, worker, pause = heappop(self._soon)
+            if pause < self._longest:
+                self.add(look, worker, 2 * pause)
+            else:
+                insort(self._seldom, (look % self._longest, worker))
+
+
 class _Simulation:
     def __init__(
         self, tasks: Mapping[str, Task], num_workers: int, assumptions: Assumptions, seed: int
@@ -111,8 +148,8 @@ class _Simulation:
         self.num_events = 0
         self.ready: list[tuple[float, float, str]] = []
         self.free: list[int] = []
-        self.idle: list[tuple[float, int]] = []  # by when within a poll they look
-        self.looks: dict[int, float] = {}  # the same by worker
+        self.idle = _Idle(assumptions.poll_seconds, assumptions.longest_poll_seconds)
+        self.num_coming = 0  # workers that will have looked when their time has come
         self.store_free_at = 0.0
         for name, task in tasks.items():
             self._check_losses(task)
@@ -142,11 +179,12 @@ class _Simulation:
     def _is_ready(self, _: float, cell: str) -> None:
         heappush(self.ready, (-self.remaining[cell], self.random.random(), cell))
 
-    def _looks(self, _: float, worker: int) -> None:
-        if self.ready and worker in self.looks:
-            look = (self.looks.pop(worker), worker)
-            del self.idle[bisect_left(self.idle, look)]
+    def _looks(self, now: float, worker: int, pause: float) -> None:
+        self.num_coming -= 1
+        if self.ready:
             self.free.append(worker)
+        else:
+            self.idle.add(now, worker, 2 * pause)
 
     def _is_trained(self, now: float, attempt: _Attempt) -> None:
         task, assumed = self.tasks[attempt.cell], self.assumed
@@ -182,17 +220,15 @@ class _Simulation:
         """Free workers take what is ready; without, they look again later."""
         while self.ready and self.free:
             self._start(now, heappop(self.ready)[2], self.free.pop())
-        poll = self.assumed.poll_seconds
-        if not poll:  # they are told, so that those that are free stay so
+        if not self.assumed.poll_seconds:  # they are told, so that those that are free stay so
             return
         for worker in self.free:
-            self.looks[worker] = self.random.uniform(0.0, poll) % poll
-            insort(self.idle, (self.looks[worker], worker))
+            self.idle.add(now, worker, self.assumed.poll_seconds)
         self.free.clear()
-        if self.ready and self.idle:  # the next to look takes it
-            index = bisect_left(self.idle, (now % poll, -1)) % len(self.idle)
-            look, worker = self.idle[index]
-            self._at(now + (look - now) % poll, self._looks, worker)
+        while self.num_coming < len(self.ready) and self.idle:  # the next to look takes it
+            look, worker, pause = self.idle.pop_next(now)
+            self.num_coming += 1
+            self._at(look, self._looks, worker, pause)
 
     def _start(self, now: float, cell: str, worker: int) -> None:
         task, assumed, saved = self.tasks[cell], self.assumed, self.saved[cell]
