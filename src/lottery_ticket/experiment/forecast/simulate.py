@@ -112,7 +112,7 @@ class _Idle:
     def pop_next(self, now: float) -> tuple[float, int, float]:
         """When somebody looks next, who, and after what pause."""
         self._let_look(now)
-        seldom = math.inf
+        seldom, index = math.inf, 0
         if self._seldom:
             index = bisect_left(self._seldom, (now % self._longest, -1)) % len(self._seldom)
             seldom = now + (self._seldom[index][0] - now) % self._longest
