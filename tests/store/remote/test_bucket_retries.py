@@ -3,8 +3,8 @@
 import json
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import Iterator, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from bucket_laws import NUM_RACING, raced
