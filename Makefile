@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow fuzz bench gpu docs api ray
+.PHONY: check lint test test-slow fuzz bench gpu docs api ray slurm
 
 check:
 	bash .ci/run
@@ -26,6 +26,10 @@ fuzz:
 # the executor over Ray, in an environment and a network of its own
 ray:
 	bash .ci/ray $(ARGS)
+
+# workers that submitit starts, in an environment of its own
+slurm:
+	bash .ci/slurm $(ARGS)
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py

@@ -80,18 +80,18 @@ def submit(
     if array is not None:
         array.check(prepared.store)
     run = prepared.submit(retry_failed=retry_failed)
-    started = None if array is None else array.start(run.id, prepared.store)
+    total, done = len(prepared.plan.cells), len(finished_cells(prepared.plan, prepared.store))
+    started = array.start(run.id, prepared.store) if array is not None and done < total else None
     if quiet:
         print(run.id)
         return
-    total, done = len(prepared.plan.cells), len(finished_cells(prepared.plan, prepared.store))
     where = where_text(prepared.store)
     console.print(f"submitted {run.id}: {total - done} of {total} cells are left", soft_wrap=True)
-    if started is None:
+    if started is not None:
+        _print_started(started)
+    elif array is None:
         imports = "".join(f" --import {name}" for name in prepared.context.imports)
         console.print(f"work on it:  lottery work{where}{imports}", soft_wrap=True)
-    else:
-        _print_started(started)
     console.print(f"see how far: lottery status {run.id}{where}", soft_wrap=True)
 
 
