@@ -197,8 +197,8 @@ class WorkerArray:
                 jobs = executor.submit_array([worker] * self.num_workers)
         except submitit.core.utils.UncompletedJobError as error:
             raise LotteryError(
-                f"Slurm started no workers: {str(error).strip()}; {run_id} is submitted: mend "
-                "that, and call the same again"
+                f"Slurm started no workers ({' '.join(str(error).split())}); {run_id} is "
+                "submitted: mend that, and call the same again"
             ) from None
         return Started(jobs[0].job_id.partition("_")[0], folder, jobs)
 
