@@ -54,18 +54,12 @@ def parse_time(text: str) -> int:
     >>> parse_time("4:00:00"), parse_time("1-12"), parse_time("90")
     (240, 2160, 90)
     """
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text, re.ASCII)
-    if found is None:
-        raise _wrong_time(text)
-    days, *rest = found.groups()
-    given = [int(number) for number in rest if number is not None]
-    if days is None and len(given) < 3:
-        given.insert(0, 0)  # minutes come first
-    hours, minutes, seconds = (*given, 0, 0)[:3]
-    limits = (24 if days is not None else math.inf, 60 if hours or days else math.inf, 60)
-    if any(n >= limit for n, limit in zip((hours, minutes, seconds), limits, strict=True)):
-        raise _wrong_time(text)
-    total = 86400 * int(days or 0) + 3600 * hours + 60 * minutes + seconds
+    total = _seconds_of(text)
+    if total is None:
+        raise UsageError(
+            f"--time {text}: not a time; write H:MM:SS such as 4:00:00, D-HH:MM:SS such as "
+            "1-12:00:00, or minutes"
+        )
     if total < 60 * _LEAST_MINUTES:
         raise UsageError(
             f"--time {text}: got {total} s, wanted at least {_LEAST_MINUTES} minutes (0:02:00): "
@@ -74,11 +68,21 @@ def parse_time(text: str) -> int:
     return math.ceil(total / 60)
 
 
-def _wrong_time(text: str) -> UsageError:
-    return UsageError(
-        f"--time {text}: not a time; write H:MM:SS such as 4:00:00, D-HH:MM:SS such as 1-12:00:00, "
-        "or minutes"
-    )
+def _seconds_of(text: str) -> int | None:
+    """Of a time; None if it is none."""
+    number = r"(\d{1,9})"
+    found = re.fullmatch(rf"(?:{number}-)?{number}(?::{number})?(?::{number})?", text, re.ASCII)
+    if found is None:
+        return None
+    days, *rest = found.groups()
+    given = [int(number) for number in rest if number is not None]
+    if days is None and len(given) < 3:
+        given.insert(0, 0)  # minutes come first
+    hours, minutes, seconds = (*given, 0, 0)[:3]
+    limits = (24 if days is not None else math.inf, 60 if hours or days else math.inf, 60)
+    if any(n >= limit for n, limit in zip((hours, minutes, seconds), limits, strict=True)):
+        return None
+    return 86400 * int(days or 0) + 3600 * hours + 60 * minutes + seconds
 
 
 def parse_sbatch_options(given: Sequence[str]) -> dict[str, str | bool]:
