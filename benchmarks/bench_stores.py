@@ -5,8 +5,8 @@ seconds and need no processor, and small real ones. The overhead of a training i
 run, for each that is made at a time, over the trainings, less what they took themselves. So that of
 the masks between them is in it, and what workers do as they begin (they plan the run) and end. The
 30 seconds are measured once, all else `--repeats` times, of which medians are told. CPU and
-requests are those of the processes that make cells; a pool's are not known. The server of the bucket
-(moto, on 127.0.0.1) has its own CPU beside it.
+requests are those of the processes that make cells; a pool's are not known. The server of the
+bucket (moto, on 127.0.0.1) has its own CPU beside it.
 
 The last rows are small trainings one by one and eight as one batch (`--group 8`).
 """
