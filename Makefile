@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow fuzz bench gpu docs api ray
+.PHONY: check lint test test-slow fuzz chaos chaos-ray bench gpu docs api ray
 
 check:
 	bash .ci/run
@@ -22,6 +22,15 @@ test-slow:
 # damaged and hostile files against every reader; ARGS='--reader ticket --case 7' for one of them
 fuzz:
 	PYTHONPATH=tests $(PYTHON) -m fuzz $(ARGS)
+
+# workers that are killed, stopped and cut off, against a server that fails; half an hour;
+# ARGS='--round 17' for one round
+chaos:
+	PYTHONPATH=tests $(PYTHON) -m chaos $(ARGS)
+
+# the same over Ray, of which a node is lost in each of five rounds
+chaos-ray:
+	bash .ci/ray chaos $(ARGS)
 
 # the executor over Ray, in an environment and a network of its own
 ray:

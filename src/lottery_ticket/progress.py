@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from lottery_ticket.experiment import Cell, Observer, Outcome, Work, read_progress
+from lottery_ticket.experiment import Cell, Observer, Outcome, Work, read_maker, read_progress
 from lottery_ticket.experiment import Progress as CellProgress
 from lottery_ticket.store import Store
 from lottery_ticket.streams import StandardError
@@ -21,6 +21,7 @@ __all__ = ["BarObserver", "LogObserver", "SilentObserver", "observer", "time_tex
 
 _REFRESH_SECONDS = 0.3
 _LOG_SECONDS = 15.0
+_MOST_BARS = 12
 
 
 def observer(*, is_quiet: bool = False) -> "SilentObserver":
@@ -179,7 +180,7 @@ class BarObserver(_Watching):
         detail = "" if left is None else f"{time_text(left)} left"
         assert self._overall is not None
         self._bars.update(self._overall, completed=steps, detail=detail)
-        for name, cell in list(self.running.items()):
+        for name, cell in self._shown(progress):
             at = progress.get(name)
             if name not in self._tasks:
                 self._tasks[name] = self._bars.add_task(_title(cell), total=None, detail="")
@@ -191,6 +192,19 @@ class BarObserver(_Watching):
             )
             if name not in self.running:  # it ended meanwhile
                 self._bars.remove_task(self._tasks.pop(name))
+
+    def _shown(self, progress: dict[str, CellProgress]) -> list[tuple[str, Cell]]:
+        """The running cells that somebody is at, as many as a terminal has room for: what waits for
+        a worker elsewhere was handed over, too."""
+        assert self.store is not None
+        found = []
+        for name, cell in list(self.running.items()):
+            if len(found) == _MOST_BARS:
+                break
+            is_known = name in progress or name in self._tasks
+            if is_known or read_maker(self.store.desk(name)) is not None:
+                found.append((name, cell))
+        return found
 
     def __exit__(
         self,

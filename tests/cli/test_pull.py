@@ -183,6 +183,7 @@ def watch(event, args):
             os.kill(os.getpid(), signal.SIGINT)
 
 watch.count = 0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 sys.addaudithook(watch)
 sys.argv = ["lottery", "push", "other"]
 main()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_runs import TINY, digests, planned, run_in
 from wrong_engines import trains_by
 
-from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.errors import LotteryError, StoreError, UsageError
 from lottery_ticket.experiment import (
     Cell,
     Context,
@@ -204,6 +204,32 @@ def test_a_cell_that_kills_its_workers_fails(tmp_path, made):
     assert outcome.status == "failed"
     assert "5 workers in a row died" in str(outcome.message)
     assert store.claim(cell.name) is not None
+
+
+class OftenAway(LocalStore):
+    """Refuses every other claim, as a server does that is gone for a minute."""
+
+    def claim(self, name):
+        self._num_asked = vars(self).get("_num_asked", 0) + 1
+        if self._num_asked % 2:
+            raise StoreError(f"{self.location} cannot be written (no connection): given up")
+        return super().claim(name)
+
+
+def test_a_store_that_is_away_is_no_fault_of_a_cell(tmp_path, made, undisturbed):
+    """Nobody would try it again."""
+    submitted(tmp_path, made)
+    store, notes = OftenAway(tmp_path), []
+
+    class Told(Observer):
+        def note(self, message):
+            notes.append(message)
+
+    worked = work(store, Context(store), observer=Told())
+    assert not worked.failures
+    assert digests(tmp_path) == undisturbed
+    assert all(note.endswith("(no connection): given up; trying again") for note in notes)
+    assert len(notes) >= len(made.cells)
 
 
 # what cannot be worked on here

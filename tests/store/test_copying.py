@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import wrong_copies
+from copied_runs import Grown, family, grow, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_cells import WEIGHTS, cell_folder, everything, name_of, run_of
-from small_runs import Grown, family, grow, told
 from store_kinds import KINDS
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError

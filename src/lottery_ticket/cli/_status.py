@@ -101,7 +101,7 @@ def _counts(found: "RunStatus") -> Iterator[str]:
     elif not found.is_submitted and not found.working:
         yield "nobody makes it: run it, or submit it to workers"
     elif not found.working:
-        yield "nobody is at work: start `lottery work`"
+        yield "no worker is at a cell just now (`lottery work` starts one)"
 
 
 def _working(working: "tuple[Working, ...]") -> Table:

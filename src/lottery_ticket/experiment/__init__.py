@@ -6,6 +6,7 @@ from lottery_ticket.experiment.cells.kinds import KINDS as KINDS
 from lottery_ticket.experiment.cells.making import Pace as Pace
 from lottery_ticket.experiment.cells.mask import remade_mask as remade_mask
 from lottery_ticket.experiment.cells.progress import Progress as Progress
+from lottery_ticket.experiment.cells.progress import read_maker as read_maker
 from lottery_ticket.experiment.cells.progress import read_progress as read_progress
 from lottery_ticket.experiment.cells.train import TrainCell as TrainCell
 from lottery_ticket.experiment.executors.chosen import Place as Place

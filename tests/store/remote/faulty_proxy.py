@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -19,6 +20,25 @@ AMBIGUOUS = ("done, then 500", "done, then dropped")
 OF_CONNECTIONS = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A request that the server has answered, whatever the client heard of it.
+
+    Args:
+        method, path, body: as it was asked.
+        status: of the server's answer.
+        began, ended: when it was handed on, and when the answer came; by this machine's monotonic
+            clock.
+    """
+
+    method: str
+    path: str
+    body: bytes
+    status: int
+    began: float
+    ended: float
+
+
 class FaultyProxy:
     """Hands requests on to `server` and spoils some of them.
 
@@ -31,6 +51,7 @@ class FaultyProxy:
         without_headers: taken from every request, lower case: a server that knows no conditions is
             one that never sees `if-match`.
         forbid: (method, path) → whether it is answered with 403.
+        heard: is told of each request that the server has answered, from any thread.
 
     `plan` is used up before anything is left to chance: a fault, or None for none, per request.
     `counts` says what was done, `last_headers` are those of the last request, as it came.
@@ -46,10 +67,12 @@ class FaultyProxy:
         late_seconds: float = 1.0,
         without_headers: Iterable[str] = (),
         forbid: Callable[[str, str], bool] = lambda method, path: False,
+        heard: Callable[[Exchange], object] = lambda exchange: None,
     ) -> None:
         self.address = urlsplit(server).netloc
         self.share, self.faults, self.late_seconds = share, tuple(faults), late_seconds
         self.without_headers, self.forbid = frozenset(without_headers), forbid
+        self.heard = heard
         self.plan: deque[str | None] = deque()
         self.counts: Counter[str] = Counter()
         self.last_headers: dict[str, str] = {}
@@ -123,11 +146,14 @@ class _Exchange(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_request  # noqa: N815
 
     def _hand_on(self, body: bytes, fault: str | None) -> None:
+        began = time.monotonic()
         try:
             status, data, headers = self._ask_server(body)
         except (OSError, HTTPException):  # the server is gone
             self.close_connection = True
             return
+        ended = time.monotonic()
+        self.server.owner.heard(Exchange(self.command, self.path, body, status, began, ended))
         if fault == "done, then dropped":
             self.close_connection = True
         elif fault == "done, then 500":

@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from bucket_laws import NUM_RACING, raced
@@ -170,7 +171,7 @@ def test_a_listing_goes_on_where_it_broke_off(proxy: FaultyProxy, new_bucket: Ne
     keys = [f"a/{number:04}" for number in range(1001)]
     direct = new_bucket()
     raced(4, lambda i: [direct.put(key, b"") for key in keys[i::4]])
-    bucket = new_bucket(endpoint=proxy.url, patience=QUICK)
+    bucket = new_bucket(endpoint=proxy.url, patience=replace(QUICK, answer_seconds=15))
     proxy.plan.extend(["500", None, "dropped", "503"])
     assert [one.key for one in bucket.list("a")] == keys
     assert proxy.counts["none"] == 2

@@ -17,7 +17,7 @@ from wrong_buckets import CreatesAlways
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store import Store, is_store
-from lottery_ticket.store._lease import Lease
+from lottery_ticket.store._lease import Heart, Lease
 from lottery_ticket.store.remote import ObjectStore, ObstoreBucket
 
 FILES = {WEIGHTS: b"the weights"}
@@ -39,7 +39,7 @@ def opened(
     bucket, clock: Callable[[], float] = time.monotonic, kind=ObjectStore, lease_seconds=60.0
 ) -> ObjectStore:
     """A store of a process of its own, as far as it can tell."""
-    store = kind.over(bucket, clock=clock, seconds=lease_seconds)
+    store = kind.over(bucket, clock=clock, seconds=lease_seconds, heart=Heart())
     store.open_for_writing()
     return store
 
@@ -501,6 +501,25 @@ def test_what_is_young_and_nobodys_stays_for_an_hour():
     assert set(objects(bucket)) == {"format.json", "runs/.kept"}
 
 
+def test_what_the_dead_had_in_use_goes_after_a_day():
+    server = Clock()
+    bucket = MemoryBucket(clock=server)
+    store = opened(bucket)
+    run = store.save_run(run_of([0]))
+    dead = {f"uses/{run.id}.0123456789abcdef", "removals/0123456789abcdef"}
+    living = {f"uses/{run.id}.fedcba9876543210"}
+    for key in dead | living:
+        bucket.put(key, Lease(seconds=0.5).to_bytes())
+    server.now += 23 * HOUR
+    store.collect_garbage()
+    assert objects(bucket, "uses", "removals").keys() == dead | living
+    for key in living:  # renewed, as all the time before
+        bucket.put(key, Lease(seconds=0.5).next().to_bytes())
+    server.now += 2 * HOUR
+    store.collect_garbage()
+    assert objects(bucket, "uses", "removals").keys() == living
+
+
 def test_a_run_in_use_is_not_removed():
     bucket = MemoryBucket()
     store, other = opened(bucket, lease_seconds=0.5), opened(bucket, lease_seconds=0.5)
@@ -577,7 +596,8 @@ def test_a_store_is_made_by_what_is_written_first(bucket):
     store = ObjectStore.over(bucket)
     assert store.run_ids() == []
     assert store.cells() == {}
-    assert "0 runs, 0 cells" in store.state()
+    said = store.state()
+    assert said.startswith(f"0 runs, 0 cells, {sum(bucket.requests.values())} requests")
     assert objects(bucket) == {}
     store.open_for_writing()
     assert objects(bucket) == {
@@ -587,6 +607,19 @@ def test_a_store_is_made_by_what_is_written_first(bucket):
     before = sum(bucket.requests.values())
     store.open_for_writing()
     assert sum(bucket.requests.values()) == before  # proved once
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("lives", range(1, 6))
+def test_a_store_whose_maker_was_killed_is_made_by_the_next(lives, is_after):
+    """At any write; so it is, too, while somebody else is making it."""
+    bucket = Deadly()
+    bucket.lives, bucket.is_after = lives, is_after
+    with contextlib.suppress(Killed):
+        opened(bucket)
+    bucket.lives = -1
+    commit(opened(bucket), 0)
+    assert {"format.json", "runs/.kept"} <= objects(bucket).keys()
 
 
 def test_a_server_without_conditions_is_refused_before_anything_is_written():

@@ -58,7 +58,7 @@ def execute(
             try:
                 taken = _take(cell, parents, store)
             except LotteryError as error:
-                taken = Outcome(cell.name, "failed", message=str(error))
+                taken = _failed(cell, error, store)
             if isinstance(taken, Outcome):
                 outcomes[cell.name] = taken
             else:

@@ -216,7 +216,7 @@ class Courier:
         """Send what a desk shows until it is let go."""
         with self._lock:
             self._desks[desk.token] = desk
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="desks", daemon=True)
                 self._thread.start()
 

@@ -45,8 +45,8 @@ def _check_empty(bucket: Bucket) -> None:
     """Objects of others are no store: nothing of theirs is ever read or removed."""
     for one in bucket.list(""):
         first = one.key.partition("/")[0]
-        if first == keys.PROBES:  # left by a proof that was killed before there was a store
-            continue
+        if first == keys.PROBES or one.key == keys.KEPT:
+            continue  # a store is being made; or whoever made it was killed before it was one
         hint = f"; {_remedy(bucket)}" if first in keys.OWN else ""
         raise StoreError(
             f"{bucket.location}: not a store: it holds {one.key!r} but no {keys.FORMAT}; choose "

@@ -113,8 +113,8 @@ class ObjectStore(Store):
         return self
 
     def state(self) -> str:
-        asked = sum(self.bucket.requests.values())
-        return f"{super().state()}, {asked} requests to find that out"
+        held = super().state()
+        return f"{held}, {sum(self.bucket.requests.values())} requests to find that out"
 
     def writing(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()

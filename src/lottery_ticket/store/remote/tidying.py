@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["collect_garbage", "remove_run"]
 
 _YOUNG_SECONDS = 3600.0
+_DEAD_SECONDS = 86400.0  # the longest length of a lease
 
 
 def remove_run(store: "ObjectStore", place: Place, run: RunRecord, *, dry_run: bool) -> Freed:
@@ -74,6 +75,7 @@ def collect_garbage(store: "ObjectStore", place: Place, *, dry_run: bool) -> Fre
             if name not in needed or seen.is_whole(name):
                 doomed.lease(seen, name)
         doomed.ownerless(seen, now)
+        doomed.of_the_dead(place, now)
         doomed.packs(seen, place)
         if not dry_run:
             doomed.remove(place)
@@ -175,6 +177,12 @@ class _Doomed:
         for ones in (*files, *work, seen.probes):
             if max((one.modified for one in ones), default=now) < now - _YOUNG_SECONDS:
                 self._add(ones)
+
+    def of_the_dead(self, place: Place, now: float) -> None:
+        """Who was killed while it ran or removed something: that is not beaten any more."""
+        for one in (*place.bucket.list(keys.USES), *place.bucket.list(keys.REMOVALS)):
+            if one.modified < now - _DEAD_SECONDS:
+                self.leases[one.key] = one.tag
 
     def packs(self, seen: _Seen, place: Place) -> None:
         """Packs of what is gone, or will be."""
