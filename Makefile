@@ -42,7 +42,9 @@ slurm:
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py
+	$(PYTHON) benchmarks/bench_stores.py
 	$(PYTHON) benchmarks/bench_simulation.py
+	$(PYTHON) benchmarks/bench_simulation.py --executor workers
 	$(PYTHON) benchmarks/bench_attach.py
 	$(PYTHON) benchmarks/bench_epoch.py
 	$(PYTHON) benchmarks/bench_rules.py

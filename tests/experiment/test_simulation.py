@@ -2,26 +2,36 @@
 
 import itertools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_bucket import MemoryBucket
 from tiny_runs import planned
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import (
     IDEAL,
     Assumptions,
+    Context,
     Task,
     cell_seconds,
+    execute,
     forecast,
     simulate,
     tasks_of,
 )
 from lottery_ticket.experiment.cells.cell import Label
 from lottery_ticket.experiment.forecast.paths import critical_path, path_text
+from lottery_ticket.experiment.forecast.simulate import (
+    CLAIM_REQUESTS,
+    COMMIT_REQUESTS,
+    MOST_LEASES,
+    READ_REQUESTS,
+)
+from lottery_ticket.store.remote import ObjectStore
 
 CLOSE = {"rel": 1e-9, "abs": 1e-6}
 SLOW = Assumptions(
@@ -307,11 +317,95 @@ def test_a_busy_store_makes_all_wait_and_bounds_it():
     tasks = {f"c{i}": Task(seconds=0.1, num_read=1, num_written=1) for i in range(200)}
     quick = forecast(tasks, 50, replace(IDEAL, requests_per_second=1e6))
     slow = forecast(tasks, 50, replace(IDEAL, requests_per_second=10.0))
-    num_requests = 200 * (2 + 2 + 3)  # a claim, a read, a commit
+    num_requests = 200 * (4 + 2 + 4)  # a claim, a read, a commit of a file
     assert (quick.num_requests, slow.num_requests) == (num_requests, num_requests)
     assert slow.makespan_seconds >= num_requests / 10
     assert (quick.bound, slow.bound) == ("workers", "store")
     assert slow.peak_requests_per_second >= slow.requests_per_second
+
+
+class Counting(MemoryBucket):
+    """Notes what is asked of which key."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def _note(self, kind, key):
+        self.asked.append((kind, key))
+
+    def get(self, key):
+        self._note("get", key)
+        return super().get(key)
+
+    def head(self, key):
+        self._note("head", key)
+        return super().head(key)
+
+    def put(self, key, data):
+        self._note("put", key)
+        return super().put(key, data)
+
+    def create(self, key, data):
+        self._note("create", key)
+        return super().create(key, data)
+
+    def list(self, prefix):
+        self._note("list", prefix)
+        return super().list(prefix)
+
+    def remove(self, keys):
+        keys = list(keys)
+        for key in keys:
+            self._note("remove", key)
+        super().remove(keys)
+
+
+def asked_for(cell, bucket):
+    """How often a bucket was asked while a cell was made by a worker that knew nothing; at the
+    places of the cell itself, at those of its parents, and for the signs to stop."""
+    store = ObjectStore.over(bucket)
+    contents = {role: store.get(parent).content for role, parent in cell.parents.items()}
+    bucket.asked.clear()
+    store = ObjectStore.over(bucket)
+    bucket.asked.clear()
+    assert store.finished(cell.name) is None
+    context = Context(store, stops=("worker", "run"))
+    (outcome,) = execute([cell], [contents], context)
+    assert outcome.status == "made"
+    kinds = [
+        "signs" if key.startswith("board/stop")
+        else "own" if cell.name in key or kind == "put"
+        else "parents"
+        for kind, key in bucket.asked
+    ]  # fmt: skip
+    return Counter(kinds)
+
+
+def test_a_real_cell_asks_as_often_as_a_simulated_one(tiny):
+    made, bucket = planned(tiny()), Counting()
+    ObjectStore.over(bucket).open_for_writing()
+    tasks = tasks_of(made, (), cell_seconds(made, {}, {}))
+    for cell in made.cells.values():
+        asked, task = asked_for(cell, bucket), tasks[cell.name]
+        assert asked["own"] == CLAIM_REQUESTS + COMMIT_REQUESTS + task.num_written
+        assert asked["parents"] == READ_REQUESTS * task.num_read
+        assert asked["signs"] == (2 if cell.num_steps else 0)
+
+
+def test_looks_cost_a_listing_and_some_leases():
+    bucket = Counting()
+    store = ObjectStore.over(bucket)
+    store.open_for_writing()
+    claims = [store.claim(f"{number:064x}") for number in range(MOST_LEASES + 8)]
+    other = ObjectStore.over(bucket)
+    bucket.asked.clear()
+    assert other.claimed_names() == {claim.name for claim in claims}
+    assert len(bucket.asked) == 1 + MOST_LEASES
+    for claim in claims:
+        claim.release()
+    looks = [other.claimed_names() for _ in range(3)]
+    assert [len(found) for found in looks] == [8, 0, 0]
 
 
 def test_what_bounds_it():
@@ -340,8 +434,8 @@ def test_figures_add_up():
     assert found.cost == 50.0
     assert found.utilisation == 20 / 25
     assert (found.num_cells, found.work_seconds, found.num_repeated) == (2, 20.0, 0)
-    # of each: a claim, a commit of a file, beats of two requests every 2 s, two checkpoints
-    assert found.num_requests == 2 * (2 + 3 + 2 * 5 + 2)
+    # of each: a claim, signs to stop, a commit of a file, beats every 2 s, two checkpoints
+    assert found.num_requests == 2 * (4 + 2 + 4 + 7 * 5 + 2)
     assert found.num_bytes == 2 * (1000 + 2 * 10)
     assert found.bytes_per_second == found.num_bytes / 25
     assert found.critical_path == "ticket level 0 of replicate 3"

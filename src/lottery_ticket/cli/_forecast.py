@@ -158,6 +158,6 @@ def _assumed_text(prepared: "Prepared", assumed: "Assumptions") -> str:
         f"started in {assumed.start_seconds:g} s; {1000 * assumed.request_seconds:g} ms per "
         f"request, {assumed.bytes_per_second / 1e6:g} MB/s, a look for work every "
         f"{assumed.poll_seconds:g} to {assumed.longest_poll_seconds:g} s, a checkpoint every "
-        f"{assumed.checkpoint_seconds:g} s or {100 * assumed.checkpoint_share:g} % of "
-        f"the time; {losses}"
+        f"{assumed.checkpoint_seconds:g} s or {100 * assumed.checkpoint_share:g} % of the time; "
+        f"{losses}"
     )

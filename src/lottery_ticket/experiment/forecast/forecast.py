@@ -13,6 +13,8 @@ from lottery_ticket.experiment.forecast.simulate import (
     CHECKPOINT_REQUESTS,
     CLAIM_REQUESTS,
     COMMIT_REQUESTS,
+    LOOK_REQUESTS,
+    MOST_LEASES,
     READ_REQUESTS,
     Spell,
     checkpoint_seconds,
@@ -21,7 +23,9 @@ from lottery_ticket.experiment.forecast.simulate import (
 
 __all__ = ["Forecast", "forecast"]
 
-_BEAT_REQUESTS = 2  # the lease, and how far the cell is
+_BEAT_REQUESTS = 7  # the lease, progress and history, and twice two signs to stop
+_SIGN_REQUESTS = 2  # these as a training begins
+_SUBMISSION_REQUESTS = 4  # of who finds nothing: what is submitted, how, and two signs to stop
 _STORE_SHARE = 0.2  # of the time that a store without latencies would save, for it to be the bound
 
 
@@ -191,21 +195,34 @@ def _requests(
     tasks: Mapping[str, Task], spells: Sequence[Spell], num_workers: int, assumed: Assumptions
 ) -> _Traffic:
     """Claims, reads and commits at once; beats, checkpoints and looks all the time."""
-    looks = 1 / assumed.poll_seconds if assumed.poll_seconds else 0.0
-    beats = _BEAT_REQUESTS / assumed.beat_seconds if assumed.beat_seconds else 0.0
     start, begin, trained, end = _times(spells)
+    looks = _looks_at_others(start, end, assumed)
+    longest = max(assumed.poll_seconds, assumed.longest_poll_seconds)
+    idle = (_SUBMISSION_REQUESTS + looks.max(initial=0.0)) / longest if longest else 0.0
+    beats = _BEAT_REQUESTS / assumed.beat_seconds if assumed.beat_seconds else 0.0
     read = [tasks[s.cell].num_read + s.is_continued for s in spells]
+    signs = [_SIGN_REQUESTS * bool(tasks[s.cell].checkpoint_bytes and beats) for s in spells]
+    taken = CLAIM_REQUESTS + READ_REQUESTS * np.array(read, float) + signs + looks
     written = [0 if s.is_lost else COMMIT_REQUESTS + tasks[s.cell].num_written for s in spells]
     checkpoints = CHECKPOINT_REQUESTS * _checkpoints_per_second(spells)
     return _Traffic(
         np.concatenate([start, trained]),
-        np.concatenate([CLAIM_REQUESTS + READ_REQUESTS * np.array(read, float), written]),
+        np.concatenate([taken, written]),
         np.concatenate([start, begin]),
         np.concatenate([end, trained]),
         # who is at work does not look for work
-        np.concatenate([np.full(len(spells), beats - looks), checkpoints]),
-        always=num_workers * looks,
+        np.concatenate([np.full(len(spells), beats - idle), checkpoints]),
+        always=num_workers * idle,
     )
+
+
+def _looks_at_others(start: _Array, end: _Array, assumed: Assumptions) -> _Array:
+    """What seeing who does what costs before each cell; after short ones that is known still."""
+    if not (assumed.poll_seconds and len(start)):
+        return np.zeros(len(start))
+    num_at_work = (end - start).sum() / end.max()
+    each = LOOK_REQUESTS + min(max(0.0, num_at_work - 1), MOST_LEASES)
+    return each * np.minimum(1.0, (end - start) / assumed.poll_seconds)
 
 
 def _bytes(tasks: Mapping[str, Task], spells: Sequence[Spell]) -> _Traffic:

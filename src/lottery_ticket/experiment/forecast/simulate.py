@@ -22,16 +22,20 @@ __all__ = [
     "CHECKPOINT_REQUESTS",
     "CLAIM_REQUESTS",
     "COMMIT_REQUESTS",
+    "LOOK_REQUESTS",
+    "MOST_LEASES",
     "READ_REQUESTS",
     "Spell",
     "checkpoint_seconds",
     "simulate",
 ]
 
-CLAIM_REQUESTS = 2  # is it finished, and the claim
+CLAIM_REQUESTS = 4  # is it finished, is it held, the claim, is it still not finished
 READ_REQUESTS = 2  # of a file of a parent: where it lies, and the file
 CHECKPOINT_REQUESTS = 1
-COMMIT_REQUESTS = 2  # beside the files: the record, and the claim given back
+COMMIT_REQUESTS = 3  # beside the files: the record, is the claim still ours, its end
+LOOK_REQUESTS = 2  # what has failed, and what is claimed: of some of that the lease
+MOST_LEASES = 32
 _MAX_TRIES = 1000  # expected of a cell; beyond that it is never made
 
 
@@ -112,13 +116,13 @@ class _Idle:
     def pop_next(self, now: float) -> tuple[float, int, float]:
         """When somebody looks next, who, and after what pause."""
         self._let_look(now)
-        seldom, index = math.inf, 0
-        if self._seldom:
-            index = bisect_left(self._seldom, (now % self._longest, -1)) % len(self._seldom)
-            seldom = now + (self._seldom[index][0] - now) % self._longest
-        if self._soon and self._soon[0][0] <= seldom:
+        if not self._seldom:
             return heappop(self._soon)
-        return seldom, self._seldom.pop(index)[1], self._longest
+        index = bisect_left(self._seldom, (now % self._longest, -1)) % len(self._seldom)
+        look = now + (self._seldom[index][0] - now) % self._longest
+        if self._soon and self._soon[0][0] <= look:
+            return heappop(self._soon)
+        return look, self._seldom.pop(index)[1], self._longest
 
     def _let_look(self, now: float) -> None:
         """Whose time has passed has looked, and found nothing."""
@@ -149,6 +153,7 @@ class _Simulation:
         self.ready: list[tuple[float, float, str]] = []
         self.free: list[int] = []
         self.idle = _Idle(assumptions.poll_seconds, assumptions.longest_poll_seconds)
+        self.num_at_work = 0
         self.num_coming = 0  # workers that will have looked when their time has come
         self.store_free_at = 0.0
         for name, task in tasks.items():
@@ -237,7 +242,8 @@ class _Simulation:
         num_reads = READ_REQUESTS * num_files
         seconds = assumed.claim_seconds + num_reads * assumed.request_seconds
         seconds += read_bytes / assumed.bytes_per_second
-        begin = self._served(now, seconds, CLAIM_REQUESTS + num_reads)
+        begin = self._served(now, seconds, CLAIM_REQUESTS + num_reads + self._look_requests())
+        self.num_at_work += 1
         rate = assumed.losses_per_hour / 3600
         lost_at = now + self.random.expovariate(rate) if rate else math.inf
         attempt = _Attempt(cell, worker, now, begin, saved, lost_at)
@@ -246,6 +252,11 @@ class _Simulation:
             self._at(lost_at, self._is_lost, attempt)
         else:
             self._at(trained, self._is_trained, attempt)
+
+    def _look_requests(self) -> int:
+        """Of seeing who does what, where one is not told."""
+        is_told = not self.assumed.poll_seconds
+        return 0 if is_told else LOOK_REQUESTS + min(self.num_at_work, MOST_LEASES)
 
     def _served(self, now: float, seconds: float, num_requests: int) -> float:
         """When requests are answered that take so long in a store that has nothing else to do."""
@@ -267,6 +278,7 @@ class _Simulation:
         return min(in_all, max(0, math.floor((now - attempt.begin) / (wait + cost))))
 
     def _note(self, attempt: _Attempt, now: float, *, is_lost: bool) -> None:
+        self.num_at_work -= 1
         self.spells.append(
             Spell(
                 attempt.cell, attempt.worker, attempt.start, min(attempt.begin, now),

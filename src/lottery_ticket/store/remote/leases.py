@@ -1,16 +1,18 @@
 """Leases as objects: created where nothing is, renewed and taken over by their tags."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from lottery_ticket.store._lease import Lease, Watcher
 from lottery_ticket.store.remote import keys
-from lottery_ticket.store.remote.bucket import Bucket
+from lottery_ticket.store.remote.bucket import Bucket, Listed
 
-__all__ = ["BucketSpot", "Leases"]
+__all__ = ["MOST_READ", "BucketSpot", "Leases"]
 
 _LOOKS = 12  # in the time of a lease, which is renewed more seldom
 _LONGEST_PAUSE_SECONDS = 5.0
+MOST_READ = 32
+"""Leases that one look reads at most, so that it costs many workers no more than a few."""
 
 
 class BucketSpot:
@@ -59,22 +61,35 @@ class Leases:
             DamagedError: what is there is no lease.
             StoreError: they cannot be read.
         """
-        listed = {one.key: one.tag for one in self._bucket.list(folder)}
-        known = {key: seen for key, seen in self._read.items() if key in listed}
-        fresh = [key for key, tag in listed.items() if known.get(key, ("",))[0] != tag]
-        for key, found in self._bucket.get_many(fresh):
-            known.pop(key, None)
+        return self._seen(list(self._bucket.list(folder)), folder)[0]
+
+    def _seen(
+        self, listed: Sequence[Listed], folder: str, most: int | None = None
+    ) -> tuple[dict[str, tuple[Lease, str]], set[str]]:
+        """The same, and the keys of what was not read since it changed: where that is more than
+        `most`, what was written last."""
+        tags = {one.key: one.tag for one in listed}
+        known = {key: seen for key, seen in self._read.items() if tags.get(key) == seen[0]}
+        changed = sorted((one.modified, one.key) for one in listed if one.key not in known)
+        fresh = [key for _, key in changed]
+        unread = set() if most is None else set(fresh[most:])
+        for key, found in self._bucket.get_many(fresh[:most]):
             if found is not None:
                 where = f"{self._bucket.location}/{key}"
                 known[key] = (found.tag, Lease.from_bytes(found.data, where))
         others = {key: v for key, v in self._read.items() if not key.startswith(f"{folder}/")}
         self._read = {**others, **known}
-        return {key: (lease, tag) for key, (tag, lease) in known.items()}
+        return {key: (lease, tag) for key, (tag, lease) in known.items()}, unread
 
     def held(self, folder: str) -> set[str]:
-        """The keys of those that were neither given back nor seen to expire."""
-        return {
-            key for key, (lease, tag) in self.under(folder).items() if self.is_held(key, lease, tag)
+        """The keys of those that were neither given back nor seen to expire.
+
+        Where more have changed than one look reads, those that were written last count as held:
+        who lives writes again and again, and what was given back is read before long.
+        """
+        leases, unread = self._seen(list(self._bucket.list(folder)), folder, MOST_READ)
+        return unread | {
+            key for key, (lease, tag) in leases.items() if self.is_held(key, lease, tag)
         }
 
     def is_held(self, key: str, lease: Lease, tag: str) -> bool:
