@@ -3,8 +3,8 @@
 Runs of the same trainings by each pair, in turns: trainings that wait for about .1, 1 and 30
 seconds and need no processor, and small real ones. The overhead of a training is the time of the
 run, for each that is made at a time, over the trainings, less what they took themselves. So that of
-the masks between them is in it; of workers the time counts from when the first has planned the run. The
-30 seconds are measured once, all else `--repeats` times, of which medians are told. CPU and
+the masks between them is in it; of workers the time counts from when the first has planned the run.
+The 30 seconds are measured once, all else `--repeats` times, of which medians are told. CPU and
 requests are those of the processes that make cells; a pool's are not known. The server of the
 bucket (moto, on 127.0.0.1) has its own CPU beside it.
 
