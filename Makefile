@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow fuzz chaos chaos-ray bench gpu docs api ray
+.PHONY: check lint test test-slow fuzz chaos chaos-ray bench gpu docs api ray slurm
 
 check:
 	bash .ci/run
@@ -35,6 +35,10 @@ chaos-ray:
 # the executor over Ray, in an environment and a network of its own
 ray:
 	bash .ci/ray $(ARGS)
+
+# workers that submitit starts, in an environment of its own
+slurm:
+	bash .ci/slurm $(ARGS)
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py

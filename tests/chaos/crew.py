@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Crew", "Worker"]
+__all__ = ["OFTEN", "Crew", "Worker", "environment_of"]
 
 OFTEN = Path(__file__).with_name("often.py")
 
@@ -57,11 +57,13 @@ class Crew:
         store: its address.
         environment: where they work.
         folder: for their logs.
+        imports: what they import.
     """
 
     store: str
     environment: Mapping[str, str]
     folder: Path
+    imports: Sequence[Path] = (OFTEN,)
     workers: list[Worker] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -74,8 +76,8 @@ class Crew:
 
     def start(self) -> Worker:
         """One more."""
-        arguments = ["--store", self.store, "--json", "--jobs", "1", "--import", str(OFTEN)]
-        return self.begin("work", *arguments)
+        imports = [word for path in self.imports for word in ("--import", str(path))]
+        return self.begin("work", "--store", self.store, "--json", "--jobs", "1", *imports)
 
     def begin(self, *arguments: str) -> Worker:
         """A command of the library."""

@@ -5,7 +5,7 @@ import random
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from faulty_proxy import FaultyProxy
 from moto_server import KEYS, make_bucket
 
 from chaos import laws
-from chaos.crew import Crew, environment_of
+from chaos.crew import OFTEN, Crew, environment_of
 from chaos.disturbances import Disturber, Done, drawn
 from chaos.ledger import Ledger
 from chaos.runs import Cell
@@ -139,12 +139,13 @@ def scene(here: Field, number: int, seed: int) -> Iterator[Scene]:
     bucket.remove([one.key for one in bucket.list("")])
 
 
-def play(here: Field, number: int, seed: int) -> Row:
-    """Play a round of workers and judge it."""
+def play(here: Field, number: int, seed: int, imports: Sequence[Path] = (OFTEN,)) -> Row:
+    """Play a round of workers, who import that, and judge it."""
     chance = random.Random(f"{seed} {number}")
     plan = drawn(chance, len(here.expected))
     row = Row(number, seed, " ".join(map(str, plan)))
     with scene(here, number, seed) as on:
+        on.crew.imports = imports
         for made in here.plans:
             submit_plan(made, on.store, Context(on.store, threads=1))
         disturber = Disturber(

@@ -208,6 +208,30 @@ def test_engines_that_do_not_stop_well_are_caught(engine, tmp_path, undisturbed)
         check_stops_and_continues(tmp_path / "store", undisturbed, engine)
 
 
+def test_a_signal_to_every_process_of_a_job_ends_it_as_one_to_the_parent(tmp_path, tiny):
+    """Slurm, and a shell that goes, send SIGTERM to the workers as well: they are left to their
+    parent, checkpoint, and come home."""
+    spec = tiny(train={"duration": "2000ep"}, arms=["ticket"], prune={"levels": 1}, replicates=2)
+    path, store = tmp_path / "spec.json", Store(tmp_path / "store")
+    path.write_text(spec.model_dump_json(exclude_unset=True))
+    line = [sys.executable, "-m", "lottery_ticket.cli", "run", path, "--store", store.root]
+    with subprocess.Popen(
+        [*map(str, line), "--jobs", "2"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True,
+    ) as run:  # fmt: skip
+        shown = store.root / "work"
+        until = time.monotonic() + 120
+        while len(list(shown.glob("*/progress.json"))) < 2:
+            assert time.monotonic() < until
+            assert run.poll() is None
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGTERM)
+        _, told = run.communicate(timeout=120)
+    assert run.returncode == 130, told
+    assert "died" not in told
+    assert len(list(shown.glob("*/checkpoint"))) == 2
+
+
 # two replicates, each a mask between two trainings
 PAIR = NOISY | {"replicates": 2}
 

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from lottery_ticket.errors import StoreError
 from lottery_ticket.experiment.executors.stop import (
     StopSign,
     ask_to_stop,
@@ -16,7 +17,7 @@ from lottery_ticket.experiment.executors.stop import (
     take_back,
 )
 from lottery_ticket.experiment.running.interrupts import interrupts, new_stop
-from lottery_ticket.store import Store
+from lottery_ticket.store import LocalStore, Store
 
 
 @pytest.fixture
@@ -71,6 +72,25 @@ def test_a_signal_asks_and_handlers_are_given_back(store):
             signal.raise_signal(number)
             assert is_asked_to_stop(store, token)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_second_ctrl_c_insists_while_the_store_is_away(tmp_path):
+    """It is asked for a minute whether it can be told."""
+    num_asked = []
+
+    class Away(LocalStore):
+        @property
+        def board(self):
+            num_asked.append(1)
+            assert len(num_asked) < 3, "no Ctrl-C insists"
+            signal.raise_signal(signal.SIGINT)
+            raise StoreError("away")
+
+    store = Away(tmp_path)
+    with pytest.raises(KeyboardInterrupt), interrupts(store, "0123456789abcdef"):
+        signal.raise_signal(signal.SIGINT)
+    assert len(num_asked) == 1
+    take_back(Store(tmp_path), "0123456789abcdef")
 
 
 def test_in_another_thread_signals_are_left_alone(store):

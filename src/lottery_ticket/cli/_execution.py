@@ -125,7 +125,7 @@ class Execution:
         ),
     ] = None
     per_device: Annotated[
-        int, typer.Option(help="With --executor ray: cells on a GPU at a time.")
+        int, typer.Option(help="Cells on a GPU at a time, of a worker or a Ray cluster.")
     ] = 1
 
     def arguments(self, *left_out: str) -> dict[str, Any]:

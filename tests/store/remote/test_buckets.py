@@ -1,5 +1,7 @@
 """Every bucket keeps the laws, and no law holds of a bucket that breaks it."""
 
+import signal
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -110,3 +112,35 @@ def follows_a_dict(bucket: Bucket, steps: list[tuple[str, str]]) -> None:
     assert {one.key: one.num_bytes for one in bucket.list("")} == {
         k: len(v) for k, v in held.items()
     }
+
+
+def test_a_signal_in_a_request_can_ask_something(new_bucket: Callable[..., ObstoreBucket]) -> None:
+    """Whoever is asked to stop says so to others at once, amid whatever it does."""
+    bucket = new_bucket()
+
+    class Interrupted(Counter[str]):
+        """Whoever counts a request is interrupted once."""
+
+        def __setitem__(self, kind: str, count: int) -> None:
+            super().__setitem__(kind, count)
+            if kind == "get" and count == 1:
+                signal.raise_signal(signal.SIGUSR1)
+
+    def hangs(number: int, frame: object) -> None:
+        raise AssertionError("it waits for itself")
+
+    before = {
+        signal.SIGUSR1: signal.signal(signal.SIGUSR1, lambda *_: bucket.put("stop", b"please")),
+        signal.SIGALRM: signal.signal(signal.SIGALRM, hangs),
+    }
+    signal.alarm(60)
+    try:
+        bucket.requests = Interrupted()
+        assert bucket.get("nothing") is None
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    found = bucket.get("stop")
+    assert found is not None
+    assert found.data == b"please"

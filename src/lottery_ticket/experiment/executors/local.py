@@ -135,8 +135,10 @@ def _lost(cells: Sequence[Cell]) -> Future[list[Outcome]]:
 
 
 def ignore_interrupts() -> None:
-    """In a worker: Ctrl-C reaches every process of a terminal, but only the parent acts on it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a worker: Ctrl-C reaches every process of a terminal, and SIGTERM every process of a job,
+    but only the parent acts on them: its workers checkpoint when it asks them to stop."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _execute(

@@ -37,8 +37,9 @@ def interrupts(store: Store, token: str) -> Iterator[None]:
     before = {number: handler for number, handler in before.items() if handler is not None}
 
     def ask(number: int, frame: Any) -> None:
-        ask_to_stop(store, token)
+        # first: a store that is away makes one wait before it can be told
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        ask_to_stop(store, token)
 
     for number in before:
         signal.signal(number, ask)

@@ -60,7 +60,7 @@ class ObstoreBucket:
         self._obstore = obstore
         self._swaps_by_version = address.scheme == "gs"
         self._has_answered = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while it is held, and ask something
 
     def __repr__(self) -> str:
         return f"ObstoreBucket({self.location!r})"

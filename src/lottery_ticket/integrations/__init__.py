@@ -1,0 +1,1 @@
+"""Outside frameworks that start what is here: a file for each."""
