@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._desk import Desk
-from lottery_ticket.store._files import sealed_json, unsealed_json
+from lottery_ticket.store._files import sealed_json, sha256, unsealed_json
 from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check
 
 __all__ = [
@@ -136,6 +136,15 @@ class Lease:
         except ValueError as error:
             raise DamagedError(f"{where}: damaged: {error}") from None
 
+    @classmethod
+    def seen(cls, data: bytes, where: object) -> "Lease":
+        """The same; what is damaged, or of another version, is a lease of somebody unknown. It is
+        held as long as it changes, and can be taken over once it is seen to be silent."""
+        try:
+            return cls.from_bytes(data, where)
+        except DamagedError:
+            return cls(token=sha256(data)[:16], seconds=lease_seconds())
+
 
 class Spot(Protocol):
     """The place of one lease. Of several that write there at once, one is right and knows it."""
@@ -143,9 +152,7 @@ class Spot(Protocol):
     def look(self) -> tuple[Lease, str] | None:
         """What is there, and a stamp that changes whenever it is written; None if nothing is.
 
-        Raises:
-            DamagedError: what is there is no lease.
-            StoreError: it cannot be read.
+        What is no lease is `Lease.seen` as one. Raises `StoreError` if it cannot be read.
         """
         ...
 

@@ -547,6 +547,34 @@ def test_who_died_while_it_ran_or_removed_is_waited_for_no_longer_than_its_lease
     assert store.remove_run(run).num_cells == 1
 
 
+@pytest.mark.parametrize("data", [b"", b"{", b'{"version": 9}'])
+def test_what_is_no_lease_is_silent_and_can_be_taken(data, monkeypatch):
+    """A lease that is damaged, or of another version, stops nobody for longer than its time."""
+    monkeypatch.setenv("LOTTERY_LEASE_SECONDS", "0.5")
+    bucket, clock = MemoryBucket(), Clock()
+    store = opened(bucket, clock, lease_seconds=0.5)
+    commit(store, 0)
+    run = store.save_run(run_of([0, 1]))
+    for key in (f"claims/{name_of(1)}", f"uses/{run.id}.0123456789abcdef", "removals/0123"):
+        bucket.put(key, data)
+    assert store.claimed_names() == {name_of(1)}
+    assert store.claim(name_of(1)) is None
+    bucket.put(f"claims/{name_of(1)}", data + b" ")  # whoever it is, it lives
+    clock.now += 0.6
+    assert store.claim(name_of(1)) is None
+    clock.now += 0.6
+    assert store.claimed_names() == set()
+    claim = store.claim(name_of(1))
+    assert claim.num_losses == 1
+    claim.release()
+    bucket.put(f"claims/{name_of(1)}", data)
+    later = opened(bucket, lease_seconds=0.5)
+    with later.in_use(run.id):
+        pass
+    assert later.collect_garbage().num_cells == 0
+    assert later.remove_run(run).num_cells == 1
+
+
 def test_without_records_of_runs_no_cell_is_garbage():
     bucket = MemoryBucket()
     store = opened(bucket)

@@ -31,7 +31,6 @@ from lottery_ticket.store._files import (
     read_file,
     remove,
     scanned,
-    sha256,
     store_errors,
 )
 from lottery_ticket.store._lease import (
@@ -159,10 +158,7 @@ def _seen(path: Path, number: int) -> Seen | None:
         if getattr(error.__context__, "errno", None) == errno.ESTALE:
             return None  # replaced on another machine while it was read
         raise
-    try:
-        lease = Lease.from_bytes(data, path)
-    except DamagedError:
-        lease = Lease(token=sha256(data)[:16], seconds=lease_seconds())
+    lease = Lease.seen(data, path)
     return lease, _stamp(number, lease)
 
 

@@ -26,7 +26,7 @@ class BucketSpot:
         found = self._bucket.get(self._key)
         if found is None:
             return None
-        return Lease.from_bytes(found.data, f"{self._bucket.location}/{self._key}"), found.tag
+        return Lease.seen(found.data, f"{self._bucket.location}/{self._key}"), found.tag
 
     def create(self, lease: Lease) -> str | None:
         """Write it where nothing is; its tag, or None."""
@@ -58,7 +58,6 @@ class Leases:
         """Key → lease and tag; only what has changed since the last time is read.
 
         Raises:
-            DamagedError: what is there is no lease.
             StoreError: they cannot be read.
         """
         return self._seen(list(self._bucket.list(folder)), folder)[0]
@@ -76,7 +75,7 @@ class Leases:
         for key, found in self._bucket.get_many(fresh[:most]):
             if found is not None:
                 where = f"{self._bucket.location}/{key}"
-                known[key] = (found.tag, Lease.from_bytes(found.data, where))
+                known[key] = (found.tag, Lease.seen(found.data, where))
         others = {key: v for key, v in self._read.items() if not key.startswith(f"{folder}/")}
         self._read = {**others, **known}
         return {key: (lease, tag) for key, (tag, lease) in known.items()}, unread
