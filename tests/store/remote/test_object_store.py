@@ -547,6 +547,39 @@ def test_who_died_while_it_ran_or_removed_is_waited_for_no_longer_than_its_lease
     assert store.remove_run(run).num_cells == 1
 
 
+def test_who_died_while_it_ran_or_removed_is_waited_for_once():
+    bucket = MemoryBucket()
+    store = opened(bucket, lease_seconds=0.5)
+    commit(store, 0)
+    commit(store, 1)
+    first, other = store.save_run(run_of([0])), store.save_run(run_of([1], "other-00000000"))
+    dead = Lease(seconds=0.5).to_bytes()
+    bucket.put("removals/0123456789abcdef", dead)
+    for run in (first, other):
+        bucket.put(f"uses/{run.id}.0123456789abcdef", dead)
+    with opened(bucket, lease_seconds=0.5).in_use(first.id):
+        assert objects(bucket, "removals") == {}
+    opened(bucket, lease_seconds=0.5).remove_run(first)
+    assert list(objects(bucket, "uses")) == [f"uses/{other.id}.0123456789abcdef"]  # unwatched
+
+
+def test_who_was_taken_for_dead_and_lives_is_seen_to():
+    """Its mark was removed while it stood still: it writes it anew, and goes with it."""
+    bucket = MemoryBucket()
+    store, other = opened(bucket, lease_seconds=0.5), opened(bucket, lease_seconds=0.5)
+    run = store.save_run(run_of([0]))
+    with store.in_use(run.id):
+        (key,) = objects(bucket, "uses")
+        bucket.remove([key])
+        until = time.monotonic() + 60
+        while key not in objects(bucket, "uses"):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        with pytest.raises(UsageError, match="is being run; stop it first"):
+            other.remove_run(run)
+    assert objects(bucket, "uses", "removals") == {}
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b'{"version": 9}'])
 def test_what_is_no_lease_is_silent_and_can_be_taken(data, monkeypatch):
     """A lease that is damaged, or of another version, stops nobody for longer than its time."""

@@ -91,6 +91,13 @@ class Leases:
             key for key, (lease, tag) in leases.items() if self.is_held(key, lease, tag)
         }
 
+    def bury(self, folder: str) -> None:
+        """Remove those that this process has seen to expire, so that nobody else waits for them:
+        none who lives loses by it, but must write anew what is gone."""
+        for key, (lease, tag) in self.under(folder).items():
+            if not self.is_held(key, lease, tag):
+                BucketSpot(self._bucket, key).remove(tag)
+
     def is_held(self, key: str, lease: Lease, tag: str) -> bool:
         """Whether one was neither given back nor seen to expire."""
         is_expired = self._watcher.is_expired(keys.last_of(key), tag, lease.seconds)
