@@ -223,12 +223,20 @@ class MemoryStore(Store):
         freed = self._remove(run.cells() - self._needed(but=run.id), dry_run)
         if not dry_run:
             del self.world.runs[run.id]
+            self._forget()
         return freed
+
+    def _forget(self):
+        known = {"failed": self._needed(), "submitted": self.world.runs, "stop": self.world.runs}
+        for kind, name in list(self.world.notes):
+            if name not in known.get(kind, {name}) and len(name) != 16:
+                del self.world.notes[kind, name]
 
     def collect_garbage(self, *, dry_run=False):
         needed = self._needed()
         freed = self._remove((self.cell_names() | self.work_names()) - needed, dry_run)
         if not dry_run:
+            self._forget()
             for name in self.cell_names() & self.work_names() - self.world.held.keys():
                 del self.world.work[name]  # what a finished cell left of its making
         return freed

@@ -285,7 +285,7 @@ class Store:
     # tidying
 
     def remove_run(self, run: RunRecord, *, dry_run: bool = False) -> Freed:
-        """Remove a run and those of its cells that no other run has.
+        """Remove a run and those of its cells that no other run has, with all notes of them.
 
         Raises:
             UsageError: it is being run.
@@ -294,7 +294,8 @@ class Store:
         raise NotImplementedError
 
     def collect_garbage(self, *, dry_run: bool = False) -> Freed:
-        """Remove cells that belong to no run, and work in progress that leads nowhere.
+        """Remove cells that belong to no run, work in progress that leads nowhere, and notes of
+        what is gone.
 
         Raises:
             StoreError: what belongs to a run cannot be told, or something not be removed.
