@@ -171,7 +171,7 @@ class MemoryStore(Store):
     def work_names(self):
         return set(self.world.work)
 
-    def claimed_names(self):
+    def claimed_names(self, *, is_rough=False):
         return set(self.world.held)
 
     @property

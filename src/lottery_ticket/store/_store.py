@@ -188,8 +188,13 @@ class Store:
         """Whether asking for a claim costs so little that nobody need look first who has one."""
         return False
 
-    def claimed_names(self) -> set[str]:
-        """The names of the cells that somebody seems to be at work on now."""
+    def claimed_names(self, *, is_rough: bool = False) -> set[str]:
+        """The names of the cells that somebody seems to be at work on now.
+
+        Args:
+            is_rough: to be asked often: where there are many, some that were given back of late may
+                be among them.
+        """
         raise NotImplementedError
 
     @property

@@ -235,7 +235,7 @@ class LocalStore(Store):
         with reading(self.root):
             return self._paths.work_names()
 
-    def claimed_names(self) -> set[str]:
+    def claimed_names(self, *, is_rough: bool = False) -> set[str]:
         claims = self._claims
         return {name for name in self.work_names() if claims.is_held(self._paths.work(name))}
 

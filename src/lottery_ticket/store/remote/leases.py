@@ -12,7 +12,7 @@ __all__ = ["MOST_READ", "BucketSpot", "Leases"]
 _LOOKS = 12  # in the time of a lease, which is renewed more seldom
 _LONGEST_PAUSE_SECONDS = 5.0
 MOST_READ = 32
-"""Leases that one look reads at most, so that it costs many workers no more than a few."""
+"""Leases that a rough look reads at most, so that it costs many workers no more than a few."""
 
 
 class BucketSpot:
@@ -80,13 +80,14 @@ class Leases:
         self._read = {**others, **known}
         return {key: (lease, tag) for key, (tag, lease) in known.items()}, unread
 
-    def held(self, folder: str) -> set[str]:
+    def held(self, folder: str, most: int | None = None) -> set[str]:
         """The keys of those that were neither given back nor seen to expire.
 
-        Where more have changed than one look reads, those that were written last count as held:
-        who lives writes again and again, and what was given back is read before long.
+        Where more have changed than `most`, that is all that is read, and those that were written
+        last count as held: who lives writes again and again, and what was given back is read before
+        long.
         """
-        leases, unread = self._seen(list(self._bucket.list(folder)), folder, MOST_READ)
+        leases, unread = self._seen(list(self._bucket.list(folder)), folder, most)
         return unread | {
             key for key, (lease, tag) in leases.items() if self.is_held(key, lease, tag)
         }
