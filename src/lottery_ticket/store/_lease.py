@@ -35,6 +35,7 @@ __all__ = [
     "Spot",
     "Watcher",
     "lease_seconds",
+    "silences",
     "take_lease",
     "watched",
 ]
@@ -47,6 +48,7 @@ _LOOKS = 20  # of one who waits whether it is silent
 MOST_BEFORE = 8
 """How many earlier claims a lease names: their checkpoints may be continued."""
 _MOST_SECONDS = 86400.0
+_MOST_WRONG_SECONDS = 300.0  # a clock, without anybody noticing
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -188,6 +190,28 @@ class Watcher:
     def forget(self, name: str) -> None:
         """It is of no interest any more."""
         self._seen.pop(name, None)
+
+
+def silences(
+    held: Mapping[str, tuple[Lease, float]], clock: Callable[[], float] = time.time
+) -> dict[str, float]:
+    """For how long those have been silent that are so beyond their lease, as their place dates what
+    is written there. That is for people: whose lease can be taken over is told by watching.
+
+    It is now what was written last; or, should nobody live, what our clock says, which may be wrong
+    by a few minutes.
+
+    Args:
+        held: name → a lease, and when it was written.
+        clock: of this machine.
+    """
+    dates = [written for _, written in held.values()]
+    now = max((clock() - _MOST_WRONG_SECONDS, *dates))
+    return {
+        name: now - written
+        for name, (lease, written) in held.items()
+        if not lease.is_released and now - written > lease.seconds
+    }
 
 
 def watched(looks: Mapping[Key, Callable[[], tuple[Lease, str] | None]]) -> dict[Key, bool]:

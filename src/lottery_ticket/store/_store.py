@@ -197,6 +197,11 @@ class Store:
         """
         raise NotImplementedError
 
+    def silent_seconds(self) -> Mapping[str, float]:
+        """Of the claims whose holders seem to be dead, or cut off, for how long nothing was heard
+        of each; for people: who wants such a cell claims it. Nobody has to watch for it."""
+        return {}
+
     @property
     def board(self) -> Board:
         """Notes that everybody sees."""

@@ -608,6 +608,24 @@ def test_what_is_no_lease_is_silent_and_can_be_taken(data, monkeypatch):
     assert later.remove_run(run).num_cells == 1
 
 
+def test_who_has_been_silent_is_told_at_the_first_look():
+    """By the server's clock; it can be claimed only once it was watched."""
+    server = Clock()
+    server.now = time.time()
+    bucket = MemoryBucket(clock=server)
+    store = opened(bucket)
+    dead, living, given_back = (store.claim(name_of(number)) for number in range(3))
+    server.now += 3 * HOUR
+    given_back.release()
+    assert opened(bucket).silent_seconds().keys() == {dead.name, living.name}
+    living.beat()
+    found = opened(bucket)
+    assert found.silent_seconds() == {dead.name: 3 * HOUR}
+    assert found.claim(dead.name) is None
+    dead.beat()
+    assert found.silent_seconds() == {}
+
+
 def test_without_records_of_runs_no_cell_is_garbage():
     bucket = MemoryBucket()
     store = opened(bucket)

@@ -109,6 +109,10 @@ class Locks:
         """Whether somebody seems to hold a claim."""
         return LockClaim.is_held(folder)
 
+    def silent(self, folders: Iterable[Path]) -> Mapping[str, float]:
+        """By the names of folders, for how long their holders have been silent: none is."""
+        return {}
+
     def desk(self, folder: Path) -> Desk:
         """Where whoever holds the claim works, or worked last."""
         return LocalDesk(folder)

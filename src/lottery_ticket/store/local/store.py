@@ -239,6 +239,10 @@ class LocalStore(Store):
         claims = self._claims
         return {name for name in self.work_names() if claims.is_held(self._paths.work(name))}
 
+    def silent_seconds(self) -> Mapping[str, float]:
+        with reading(self.root):
+            return self._claims.silent(map(self._paths.work, self._paths.work_names()))
+
     @property
     def board(self) -> Board:
         return LocalBoard(self._paths)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from lottery_ticket.store._lease import Lease, Watcher
+from lottery_ticket.store._lease import Lease, Watcher, silences
 from lottery_ticket.store.remote import keys
 from lottery_ticket.store.remote.bucket import Bucket, Listed
 
@@ -91,6 +91,14 @@ class Leases:
         return unread | {
             key for key, (lease, tag) in leases.items() if self.is_held(key, lease, tag)
         }
+
+    def silent(self, folder: str) -> dict[str, float]:
+        """Key → for how long it was not renewed, of those not given back that should have been."""
+        listed = list(self._bucket.list(folder))
+        leases, _ = self._seen(listed, folder)
+        return silences(
+            {one.key: (leases[one.key][0], one.modified) for one in listed if one.key in leases}
+        )
 
     def bury(self, folder: str) -> None:
         """Remove those that this process has seen to expire, so that nobody else waits for them:

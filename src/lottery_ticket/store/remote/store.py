@@ -283,6 +283,10 @@ class ObjectStore(Store):
         most = MOST_READ if is_rough else None
         return {keys.last_of(key) for key in self._place.leases.held(keys.CLAIMS, most)}
 
+    def silent_seconds(self) -> Mapping[str, float]:
+        silent = self._place.leases.silent(keys.CLAIMS)
+        return {keys.last_of(key): seconds for key, seconds in silent.items()}
+
     @property
     def board(self) -> Board:
         return BucketBoard(self.bucket)
