@@ -25,6 +25,7 @@ class World:
     runs: dict = field(default_factory=dict)  # id → record, number of its writing
     in_use: Counter = field(default_factory=Counter)
     notes: dict = field(default_factory=dict)
+    is_made: bool = False
     clock: itertools.count = field(default_factory=itertools.count)
 
 
@@ -105,8 +106,11 @@ class MemoryStore(Store):
     def absolute(self):
         return type(self)(self.location)
 
+    def exists(self):
+        return self.world.is_made
+
     def open_for_writing(self):
-        """There is nothing to make."""
+        self.world.is_made = True
 
     def writing(self):
         return contextlib.nullcontext()

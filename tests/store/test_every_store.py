@@ -101,6 +101,16 @@ def test_every_kind_has_every_verb(kind):
     assert {name for name in asked if getattr(kind.type, name) is vars(Store)[name]} == set()
 
 
+def test_a_store_is_there_once_it_was_made(kind, tmp_path):
+    store, other = kind.open(tmp_path / "store"), kind.open(tmp_path / "store")
+    assert (store.exists(), other.exists()) == (False, False)
+    assert store.runs() == []
+    assert not other.exists()
+    store.open_for_writing()
+    assert (store.exists(), other.exists()) == (True, True)
+    assert kind.open(tmp_path / "store").exists()
+
+
 # cells
 
 

@@ -46,6 +46,10 @@ class Store:
     def __new__(cls, location: "str | PathLike[str]" = "", *_: Any, **options: Any) -> "Store":
         return object.__new__(_kind_of(location) if cls is Store else cls)
 
+    def exists(self) -> bool:
+        """Whether the store was made; raises `StoreError` if that cannot be told."""
+        raise NotImplementedError
+
     def open_for_writing(self) -> None:
         """Make the store and see that it can be written, before any work starts.
 

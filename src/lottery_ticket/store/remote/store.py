@@ -119,6 +119,9 @@ class ObjectStore(Store):
     def writing(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    def exists(self) -> bool:
+        return self.bucket.head(keys.FORMAT) is not None
+
     def open_for_writing(self) -> None:
         self._place.open_for_writing()
 
