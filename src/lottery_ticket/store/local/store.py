@@ -258,7 +258,9 @@ class LocalStore(Store):
 
     def claimed_names(self, *, is_rough: bool = False) -> set[str]:
         claims = self._claims
-        return {name for name in self.work_names() if claims.is_held(self._paths.work(name))}
+        with reading(self.root):
+            names = self._paths.work_names()
+            return {name for name in names if claims.is_held(self._paths.work(name))}
 
     def silent_seconds(self) -> Mapping[str, float]:
         with reading(self.root):
