@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -130,6 +131,27 @@ def test_two_workers_make_what_another_process_waits_for(tmp_path, made, undistu
 
 
 # what fails
+
+
+def test_whose_maker_is_silent_waits(tmp_path, made):
+    """A first look tells whose lease has long not been renewed, by the date of its file."""
+    store, _ = submitted(tmp_path / "store", made, claims="lease")
+    first, second = (store.claim(name) for name in list(made.cells)[:2])
+    at = time.time() - 3 * 3600 - 1
+    os.utime(tmp_path / "store" / "work" / first.name / "lease.1", (at, at))
+    other = Store(tmp_path / "store")
+    found = run_status(other, other.read_run(made.id))
+    assert [one.cell for one in found.working] == [second.name]
+    assert [one.cell for one in found.silent] == [first.name]
+    assert found.num_waiting == len(made.cells) - 1
+    line = [sys.executable, "-m", "lottery_ticket.cli", "status", "--store", tmp_path / "store"]
+    shown = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert f"1 running, {found.num_waiting} waiting" in shown
+    assert "silent for 3 h 0 min" in shown
+    first.beat()
+    assert run_status(other, other.read_run(made.id)).silent == ()
+    for claim in (first, second):
+        claim.release()
 
 
 def fails_at_a_random_mask(train, cell, parents, workspace):

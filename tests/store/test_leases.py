@@ -13,7 +13,7 @@ from memory_spots import MemorySpot
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store import Store
-from lottery_ticket.store._lease import Heart, Lease, LeaseClaim, Watcher, take_lease
+from lottery_ticket.store._lease import Heart, Lease, LeaseClaim, Watcher, silences, take_lease
 from lottery_ticket.store.local.leases import FileSpot
 
 PATIENCE_SECONDS = 60.0
@@ -307,6 +307,28 @@ class OfOneLease(Watcher):
 def test_watchers_that_break_the_law_are_caught(wrong):
     with pytest.raises(AssertionError):
         check_watcher(wrong)
+
+
+@given(
+    wrong_seconds=st.floats(-200.0, 200.0),
+    ages=st.lists(st.floats(0.0, 1e5), min_size=1, max_size=5),
+    is_released=st.booleans(),
+)
+def test_who_is_silent_beyond_its_lease_is_told_by_how_old_that_is(
+    wrong_seconds, ages, is_released
+):
+    """Where somebody lives, whatever our clock says; else where that may be wrong by minutes."""
+    now, leases = 1e9, [Lease(seconds=60.0) for _ in ages]
+    held = {str(n): (lease, now - ages[n]) for n, lease in enumerate(leases)}
+    held["given back"] = Lease(seconds=60.0, is_released=True), now - 2e5
+    clock = lambda: now + wrong_seconds  # noqa: E731
+    told = silences(held, clock)
+    assert {name for name in told if ages[int(name)] <= 60.0} == set()
+    living = {"living": (Lease(seconds=60.0, is_released=is_released), now)}
+    assert silences(held | living, clock) == {
+        str(n): pytest.approx(age) for n, age in enumerate(ages) if now - (now - age) > 60.0
+    }
+    assert {name for name, age in enumerate(ages) if age > 600.0} <= {int(name) for name in told}
 
 
 def test_a_lease_is_taken_when_it_is_free_given_back_or_silent(spot):

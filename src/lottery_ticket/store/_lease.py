@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._desk import Desk
-from lottery_ticket.store._files import sealed_json, unsealed_json
+from lottery_ticket.store._files import sealed_json, sha256, unsealed_json
 from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Spot",
     "Watcher",
     "lease_seconds",
+    "silences",
     "take_lease",
     "watched",
 ]
@@ -47,6 +48,7 @@ _LOOKS = 20  # of one who waits whether it is silent
 MOST_BEFORE = 8
 """How many earlier claims a lease names: their checkpoints may be continued."""
 _MOST_SECONDS = 86400.0
+_MOST_WRONG_SECONDS = 300.0  # a clock, without anybody noticing
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -136,6 +138,15 @@ class Lease:
         except ValueError as error:
             raise DamagedError(f"{where}: damaged: {error}") from None
 
+    @classmethod
+    def seen(cls, data: bytes, where: object) -> "Lease":
+        """The same; what is damaged, or of another version, is a lease of somebody unknown. It is
+        held as long as it changes, and can be taken over once it is seen to be silent."""
+        try:
+            return cls.from_bytes(data, where)
+        except DamagedError:
+            return cls(token=sha256(data)[:16], seconds=lease_seconds())
+
 
 class Spot(Protocol):
     """The place of one lease. Of several that write there at once, one is right and knows it."""
@@ -143,9 +154,7 @@ class Spot(Protocol):
     def look(self) -> tuple[Lease, str] | None:
         """What is there, and a stamp that changes whenever it is written; None if nothing is.
 
-        Raises:
-            DamagedError: what is there is no lease.
-            StoreError: it cannot be read.
+        What is no lease is `Lease.seen` as one. Raises `StoreError` if it cannot be read.
         """
         ...
 
@@ -181,6 +190,28 @@ class Watcher:
     def forget(self, name: str) -> None:
         """It is of no interest any more."""
         self._seen.pop(name, None)
+
+
+def silences(
+    held: Mapping[str, tuple[Lease, float]], clock: Callable[[], float] = time.time
+) -> dict[str, float]:
+    """For how long those have been silent that are so beyond their lease, as their place dates what
+    is written there. That is for people: whose lease can be taken over is told by watching.
+
+    It is now what was written last; or, should nobody live, what our clock says, which may be wrong
+    by a few minutes.
+
+    Args:
+        held: name → a lease, and when it was written.
+        clock: of this machine.
+    """
+    dates = [written for _, written in held.values()]
+    now = max((clock() - _MOST_WRONG_SECONDS, *dates))
+    return {
+        name: now - written
+        for name, (lease, written) in held.items()
+        if not lease.is_released and now - written > lease.seconds
+    }
 
 
 def watched(looks: Mapping[Key, Callable[[], tuple[Lease, str] | None]]) -> dict[Key, bool]:

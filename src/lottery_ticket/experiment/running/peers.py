@@ -134,7 +134,7 @@ class Crew:
         self._finished = self._store.cell_names()
         self.failures = read_failures(self._store, self._names, self.failures)
         if not self._store.claims_are_quick:
-            self._busy = self._store.claimed_names()
+            self._busy = self._store.claimed_names(is_rough=True)
 
 
 def remaining_steps(work: Work) -> dict[str, int]:
