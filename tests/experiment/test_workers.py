@@ -536,6 +536,15 @@ def test_arguments_that_make_no_sense(tmp_path):
         submit_spec(TINY, store=tmp_path, jobs=2)
 
 
+def test_where_no_store_is_none_is_made(tmp_path):
+    """A name that is mistyped is no store, and whoever makes one says how its claims are held."""
+    worker = start_worker(tmp_path / "typo")
+    _, told = worker.communicate(timeout=120)
+    assert worker.returncode == 2
+    assert "no store is there; submit a run to it first" in " ".join(told.split())
+    assert not (tmp_path / "typo").exists()
+
+
 # stopping
 
 
