@@ -14,6 +14,7 @@ import secrets
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -382,9 +383,15 @@ class Beating(Protocol):
 
 
 class Heart:
-    """Renews claims from a thread of its own, as long as there are any."""
+    """Renews the claims of one place from a thread of its own, as long as there are any. Each place
+    has its own: one that is out of reach may let a beat wait for a minute."""
 
     def __init__(self) -> None:
+        _hearts.add(self)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Keep none; in a process that was forked what its parent holds is its parent's."""
         self._claims: set[Beating] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -399,10 +406,6 @@ class Heart:
                 self._thread.start()
         self._added.set()
 
-    def begin_anew(self) -> None:
-        """In a process that was forked: what its parent holds is its parent's to renew."""
-        self.__init__()
-
     def _run(self) -> None:
         last = time.monotonic()
         while claims := self._open():
@@ -412,7 +415,7 @@ class Heart:
                 continue
             last = time.monotonic()
             for claim in claims:
-                with contextlib.suppress(StoreError):  # out of reach: the next beat may get there
+                with contextlib.suppress(Exception):  # whatever it was: the next may get there
                     claim.beat()
 
     def _open(self) -> list[Beating]:
@@ -423,11 +426,19 @@ class Heart:
             return list(self._claims)
 
 
+_hearts: weakref.WeakSet[Heart] = weakref.WeakSet()
+
 # of this process: workers open their store anew for each cell, and what was seen has to last
 HEART = Heart()
-"""Renews all that this process holds."""
+"""Renews all that this process holds in folders."""
 WATCHER = Watcher()
 """What this process has seen of the leases of others, by names that tell the store, too."""
 
+
+def _begin_anew() -> None:
+    for heart in list(_hearts):
+        heart.begin_anew()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=HEART.begin_anew)
+    os.register_at_fork(after_in_child=_begin_anew)

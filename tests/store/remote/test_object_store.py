@@ -17,7 +17,7 @@ from wrong_buckets import CreatesAlways
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store import Store, is_store
-from lottery_ticket.store._lease import Heart, Lease
+from lottery_ticket.store._lease import MOST_BEFORE, Heart, Lease
 from lottery_ticket.store.remote import ObjectStore, ObstoreBucket
 
 FILES = {WEIGHTS: b"the weights"}
@@ -176,6 +176,30 @@ def test_others_see_what_is_shown_and_write_nothing(bucket):
         desk.write("checkpoint", b"")
     with pytest.raises(DamagedError, match="8 bytes, at most 7"):
         desk.read("history.jsonl", 7)
+
+
+def test_a_claim_that_cannot_begin_is_given_back():
+    """What lies under the oldest claim that is named has to be copied, which may fail."""
+
+    class Away(MemoryBucket):
+        is_away = False
+
+        def list(self, prefix):
+            if self.is_away and prefix.startswith("work/"):
+                raise StoreError("out of reach")
+            return super().list(prefix)
+
+    bucket = Away()
+    store = opened(bucket)
+    for _ in range(MOST_BEFORE):
+        store.claim(name_of(0)).release()
+    bucket.is_away = True
+    with pytest.raises(StoreError, match="out of reach"):
+        store.claim(name_of(0))
+    bucket.is_away = False
+    claim = opened(bucket).claim(name_of(0))
+    assert claim is not None
+    claim.clear()
 
 
 # records and files

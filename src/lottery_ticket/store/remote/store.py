@@ -45,7 +45,11 @@ class BucketClaim(LeaseClaim):
         desk = BucketDesk(place.bucket, lease.token, lease.before)
         super().__init__(name, spot, lease, stamp, desk, self._remove_work)
         if len(lease.before) >= MOST_BEFORE:  # the next one would not know of the oldest
-            desk.take_over()
+            try:
+                desk.take_over()
+            except BaseException:
+                super().release()
+                raise
         place.courier.take_on(desk)
         place.heart.keep(self)
 
