@@ -6,6 +6,7 @@ memory and sent every few seconds by a thread of its own, so that no training wa
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from lottery_ticket.errors import DamagedError, StoreError
@@ -15,6 +16,7 @@ from lottery_ticket.store.remote.bucket import Bucket
 __all__ = ["BucketDesk", "Courier", "DeskOfOthers"]
 
 _ROUND_SECONDS = 10.0
+_FIRST_SECONDS = 2.0  # until it is said who is at a cell; shorter ones say nothing
 _MOST_GLANCED_BYTES = 1 << 16
 _SET_ASIDE = b"lottery_ticket: set aside\n"  # hides what earlier claims left under the name
 
@@ -209,6 +211,7 @@ class Courier:
 
     def __init__(self) -> None:
         self._desks: dict[str, BucketDesk] = {}
+        self._due: dict[str, float] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -216,6 +219,7 @@ class Courier:
         """Send what a desk shows until it is let go."""
         with self._lock:
             self._desks[desk.token] = desk
+            self._due[desk.token] = time.monotonic() + _FIRST_SECONDS
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="desks", daemon=True)
                 self._thread.start()
@@ -224,6 +228,7 @@ class Courier:
         """Send no more of it."""
         with self._lock:
             self._desks.pop(desk.token, None)
+            self._due.pop(desk.token, None)
 
     def desk(self, token: str) -> BucketDesk | None:
         """A desk of this process, by its claim's token."""
@@ -231,14 +236,21 @@ class Courier:
 
     def _run(self) -> None:
         pause = threading.Event()
-        while desks := self._open():
-            pause.wait(_ROUND_SECONDS)
-            for desk in desks:
+        while self._is_open():
+            pause.wait(_FIRST_SECONDS / 2)
+            for desk in self._due_desks():
                 with contextlib.suppress(StoreError):  # out of reach: the next round may get there
                     desk.send()
 
-    def _open(self) -> list[BucketDesk]:
+    def _is_open(self) -> bool:
         with self._lock:
             if not self._desks:
                 self._thread = None
-            return list(self._desks.values())
+            return bool(self._desks)
+
+    def _due_desks(self) -> list[BucketDesk]:
+        now = time.monotonic()
+        with self._lock:
+            due = [token for token, at in self._due.items() if at <= now]
+            self._due |= dict.fromkeys(due, now + _ROUND_SECONDS)
+            return [self._desks[token] for token in due]
