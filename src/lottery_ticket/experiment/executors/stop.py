@@ -60,6 +60,10 @@ class StopSign:
         self._next_look = 0.0
         self._was_asked = False
 
+    def look_anew(self) -> None:
+        """Look at the next chance, however short ago the last one was."""
+        self._next_look = 0.0
+
     def is_raised(self) -> bool:
         """Look; costs a system call or two, or a request now and then."""
         if not _asked.isdisjoint(self._tokens):

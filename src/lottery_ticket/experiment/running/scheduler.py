@@ -361,6 +361,8 @@ class Scheduler:
             self._fail(cell, outcome.message or "")
             self.peers.tell_failure(cell, outcome.message or "")
         else:  # busy, stopped, or what else may go better
+            if outcome.status == "stopped":
+                self.sign.look_anew()
             self.waiting = {cell.name: cell, **self.waiting}
             pause = self.store.retry_seconds * 2 ** self.refusals.get(cell.name, 0)
             self.retry_at[cell.name] = time.monotonic() + min(pause, _LONGEST_PAUSE_SECONDS)
