@@ -42,7 +42,7 @@ slurm:
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py
-	$(PYTHON) benchmarks/bench_stores.py
+	$(PYTHON) benchmarks/bench_stores.py --repeats 2
 	$(PYTHON) benchmarks/bench_simulation.py
 	$(PYTHON) benchmarks/bench_simulation.py --executor workers
 	$(PYTHON) benchmarks/bench_attach.py

@@ -1,10 +1,10 @@
-"""What a store and an executor cost a cell: `python benchmarks/bench_stores.py [--repeats 3]`.
+"""What a store and an executor cost a cell: `python benchmarks/bench_stores.py --repeats 2`.
 
 Runs of the same trainings by each pair, in turns: trainings that wait for about .1, 1 and 30
 seconds and need no processor, and small real ones. The overhead of a training is the time of the
 run, for each that is made at a time, over the trainings, less what they took themselves. So that of
-the masks between them is in it, and what workers do as they begin (they plan the run) and end. The
-30 seconds are measured once, all else `--repeats` times, of which medians are told. CPU and
+the masks between them is in it; of workers the time counts from when the first has planned the run.
+The 30 seconds are measured once, all else `--repeats` times, of which medians are told. CPU and
 requests are those of the processes that make cells; a pool's are not known. The server of the
 bucket (moto, on 127.0.0.1) has its own CPU beside it.
 
@@ -133,8 +133,9 @@ class Bench:
         line = ("--jobs", 1, "--group", 1, "--import", WAITING)
         with Crew(POOL, self.store, *line) as crew:
             worked = crew.work()
-        ends = [how["finished"] for how in self._executions(ready)]
-        seconds = (max(ends) - worked.began) * POOL
+        made = self._executions(ready)
+        begun = min(how["finished"] - how["train_seconds"] for how in made)  # they plan before
+        seconds = (max(how["finished"] for how in made) - begun) * POOL
         return self._sample(ready, seconds, sum(worked.cpu_seconds), worked.requests)
 
     def _sample(
@@ -174,7 +175,7 @@ def benches() -> Iterator[dict[str, Bench]]:
 
 def main() -> None:
     """Print a table."""
-    given = arguments(__doc__, case="")
+    given = arguments(__doc__, case="", by="")
     samples: dict[tuple[str, str, str], list[Sample]] = defaultdict(list)
     began = time.perf_counter()
     with benches() as stores:
@@ -183,7 +184,7 @@ def main() -> None:
                 continue
             for _ in range(1 if case.is_once else given.repeats):
                 for store, bench in stores.items():
-                    for by in case.by:
+                    for by in filter(lambda by: given.by in by, case.by):
                         samples[name, store, by].append(bench.sample(case, by))
     rows = []
     for (name, store, by), found in samples.items():
@@ -193,16 +194,18 @@ def main() -> None:
                 "store": store,
                 "by": by,
                 "own_s": median(found, lambda sample: sample.own),
-                "overhead_ms": 1000 * median(found, lambda sample: sample.overhead),
-                "cpu_ms": 1000 * median(found, lambda sample: sample.cpu),
+                "overhead_ms": median(found, lambda sample: 1000 * sample.overhead),
+                "cpu_ms": median(found, lambda sample: 1000 * sample.cpu),
                 "requests": median(found, lambda sample: sample.requests),
             }
         )
     report("bench_stores", rows, given.out, seconds=time.perf_counter() - began)
 
 
-def median(samples: list[Sample], of: Callable[[Sample], float]) -> float:
-    return statistics.median(map(of, samples))
+def median(samples: list[Sample], of: Callable[[Sample], float]) -> float | None:
+    """None: it is not known."""
+    found = statistics.median(map(of, samples))
+    return None if math.isnan(found) else found
 
 
 if __name__ == "__main__":

@@ -649,6 +649,13 @@ class Prepared:
 
         return self.executor is Workers
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody asked all who make its run to stop."""
+        from lottery_ticket.experiment import is_asked_to_stop
+
+        return is_asked_to_stop(self.store, self.plan.id)
+
     def submit(self, *, retry_failed: bool = False) -> "RunRecord":
         """Let the workers of the store make whatever is not in it yet, and do not wait for them.
 
@@ -666,7 +673,7 @@ class Prepared:
             progress: as in `run`.
             retry_failed: as of `submit`, where workers make it.
         """
-        from lottery_ticket.experiment import run_plan
+        from lottery_ticket.experiment import Workers, run_plan, submission_of
         from lottery_ticket.process import random_state_kept
 
         with random_state_kept():  # rich draws a random number when it is imported
@@ -675,15 +682,23 @@ class Prepared:
         with observer(is_quiet=not progress) as watching:
             for note in self.plan.inputs.notes:
                 watching.note(note)
+            executor = self.executor
             if self.is_for_workers:
                 self.submit(retry_failed=retry_failed)
+                submission = submission_of(self.plan, self.context)
+                executor = partial(Workers, submission=submission)
+                if not self.store.claimed_names():
+                    watching.note(
+                        f"{self.plan.id} is submitted; it is made where `lottery work` is called "
+                        f"on {self.store.location}"
+                    )
             outcome = run_plan(
                 self.plan,
                 self.store,
                 self.context,
                 jobs=self.jobs,
                 observer=watching,
-                executor=self.executor,
+                executor=executor,
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, TextIO, cast
@@ -117,11 +117,22 @@ class _Watching(SilentObserver):
         """The progress of the running cells."""
         assert self.store is not None
         found = {}
-        for name in list(self.running):
+        for name in self._looked_at():
+            if self._stop.is_set():
+                break
             progress = read_progress(self.store.desk(name))
             if progress is not None:
                 found[name] = progress
         return found
+
+    def _looked_at(self) -> Collection[str]:
+        """The running cells; where there are many, and a look at each is a request, those that
+        somebody seems to be at."""
+        assert self.store is not None
+        names = list(self.running)
+        if len(names) <= _MOST_BARS or self.store.claims_are_quick:
+            return names
+        return self.store.claimed_names() & self.running.keys()
 
     def refresh(self) -> None:
         """Show what is new."""
@@ -201,10 +212,15 @@ class BarObserver(_Watching):
         for name, cell in list(self.running.items()):
             if len(found) == _MOST_BARS:
                 break
-            is_known = name in progress or name in self._tasks
-            if is_known or read_maker(self.store.desk(name)) is not None:
+            if name in progress or name in self._tasks or self._has_maker(name):
                 found.append((name, cell))
         return found
+
+    def _has_maker(self, name: str) -> bool:
+        """Whether somebody is at a cell; where many wait, that is known by its progress alone."""
+        assert self.store is not None
+        is_cheap = len(self.running) <= _MOST_BARS or self.store.claims_are_quick
+        return is_cheap and read_maker(self.store.desk(name)) is not None
 
     def __exit__(
         self,

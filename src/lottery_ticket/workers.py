@@ -37,6 +37,8 @@ def submit(
 
     >>> submit("quickstart", store="shared/runs").id  # doctest: +SKIP
     """
+    if "executor" in how:
+        raise UsageError("executor: submitted runs are made by workers; leave it out, or use run")
     return prepare(spec, executor="workers", **how).submit(retry_failed=retry_failed)
 
 
@@ -70,7 +72,7 @@ def work(
         What was made, what failed, and which runs could not be worked on here.
 
     Raises:
-        UsageError: an argument does not fit, or a run is not submitted.
+        UsageError: an argument does not fit, or there is no such store or run.
         StoreError: the store cannot be read or written.
 
     >>> work("shared/runs").num_made  # doctest: +SKIP
@@ -80,6 +82,9 @@ def work(
     if per_device < 1:
         raise UsageError(f"per_device: got {per_device}, wanted at least 1")
     opened = _opened(store)
+    if not opened.exists():
+        raise UsageError(f"{opened.location}: no store is there; submit a run to it first")
+    runs = [runs] if isinstance(runs, str) else runs
     context, jobs = context_and_jobs(
         opened, data_dir=data_dir, device=device, jobs=jobs, group=group, imports=imports,
         per_device=per_device,

@@ -84,7 +84,7 @@ def test_plan_of_many_workers_as_json(lottery):
     assert [found["cost"] for found in values["forecasts"]] == [None, None]
     assumed = values["assumed"]
     assert (assumed["losses_per_hour"], assumed["bytes_per_second"]) == (0.5, 1e7)
-    assert (assumed["request_seconds"], assumed["claim_seconds"]) == (0.01, 0.02)
+    assert (assumed["request_seconds"], assumed["claim_seconds"]) == (0.01, 0.04)
 
 
 def test_workers_have_nothing_to_do_where_all_is_done(ready):

@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,17 +22,27 @@ from lottery_ticket.experiment import (
     Cell,
     Context,
     Observer,
+    Outcome,
     Work,
     Workers,
     run_plan,
     run_status,
+    submission_of,
     submit_plan,
     work,
 )
-from lottery_ticket.experiment.executors.execute import execute
+from lottery_ticket.experiment.executors.execute import execute as execute_cells
+from lottery_ticket.experiment.executors.local import InProcess
 from lottery_ticket.experiment.running.peers import Crew, remaining_steps
 from lottery_ticket.spec import spec_from_mapping
-from lottery_ticket.store import LocalStore, Store, submitted_runs
+from lottery_ticket.store import (
+    Claim,
+    Failure,
+    LocalStore,
+    Store,
+    note_failure,
+    submitted_runs,
+)
 from lottery_ticket.workers import stop
 from lottery_ticket.workers import submit as submit_spec
 from lottery_ticket.workers import work as work_on
@@ -120,6 +133,27 @@ def test_two_workers_make_what_another_process_waits_for(tmp_path, made, undistu
 # what fails
 
 
+def test_whose_maker_is_silent_waits(tmp_path, made):
+    """A first look tells whose lease has long not been renewed, by the date of its file."""
+    store, _ = submitted(tmp_path / "store", made, claims="lease")
+    first, second = (store.claim(name) for name in list(made.cells)[:2])
+    at = time.time() - 3 * 3600 - 1
+    os.utime(tmp_path / "store" / "work" / first.name / "lease.1", (at, at))
+    other = Store(tmp_path / "store")
+    found = run_status(other, other.read_run(made.id))
+    assert [one.cell for one in found.working] == [second.name]
+    assert [one.cell for one in found.silent] == [first.name]
+    assert found.num_waiting == len(made.cells) - 1
+    line = [sys.executable, "-m", "lottery_ticket.cli", "status", "--store", tmp_path / "store"]
+    shown = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert f"1 running, {found.num_waiting} waiting" in shown
+    assert "silent for 3 h 0 min" in shown
+    first.beat()
+    assert run_status(other, other.read_run(made.id)).silent == ()
+    for claim in (first, second):
+        claim.release()
+
+
 def fails_at_a_random_mask(train, cell, parents, workspace):
     if cell.label.arm == "random" and cell.label.level == 1:
         raise LotteryError("no luck\ntoday")
@@ -143,9 +177,11 @@ def test_what_failed_is_left_until_it_is_asked_for_again(tmp_path, made, undistu
     assert len(found.failed) == len(failed)
     assert all("no luck today (on " in message for message in found.failed.values())
     assert found.num_finished == len(made.cells) - len(failed)
-    assert found.is_submitted
+    assert not found.is_submitted  # nobody need look again
+    assert found.is_over
     # another worker knows, and so does who waits for them
     trained.clear()
+    submit_plan(made, store, context)
     assert work(store, context).failures[made.id].keys() == failed
     assert trained == []
     outcome = run_plan(made, store, context, executor=Workers)
@@ -200,7 +236,7 @@ def test_a_cell_that_kills_its_workers_fails(tmp_path, made):
     store = Lost(tmp_path)
     store.open_for_writing()
     cell = next(cell for cell in made.cells.values() if not cell.parents)
-    (outcome,) = execute([cell], [{}], Context(store))
+    (outcome,) = execute_cells([cell], [{}], Context(store))
     assert outcome.status == "failed"
     assert "5 workers in a row died" in str(outcome.message)
     assert store.claim(cell.name) is not None
@@ -228,8 +264,194 @@ def test_a_store_that_is_away_is_no_fault_of_a_cell(tmp_path, made, undisturbed)
     worked = work(store, Context(store), observer=Told())
     assert not worked.failures
     assert digests(tmp_path) == undisturbed
-    assert all(note.endswith("(no connection): given up; trying again") for note in notes)
-    assert len(notes) >= len(made.cells)
+    (note,) = notes
+    assert note.endswith("(no connection): given up; it is tried again, more and more seldom")
+
+
+# what others do meanwhile
+
+
+class Meddling:
+    """Executes here, and lets something happen around a group; a death would concern all."""
+
+    slots = 1
+    is_isolated = False
+
+    def __init__(self, context, around) -> None:
+        self._inner, self._around = InProcess(context), around
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def submit(self, cells, contents):
+        told = Future()
+        told.set_result(self._around(cells, lambda: self._inner.submit(cells, contents).result()))
+        return told
+
+
+def work_with(store, context, around):
+    return work(store, context, executor=lambda context: Meddling(context, around))
+
+
+def lost(cells) -> list[Outcome]:
+    return [Outcome(cell.name, "lost") for cell in cells]
+
+
+def test_a_cell_that_killed_a_worker_and_failed_elsewhere_holds_up_no_other(tmp_path, made):
+    store, context = submitted(tmp_path, made)
+    first: list[str] = []
+
+    def dies(cells, execute):
+        if not first:
+            first.append(cells[0].name)
+            note_failure(store, cells[0].name, Failure("out of memory", "other", 1, 0.0))
+            return lost(cells)
+        return execute()
+
+    worked = work_with(store, context, dies)
+    assert worked.failures[made.id].keys() == set(first)
+    hanging = [c for c in made.cells.values() if descends(made, c, first[0])]
+    assert sum(worked.num_made.values()) == len(made.cells) - 1 - len(hanging)
+
+
+def descends(made, cell, name) -> bool:
+    parents = cell.parents.values()
+    return name in parents or any(descends(made, made.cells[p], name) for p in parents)
+
+
+def test_a_cell_that_killed_a_worker_and_another_is_at_holds_up_no_other(
+    tmp_path, made, undisturbed
+):
+    store, context = submitted(tmp_path, made, claims="lease")
+    held: list[Claim] = []
+    num_made = []
+
+    def dies(cells, execute):
+        if not held:
+            claim = store.claim(cells[0].name)
+            assert claim is not None
+            held.append(claim)
+            return lost(cells)
+        told = execute()
+        num_made.append(cells[0].name)
+        if len(num_made) == 5:
+            held[0].release()
+        return told
+
+    assert not work_with(store, context, dies).failures
+    assert digests(tmp_path) == undisturbed
+
+
+def test_a_damaged_parent_that_another_has_made_anew_fails_nothing(tmp_path, made, undisturbed):
+    store, context = submitted(tmp_path, made)
+    damaged: list[str] = []
+
+    def another_is_quicker(cells, execute):
+        mask = cells[0].parents.get("mask")
+        if mask is None or damaged:
+            return execute()
+        damaged.append(mask)
+        path = tmp_path / "cells" / mask[:2] / mask / "mask.safetensors"
+        path.write_bytes(path.read_bytes()[:-1])
+        told = execute()
+        cell = made.cells[mask]
+        contents = {role: store.get(parent).content for role, parent in cell.parents.items()}
+        assert execute_cells([cell], [contents], context)[0].status == "made"
+        return told
+
+    worked = work_with(store, context, another_is_quicker)
+    assert damaged
+    assert not worked.failures
+    assert digests(tmp_path) == undisturbed
+
+
+def test_what_others_made_is_not_asked_for_one_by_one(tmp_path, made, undisturbed):
+    asked: list[str] = []
+
+    class Counting(LocalStore):
+        def finished(self, name):
+            asked.append(name)
+            return super().finished(name)
+
+    submitted(tmp_path, made)
+
+    def others_make_all(cells, execute):
+        asked.clear()
+        run_in(tmp_path, spec_from_mapping(SPEC))
+        asked.clear()
+        return execute()
+
+    store = Counting(tmp_path)
+    worked = work_with(store, Context(store), others_make_all)
+    assert worked.num_made == {made.id: 0}
+    assert asked == []
+
+
+def test_a_cell_that_is_gone_is_made_for_who_waits(tmp_path, made, undisturbed):
+    """Workers took the run for complete, and only who waits has read every file."""
+    run_in(tmp_path, spec_from_mapping(SPEC))
+    mask = next(row.mask for row in made.rows if row.mask)
+    path = tmp_path / "cells" / mask[:2] / mask / "mask.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    store, context = submitted(tmp_path, made)
+    assert work(store, context).num_made == {made.id: 0}
+    assert submitted_runs(store) == []
+    worker = start_worker(tmp_path, "--forever", "--jobs", 1)
+    waits = partial(Workers, submission=submission_of(made, context))
+    try:
+        assert run_plan(made, store, context, executor=waits).is_complete
+    finally:
+        worker.kill()
+        worker.communicate()
+    assert digests(tmp_path) == undisturbed
+
+
+def test_what_the_store_refused_is_said_once_and_tried_again(tmp_path, made, undisturbed):
+    store, context = submitted(tmp_path, made)
+    notes, refused = [], []
+
+    class Told(Observer):
+        def note(self, message):
+            notes.append(message)
+
+    def refuses(cells, execute):
+        if len(refused) < 3:
+            refused.append(cells[0].name)
+            return [Outcome(cell.name, "refused", message="no space left") for cell in cells]
+        return execute()
+
+    worked = work(
+        store, context, observer=Told(), executor=lambda context: Meddling(context, refuses)
+    )
+    assert not worked.failures
+    assert notes == ["no space left; it is tried again, more and more seldom"]
+    assert digests(tmp_path) == undisturbed
+
+
+def test_a_note_of_another_version_stops_no_other_run(tmp_path, made, undisturbed):
+    store, context = submitted(tmp_path, made)
+    store.board.put("submitted", "other-00000000", b"{}")
+    worked = work(store, context)
+    assert worked.refused.keys() == {"other-00000000"}
+    assert digests(tmp_path) == undisturbed
+
+
+def test_a_run_here_tries_again_what_workers_gave_up(tmp_path, made, undisturbed, own_kinds):
+    store, context = submitted(tmp_path, made)
+    is_lucky: list[bool] = []
+
+    def fails(train, *arguments):
+        return (train if is_lucky else lambda *a: fails_at_a_random_mask(train, *a))(*arguments)
+
+    trains_by(fails)
+    assert work(store, context).failures
+    is_lucky.append(True)
+    run_in(tmp_path, spec_from_mapping(SPEC))
+    assert store.board.names("failed") == []
+    assert digests(tmp_path) == undisturbed
 
 
 # what cannot be worked on here
@@ -312,6 +534,15 @@ def test_arguments_that_make_no_sense(tmp_path):
         work_on(tmp_path, runs=["nobody"])
     with pytest.raises(UsageError, match="say --jobs and --per-device to `lottery work`"):
         submit_spec(TINY, store=tmp_path, jobs=2)
+
+
+def test_where_no_store_is_none_is_made(tmp_path):
+    """A name that is mistyped is no store, and whoever makes one says how its claims are held."""
+    worker = start_worker(tmp_path / "typo")
+    _, told = worker.communicate(timeout=120)
+    assert worker.returncode == 2
+    assert "no store is there; submit a run to it first" in " ".join(told.split())
+    assert not (tmp_path / "typo").exists()
 
 
 # stopping

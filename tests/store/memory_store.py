@@ -25,6 +25,7 @@ class World:
     runs: dict = field(default_factory=dict)  # id → record, number of its writing
     in_use: Counter = field(default_factory=Counter)
     notes: dict = field(default_factory=dict)
+    is_made: bool = False
     clock: itertools.count = field(default_factory=itertools.count)
 
 
@@ -105,8 +106,11 @@ class MemoryStore(Store):
     def absolute(self):
         return type(self)(self.location)
 
+    def exists(self):
+        return self.world.is_made
+
     def open_for_writing(self):
-        """There is nothing to make."""
+        self.world.is_made = True
 
     def writing(self):
         return contextlib.nullcontext()
@@ -171,7 +175,7 @@ class MemoryStore(Store):
     def work_names(self):
         return set(self.world.work)
 
-    def claimed_names(self):
+    def claimed_names(self, *, is_rough=False):
         return set(self.world.held)
 
     @property
@@ -223,12 +227,20 @@ class MemoryStore(Store):
         freed = self._remove(run.cells() - self._needed(but=run.id), dry_run)
         if not dry_run:
             del self.world.runs[run.id]
+            self._forget()
         return freed
+
+    def _forget(self):
+        known = {"failed": self._needed(), "submitted": self.world.runs, "stop": self.world.runs}
+        for kind, name in list(self.world.notes):
+            if name not in known.get(kind, {name}) and len(name) != 16:
+                del self.world.notes[kind, name]
 
     def collect_garbage(self, *, dry_run=False):
         needed = self._needed()
         freed = self._remove((self.cell_names() | self.work_names()) - needed, dry_run)
         if not dry_run:
+            self._forget()
             for name in self.cell_names() & self.work_names() - self.world.held.keys():
                 del self.world.work[name]  # what a finished cell left of its making
         return freed

@@ -101,6 +101,16 @@ def test_every_kind_has_every_verb(kind):
     assert {name for name in asked if getattr(kind.type, name) is vars(Store)[name]} == set()
 
 
+def test_a_store_is_there_once_it_was_made(kind, tmp_path):
+    store, other = kind.open(tmp_path / "store"), kind.open(tmp_path / "store")
+    assert (store.exists(), other.exists()) == (False, False)
+    assert store.runs() == []
+    assert not other.exists()
+    store.open_for_writing()
+    assert (store.exists(), other.exists()) == (True, True)
+    assert kind.open(tmp_path / "store").exists()
+
+
 # cells
 
 
@@ -388,6 +398,40 @@ def test_garbage_is_what_belongs_to_no_run(kind, tmp_path):
     check_garbage(kind, tmp_path / "store")
 
 
+def notes(store: Store) -> dict[str, list[str]]:
+    return {kind: store.board.names(kind) for kind in ("submitted", "stop", "failed", "other")}
+
+
+def check_notes_go(kind: Kind, place: Path) -> None:
+    """What was noted of a run, and of cells that no other has, goes with it; all else stays."""
+    store = opened(kind, place)
+    doomed, kept = (store.save_run(run_of([n, 2], f"small-{n}")) for n in range(2))
+    call, failed = "0123456789abcdef", [name_of(number) for number in range(3)]
+    for run in (doomed, kept):
+        store.board.put("submitted", run.id, b"")
+        store.board.put("stop", run.id, b"")
+    for what, name in (("stop", call), ("other", "x"), *(("failed", name) for name in failed)):
+        store.board.put(what, name, b"")
+    before = notes(store)
+    store.remove_run(doomed, dry_run=True)
+    store.collect_garbage()
+    assert notes(store) == before
+    store.remove_run(doomed)
+    left = {"submitted": [kept.id], "stop": sorted([call, kept.id]), "other": ["x"]}
+    assert notes(store) == {**left, "failed": sorted([name_of(1), name_of(2)])}
+    store.board.put("submitted", doomed.id, b"")  # as earlier versions left them
+    store.board.put("stop", doomed.id, b"")
+    store.board.put("failed", name_of(0), b"")
+    store.collect_garbage(dry_run=True)
+    assert notes(store) == before
+    store.collect_garbage()
+    assert notes(store) == {**left, "failed": sorted([name_of(1), name_of(2)])}
+
+
+def test_notes_go_with_what_they_are_of(kind, tmp_path):
+    check_notes_go(kind, tmp_path / "store")
+
+
 # one store, opened in other ways
 
 
@@ -569,6 +613,16 @@ class RemovesTooMuch(MemoryStore):
         return set()
 
 
+class KeepsNotes(MemoryStore):
+    def _forget(self):
+        """Forgets to."""
+
+
+class TakesAllNotes(MemoryStore):
+    def _forget(self):
+        self.world.notes.clear()
+
+
 class NeverStartedAgain(MemoryStore):
     def _write_run(self, run):
         self.world.runs.setdefault(run.id, (run, next(self.world.clock)))
@@ -585,6 +639,8 @@ class NeverStartedAgain(MemoryStore):
         (check_the_newest_is_listed, OldListing),
         (check_a_run_is_kept_while_it_is_run, RemovesWhatIsRun),
         (check_garbage, RemovesTooMuch),
+        (check_notes_go, KeepsNotes),
+        (check_notes_go, TakesAllNotes),
         (check_runs, NeverStartedAgain),
     ],
 )

@@ -102,6 +102,18 @@ def test_who_was_killed_is_found_out_after_its_lease_and_not_before(store, start
     check_the_dead_are_found_out(store, start)
 
 
+def test_who_has_been_silent_is_told_at_the_first_look(store):
+    claim = store.claim(NAME)
+    spot = store.work_folder(NAME) / "lease.1"
+    assert store.silent_seconds() == {}
+    claim._is_over = True  # its process stands still
+    os.utime(spot, (time.time() - 3 * 3600,) * 2)
+    assert store.silent_seconds()[NAME] == pytest.approx(3 * 3600 - 300, abs=60)
+    other = Store(store.root).claim("b" * 64)  # who lives tells what the time is
+    assert store.silent_seconds() == {NAME: pytest.approx(3 * 3600, abs=60)}
+    other.clear()
+
+
 def test_who_takes_the_living_for_dead_is_caught(store, start, monkeypatch):
     monkeypatch.setattr(Watcher, "is_expired", lambda watcher, name, stamp, seconds: True)
     with pytest.raises(AssertionError):

@@ -9,12 +9,14 @@ import memory_spots
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_bucket import MemoryBucket
 from memory_spots import MemorySpot
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store import Store
-from lottery_ticket.store._lease import Heart, Lease, LeaseClaim, Watcher, take_lease
+from lottery_ticket.store._lease import Heart, Lease, LeaseClaim, Watcher, silences, take_lease
 from lottery_ticket.store.local.leases import FileSpot
+from lottery_ticket.store.remote import ObjectStore
 
 PATIENCE_SECONDS = 60.0
 
@@ -309,6 +311,28 @@ def test_watchers_that_break_the_law_are_caught(wrong):
         check_watcher(wrong)
 
 
+@given(
+    wrong_seconds=st.floats(-200.0, 200.0),
+    ages=st.lists(st.floats(0.0, 1e5), min_size=1, max_size=5),
+    is_released=st.booleans(),
+)
+def test_who_is_silent_beyond_its_lease_is_told_by_how_old_that_is(
+    wrong_seconds, ages, is_released
+):
+    """Where somebody lives, whatever our clock says; else where that may be wrong by minutes."""
+    now, leases = 1e9, [Lease(seconds=60.0) for _ in ages]
+    held = {str(n): (lease, now - ages[n]) for n, lease in enumerate(leases)}
+    held["given back"] = Lease(seconds=60.0, is_released=True), now - 2e5
+    clock = lambda: now + wrong_seconds  # noqa: E731
+    told = silences(held, clock)
+    assert {name for name in told if ages[int(name)] <= 60.0} == set()
+    living = {"living": (Lease(seconds=60.0, is_released=is_released), now)}
+    assert silences(held | living, clock) == {
+        str(n): pytest.approx(age) for n, age in enumerate(ages) if now - (now - age) > 60.0
+    }
+    assert {name for name, age in enumerate(ages) if age > 600.0} <= {int(name) for name in told}
+
+
 def test_a_lease_is_taken_when_it_is_free_given_back_or_silent(spot):
     clock = Clock()
     mine, theirs = Watcher(clock), Watcher(clock)
@@ -445,3 +469,70 @@ def test_a_heart_renews_all_it_keeps_and_rests_without_any():
     heart.keep(again)
     wait_until(lambda: again.num_beats > 3)
     again.is_over = True
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), MemoryError(), OSError(5, "EIO")])
+def test_what_one_claim_raises_stops_no_other(error):
+    class Failing(Counting):
+        def beat(self):
+            self.num_beats += 1
+            raise error
+
+    heart, failing, good = Heart(), Failing(), Counting()
+    heart.keep(failing)
+    heart.keep(good)
+    wait_until(lambda: failing.num_beats > 3 and good.num_beats > 3)
+    failing.is_over = good.is_over = True
+
+
+def test_a_store_out_of_reach_stops_the_beats_of_no_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOTTERY_LEASE_SECONDS", "0.3")
+    name, is_back = "a" * 64, threading.Event()
+
+    class Away(MemoryBucket):
+        is_asked = False
+
+        def swap(self, key, data, tag):
+            self.is_asked = True
+            is_back.wait(PATIENCE_SECONDS)
+            return super().swap(key, data, tag)
+
+    away = Away()
+    stores = [ObjectStore.over(away), ObjectStore.over(MemoryBucket())]
+    stores.append(Store(tmp_path / "store", claims="lease"))
+    claims = []
+    for store in stores:
+        store.open_for_writing()
+        claims.append(store.claim(name))
+    wait_until(lambda: away.is_asked)
+    try:
+        before = [claim._lease.beat for claim in claims]
+        wait_until(
+            lambda: all(
+                claim._lease.beat > beat + 2
+                for claim, beat in zip(claims[1:], before[1:], strict=True)
+            )
+        )
+    finally:
+        is_back.set()
+    for claim in claims:
+        claim.clear()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks among threads
+def test_a_forked_process_renews_nothing_of_its_parent():
+    heart, counting = Heart(), Counting()
+    heart.keep(counting)
+    wait_until(lambda: counting.num_beats > 3)
+    child = os.fork()
+    if not child:
+        own = Counting()
+        heart.keep(own)  # begins a thread
+        before = counting.num_beats
+        until = time.monotonic() + PATIENCE_SECONDS
+        while own.num_beats < 5 and time.monotonic() < until:
+            time.sleep(0.01)
+        os._exit(0 if own.num_beats >= 5 and counting.num_beats == before else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    counting.is_over = True

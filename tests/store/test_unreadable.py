@@ -1,6 +1,7 @@
 """Nothing is removed on what could not be read, and nothing is taken for missing that was not."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -172,3 +173,65 @@ def test_what_a_finished_cell_left_of_its_making_is_freed(shared):
 def test_a_size_that_swallows_errors_is_caught(shared, swallowing):
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         test_a_cell_that_cannot_be_looked_into_keeps_all_others(shared)
+
+
+def test_notes_that_cannot_be_read_are_no_missing_notes(shared):
+    shared.board.put("stop", "one-11111111", b"")
+    open_to_all(shared)
+    (shared.root / "board" / "stop").chmod(0)
+    with as_nobody():
+        for look in (lambda: shared.board.get("stop", "none"), lambda: shared.board.names("stop")):
+            with pytest.raises(StoreError, match=r"board/stop.* cannot be read"):
+                look()
+    (shared.root / "board" / "stop").chmod(0o777)
+    assert shared.board.get("stop", "none") is None
+    assert shared.board.get("stop", "one-11111111") == b""
+
+
+def test_whose_locks_may_not_be_tried_seems_to_be_at_work(shared):
+    """Somebody else's store can be looked at, and is left as it is."""
+    name = name_of(7)
+    shared.claim(name).release()
+    assert shared.claimed_names() == set()
+    for path in (shared.root, *shared.root.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    with as_nobody():
+        assert shared.claimed_names() == {name}
+    (shared.root / "work" / name / "claim.lock").unlink()
+    assert shared.claimed_names() == set()
+    assert list((shared.root / "work" / name).iterdir()) == []
+
+
+def test_a_look_at_who_is_at_work_makes_nothing(shared, monkeypatch):
+    """A cell's folder is cleared while one looks: it is not brought back."""
+    claim, opened = shared.claim(name_of(7)), os.open
+
+    def cleared(path, *arguments, **options):
+        if os.fspath(path).endswith("claim.lock"):
+            claim.clear()
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", cleared)
+    assert shared.claimed_names() == set()
+    assert list((shared.root / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO])
+def test_what_a_file_system_refuses_is_said(code, shared, monkeypatch):
+    claim, stat, opened = shared.claim(name_of(7)), os.stat, os.open
+
+    def refuses(call):
+        def refusing(path, *arguments, **options):
+            if "board" in str(path) or "claim.lock" in str(path):
+                raise OSError(code, os.strerror(code), str(path))
+            return call(path, *arguments, **options)
+
+        return refusing
+
+    monkeypatch.setattr(os, "open", refuses(opened))
+    monkeypatch.setattr(os, "stat", refuses(stat))
+    for look in (lambda: shared.board.get("stop", "a"), shared.claimed_names):
+        with pytest.raises(StoreError, match=os.strerror(code)):
+            look()
+    monkeypatch.undo()
+    claim.clear()

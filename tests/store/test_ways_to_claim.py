@@ -73,6 +73,30 @@ def test_whoever_is_second_to_make_a_store_takes_it_as_it_is(tmp_path):
     assert (tmp_path / "store" / "format.json").read_bytes() == VERSION_2
 
 
+def test_who_opened_it_before_begins_no_run_in_another_way(tmp_path):
+    """A store that is empty can be changed while others have it open."""
+    ways = (None, None, "lock")
+    early, late, asked = (Store(tmp_path / "store", claims=claims) for claims in ways)
+    for each in (early, late, asked):
+        each.open_for_writing()
+    other = Store(tmp_path / "store", claims="lease")
+    other.open_for_writing()
+    twin = early.absolute()
+    with early.in_use("small-00000000"):
+        assert early.claims == twin.claims == "lease"
+        claim = twin.claim(name_of(1))
+        assert other.claim(name_of(1)) is None
+        claim.clear()
+    with pytest.raises(StoreError, match="by lease; leave --claims out"), asked.in_use("small-0"):
+        pytest.fail("it began")
+    assert asked.claims == "lock"
+    with pytest.raises(StoreError, match="by lease"):
+        asked.open_for_writing()  # who had it open does not change it back
+    late.open_for_writing()
+    assert late.claims == Store(tmp_path / "store").claims == "lease"
+    assert {path.name for path in (tmp_path / "store" / "work").iterdir()} == {"leases"}
+
+
 @pytest.mark.parametrize("left", [None, b"", b"{", b'{"version": 2}', b'{"format": "x"}'])
 @pytest.mark.parametrize("claims", ["lock", "lease"])
 def test_repair_keeps_the_way(claims, left, tmp_path):

@@ -100,8 +100,13 @@ def _exit(prepared: "Prepared", outcome: "RunOutcome") -> None:
         print_error(message)
     if outcome.num_blocked:
         print_error(f"{outcome.num_blocked} cells could not be made after that; others were")
+    run, where = outcome.run_id, where_text(prepared.store)
+    if outcome.failures and prepared.is_for_workers:
+        print_error("workers try these again when they are asked to: --retry-failed")
+    if outcome.is_stopped and prepared.is_stopped:
+        print_error(f"{run} was asked to stop; the same command continues")
+        raise typer.Exit(130)
     if outcome.is_stopped and prepared.is_for_workers:
-        run, where = outcome.run_id, where_text(prepared.store)
         print_error(
             f"not watched any more; workers go on with it (lottery status {run}{where}), until "
             f"they are asked to stop (lottery stop {run}{where})"

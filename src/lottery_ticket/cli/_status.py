@@ -69,8 +69,8 @@ def _values(found: "RunStatus") -> dict[str, Any]:
 def _shown(found: "RunStatus") -> RenderableType:
     bar = ProgressBar(total=found.num_cells, completed=found.num_finished, width=40)
     parts: list[RenderableType] = [Text(_head(found)), bar, Text("")]
-    if found.working:
-        parts.append(_working(found.working))
+    if begun := found.working + found.silent:
+        parts.append(_working(begun))
     for title, message in found.failed.items():
         parts.append(Text(f"failed: {title}: {message}", style="red"))
     if found.failed:
@@ -122,6 +122,8 @@ def _line(one: "Working") -> tuple[str, ...]:
     if one.maker is not None:
         where, device = f"{one.maker.host}:{one.maker.process}", one.maker.device
         since = f"{time_text(max(0.0, time.time() - one.maker.since))} ago"
+    if one.silent_seconds is not None:
+        since = f"silent for {time_text(one.silent_seconds)}"
     if one.progress is None or not one.progress.num_steps:
         return one.title, where, device, since, ""
     share = 100 * one.progress.step / one.progress.num_steps

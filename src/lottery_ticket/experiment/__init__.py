@@ -22,6 +22,7 @@ from lottery_ticket.experiment.executors.executor import Executor as Executor
 from lottery_ticket.experiment.executors.executor import Outcome as Outcome
 from lottery_ticket.experiment.executors.stop import ask_others_to_stop as ask_others_to_stop
 from lottery_ticket.experiment.executors.stop import ask_to_stop as ask_to_stop
+from lottery_ticket.experiment.executors.stop import is_asked_to_stop as is_asked_to_stop
 from lottery_ticket.experiment.executors.stored import read_mask as read_mask
 from lottery_ticket.experiment.executors.stored import read_weights as read_weights
 from lottery_ticket.experiment.executors.workers import Workers as Workers
@@ -64,6 +65,7 @@ from lottery_ticket.experiment.running.run import run_plan as run_plan
 from lottery_ticket.experiment.running.status import RunStatus as RunStatus
 from lottery_ticket.experiment.running.status import Working as Working
 from lottery_ticket.experiment.running.status import run_status as run_status
+from lottery_ticket.experiment.running.submission import submission_of as submission_of
 from lottery_ticket.experiment.running.submission import submit_plan as submit_plan
 from lottery_ticket.experiment.running.worker import Worked as Worked
 from lottery_ticket.experiment.running.worker import work as work

@@ -16,6 +16,7 @@ from lottery_ticket.files import sync_folder, write_synced
 
 __all__ = [
     "is_link",
+    "is_there",
     "json_bytes",
     "json_mapping",
     "linked",
@@ -161,6 +162,15 @@ def scanned(folder: Path) -> "list[os.DirEntry[str]]":
             return sorted(entries, key=lambda entry: entry.name)
     except FileNotFoundError:
         return []
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is there; raises `OSError` if that cannot be told."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def is_link(path: Path) -> bool:

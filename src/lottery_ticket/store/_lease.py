@@ -14,13 +14,14 @@ import secrets
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._desk import Desk
-from lottery_ticket.store._files import sealed_json, unsealed_json
+from lottery_ticket.store._files import sealed_json, sha256, unsealed_json
 from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Spot",
     "Watcher",
     "lease_seconds",
+    "silences",
     "take_lease",
     "watched",
 ]
@@ -47,6 +49,7 @@ _LOOKS = 20  # of one who waits whether it is silent
 MOST_BEFORE = 8
 """How many earlier claims a lease names: their checkpoints may be continued."""
 _MOST_SECONDS = 86400.0
+_MOST_WRONG_SECONDS = 300.0  # a clock, without anybody noticing
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -136,6 +139,15 @@ class Lease:
         except ValueError as error:
             raise DamagedError(f"{where}: damaged: {error}") from None
 
+    @classmethod
+    def seen(cls, data: bytes, where: object) -> "Lease":
+        """The same; what is damaged, or of another version, is a lease of somebody unknown. It is
+        held as long as it changes, and can be taken over once it is seen to be silent."""
+        try:
+            return cls.from_bytes(data, where)
+        except DamagedError:
+            return cls(token=sha256(data)[:16], seconds=lease_seconds())
+
 
 class Spot(Protocol):
     """The place of one lease. Of several that write there at once, one is right and knows it."""
@@ -143,9 +155,7 @@ class Spot(Protocol):
     def look(self) -> tuple[Lease, str] | None:
         """What is there, and a stamp that changes whenever it is written; None if nothing is.
 
-        Raises:
-            DamagedError: what is there is no lease.
-            StoreError: it cannot be read.
+        What is no lease is `Lease.seen` as one. Raises `StoreError` if it cannot be read.
         """
         ...
 
@@ -181,6 +191,28 @@ class Watcher:
     def forget(self, name: str) -> None:
         """It is of no interest any more."""
         self._seen.pop(name, None)
+
+
+def silences(
+    held: Mapping[str, tuple[Lease, float]], clock: Callable[[], float] = time.time
+) -> dict[str, float]:
+    """For how long those have been silent that are so beyond their lease, as their place dates what
+    is written there. That is for people: whose lease can be taken over is told by watching.
+
+    It is now what was written last; or, should nobody live, what our clock says, which may be wrong
+    by a few minutes.
+
+    Args:
+        held: name → a lease, and when it was written.
+        clock: of this machine.
+    """
+    dates = [written for _, written in held.values()]
+    now = max((clock() - _MOST_WRONG_SECONDS, *dates))
+    return {
+        name: now - written
+        for name, (lease, written) in held.items()
+        if not lease.is_released and now - written > lease.seconds
+    }
 
 
 def watched(looks: Mapping[Key, Callable[[], tuple[Lease, str] | None]]) -> dict[Key, bool]:
@@ -351,9 +383,15 @@ class Beating(Protocol):
 
 
 class Heart:
-    """Renews claims from a thread of its own, as long as there are any."""
+    """Renews the claims of one place from a thread of its own, as long as there are any. Each place
+    has its own: one that is out of reach may let a beat wait for a minute."""
 
     def __init__(self) -> None:
+        _hearts.add(self)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Keep none; in a process that was forked what its parent holds is its parent's."""
         self._claims: set[Beating] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -368,10 +406,6 @@ class Heart:
                 self._thread.start()
         self._added.set()
 
-    def begin_anew(self) -> None:
-        """In a process that was forked: what its parent holds is its parent's to renew."""
-        self.__init__()
-
     def _run(self) -> None:
         last = time.monotonic()
         while claims := self._open():
@@ -381,7 +415,7 @@ class Heart:
                 continue
             last = time.monotonic()
             for claim in claims:
-                with contextlib.suppress(StoreError):  # out of reach: the next beat may get there
+                with contextlib.suppress(Exception):  # whatever it was: the next may get there
                     claim.beat()
 
     def _open(self) -> list[Beating]:
@@ -392,11 +426,19 @@ class Heart:
             return list(self._claims)
 
 
+_hearts: weakref.WeakSet[Heart] = weakref.WeakSet()
+
 # of this process: workers open their store anew for each cell, and what was seen has to last
 HEART = Heart()
-"""Renews all that this process holds."""
+"""Renews all that this process holds in folders."""
 WATCHER = Watcher()
 """What this process has seen of the leases of others, by names that tell the store, too."""
 
+
+def _begin_anew() -> None:
+    for heart in list(_hearts):
+        heart.begin_anew()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=HEART.begin_anew)
+    os.register_at_fork(after_in_child=_begin_anew)

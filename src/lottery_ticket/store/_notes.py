@@ -1,11 +1,13 @@
 """What was submitted to workers, and which cells failed: notes on the store's board."""
 
+import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from lottery_ticket.errors import DamagedError
+from lottery_ticket.store._board import Board
 from lottery_ticket.store._files import sealed_json, unsealed_json
 from lottery_ticket.store._store import Store
 from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check, mapping_of
@@ -13,8 +15,11 @@ from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check, mappi
 __all__ = [
     "Failure",
     "Submission",
+    "forget_notes",
     "forgive",
     "note_failure",
+    "notes_of_cells",
+    "notes_of_runs",
     "read_failures",
     "read_submission",
     "submit",
@@ -23,6 +28,8 @@ __all__ = [
 ]
 
 _SUBMITTED, _FAILED = "submitted", "failed"
+_STOP = "stop"  # of a run, or of one call of it by its token (`experiment.executors.stop`)
+_CALL = re.compile("[0-9a-f]{16}")
 
 Note = TypeVar("Note")
 
@@ -127,6 +134,26 @@ def forgive(store: Store, cells: Collection[str]) -> int:
     for name in names:
         store.board.remove(_FAILED, name)
     return len(names)
+
+
+def notes_of_runs(board: Board) -> set[str]:
+    """The ids of the runs of which something was noted, be they there or not."""
+    names = {*board.names(_SUBMITTED), *board.names(_STOP)}
+    return {name for name in names if not _CALL.fullmatch(name)}
+
+
+def notes_of_cells(board: Board) -> set[str]:
+    """The names of the cells that failed, be they of a run or not."""
+    return set(board.names(_FAILED))
+
+
+def forget_notes(board: Board, runs: Iterable[str], cells: Collection[str]) -> None:
+    """Take away all that was noted of runs and cells that go."""
+    for run_id in runs:
+        for kind in (_SUBMITTED, _STOP):
+            board.remove(kind, run_id)
+    for name in notes_of_cells(board) & set(cells):
+        board.remove(_FAILED, name)
 
 
 def _bytes(note: "Submission | Failure") -> bytes:

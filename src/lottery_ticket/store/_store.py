@@ -46,6 +46,10 @@ class Store:
     def __new__(cls, location: "str | PathLike[str]" = "", *_: Any, **options: Any) -> "Store":
         return object.__new__(_kind_of(location) if cls is Store else cls)
 
+    def exists(self) -> bool:
+        """Whether the store was made; raises `StoreError` if that cannot be told."""
+        raise NotImplementedError
+
     def open_for_writing(self) -> None:
         """Make the store and see that it can be written, before any work starts.
 
@@ -188,9 +192,19 @@ class Store:
         """Whether asking for a claim costs so little that nobody need look first who has one."""
         return False
 
-    def claimed_names(self) -> set[str]:
-        """The names of the cells that somebody seems to be at work on now."""
+    def claimed_names(self, *, is_rough: bool = False) -> set[str]:
+        """The names of the cells that somebody seems to be at work on now.
+
+        Args:
+            is_rough: to be asked often: where there are many, some that were given back of late may
+                be among them.
+        """
         raise NotImplementedError
+
+    def silent_seconds(self) -> Mapping[str, float]:
+        """Of the claims whose holders seem to be dead, or cut off, for how long nothing was heard
+        of each; for people: who wants such a cell claims it. Nobody has to watch for it."""
+        return {}
 
     @property
     def board(self) -> Board:
@@ -285,7 +299,7 @@ class Store:
     # tidying
 
     def remove_run(self, run: RunRecord, *, dry_run: bool = False) -> Freed:
-        """Remove a run and those of its cells that no other run has.
+        """Remove a run and those of its cells that no other run has, with all notes of them.
 
         Raises:
             UsageError: it is being run.
@@ -294,7 +308,8 @@ class Store:
         raise NotImplementedError
 
     def collect_garbage(self, *, dry_run: bool = False) -> Freed:
-        """Remove cells that belong to no run, and work in progress that leads nowhere.
+        """Remove cells that belong to no run, work in progress that leads nowhere, and notes of
+        what is gone.
 
         Raises:
             StoreError: what belongs to a run cannot be told, or something not be removed.

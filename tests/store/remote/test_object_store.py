@@ -17,7 +17,7 @@ from wrong_buckets import CreatesAlways
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store import Store, is_store
-from lottery_ticket.store._lease import Heart, Lease
+from lottery_ticket.store._lease import MOST_BEFORE, Heart, Lease
 from lottery_ticket.store.remote import ObjectStore, ObstoreBucket
 
 FILES = {WEIGHTS: b"the weights"}
@@ -176,6 +176,30 @@ def test_others_see_what_is_shown_and_write_nothing(bucket):
         desk.write("checkpoint", b"")
     with pytest.raises(DamagedError, match="8 bytes, at most 7"):
         desk.read("history.jsonl", 7)
+
+
+def test_a_claim_that_cannot_begin_is_given_back():
+    """What lies under the oldest claim that is named has to be copied, which may fail."""
+
+    class Away(MemoryBucket):
+        is_away = False
+
+        def list(self, prefix):
+            if self.is_away and prefix.startswith("work/"):
+                raise StoreError("out of reach")
+            return super().list(prefix)
+
+    bucket = Away()
+    store = opened(bucket)
+    for _ in range(MOST_BEFORE):
+        store.claim(name_of(0)).release()
+    bucket.is_away = True
+    with pytest.raises(StoreError, match="out of reach"):
+        store.claim(name_of(0))
+    bucket.is_away = False
+    claim = opened(bucket).claim(name_of(0))
+    assert claim is not None
+    claim.clear()
 
 
 # records and files
@@ -545,6 +569,85 @@ def test_who_died_while_it_ran_or_removed_is_waited_for_no_longer_than_its_lease
     with store.in_use(run.id):
         pass
     assert store.remove_run(run).num_cells == 1
+
+
+def test_who_died_while_it_ran_or_removed_is_waited_for_once():
+    bucket = MemoryBucket()
+    store = opened(bucket, lease_seconds=0.5)
+    commit(store, 0)
+    commit(store, 1)
+    first, other = store.save_run(run_of([0])), store.save_run(run_of([1], "other-00000000"))
+    dead = Lease(seconds=0.5).to_bytes()
+    bucket.put("removals/0123456789abcdef", dead)
+    for run in (first, other):
+        bucket.put(f"uses/{run.id}.0123456789abcdef", dead)
+    with opened(bucket, lease_seconds=0.5).in_use(first.id):
+        assert objects(bucket, "removals") == {}
+    opened(bucket, lease_seconds=0.5).remove_run(first)
+    assert list(objects(bucket, "uses")) == [f"uses/{other.id}.0123456789abcdef"]  # unwatched
+
+
+def test_who_was_taken_for_dead_and_lives_is_seen_to():
+    """Its mark was removed while it stood still: it writes it anew, and goes with it."""
+    bucket = MemoryBucket()
+    store, other = opened(bucket, lease_seconds=0.5), opened(bucket, lease_seconds=0.5)
+    run = store.save_run(run_of([0]))
+    with store.in_use(run.id):
+        (key,) = objects(bucket, "uses")
+        bucket.remove([key])
+        until = time.monotonic() + 60
+        while key not in objects(bucket, "uses"):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        with pytest.raises(UsageError, match="is being run; stop it first"):
+            other.remove_run(run)
+    assert objects(bucket, "uses", "removals") == {}
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"version": 9}'])
+def test_what_is_no_lease_is_silent_and_can_be_taken(data, monkeypatch):
+    """A lease that is damaged, or of another version, stops nobody for longer than its time."""
+    monkeypatch.setenv("LOTTERY_LEASE_SECONDS", "0.5")
+    bucket, clock = MemoryBucket(), Clock()
+    store = opened(bucket, clock, lease_seconds=0.5)
+    commit(store, 0)
+    run = store.save_run(run_of([0, 1]))
+    for key in (f"claims/{name_of(1)}", f"uses/{run.id}.0123456789abcdef", "removals/0123"):
+        bucket.put(key, data)
+    assert store.claimed_names() == {name_of(1)}
+    assert store.claim(name_of(1)) is None
+    bucket.put(f"claims/{name_of(1)}", data + b" ")  # whoever it is, it lives
+    clock.now += 0.6
+    assert store.claim(name_of(1)) is None
+    clock.now += 0.6
+    assert store.claimed_names() == set()
+    claim = store.claim(name_of(1))
+    assert claim.num_losses == 1
+    claim.release()
+    bucket.put(f"claims/{name_of(1)}", data)
+    later = opened(bucket, lease_seconds=0.5)
+    with later.in_use(run.id):
+        pass
+    assert later.collect_garbage().num_cells == 0
+    assert later.remove_run(run).num_cells == 1
+
+
+def test_who_has_been_silent_is_told_at_the_first_look():
+    """By the server's clock; it can be claimed only once it was watched."""
+    server = Clock()
+    server.now = time.time()
+    bucket = MemoryBucket(clock=server)
+    store = opened(bucket)
+    dead, living, given_back = (store.claim(name_of(number)) for number in range(3))
+    server.now += 3 * HOUR
+    given_back.release()
+    assert opened(bucket).silent_seconds().keys() == {dead.name, living.name}
+    living.beat()
+    found = opened(bucket)
+    assert found.silent_seconds() == {dead.name: 3 * HOUR}
+    assert found.claim(dead.name) is None
+    dead.beat()
+    assert found.silent_seconds() == {}
 
 
 def test_without_records_of_runs_no_cell_is_garbage():

@@ -161,10 +161,20 @@ def _is_lost(parent: str, store: Store) -> bool:
     except DamagedError:
         claim = store.claim(parent)
         if claim is not None:  # else someone is making it anew already
-            store.discard(parent)
-            claim.release()
+            try:
+                if not _is_whole(parent, store):  # nor has been meanwhile
+                    store.discard(parent)
+            finally:
+                claim.release()
         return True
     except StoreError:
+        return False
+
+
+def _is_whole(name: str, store: Store) -> bool:
+    try:
+        return store.check(name) is not None
+    except DamagedError:
         return False
 
 

@@ -2,9 +2,10 @@
 themselves. What becomes of it is seen in the store."""
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from lottery_ticket.errors import DamagedError, StoreError
@@ -13,7 +14,7 @@ from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.executors.execute import is_current
 from lottery_ticket.experiment.executors.executor import Outcome
 from lottery_ticket.experiment.executors.stop import StopSign
-from lottery_ticket.store import read_failures
+from lottery_ticket.store import Submission, read_failures, read_submission, submit
 
 __all__ = ["Workers"]
 
@@ -41,13 +42,16 @@ class Workers:
 
     Args:
         context: whose store is looked at, again and again.
+        submission: of the run: it is submitted again where workers took it for complete, and a cell
+            was gone after all. None: somebody else sees to that.
     """
 
     slots = 2**31  # they take as many as there are workers
     is_isolated = True
 
-    def __init__(self, context: Context) -> None:
-        self._store = context.store
+    def __init__(self, context: Context, submission: Submission | None = None) -> None:
+        self._store, self._run_id = context.store, context.run_id
+        self._submission = submission
         self._sign = StopSign(context.store, context.stops)
         self._awaited: list[_Awaited] = []
         self._lock = threading.Lock()
@@ -85,6 +89,8 @@ class Workers:
                 num_refusals += 1
                 if num_refusals == _MOST_REFUSALS:
                     self._give_up(error)
+            except Exception as error:  # whoever waits has to hear of it
+                self._give_up(error)
 
     def _look(self) -> None:
         with self._lock:
@@ -94,6 +100,7 @@ class Workers:
         }
         if not names:
             return
+        self._see_that_it_is_submitted()
         failures = read_failures(self._store, names)
         finished = self._store.cells(names)
         for one in awaited:
@@ -108,6 +115,11 @@ class Workers:
             if len(one.outcomes) == len(one.cells):
                 self._tell(one)
 
+    def _see_that_it_is_submitted(self) -> None:
+        """Workers that took the run for complete do not know of a cell that was removed since."""
+        if self._submission is not None and read_submission(self._store, self._run_id) is None:
+            submit(self._store, self._run_id, replace(self._submission, submitted=time.time()))
+
     def _is_made_from(self, name: str, contents: Mapping[str, str]) -> bool:
         """Whether a finished cell was made from these parents; if not, a worker makes it anew."""
         try:
@@ -121,7 +133,7 @@ class Workers:
             self._awaited.remove(one)
         one.future.set_result([one.outcomes[cell.name] for cell in one.cells])
 
-    def _give_up(self, error: StoreError | None = None) -> None:
+    def _give_up(self, error: Exception | None = None) -> None:
         with self._lock:
             awaited, self._awaited = self._awaited, []
         for one in awaited:

@@ -4,12 +4,12 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 from typing import Protocol
 
 from lottery_ticket.experiment.cells.cell import Cell
 from lottery_ticket.experiment.planning.plan import Work
-from lottery_ticket.store import Failure, Store, note_failure, read_failures
+from lottery_ticket.store import Failure, Store, forgive, note_failure, read_failures
 
 __all__ = ["Alone", "Crew", "Peers", "remaining_steps"]
 
@@ -28,12 +28,20 @@ class Peers(Protocol):
         """Whether one of them seems to make a cell; it is looked at again soon."""
         ...
 
+    def finished(self) -> Set[str]:
+        """The cells that are finished, as far as is known."""
+        ...
+
     def failure_of(self, name: str) -> str | None:
         """Why a cell failed that one of them tried."""
         ...
 
     def tell_failure(self, cell: Cell, message: str) -> None:
         """Keep them from trying a cell that failed here."""
+        ...
+
+    def tell_made(self, cell: Cell) -> None:
+        """What was said of its failure does not hold any more."""
         ...
 
 
@@ -50,12 +58,19 @@ class Alone:
         """No."""
         return False
 
+    def finished(self) -> Set[str]:
+        """It is not known: each is looked at."""
+        return frozenset()
+
     def failure_of(self, name: str) -> str | None:
         """None."""
         return None
 
     def tell_failure(self, cell: Cell, message: str) -> None:
         """There is nobody to tell."""
+
+    def tell_made(self, cell: Cell) -> None:
+        """Nor here."""
 
 
 class Crew:
@@ -75,7 +90,8 @@ class Crew:
         left = remaining_steps(work)
         self._ranks = {name: (-left[name], _mixed(token, name)) for name in work.cells}
         self._next_look = 0.0
-        self._busy: Collection[str] = ()
+        self._busy: Set[str] = frozenset()
+        self._finished: Set[str] = frozenset()
         self.failures: dict[str, Failure] = {}
 
     def in_order(self, waiting: Mapping[str, Cell]) -> list[str]:
@@ -86,6 +102,11 @@ class Crew:
         """By a listing that is a moment old."""
         self._look()
         return name in self._busy
+
+    def finished(self) -> Set[str]:
+        """By a listing that is a moment old."""
+        self._look()
+        return self._finished
 
     def failure_of(self, name: str) -> str | None:
         """As it stands on the board."""
@@ -100,14 +121,20 @@ class Crew:
         note_failure(self._store, cell.name, failure)
         self.failures[cell.name] = failure
 
+    def tell_made(self, cell: Cell) -> None:
+        """The note is taken away, if there was one."""
+        if self.failures.pop(cell.name, None) is not None:
+            forgive(self._store, [cell.name])
+
     def _look(self) -> None:
         now = time.monotonic()
         if now < self._next_look:
             return
         self._next_look = now + self._store.retry_seconds
+        self._finished = self._store.cell_names()
         self.failures = read_failures(self._store, self._names, self.failures)
         if not self._store.claims_are_quick:
-            self._busy = self._store.claimed_names()
+            self._busy = self._store.claimed_names(is_rough=True)
 
 
 def remaining_steps(work: Work) -> dict[str, int]:

@@ -8,6 +8,7 @@ from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.executors.executor import Executes
 from lottery_ticket.experiment.executors.local import local_executor
 from lottery_ticket.experiment.executors.stop import ask_to_stop, take_back
+from lottery_ticket.experiment.executors.workers import Workers
 from lottery_ticket.experiment.objects.user_code import registered_elsewhere
 from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.experiment.running.claim import stated_claim
@@ -16,7 +17,7 @@ from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.scheduler import Scheduler
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
-from lottery_ticket.store import RunClaim, RunRecord, Store
+from lottery_ticket.store import RunClaim, RunRecord, Store, forgive
 
 __all__ = ["finished_cells", "run_plan", "run_work", "saved_run"]
 
@@ -78,6 +79,8 @@ def run_work(
         )
         watching = observer or Observer()
         made = local_executor(jobs, context) if executor is None else executor(context)
+        if not isinstance(made, Workers):
+            forgive(store, work.cells)  # all that failed is tried again here
         with interrupts(store, stop), made as executing:
             try:
                 outcome = Scheduler(work, store, context, executing, watching).run()

@@ -1,7 +1,7 @@
 """Which cell is next: those whose parents are finished, until all are or something stops them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from lottery_ticket.store import Finished, Store
 __all__ = ["Scheduler"]
 
 _POLL_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 60.0  # before a cell is tried again that the store refused
 _MAX_CRASHES = 2  # a cell whose worker died so often, and of no other cell, has failed
 
 
@@ -81,6 +82,10 @@ class Scheduler:
         self.sign = StopSign(store, context.stops)
         self.damaged: set[str] = set()
         self.known = self._checked()  # what was finished at the start
+        self.unsure: Collection[str] = ()  # is there, and may be of other parents than those of now
+        self.elsewhere: set[str] = set()  # finished by others; what it holds is read when needed
+        self.refusals: dict[str, int] = {}
+        self.said: set[str] = set()
         self.has_work = store.work_names()
 
     def run(self) -> RunOutcome:
@@ -93,7 +98,8 @@ class Scheduler:
     def begin(self) -> None:
         """Take what is finished."""
         self._take_finished()
-        self.known.clear()  # of what waits, others may make something else meanwhile
+        self.unsure = self.known.keys() | self.damaged
+        self.known = {}  # of what waits, others may make something else meanwhile
         self.observer.begin(self.plan, set(self.contents) & set(self.plan.cells), self.store)
 
     @property
@@ -114,7 +120,7 @@ class Scheduler:
         return RunOutcome(
             self.plan.id,
             self.num_made,
-            len(self.contents) - self.num_made - self.num_given,
+            len(self.contents.keys() | self.elsewhere) - self.num_made - self.num_given,
             dict(self.failures),
             len(self.blocked),
             self._stopping and bool(self.waiting),
@@ -201,10 +207,12 @@ class Scheduler:
         claim = self.store.claim(name)
         if claim is None:
             return  # someone is making it anew already
-        if not (name in self.damaged and self._is_whole(name)):  # made anew meanwhile
-            self.store.discard(name)
-        self.damaged.discard(name)
-        claim.release()
+        try:
+            if not (name in self.damaged and self._is_whole(name)):  # made anew meanwhile
+                self.store.discard(name)
+            self.damaged.discard(name)
+        finally:
+            claim.release()
 
     def _is_whole(self, name: str) -> bool:
         try:
@@ -213,15 +221,46 @@ class Scheduler:
             return False
 
     def _parents_are_finished(self, cell: Cell) -> bool:
-        return all(parent in self.contents for parent in cell.parents.values())
+        parents = cell.parents.values()
+        return all(parent in self.contents or parent in self.elsewhere for parent in parents)
+
+    def _has_read_parents(self, cell: Cell) -> bool:
+        """Whether it is known what the parents hold; one that is gone again has to be made anew."""
+        for parent in cell.parents.values():
+            if parent not in self.contents:
+                found = self._look(parent)
+                if found is None:
+                    self._take_back(parent)
+                    return False
+                self.contents[parent] = found.content
+        return True
+
+    def _take_back(self, name: str) -> None:
+        """What was finished is not there any more."""
+        self.contents.pop(name, None)
+        self.elsewhere.discard(name)
+        self.waiting = {name: self.plan.cells[name], **self.waiting}
 
     def _contents_of(self, cell: Cell) -> dict[str, str]:
         return {role: self.contents[parent] for role, parent in cell.parents.items()}
 
+    def _take_others(self) -> None:
+        """Of what waits take what others have finished, without a look at each."""
+        if self.peers.is_alone or not self.waiting or self._is_full:
+            return
+        for name in self.peers.finished() & self.waiting.keys() - set(self.unsure):
+            self.elsewhere.add(name)
+            self.suspects.discard(name)
+            self.observer.ended(self.waiting.pop(name), Outcome(name, "found"))
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.running) >= (1 if self._is_paused else self.executor.slots)
+
     def _submit(self) -> None:
+        self._take_others()
         for name in self._queue():
-            num_slots = 1 if self._is_paused else self.executor.slots
-            if len(self.running) >= num_slots or self._stopping:
+            if self._is_full or self._stopping:
                 return
             if name in self.waiting and self._is_ready(name):
                 self._start(self._group(name))
@@ -255,20 +294,27 @@ class Scheduler:
             return False
         if any(p in self.failures or p in self.blocked for p in cell.parents.values()):
             self.blocked.add(name)
+            self.suspects.discard(name)
             del self.waiting[name]
             return False
         is_time = time.monotonic() >= self.retry_at.get(name, 0.0)
-        if not self._parents_are_finished(cell) or not is_time or self.peers.are_at(name):
+        if not self._parents_are_finished(cell) or not is_time:
+            return False
+        if self.peers.are_at(name):
+            self.suspects.discard(name)  # whoever is at it tries it
+            return False
+        if not self._has_read_parents(cell):
+            return False
+        # whoever claims a cell looks once more, so that of those that nobody listed none is asked
+        is_looked_at = self.peers.is_alone or name in self.unsure or name in self.damaged
+        if is_looked_at and self._take_if_finished(name, cell):
+            self.suspects.discard(name)  # it was finished before its worker died
+            self.observer.ended(cell, Outcome(name, "found", self.contents[name]))
             return False
         failure = self.peers.failure_of(name)
         if failure is not None:
             self._fail(cell, failure)
-            return False
-        if self._take_if_finished(name, cell):
-            self.suspects.discard(name)  # it was finished before its worker died
-            self.observer.ended(cell, Outcome(name, "found", self.contents[name]))
-            return False
-        return True
+        return failure is None
 
     def _group(self, name: str) -> list[Cell]:
         """A ready cell, with others that can be made together with it and are ready too."""
@@ -310,35 +356,42 @@ class Scheduler:
             assert outcome.content is not None
             self.contents[cell.name] = outcome.content
             self.num_made += outcome.status == "made"
+            self.peers.tell_made(cell)
         elif outcome.status == "failed" or self._is_final(cell, outcome):
             self._fail(cell, outcome.message or "")
             self.peers.tell_failure(cell, outcome.message or "")
         else:  # busy, stopped, or what else may go better
             self.waiting = {cell.name: cell, **self.waiting}
-            self.retry_at[cell.name] = time.monotonic() + self.store.retry_seconds
+            pause = self.store.retry_seconds * 2 ** self.refusals.get(cell.name, 0)
+            self.retry_at[cell.name] = time.monotonic() + min(pause, _LONGEST_PAUSE_SECONDS)
         self.observer.ended(cell, outcome)
 
     def _is_final(self, cell: Cell, outcome: Outcome) -> bool:
         """Whether what went wrong beside a cell will go wrong again."""
         if outcome.status == "refused":
-            if not self.peers.is_alone:
-                self.observer.note(f"{cell.title}: {outcome.message}; trying again")
+            self.refusals[cell.name] = self.refusals.get(cell.name, 0) + 1
+            message = f"{outcome.message}; it is tried again, more and more seldom"
+            if not self.peers.is_alone and message not in self.said:
+                self.said.add(message)
+                self.observer.note(message)
             return self.peers.is_alone
         if outcome.status == "unfounded":
             self.crashes[cell.name] = self.crashes.get(cell.name, 0) + 1
-            return self.crashes[cell.name] > _MAX_CRASHES or not self._took_parents_back(cell)
+            self._look_at_parents_anew(cell)
+            return self.crashes[cell.name] > _MAX_CRASHES
         return False
 
-    def _took_parents_back(self, cell: Cell) -> bool:
-        """A parent is not there any more: it has to be made anew, if it is part of the work."""
-        own = [parent for parent in cell.parents.values() if parent in self.plan.cells]
-        lost = [parent for parent in own if self._look(parent) is None]
-        for parent in lost:
-            self.contents.pop(parent, None)
-            self.waiting = {parent: self.plan.cells[parent], **self.waiting}
-        return bool(lost)
+    def _look_at_parents_anew(self, cell: Cell) -> None:
+        """One was damaged or gone; by now others may have made it anew."""
+        for parent in set(cell.parents.values()) & self.plan.cells.keys():
+            found = self._look(parent)
+            if found is not None:
+                self.contents[parent] = found.content
+            elif parent not in self.waiting:
+                self._take_back(parent)
 
     def _fail(self, cell: Cell, message: str) -> None:
+        self.suspects.discard(cell.name)
         self.failures[cell.name] = f"{cell.title}: {message}"
         self.waiting.pop(cell.name, None)
 

@@ -19,12 +19,14 @@ class Working:
         cell, title: which.
         maker: who; None if nobody said so yet.
         progress: how far it is; None if it said nothing yet.
+        silent_seconds: for how long nothing was heard of who makes it, if that is too long.
     """
 
     cell: str
     title: str
     maker: Maker | None
     progress: Progress | None
+    silent_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class RunStatus:
         num_cells: all of its cells.
         num_finished: those that are in the store.
         working: those that somebody makes.
+        silent: those whose maker seems to be dead: they wait until another takes them over.
         failed: title of those that no worker tries again → why.
         is_submitted: whether workers are to make it.
         is_stopped: whether it was asked to stop.
@@ -46,6 +49,7 @@ class RunStatus:
     num_cells: int
     num_finished: int
     working: tuple[Working, ...]
+    silent: tuple[Working, ...]
     failed: Mapping[str, str]
     is_submitted: bool
     is_stopped: bool
@@ -53,7 +57,7 @@ class RunStatus:
 
     @property
     def num_waiting(self) -> int:
-        """Cells that nobody has begun, or that were given back."""
+        """Cells that nobody has begun, or that were given back, or whose maker is silent."""
         return self.num_cells - self.num_finished - len(self.working) - len(self.failed)
 
     @property
@@ -75,16 +79,25 @@ def run_status(store: Store, run: RunRecord) -> RunStatus:
     left = names - finished.keys()
     busy = sorted(store.claimed_names() & left)
     failures = read_failures(store, left)
-    working = tuple(
-        Working(name, titles.get(name, name[:12]), read_maker(desk), read_progress(desk))
+    silences = store.silent_seconds() if busy else {}
+    begun = [
+        Working(
+            name,
+            titles.get(name, name[:12]),
+            read_maker(desk),
+            read_progress(desk),
+            silences.get(name),
+        )
         for name in busy
         for desk in (store.desk(name),)
-    )
+    ]
+    working = tuple(one for one in begun if one.silent_seconds is None)
     return RunStatus(
         run.id,
         len(names),
         len(finished),
         working,
+        tuple(one for one in begun if one.silent_seconds is not None),
         {titles.get(n, n[:12]): f"{f.message} (on {f.host})" for n, f in failures.items()},
         run.id in submitted_runs(store),
         is_asked_to_stop(store, run.id),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
-from lottery_ticket.errors import LotteryError
+from lottery_ticket.errors import DamagedError, LotteryError, StoreError
 from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.executors.executor import Executes
 from lottery_ticket.experiment.executors.local import local_executor
@@ -29,6 +29,7 @@ from lottery_ticket.store import (
 __all__ = ["Worked", "work"]
 
 _MOST_WAIT_SECONDS = 10.0
+_MOST_REFUSALS = 10  # looks in a row that the store refused, each after all its own tries
 _LOOK_SECONDS = 0.1  # for Ctrl-C, while there is nothing to do
 
 
@@ -123,7 +124,10 @@ class _Worker:
         self.executes, self.has_group, self.observer = executes, has_group, observer
         self.sign = StopSign(store, [token])
         self.joined: dict[str, _Joined] = {}
-        self.over: dict[str, Submission] = {}  # nothing is left of these for this worker
+        self.over: dict[str, Submission | None] = {}  # nothing is left of these for this worker
+        self.deferred: dict[str, int] = {}  # how often the store refused to be read for these
+        self.num_refusals = 0
+        self.said: set[str] = set()
         self.worked = Worked()
         self.started = time.monotonic()
 
@@ -131,13 +135,26 @@ class _Worker:
         """Go from run to run, as long as there is something to do."""
         pause = self.store.retry_seconds
         while not self.sign.is_raised():
-            open_runs = self._open_runs(wanted)
-            if not open_runs and not is_forever:
-                return
-            has_worked = sum(map(self._advance, open_runs)) > 0  # each of them
+            has_worked = False
+            try:
+                open_runs = self._open_runs(wanted)
+                if not (open_runs or self.deferred or is_forever):
+                    return
+                has_worked = sum(map(self._advance, open_runs)) > 0  # each of them
+                self.num_refusals = 0
+            except StoreError as error:  # one that is away may come back
+                self.num_refusals += 1
+                if self.num_refusals > _MOST_REFUSALS:
+                    raise
+                self._say(f"{error}; looking again")
             if not has_worked:
                 self._wait(pause)
             pause = self.store.retry_seconds if has_worked else min(2 * pause, _MOST_WAIT_SECONDS)
+
+    def _say(self, message: str) -> None:
+        if message not in self.said:
+            self.said.add(message)
+            self.observer.note(message)
 
     def told(self) -> Worked:
         """What was done."""
@@ -164,6 +181,7 @@ class _Worker:
     def _open_runs(self, wanted: Collection[str]) -> list[_Joined]:
         """The runs that something is left of, having joined those that are new."""
         submitted = dict(self._submitted(wanted))
+        self.deferred = {run: n for run, n in self.deferred.items() if run in submitted}
         for run_id, joined in list(self.joined.items()):
             if submitted.get(run_id) != joined.submission:
                 self._leave(run_id)
@@ -178,19 +196,32 @@ class _Worker:
     def _submitted(self, wanted: Collection[str]) -> Iterator[tuple[str, Submission]]:
         for run_id in submitted_runs(self.store):
             if not wanted or run_id in wanted:
-                submission = read_submission(self.store, run_id)
+                try:
+                    submission = read_submission(self.store, run_id)
+                except DamagedError as error:
+                    self._refuse(run_id, None, error)
+                    continue
                 if submission is not None and not is_asked_to_stop(self.store, run_id):
                     yield run_id, submission
 
     def _join(self, run_id: str, submission: Submission) -> None:
         """Plan a run here, if that can be done."""
+        num_before = self.deferred.pop(run_id, 0)
         try:
             self.joined[run_id] = self._joined(run_id, submission)
             self.worked.refused.pop(run_id, None)
         except LotteryError as error:
-            self.over[run_id] = submission
-            self.worked.refused[run_id] = str(error)
-            self.observer.note(f"{error}; this worker leaves {run_id} to others")
+            is_away = isinstance(error, StoreError) and not isinstance(error, DamagedError)
+            if is_away and num_before < _MOST_REFUSALS:
+                self.deferred[run_id] = num_before + 1
+                self._say(f"{error}; looking again")
+            else:
+                self._refuse(run_id, submission, error)
+
+    def _refuse(self, run_id: str, submission: Submission | None, error: LotteryError) -> None:
+        self.over[run_id] = submission
+        self.worked.refused[run_id] = str(error)
+        self._say(f"{error}; this worker leaves {run_id} to others")
 
     def _joined(self, run_id: str, submission: Submission) -> _Joined:
         context = replace(
@@ -218,10 +249,10 @@ class _Worker:
         return replace(context, group=group_size(made.spec, context.data_dir, context.device))
 
     def _end(self, run_id: str, joined: _Joined) -> None:
-        """Nothing is left to do of a run; where all of it is finished, nobody need look again."""
-        outcome = joined.scheduler.outcome()
+        """Nothing is left to do of a run, so nobody need look again: what failed stands on the
+        board."""
         self.over[run_id] = joined.submission
-        if outcome.is_complete and read_submission(self.store, run_id) == joined.submission:
+        if read_submission(self.store, run_id) == joined.submission:
             take_back_submission(self.store, run_id)
         self._leave(run_id)
 

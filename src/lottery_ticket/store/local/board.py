@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lottery_ticket.errors import DamagedError
 from lottery_ticket.files import write_file
-from lottery_ticket.store._files import read_file, reading, scanned, store_errors
+from lottery_ticket.store._files import is_there, read_file, reading, scanned, store_errors
 from lottery_ticket.store._values import RUN_ID
 from lottery_ticket.store.local.paths import Paths
 
@@ -27,14 +27,15 @@ class LocalBoard:
 
     def get(self, kind: str, name: str) -> bytes | None:
         path = self._paths.note(kind, name)
-        if not path.exists():
-            return None
-        try:
-            return read_file(path, _MAX_BYTES)
-        except DamagedError:
-            if path.exists():
-                raise
-            return None  # taken away meanwhile
+        with reading(self._paths.root):
+            if not is_there(path):
+                return None
+            try:
+                return read_file(path, _MAX_BYTES)
+            except DamagedError:
+                if is_there(path):
+                    raise
+                return None  # taken away meanwhile
 
     def names(self, kind: str) -> list[str]:
         with reading(self._paths.root):

@@ -2,9 +2,11 @@
 however it died; and the table of the ways to claim."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,9 +19,14 @@ from lottery_ticket.store._files import is_link
 from lottery_ticket.store.local.desk import LocalDesk
 from lottery_ticket.store.local.leases import Leases
 
+if sys.platform != "win32":
+    import fcntl
+
 __all__ = ["CLAIMS", "LockClaim", "Locks"]
 
 _MAX_TRIES = 100
+# by another; or there are no such locks, and the file itself is one
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOSYS)
 
 
 class LockClaim:
@@ -72,14 +79,12 @@ class LockClaim:
 
     @staticmethod
     def is_held(folder: Path) -> bool:
-        """Whether a living process has claimed a folder; raises as `take`."""
-        if not (folder / "claim.lock").exists():
-            return False
-        claim = LockClaim.take(folder)
-        if claim is None:
-            return True
-        claim.release()
-        return False
+        """Whether a living process has claimed a folder, as far as one can tell; makes nothing.
+
+        Raises:
+            OSError: it cannot be looked at now.
+        """
+        return _is_locked(folder / "claim.lock")
 
     def release(self) -> None:
         """Give the claim back and keep the folder, so that the work can be continued."""
@@ -109,6 +114,10 @@ class Locks:
         """Whether somebody seems to hold a claim."""
         return LockClaim.is_held(folder)
 
+    def silent(self, folders: Iterable[Path]) -> Mapping[str, float]:
+        """By the names of folders, for how long their holders have been silent: none is."""
+        return {}
+
     def desk(self, folder: Path) -> Desk:
         """Where whoever holds the claim works, or worked last."""
         return LocalDesk(folder)
@@ -132,6 +141,27 @@ class Locks:
     def living(self, paths: Iterable[Path]) -> set[Path]:
         """Those of such files whose processes live; the others are cleared away."""
         return set(filter(_is_held, paths))
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a process holds a lock of which there may be no file, which is not made then."""
+    if sys.platform == "win32":
+        return path.exists() and _is_held(path)
+    try:
+        opened = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError:  # another user's: who cannot tell takes it for held
+        return True
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _HELD:
+            raise
+        return True
+    finally:
+        os.close(opened)
+    return False
 
 
 def _is_held(path: Path) -> bool:

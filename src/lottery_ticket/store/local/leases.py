@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,6 @@ from lottery_ticket.store._files import (
     read_file,
     remove,
     scanned,
-    sha256,
     store_errors,
 )
 from lottery_ticket.store._lease import (
@@ -40,6 +39,7 @@ from lottery_ticket.store._lease import (
     Lease,
     LeaseClaim,
     lease_seconds,
+    silences,
     take_lease,
     watched,
 )
@@ -79,6 +79,16 @@ class FileSpot:
                 if found is not None or not newest:
                     return found
         raise StoreError(f"{self._folder}: its leases change more quickly than they can be read")
+
+    def dated(self) -> tuple[Lease, float] | None:
+        """The same lease, and when it was written; None if there is none, or it goes meanwhile."""
+        found = self.look()
+        if found is None:
+            return None
+        number = int(found[1].split(".")[0])
+        with contextlib.suppress(FileNotFoundError):
+            return found[0], self._path(number).stat().st_mtime
+        return None
 
     def create(self, lease: Lease) -> str | None:
         """Write `lease.1`, and the folder where it is missing."""
@@ -159,10 +169,7 @@ def _seen(path: Path, number: int) -> Seen | None:
         if getattr(error.__context__, "errno", None) == errno.ESTALE:
             return None  # replaced on another machine while it was read
         raise
-    try:
-        lease = Lease.from_bytes(data, path)
-    except DamagedError:
-        lease = Lease(token=sha256(data)[:16], seconds=lease_seconds())
+    lease = Lease.seen(data, path)
     return lease, _stamp(number, lease)
 
 
@@ -250,6 +257,12 @@ class Leases:
         if found is None or found[0].is_released:
             return False
         return not WATCHER.is_expired(_name(folder), found[1], found[0].seconds)
+
+    def silent(self, folders: Iterable[Path]) -> Mapping[str, float]:
+        """By the names of folders, for how long those holders have been silent who should not be;
+        raises `OSError`."""
+        seen = {folder.name: FileSpot(folder).dated() for folder in folders}
+        return silences({name: each for name, each in seen.items() if each is not None})
 
     def desk(self, folder: Path) -> Desk:
         """Where whoever holds the claim works, or worked last."""

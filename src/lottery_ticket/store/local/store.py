@@ -66,7 +66,7 @@ class LocalStore(Store):
             raise UsageError(f"claims: unknown choice {claims!r}{nearest(claims, CLAIMS)}")
         self._place(usable_path(os.fspath(location), "store"))
         self._reads, self._wanted = Reads(), claims
-        self._known: Locks | Leases | None = None
+        self._known: list[Locks | Leases] = []  # one at most, and one for all twins
         with reading(self.root):
             if self.root.exists() and not self.root.is_dir():
                 raise StoreError(f"{self.root}: not a folder; choose another with --store")
@@ -90,15 +90,32 @@ class LocalStore(Store):
     @property
     def _claims(self) -> "Locks | Leases":
         """As the store's file says, once it is there; others may make the store meanwhile."""
-        if self._known is not None:
-            return self._known
+        if self._known:
+            return self._known[0]
         found, wanted = check_format(self._paths), self._wanted
         if found and wanted and found != wanted:
             self._check_changeable(found, wanted)
             found = None
         claims = CLAIMS[found or wanted or "lock"]()
-        self._known = claims if found else None
+        if found:
+            self._known.append(claims)
         return claims
+
+    def _read_claims_anew(self) -> None:
+        """Others may have changed an empty store since it was opened here.
+
+        Raises:
+            StoreError: to what was not asked for.
+        """
+        found = check_format(self._paths)
+        if not self._known or found in (None, self._known[0].kind):
+            return
+        if self._wanted not in (None, found):
+            raise StoreError(
+                f"{self.root}: claims: got {self._wanted!r}, but meanwhile another process has "
+                f"made it a store that holds its claims by {found}; leave --claims out"
+            )
+        self._known[:] = [CLAIMS[found]()]
 
     def _check_changeable(self, found: str, wanted: str) -> None:
         with reading(self.root):
@@ -123,12 +140,16 @@ class LocalStore(Store):
     def writing(self) -> "contextlib.AbstractContextManager[None]":
         return store_errors(self.root)
 
+    def exists(self) -> bool:
+        return check_format(self._paths) is not None
+
     def open_for_writing(self) -> None:
         self._check_runs()
+        self._read_claims_anew()
         with store_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             claims = self.claims
-            is_new = self._known is None and check_format(self._paths) is None
+            is_new = not self._known and check_format(self._paths) is None
             if not write_format(self._paths, claims, is_new=is_new):
                 claims = self.claims  # as another process has just made it
             for folder in (self._paths.cells, self._paths.all_work, self._paths.runs):
@@ -235,9 +256,15 @@ class LocalStore(Store):
         with reading(self.root):
             return self._paths.work_names()
 
-    def claimed_names(self) -> set[str]:
+    def claimed_names(self, *, is_rough: bool = False) -> set[str]:
         claims = self._claims
-        return {name for name in self.work_names() if claims.is_held(self._paths.work(name))}
+        with reading(self.root):
+            names = self._paths.work_names()
+            return {name for name in names if claims.is_held(self._paths.work(name))}
+
+    def silent_seconds(self) -> Mapping[str, float]:
+        with reading(self.root):
+            return self._claims.silent(map(self._paths.work, self._paths.work_names()))
 
     @property
     def board(self) -> Board:
@@ -254,6 +281,7 @@ class LocalStore(Store):
     # runs
 
     def in_use(self, run_id: str) -> "contextlib.AbstractContextManager[None]":
+        self._read_claims_anew()
         return _with_store_errors(self.root, run_in_use(self._paths, run_id, self._claims))
 
     def has_run(self, run_id: str) -> bool:
@@ -298,9 +326,11 @@ class LocalStore(Store):
     # tidying
 
     def remove_run(self, run: RunRecord, *, dry_run: bool = False) -> Freed:
+        self._read_claims_anew()
         return remove_run(self, self._paths, self._claims, run, dry_run=dry_run)
 
     def collect_garbage(self, *, dry_run: bool = False) -> Freed:
+        self._read_claims_anew()
         return collect_garbage(self, self._paths, self._claims, dry_run=dry_run)
 
 

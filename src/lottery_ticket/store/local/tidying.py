@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._files import reading, remove, size_of, store_errors
+from lottery_ticket.store._notes import forget_notes, notes_of_cells, notes_of_runs
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._tidied import Freed
 from lottery_ticket.store.local.in_use import Claims, removing, runs_in_use
@@ -28,8 +29,10 @@ def remove_run(
         if not dry_run:
             _check_idle(store, paths, claims, run)
         others = [store.read_run(other) for other in store.run_ids() if other != run.id]
-        freed = _remove(store, paths, run.cells() - _needed(others), dry_run)
+        names = run.cells() - _needed(others)
+        freed = _remove(store, paths, names, dry_run)
         if not dry_run:
+            forget_notes(store.board, [run.id], names)
             with store_errors(paths.root):
                 paths.run(run.id).unlink()
         return freed
@@ -50,6 +53,7 @@ def collect_garbage(store: "LocalStore", paths: Paths, claims: Claims, *, dry_ru
         claims.settle(map(paths.work, paths.work_names()), paths.run_locks())
         # cells first: one that is made meanwhile belongs to a run that was saved before
         cells, work = store.cell_names(), store.work_names()
+        noted = notes_of_runs(store.board), notes_of_cells(store.board)
         runs = store.runs()
         if not dry_run and (lost := runs_in_use(paths, claims) - {run.id for run in runs}):
             raise StoreError(
@@ -62,6 +66,8 @@ def collect_garbage(store: "LocalStore", paths: Paths, claims: Claims, *, dry_ru
         for name in spent:
             with _idle(store, name, dry_run) as is_idle:
                 more += _free(paths.root, paths.work(name), dry_run) if is_idle else 0
+        if not dry_run:
+            forget_notes(store.board, noted[0] - {run.id for run in runs}, noted[1] - needed)
         return Freed(freed.num_cells, freed.num_bytes + more)
 
 

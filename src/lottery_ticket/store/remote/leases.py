@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from lottery_ticket.store._lease import Lease, Watcher
+from lottery_ticket.store._lease import Lease, Watcher, silences
 from lottery_ticket.store.remote import keys
 from lottery_ticket.store.remote.bucket import Bucket, Listed
 
@@ -12,7 +12,7 @@ __all__ = ["MOST_READ", "BucketSpot", "Leases"]
 _LOOKS = 12  # in the time of a lease, which is renewed more seldom
 _LONGEST_PAUSE_SECONDS = 5.0
 MOST_READ = 32
-"""Leases that one look reads at most, so that it costs many workers no more than a few."""
+"""Leases that a rough look reads at most, so that it costs many workers no more than a few."""
 
 
 class BucketSpot:
@@ -26,7 +26,7 @@ class BucketSpot:
         found = self._bucket.get(self._key)
         if found is None:
             return None
-        return Lease.from_bytes(found.data, f"{self._bucket.location}/{self._key}"), found.tag
+        return Lease.seen(found.data, f"{self._bucket.location}/{self._key}"), found.tag
 
     def create(self, lease: Lease) -> str | None:
         """Write it where nothing is; its tag, or None."""
@@ -58,7 +58,6 @@ class Leases:
         """Key → lease and tag; only what has changed since the last time is read.
 
         Raises:
-            DamagedError: what is there is no lease.
             StoreError: they cannot be read.
         """
         return self._seen(list(self._bucket.list(folder)), folder)[0]
@@ -76,21 +75,37 @@ class Leases:
         for key, found in self._bucket.get_many(fresh[:most]):
             if found is not None:
                 where = f"{self._bucket.location}/{key}"
-                known[key] = (found.tag, Lease.from_bytes(found.data, where))
+                known[key] = (found.tag, Lease.seen(found.data, where))
         others = {key: v for key, v in self._read.items() if not key.startswith(f"{folder}/")}
         self._read = {**others, **known}
         return {key: (lease, tag) for key, (tag, lease) in known.items()}, unread
 
-    def held(self, folder: str) -> set[str]:
+    def held(self, folder: str, most: int | None = None) -> set[str]:
         """The keys of those that were neither given back nor seen to expire.
 
-        Where more have changed than one look reads, those that were written last count as held:
-        who lives writes again and again, and what was given back is read before long.
+        Where more have changed than `most`, that is all that is read, and those that were written
+        last count as held: who lives writes again and again, and what was given back is read before
+        long.
         """
-        leases, unread = self._seen(list(self._bucket.list(folder)), folder, MOST_READ)
+        leases, unread = self._seen(list(self._bucket.list(folder)), folder, most)
         return unread | {
             key for key, (lease, tag) in leases.items() if self.is_held(key, lease, tag)
         }
+
+    def silent(self, folder: str) -> dict[str, float]:
+        """Key → for how long it was not renewed, of those not given back that should have been."""
+        listed = list(self._bucket.list(folder))
+        leases, _ = self._seen(listed, folder)
+        return silences(
+            {one.key: (leases[one.key][0], one.modified) for one in listed if one.key in leases}
+        )
+
+    def bury(self, folder: str) -> None:
+        """Remove those that this process has seen to expire, so that nobody else waits for them:
+        none who lives loses by it, but must write anew what is gone."""
+        for key, (lease, tag) in self.under(folder).items():
+            if not self.is_held(key, lease, tag):
+                BucketSpot(self._bucket, key).remove(tag)
 
     def is_held(self, key: str, lease: Lease, tag: str) -> bool:
         """Whether one was neither given back nor seen to expire."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from lottery_ticket.store._lease import HEART, Heart, Watcher, lease_seconds
+from lottery_ticket.store._lease import Heart, Watcher, lease_seconds
 from lottery_ticket.store.remote.bucket import Bucket
 from lottery_ticket.store.remote.cache import Cache, cache_folder
 from lottery_ticket.store.remote.desk import Courier
@@ -33,7 +33,7 @@ class Place:
         bucket: where.
         seconds: the length of the leases that are taken; None for `$LOTTERY_LEASE_SECONDS`.
         clock: by which leases of others are watched.
-        heart: renews the leases that this process holds.
+        heart: renews the leases that this process holds there; None for one of its own.
         cache: a folder for what this machine remembers of its records; None for none.
 
     Raises:
@@ -45,12 +45,12 @@ class Place:
         bucket: Bucket,
         seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
-        heart: Heart = HEART,
+        heart: Heart | None = None,
         cache: Path | None = None,
     ) -> None:
         self.bucket = bucket
         self.lease_seconds = lease_seconds() if seconds is None else seconds
-        self.watcher, self.heart, self.courier = Watcher(clock), heart, Courier()
+        self.watcher, self.heart, self.courier = Watcher(clock), heart or Heart(), Courier()
         self.leases = Leases(bucket, self.watcher)
         self.records, self.files = Records(bucket, Cache(cache)), FileReads(bucket)
         self._glances: dict[str, dict[str, tuple[float, object]]] = {}

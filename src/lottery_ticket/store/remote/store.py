@@ -25,7 +25,7 @@ from lottery_ticket.store.remote.desk import BucketDesk, DeskOfOthers
 from lottery_ticket.store.remote.envelope import Envelope
 from lottery_ticket.store.remote.format import check_runs
 from lottery_ticket.store.remote.in_use import run_in_use
-from lottery_ticket.store.remote.leases import BucketSpot
+from lottery_ticket.store.remote.leases import MOST_READ, BucketSpot
 from lottery_ticket.store.remote.place import Place
 from lottery_ticket.store.remote.tidying import collect_garbage, remove_run
 
@@ -45,7 +45,11 @@ class BucketClaim(LeaseClaim):
         desk = BucketDesk(place.bucket, lease.token, lease.before)
         super().__init__(name, spot, lease, stamp, desk, self._remove_work)
         if len(lease.before) >= MOST_BEFORE:  # the next one would not know of the oldest
-            desk.take_over()
+            try:
+                desk.take_over()
+            except BaseException:
+                super().release()
+                raise
         place.courier.take_on(desk)
         place.heart.keep(self)
 
@@ -118,6 +122,9 @@ class ObjectStore(Store):
 
     def writing(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+    def exists(self) -> bool:
+        return self.bucket.head(keys.FORMAT) is not None
 
     def open_for_writing(self) -> None:
         self._place.open_for_writing()
@@ -279,8 +286,13 @@ class ObjectStore(Store):
     def work_names(self) -> set[str]:
         return {keys.last_of(one.key) for one in self.bucket.list(keys.CLAIMS)}
 
-    def claimed_names(self) -> set[str]:
-        return {keys.last_of(key) for key in self._place.leases.held(keys.CLAIMS)}
+    def claimed_names(self, *, is_rough: bool = False) -> set[str]:
+        most = MOST_READ if is_rough else None
+        return {keys.last_of(key) for key in self._place.leases.held(keys.CLAIMS, most)}
+
+    def silent_seconds(self) -> Mapping[str, float]:
+        silent = self._place.leases.silent(keys.CLAIMS)
+        return {keys.last_of(key): seconds for key, seconds in silent.items()}
 
     @property
     def board(self) -> Board:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._lease import Lease
+from lottery_ticket.store._notes import forget_notes, notes_of_cells, notes_of_runs
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._tidied import Freed
 from lottery_ticket.store.remote import keys
@@ -45,6 +46,7 @@ def remove_run(store: "ObjectStore", place: Place, run: RunRecord, *, dry_run: b
         for name in names & seen.leases.keys():
             doomed.lease(seen, name)
         if not dry_run:
+            forget_notes(store.board, [run.id], names)
             doomed.remove(place)
             place.bucket.remove([keys.run(run.id)])
         return doomed.freed
@@ -61,6 +63,7 @@ def collect_garbage(store: "ObjectStore", place: Place, *, dry_run: bool) -> Fre
     """`ObjectStore.collect_garbage`."""
     with _removing(place, dry_run) as now:
         seen = _Seen(place)
+        noted = notes_of_runs(store.board), notes_of_cells(store.board)
         runs = store.runs()  # after the cells: one made meanwhile is of a run saved before
         if not dry_run and (lost := runs_in_use(place, but={run.id for run in runs})):
             raise StoreError(
@@ -79,6 +82,7 @@ def collect_garbage(store: "ObjectStore", place: Place, *, dry_run: bool) -> Fre
         doomed.packs(seen, place)
         if not dry_run:
             doomed.remove(place)
+            forget_notes(store.board, noted[0] - {run.id for run in runs}, noted[1] - needed)
         return doomed.freed
 
 
