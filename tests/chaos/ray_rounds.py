@@ -60,8 +60,8 @@ def _lose_a_node(on: Scene, cluster: Any, after: int) -> list[Done]:
     wait_for(lambda: run.is_over or on.ledger.num_claims >= after)
     done = []
     if not run.is_over:
-        done.append(Done("node", time.monotonic(), on.ledger.held()))
         cluster.remove_node(node, allow_graceful=False)
+        done.append(Done("node", time.monotonic(), on.ledger.held()))
         cluster.add_node(num_cpus=2, **_NO_DASHBOARD)
     wait_for(lambda: run.is_over)
     return done
