@@ -133,8 +133,9 @@ def test_two_workers_make_what_another_process_waits_for(tmp_path, made, undistu
 # what fails
 
 
-def test_whose_maker_is_silent_waits(tmp_path, made):
+def test_whose_maker_is_silent_waits(tmp_path, made, monkeypatch):
     """A first look tells whose lease has long not been renewed, by the date of its file."""
+    monkeypatch.setenv("LOTTERY_LEASE_SECONDS", "3600")  # whose next beat is ten minutes away
     store, _ = submitted(tmp_path / "store", made, claims="lease")
     first, second = (store.claim(name) for name in list(made.cells)[:2])
     at = time.time() - 3 * 3600 - 1
