@@ -161,6 +161,8 @@ def check_reads_once(lottery, root, *command, written=LONG_AGO):
         os.utime(path, (written, written))
     opened = opened_by(lottery, root, *command)
     assert len(opened) >= 2
+    # where a run begins, how its claims are held is read anew: others may have made the store
+    assert opened.pop(str(root / "format.json")) <= 5
     assert max(opened.values()) == 1, opened.most_common(3)
 
 
