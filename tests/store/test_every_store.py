@@ -558,7 +558,7 @@ def check_as_the_oracle(store: Store, steps) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "memory"])
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(steps=STEPS)
 def test_whatever_is_done_it_is_as_in_the_plainest_store(name, steps, tmp_path_factory):
     check_as_the_oracle(opened(KINDS[name], tmp_path_factory.mktemp(name) / "store"), steps)

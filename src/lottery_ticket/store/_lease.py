@@ -392,7 +392,7 @@ class Heart:
 
     def begin_anew(self) -> None:
         """Keep none; in a process that was forked what its parent holds is its parent's."""
-        self._claims: set[Beating] = set()
+        self._due: dict[Beating, float] = {}  # claim → its next beat
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._added = threading.Event()
@@ -400,30 +400,30 @@ class Heart:
     def keep(self, claim: Beating) -> None:
         """Renew a claim until it is over."""
         with self._lock:
-            self._claims.add(claim)
+            self._due[claim] = time.monotonic() + claim.seconds / _BEATS
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
                 self._thread.start()
         self._added.set()
 
     def _run(self) -> None:
-        last = time.monotonic()
-        while claims := self._open():
-            due = last + min(claim.seconds for claim in claims) / _BEATS
-            if self._added.wait(max(0.0, due - time.monotonic())):  # it may be due earlier
-                self._added.clear()
+        while due := self._open():
+            if self._added.wait(max(0.0, min(due.values()) - time.monotonic())):
+                self._added.clear()  # what was added may be due earlier
                 continue
-            last = time.monotonic()
-            for claim in claims:
+            now = time.monotonic()
+            for claim in [claim for claim, at in due.items() if at <= now]:
                 with contextlib.suppress(Exception):  # whatever it was: the next may get there
                     claim.beat()
+                with self._lock:
+                    self._due[claim] = now + claim.seconds / _BEATS
 
-    def _open(self) -> list[Beating]:
+    def _open(self) -> dict[Beating, float]:
         with self._lock:
-            self._claims = {claim for claim in self._claims if not claim.is_over}
-            if not self._claims:
+            self._due = {claim: at for claim, at in self._due.items() if not claim.is_over}
+            if not self._due:
                 self._thread = None
-            return list(self._claims)
+            return dict(self._due)
 
 
 _hearts: weakref.WeakSet[Heart] = weakref.WeakSet()
