@@ -257,7 +257,7 @@ def test_ctrl_c_keeps_what_is_in_progress_and_the_same_command_continues(tmp_pat
         "--executor", "ray", "--address", two_cpus,
         "--set", "replicates=1", "--set", "prune.levels=1",
     ]  # fmt: skip
-    long = [*command, "--set", "train.duration=3000ep"]
+    long = [*command, "--set", "train.duration=60000ep"]
     with subprocess.Popen(
         long, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE
     ) as run:
