@@ -19,12 +19,15 @@ from wrong_engines import trains_by
 
 from lottery_ticket.errors import LotteryError, StoreError, UsageError
 from lottery_ticket.experiment import (
+    Asked,
     Cell,
     Context,
     Observer,
     Outcome,
     Work,
     Workers,
+    probe_run,
+    probe_work,
     run_plan,
     run_status,
     submission_of,
@@ -570,6 +573,19 @@ def test_a_run_is_stopped_from_anywhere_and_goes_on(tmp_path, made, undisturbed,
     assert not run_status(store, store.read_run(made.id)).is_stopped
     work(store, context)
     assert digests(tmp_path) == undisturbed
+
+
+def test_a_look_at_a_stopped_run_does_not_set_it_going(tmp_path, made):
+    """Who measures something on its trainings does not make it: they are told of no stop, and take
+    none back."""
+    run_in(tmp_path, spec_from_mapping(SPEC))
+    store = Store(tmp_path)
+    stop(made.id, store=store)
+    context = Context(store)
+    record = store.read_run(made.id)
+    measured = probe_work(store, record, Asked("evaluate", {}), context)
+    assert probe_run(store, record, measured, context).is_complete
+    assert run_status(store, record).is_stopped
 
 
 def test_who_only_watches_may_leave(tmp_path, made):

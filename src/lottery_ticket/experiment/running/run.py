@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.executors.executor import Executes
@@ -48,10 +49,16 @@ def run_plan(
         UsageError: the run claims another level since before its first result.
     """
 
-    def recorded(earlier: RunRecord | None) -> RunRecord:
-        return _run_record(plan, stated_claim(plan, store, earlier), earlier)
-
-    return run_work(plan, store, context, recorded, jobs=jobs, observer=observer, executor=executor)
+    return run_work(
+        plan,
+        store,
+        context,
+        partial(_recorded, plan, store),
+        stops=(plan.id,),
+        jobs=jobs,
+        observer=observer,
+        executor=executor,
+    )
 
 
 def run_work(
@@ -60,6 +67,7 @@ def run_work(
     context: Context,
     recorded: Callable[[RunRecord | None], RunRecord],
     *,
+    stops: tuple[str, ...] = (),
     jobs: int = 1,
     observer: Observer | None = None,
     executor: Executes | None = None,
@@ -68,14 +76,17 @@ def run_work(
 
     Args:
         recorded: the run's record as it was, if it was started before → as it is to be.
+        stops: what it is asked to stop by from elsewhere (`stop.ask_to_stop`); who asked before
+            meant those who worked then.
     """
     store.open_for_writing()
     with store.writing(), store.in_use(work.id), new_stop(store) as stop:
         earlier = store.earlier_run(work.id)
         run = store.save_run(recorded(earlier), earlier)
-        take_back(store, run.id)  # whoever asked it to stop, meant those who ran it then
+        for token in stops:
+            take_back(store, token)
         context = replace(
-            context, run_id=run.id, stops=(stop, run.id), registered=registered_elsewhere()
+            context, run_id=run.id, stops=(stop, *stops), registered=registered_elsewhere()
         )
         watching = observer or Observer()
         made = local_executor(jobs, context) if executor is None else executor(context)
@@ -100,7 +111,11 @@ def saved_run(plan: Plan, store: Store) -> RunRecord:
         UsageError: the run claims another level since before its first result.
     """
     earlier = store.earlier_run(plan.id)
-    return store.save_run(_run_record(plan, stated_claim(plan, store, earlier), earlier), earlier)
+    return store.save_run(_recorded(plan, store, earlier), earlier)
+
+
+def _recorded(plan: Plan, store: Store, earlier: RunRecord | None) -> RunRecord:
+    return _run_record(plan, stated_claim(plan, store, earlier), earlier)
 
 
 def finished_cells(plan: Plan, store: Store) -> set[str]:
