@@ -77,8 +77,8 @@ def run_status(store: Store, run: RunRecord) -> RunStatus:
     names, titles = run.cells(), _titles(run)
     finished = store.cells(names)
     left = names - finished.keys()
-    busy = sorted(store.claimed_names() & left)
     failures = read_failures(store, left)
+    busy = sorted(store.claimed_names() & left - failures.keys())
     silences = store.silent_seconds() if busy else {}
     begun = [
         Working(

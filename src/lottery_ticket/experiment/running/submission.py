@@ -1,7 +1,6 @@
 """Submitting a run to workers, and planning what was submitted again where one works."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.experiment.executors.context import Context
@@ -85,7 +84,7 @@ def planned_again(run: RunRecord, submission: Submission, context: Context) -> P
             f"{run.id}: here its spec makes {made.id}, as another version of lottery-ticket or of "
             "what it builds on would; install the same here"
         )
-    return replace(made, claim=None if run.claim is None else run.claim.level)
+    return made
 
 
 def _sources(inputs: Inputs, where: str = "") -> Iterator[tuple[str, str]]:
@@ -100,8 +99,8 @@ def _sources(inputs: Inputs, where: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _differing(submission: Submission, inputs: Inputs) -> Iterator[str]:
-    here = dict(_sources(inputs))
-    for what, digest in submission.sources.items():
-        if here.get(what) != digest:
-            found = here.get(what, "none")
-            yield f"{what} is {found[:12]} here and was {digest[:12]} where it was submitted"
+    here, there = dict(_sources(inputs)), submission.sources
+    for what in {**there, **here}:
+        found, wanted = here.get(what, "none"), there.get(what, "none")
+        if found != wanted:
+            yield f"{what} is {found[:12]} here and was {wanted[:12]} where it was submitted"
