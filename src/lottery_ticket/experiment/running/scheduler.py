@@ -246,7 +246,7 @@ class Scheduler:
 
     def _take_others(self) -> None:
         """Of what waits take what others have finished, without a look at each."""
-        if self.peers.is_alone or not self.waiting or self._is_full:
+        if self.peers.is_alone or not self.waiting:
             return
         for name in self.peers.finished() & self.waiting.keys() - set(self.unsure):
             self.elsewhere.add(name)
@@ -258,11 +258,15 @@ class Scheduler:
         return len(self.running) >= (1 if self._is_paused else self.executor.slots)
 
     def _submit(self) -> None:
+        if self._is_full:
+            return
         self._take_others()
         for name in self._queue():
-            if self._is_full or self._stopping:
+            if self._is_full:
                 return
             if name in self.waiting and self._is_ready(name):
+                if self._stopping:
+                    return
                 self._start(self._group(name))
 
     def _start(self, group: list[Cell]) -> None:
