@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from each_step import kinds_kept
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_runs import TINY, digests, planned, run_in
@@ -192,16 +193,12 @@ def test_what_failed_is_left_until_it_is_asked_for_again(tmp_path, made, undistu
     assert outcome.failures.keys() == failed
 
 
-def test_it_is_made_once_it_can_be(tmp_path, made, undisturbed, own_kinds):
+def test_it_is_made_once_it_can_be(tmp_path, made, undisturbed):
     store, context = submitted(tmp_path, made)
-    is_lucky: list[bool] = []
-
-    def fails(train, *arguments):
-        return (train if is_lucky else lambda *a: fails_at_a_random_mask(train, *a))(*arguments)
-
-    trains_by(fails)
-    assert work(store, context).failures
-    is_lucky.append(True)
+    with kinds_kept():
+        trains_by(fails_at_a_random_mask)
+        assert work(store, context).failures
+    submit_plan(made, store, context)
     assert not sum(work(store, context).num_made.values())
     submit_plan(made, store, context, retry_failed=True)
     assert not work(store, context).failures
@@ -443,16 +440,11 @@ def test_a_note_of_another_version_stops_no_other_run(tmp_path, made, undisturbe
     assert digests(tmp_path) == undisturbed
 
 
-def test_a_run_here_tries_again_what_workers_gave_up(tmp_path, made, undisturbed, own_kinds):
+def test_a_run_here_tries_again_what_workers_gave_up(tmp_path, made, undisturbed):
     store, context = submitted(tmp_path, made)
-    is_lucky: list[bool] = []
-
-    def fails(train, *arguments):
-        return (train if is_lucky else lambda *a: fails_at_a_random_mask(train, *a))(*arguments)
-
-    trains_by(fails)
-    assert work(store, context).failures
-    is_lucky.append(True)
+    with kinds_kept():
+        trains_by(fails_at_a_random_mask)
+        assert work(store, context).failures
     run_in(tmp_path, spec_from_mapping(SPEC))
     assert store.board.names("failed") == []
     assert digests(tmp_path) == undisturbed

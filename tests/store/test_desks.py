@@ -5,37 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_store import MemoryDesk
 
 from lottery_ticket.errors import DamagedError
 from lottery_ticket.store import Desk, LocalDesk
-
-
-class Memory:
-    """A desk that is no folder."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def read(self, name, max_bytes):
-        data = self.files.get(name)
-        if data is not None and len(data) > max_bytes:
-            raise DamagedError(f"{name}: too large")
-        return data
-
-    def write(self, name, data):
-        self.files[name] = data
-
-    show = begin = write
-
-    def append(self, name, data):
-        self.files[name] = self.files.get(name, b"") + data
-
-    def set_aside(self, name):
-        self.files[f"unread-{name}"] = self.files.pop(name)
-        return f"unread-{name}"
-
-    def where(self, name):
-        return name
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +24,7 @@ def places(tmp_path_factory):
     return new
 
 
-DESKS = {"local": LocalDesk, "memory": lambda folder: Memory()}
+DESKS = {"local": LocalDesk, "memory": lambda folder: MemoryDesk()}
 NAMES = st.sampled_from(["checkpoint", "history.jsonl", "progress.json"])
 STEPS = st.lists(
     st.tuples(st.sampled_from(["write", "show", "begin", "append"]), NAMES, st.binary(max_size=9)),
@@ -94,18 +67,18 @@ def test_another_desk_at_the_place_finds_it(places):
     assert LocalDesk(place).read("checkpoint", 100) == b"so far"
 
 
-class Forgets(Memory):
+class Forgets(MemoryDesk):
     def begin(self, name, data):
         """Goes on with what was there."""
         self.append(name, data)
 
 
-class Mixes(Memory):
+class Mixes(MemoryDesk):
     def write(self, name, data):
         super().write("checkpoint", data)
 
 
-class Keeps(Memory):
+class Keeps(MemoryDesk):
     def set_aside(self, name):
         return f"unread-{name}"
 

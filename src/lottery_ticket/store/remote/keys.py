@@ -79,7 +79,7 @@ def cell(name: str) -> str:
 
 def file(token: str, name: str) -> str:
     """A file of the cell that was made under a claim."""
-    return f"{FILES}/{_checked('token', token, _TOKEN)}/{_checked('file', name, FILE_NAME)}"
+    return f"{folder_of_files(token)}/{_checked('file', name, FILE_NAME)}"
 
 
 def claim(name: str) -> str:
@@ -89,7 +89,7 @@ def claim(name: str) -> str:
 
 def work(token: str, name: str) -> str:
     """What a claim writes under a name."""
-    return f"{WORK}/{_checked('token', token, _TOKEN)}/{_checked('file', name, FILE_NAME)}"
+    return f"{folder_of_work(token)}/{_checked('file', name, FILE_NAME)}"
 
 
 def folder_of_files(token: str) -> str:
