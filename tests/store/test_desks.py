@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_bucket import MemoryBucket
 from memory_store import MemoryDesk
 
 from lottery_ticket.errors import DamagedError
 from lottery_ticket.store import Desk, LocalDesk
+from lottery_ticket.store.remote.desk import BucketDesk
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,11 @@ def places(tmp_path_factory):
     return new
 
 
-DESKS = {"local": LocalDesk, "memory": lambda folder: MemoryDesk()}
+DESKS = {
+    "local": LocalDesk,
+    "memory": lambda folder: MemoryDesk(),
+    "bucket": lambda folder: BucketDesk(MemoryBucket(), "0" * 16),
+}
 NAMES = st.sampled_from(["checkpoint", "history.jsonl", "progress.json"])
 STEPS = st.lists(
     st.tuples(st.sampled_from(["write", "show", "begin", "append"]), NAMES, st.binary(max_size=9)),

@@ -18,6 +18,7 @@ __all__ = ["BucketDesk", "Courier", "DeskOfOthers"]
 _ROUND_SECONDS = 10.0
 _FIRST_SECONDS = 2.0  # until it is said who is at a cell; shorter ones say nothing
 _MOST_GLANCED_BYTES = 1 << 16
+_ANY_SIZE = 1 << 62
 _SET_ASIDE = b"lottery_ticket: set aside\n"  # hides what earlier claims left under the name
 
 
@@ -43,7 +44,7 @@ class BucketDesk:
         """What was left under a name, by this claim or the newest before it that left something."""
         shown = self.shown(name)
         if shown is not None:
-            return shown
+            return _fitting(shown, max_bytes, self.where(name))
         own = keys.work(self.token, name)
         tokens = (self.token, *self._before) if own in self._sent else self._before
         return left_under(self._bucket, tokens, name, max_bytes)
@@ -71,6 +72,12 @@ class BucketDesk:
 
     def write(self, name: str, data: bytes) -> None:
         """Send it now."""
+        with self._lock:  # nothing that was shown under the name is sent any more
+            self._shown.pop(name, None)
+            self._unsent.discard(name)
+        self._put(name, data)
+
+    def _put(self, name: str, data: bytes) -> None:
         key = keys.work(self.token, name)
         self._bucket.put(key, data)
         self._sent.add(key)
@@ -82,9 +89,10 @@ class BucketDesk:
             self._unsent.add(name)
 
     def append(self, name: str, data: bytes) -> None:
-        """Add to what is shown."""
+        """Add to what is shown, or else to what was left."""
+        left = b"" if name in self._shown else self.read(name, _ANY_SIZE) or b""
         with self._lock:
-            self._shown.setdefault(name, bytearray()).extend(data)
+            self._shown.setdefault(name, bytearray(left)).extend(data)
             self._unsent.add(name)
 
     def begin(self, name: str, data: bytes) -> None:
@@ -93,7 +101,7 @@ class BucketDesk:
 
     def set_aside(self, name: str) -> str:
         """Keep a copy where the next clean-up finds it, and hide what there is."""
-        data = self.read(name, 1 << 62)
+        data = self.read(name, _ANY_SIZE)
         key = keys.unread(self.token, name)
         if data is not None:
             self._bucket.put(key, data)
@@ -114,7 +122,7 @@ class BucketDesk:
                 self._unsent.clear()
             for name, data in fresh.items():
                 try:
-                    self.write(name, data)
+                    self._put(name, data)
                 except StoreError:
                     with self._lock:
                         self._unsent.add(name)
@@ -197,13 +205,17 @@ def left_under(bucket: Bucket, tokens: Iterable[str], name: str, max_bytes: int)
             continue
         if found.data == _SET_ASIDE:
             return None
-        if len(found.data) > max_bytes:
-            raise DamagedError(
-                f"{bucket.location}/{key}: damaged: {len(found.data):,} bytes, at most "
-                f"{max_bytes:,} were written"
-            )
-        return found.data
+        return _fitting(found.data, max_bytes, f"{bucket.location}/{key}")
     return None
+
+
+def _fitting(data: bytes, max_bytes: int, where: str) -> bytes:
+    """The same; raises `DamagedError` if there are more than `max_bytes`."""
+    if len(data) > max_bytes:
+        raise DamagedError(
+            f"{where}: damaged: {len(data):,} bytes, at most {max_bytes:,} were written"
+        )
+    return data
 
 
 class Courier:
