@@ -3,20 +3,21 @@
 Loads neither torch nor the specs, so that listing is quick.
 """
 
-from lottery_ticket.store._board import Board as Board
-from lottery_ticket.store._claim import Claim as Claim
+from lottery_ticket.store._answers import Finished as Finished
+from lottery_ticket.store._answers import Freed as Freed
+from lottery_ticket.store._answers import IndexedCell as IndexedCell
 from lottery_ticket.store._copying import Copied as Copied
 from lottery_ticket.store._copying import CopyPlan as CopyPlan
 from lottery_ticket.store._copying import CopyStep as CopyStep
 from lottery_ticket.store._copying import copy_runs as copy_runs
 from lottery_ticket.store._copying import plan_copy as plan_copy
-from lottery_ticket.store._desk import Desk as Desk
 from lottery_ticket.store._execution import Execution as Execution
 from lottery_ticket.store._files import read_file as read_file
 from lottery_ticket.store._files import sha256 as sha256
 from lottery_ticket.store._files import store_errors as store_errors
-from lottery_ticket.store._finished import Finished as Finished
-from lottery_ticket.store._finished import IndexedCell as IndexedCell
+from lottery_ticket.store._making import Board as Board
+from lottery_ticket.store._making import Claim as Claim
+from lottery_ticket.store._making import Desk as Desk
 from lottery_ticket.store._notes import Failure as Failure
 from lottery_ticket.store._notes import Submission as Submission
 from lottery_ticket.store._notes import forgive as forgive
@@ -43,7 +44,6 @@ from lottery_ticket.store._runs import RunRow as RunRow
 from lottery_ticket.store._store import Store as Store
 from lottery_ticket.store._store import default_store_path as default_store_path
 from lottery_ticket.store._store import is_address as is_address
-from lottery_ticket.store._tidied import Freed as Freed
 from lottery_ticket.store.local.claims import LockClaim as LockClaim
 from lottery_ticket.store.local.desk import LocalDesk as LocalDesk
 from lottery_ticket.store.local.format import is_store as is_store

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
-from lottery_ticket.store._finished import Finished, IndexedCell
+from lottery_ticket.store._answers import Finished, IndexedCell
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunClaim, RunRecord
 from lottery_ticket.store._store import Store

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.files import aside_of
+from lottery_ticket.store._answers import IndexedCell
 from lottery_ticket.store._execution import Execution
 from lottery_ticket.store._files import read_file
-from lottery_ticket.store._finished import IndexedCell
 from lottery_ticket.store._record import CellRecord
 
 __all__ = ["Row", "cell_of", "read_index", "row_of", "write_index"]

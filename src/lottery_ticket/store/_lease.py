@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
-from lottery_ticket.store._desk import Desk
 from lottery_ticket.store._files import sealed_json, sha256, unsealed_json
+from lottery_ticket.store._making import Desk
 from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check
 
 __all__ = [

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from lottery_ticket.errors import DamagedError
-from lottery_ticket.store._board import Board
 from lottery_ticket.store._files import sealed_json, unsealed_json
+from lottery_ticket.store._making import Board
 from lottery_ticket.store._store import Store
 from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check, mapping_of
 

@@ -10,13 +10,10 @@ from os import PathLike
 from typing import Any
 
 from lottery_ticket.errors import DamagedError, UsageError, nearest
-from lottery_ticket.store._board import Board
-from lottery_ticket.store._claim import Claim
-from lottery_ticket.store._desk import Desk
-from lottery_ticket.store._finished import Finished, IndexedCell
+from lottery_ticket.store._answers import Finished, Freed, IndexedCell
+from lottery_ticket.store._making import Board, Claim, Desk
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
-from lottery_ticket.store._tidied import Freed
 
 __all__ = ["Store", "default_store_path", "is_address"]
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lottery_ticket.errors import StoreError
-from lottery_ticket.store._claim import Claim
-from lottery_ticket.store._desk import Desk
 from lottery_ticket.store._files import is_link
+from lottery_ticket.store._making import Claim, Desk
 from lottery_ticket.store.local.desk import LocalDesk
 from lottery_ticket.store.local.leases import Leases
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import partial
 
 from lottery_ticket.errors import DamagedError
+from lottery_ticket.store._answers import IndexedCell
 from lottery_ticket.store._execution import Execution
-from lottery_ticket.store._finished import IndexedCell
 from lottery_ticket.store._index import Row, cell_of, read_index, row_of, write_index
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._values import CELL_NAME

@@ -24,7 +24,6 @@ from pathlib import Path
 
 from lottery_ticket.errors import DamagedError, StoreError
 from lottery_ticket.files import aside_of
-from lottery_ticket.store._desk import Desk
 from lottery_ticket.store._files import (
     is_link,
     linked,
@@ -43,6 +42,7 @@ from lottery_ticket.store._lease import (
     take_lease,
     watched,
 )
+from lottery_ticket.store._making import Desk
 from lottery_ticket.store.local.desk import LeasedDesk, LocalDesk
 
 __all__ = ["FileSpot", "Leases", "has_leases"]

@@ -9,9 +9,7 @@ from typing import Any
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError, nearest
 from lottery_ticket.files import usable_path, write_file
-from lottery_ticket.store._board import Board
-from lottery_ticket.store._claim import Claim
-from lottery_ticket.store._desk import Desk
+from lottery_ticket.store._answers import Finished, Freed, IndexedCell
 from lottery_ticket.store._execution import Execution
 from lottery_ticket.store._files import (
     publish_folder,
@@ -22,11 +20,10 @@ from lottery_ticket.store._files import (
     sha256,
     store_errors,
 )
-from lottery_ticket.store._finished import Finished, IndexedCell
+from lottery_ticket.store._making import Board, Claim, Desk
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._store import Store
-from lottery_ticket.store._tidied import Freed
 from lottery_ticket.store.local.board import LocalBoard
 from lottery_ticket.store.local.claims import CLAIMS, Locks
 from lottery_ticket.store.local.desk import LocalDesk

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
+from lottery_ticket.store._answers import Freed
 from lottery_ticket.store._files import reading, remove, size_of, store_errors
 from lottery_ticket.store._notes import forget_notes, notes_of_cells, notes_of_runs
 from lottery_ticket.store._runs import RunRecord
-from lottery_ticket.store._tidied import Freed
 from lottery_ticket.store.local.in_use import Claims, removing, runs_in_use
 from lottery_ticket.store.local.paths import Paths
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lottery_ticket.errors import DamagedError
+from lottery_ticket.store._answers import Finished
 from lottery_ticket.store._execution import Execution
 from lottery_ticket.store._files import sealed_json, unsealed_json
-from lottery_ticket.store._finished import Finished
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._values import Kind, check
 

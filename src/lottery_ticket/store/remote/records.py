@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from lottery_ticket.errors import DamagedError, StoreError
-from lottery_ticket.store._finished import IndexedCell
+from lottery_ticket.store._answers import IndexedCell
 from lottery_ticket.store._index import Row, cell_of, row_of
 from lottery_ticket.store._values import CELL_NAME
 from lottery_ticket.store.remote import keys

@@ -8,16 +8,13 @@ from os import PathLike, fspath
 from typing import Any
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
-from lottery_ticket.store._board import Board
-from lottery_ticket.store._claim import Claim
-from lottery_ticket.store._desk import Desk
+from lottery_ticket.store._answers import Finished, Freed, IndexedCell
 from lottery_ticket.store._files import sha256
-from lottery_ticket.store._finished import Finished, IndexedCell
 from lottery_ticket.store._lease import MOST_BEFORE, Lease, LeaseClaim, take_lease
+from lottery_ticket.store._making import Board, Claim, Desk
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store._store import Store
-from lottery_ticket.store._tidied import Freed
 from lottery_ticket.store.remote import keys
 from lottery_ticket.store.remote.board import BucketBoard
 from lottery_ticket.store.remote.bucket import Bucket, Found

@@ -13,10 +13,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
+from lottery_ticket.store._answers import Freed
 from lottery_ticket.store._lease import Lease
 from lottery_ticket.store._notes import forget_notes, notes_of_cells, notes_of_runs
 from lottery_ticket.store._runs import RunRecord
-from lottery_ticket.store._tidied import Freed
 from lottery_ticket.store.remote import keys
 from lottery_ticket.store.remote.bucket import Bucket, Listed
 from lottery_ticket.store.remote.envelope import Envelope

@@ -1,4 +1,4 @@
-"""Finished cells, as they are looked at."""
+"""What a store answers: finished cells, and what a clean-up freed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from lottery_ticket.store._execution import Execution
 from lottery_ticket.store._record import CellRecord
 
-__all__ = ["Finished", "IndexedCell"]
+__all__ = ["Finished", "Freed", "IndexedCell"]
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,11 @@ class IndexedCell:
     content: str
     summary: dict[str, Any]
     execution: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What a clean-up removed (or would remove)."""
+
+    num_cells: int
+    num_bytes: int
