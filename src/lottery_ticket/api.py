@@ -778,7 +778,8 @@ def prepare(
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
 
     opened = Store(default_store_path() if store is None else store, claims=claims)
-    executes = chosen_executor(executor, Place(how.get("jobs"), address, per_device))
+    place = Place(how.get("jobs"), address, per_device, how.get("device", "auto"), how.get("group"))
+    executes = chosen_executor(executor, place)
     is_here = executor == "local"
     context, jobs = context_and_jobs(opened, is_here=is_here, **how)
     with neutral_settings():

@@ -528,8 +528,10 @@ def test_arguments_that_make_no_sense(tmp_path):
         work_on(tmp_path, per_device=0)
     with pytest.raises(UsageError, match="no runs here"):
         work_on(tmp_path, runs=["nobody"])
-    with pytest.raises(UsageError, match="say --jobs and --per-device to `lottery work`"):
-        submit_spec(TINY, store=tmp_path, jobs=2)
+    for option in ({"jobs": 2}, {"group": 8}, {"device": "cpu"}, {"per_device": 2}):
+        (name,) = option
+        with pytest.raises(UsageError, match=f"{name} would have no effect; say to `lottery work`"):
+            submit_spec(TINY, store=tmp_path, **option)
 
 
 def test_where_no_store_is_none_is_made(tmp_path):

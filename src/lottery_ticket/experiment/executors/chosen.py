@@ -1,7 +1,7 @@
 """Executors by name, as the command line chooses one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 from lottery_ticket.errors import UsageError, nearest
@@ -20,11 +20,14 @@ class Place:
         jobs: groups at a time; None for what the executor has room for.
         address: of a cluster.
         per_device: cells on a GPU at a time.
+        device, group: as asked for; where it is not this process that makes cells, another says so.
     """
 
     jobs: int | None = None
     address: str | None = None
     per_device: int = 1
+    device: str = "auto"
+    group: int | None = None
 
 
 def _local(place: Place) -> None:
@@ -41,10 +44,11 @@ def _ray(place: Place) -> Executes:
 
 
 def _workers(place: Place) -> Executes:
-    if place.address is not None or place.per_device != 1 or place.jobs is not None:
+    given = [field.name for field in fields(Place) if getattr(place, field.name) != field.default]
+    if given:
         raise UsageError(
-            "executor 'workers' makes nothing here: jobs, address and per_device are for those who "
-            "do; say --jobs and --per-device to `lottery work`"
+            f"executor 'workers' makes nothing here: {', '.join(given)} would have no effect; say "
+            "to `lottery work` how its machine makes cells"
         )
     return Workers
 
