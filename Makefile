@@ -2,7 +2,8 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check lint test test-slow fuzz chaos chaos-ray bench gpu docs api ray slurm
+.PHONY: check lint test test-slow fuzz chaos chaos-ray bench gpu docs api ray
+.PHONY: slurm lightning hf trackers
 
 check:
 	bash .ci/run
@@ -36,9 +37,23 @@ chaos-ray:
 ray:
 	bash .ci/ray $(ARGS)
 
-# workers that submitit starts, in an environment of its own
+# integrations, each against the library itself, in an environment of its own. Slurm: workers that
+# submitit starts, without a Slurm
 slurm:
-	bash .ci/slurm $(ARGS)
+	bash .ci/integration slurm slurm tests/integrations/test_slurm.py \
+		tests/integrations/test_slurm_options.py $(ARGS)
+
+lightning:
+	bash .ci/integration lightning lightning tests/integrations/test_lightning.py $(ARGS)
+
+# Hugging Face: transformers' Trainer, accelerate's loops, peft's LoRA
+hf:
+	bash .ci/integration hf hf,hub tests/integrations/test_transformers.py \
+		tests/integrations/test_accelerate.py tests/integrations/test_peft.py $(ARGS)
+
+trackers:
+	bash .ci/integration trackers mlflow,tensorboard,wandb,trackio \
+		tests/integrations/test_trackers.py $(ARGS)
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py
