@@ -41,7 +41,9 @@ def work(
 
     if until_empty and forever:
         raise UsageError("--until-empty and --forever: choose one")
-    arguments = how.arguments("claims", "kernels", "keep", "threads", "executor", "address", "track")
+    arguments = how.arguments(
+        "claims", "kernels", "keep", "threads", "executor", "address", "track"
+    )
     worked = work_on(
         runs=runs or (), is_forever=forever, observer=_log(is_quiet=quiet or json), **arguments
     )

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["run_files"]
+__all__ = ["TICKET_FILE", "run_files"]
 
-VERDICT, REPORT, TICKET, FIGURES = "verdict.txt", "report.html", "ticket.safetensors", "figures"
+TICKET_FILE = "ticket.safetensors"
+_VERDICT, _REPORT, _FIGURES = "verdict.txt", "report.html", "figures"
 
 
 class Shows(Protocol):
@@ -42,22 +43,22 @@ def run_files(
 
 
 def _verdict(result: Shows, folder: Path, data_dir: Path | None) -> Iterator[tuple[str, Path]]:
-    found, path = result.verdict(), folder / VERDICT
+    found, path = result.verdict(), folder / _VERDICT
     path.write_text(f"{found.sentence}\n{found.tested}\n", encoding="utf-8")
-    yield VERDICT, path
+    yield _VERDICT, path
 
 
 def _figures(result: Shows, folder: Path, data_dir: Path | None) -> Iterator[tuple[str, Path]]:
-    for path in result.plot(folder / FIGURES, formats=("png",)):
-        yield f"{FIGURES}/{path.name}", path
+    for path in result.plot(folder / _FIGURES, formats=("png",)):
+        yield f"{_FIGURES}/{path.name}", path
 
 
 def _report(result: Shows, folder: Path, data_dir: Path | None) -> Iterator[tuple[str, Path]]:
-    result.report(folder / REPORT, data_dir=data_dir)
-    yield REPORT, folder / REPORT
+    result.report(folder / _REPORT, data_dir=data_dir)
+    yield _REPORT, folder / _REPORT
 
 
 def _ticket(result: Shows, folder: Path, data_dir: Path | None) -> Iterator[tuple[str, Path]]:
-    level, path = result.verdict().shown.level, folder / TICKET
+    level, path = result.verdict().shown.level, folder / TICKET_FILE
     result.export(level, format="ticket", out=path, data_dir=data_dir)
-    yield TICKET, path
+    yield TICKET_FILE, path

@@ -21,12 +21,15 @@ class Pump:
     Args:
         named: the tracker. Its `patience_seconds`, if it has that, is how long a call may take.
         note: is told in a line what goes wrong.
-        again: what sends later what is missing, for people.
+        again: the command that sends later what is missing, with `{name}` in it; nothing if there
+            is none.
     """
 
     def __init__(self, named: Named, note: Callable[[str], None], again: str) -> None:
         self.name = named.name
-        self._tracker, self._note, self._again = named.tracker, note, again
+        self._tracker, self._note, self._again = named.tracker, note, ""
+        if again:
+            self._again = f"; `{again.format(name=named.name)}` sends what is missing"
         self._patience = float(getattr(named.tracker, "patience_seconds", _PATIENCE_SECONDS))
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._seen: dict[str, set[tuple[str, int]]] = {}  # id → what it had when it was started
@@ -65,7 +68,7 @@ class Pump:
             if until is not None and time.monotonic() > until:
                 self._give_up(f"it is not done {seconds:g} s after the end of the run")
         if self._num_failed and not self._is_given_up:
-            self._say(f"{self._num_failed} calls failed; {self._again}")
+            self._say(f"{self._num_failed} calls failed{self._again}")
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -113,7 +116,7 @@ class Pump:
     def _give_up(self, why: str) -> None:
         if not self._is_given_up:
             self._is_given_up = True
-            self._say(f"given up, {why}; the run goes on, and {self._again}")
+            self._say(f"given up, {why}; the run goes on{self._again}")
 
     def _say(self, what: str) -> None:
         self._note(f"track {self.name}: {what}")

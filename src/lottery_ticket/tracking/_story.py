@@ -137,9 +137,7 @@ class Story:
 
     def files(self, files: Iterable[tuple[str, Any]]) -> list[Call]:
         """The calls for files of the run as a whole, by name and path."""
-        return [
-            Call("artifact", self.whole, {"name": name, "path": path}) for name, path in files
-        ]
+        return [Call("artifact", self.whole, {"name": name, "path": path}) for name, path in files]
 
     def over(self, *, is_complete: bool | None = None) -> list[Call]:
         """What is called last."""

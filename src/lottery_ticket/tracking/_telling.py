@@ -58,7 +58,12 @@ class Telling(Observer):
         self._thread.start()
 
     def begin_story(self, story: Story, again: str) -> None:
-        """Begin with a story that `tell` goes on with."""
+        """Begin with a story that `tell` goes on with.
+
+        Args:
+            story: nothing of it is told yet.
+            again: the command that sends later what is missing, with `{name}` of a tracker in it.
+        """
         self._jobs.put(lambda: self._open(story, again))
         self._thread.start()
 
@@ -83,9 +88,10 @@ class Telling(Observer):
             self._note("track: the store does not answer; what is missing can be sent later")
             return
         story = self._story
+        done = story.is_complete if is_complete is None else is_complete
         self._put(story.end(is_complete=is_complete))
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            if self._files is not None and (story.is_complete if is_complete is None else True):
+            if self._files is not None and done:
                 self._put(story.files(self._files(Path(folder), self._note)))
             self._put(story.over(is_complete=is_complete))
             for pump in self._pumps:
@@ -112,9 +118,7 @@ class Telling(Observer):
         self._rows: dict[str, list[RunRow]] = {}
         for row in run.rows:
             self._rows.setdefault(row.cell, []).append(row)
-        names = " ".join(f"--to {named.name}" for named in self._trackers)
-        again = f"`lottery track {run.id} {names}` sends what is missing"
-        self._open(Story(whole_run(run), run.rows), again)
+        self._open(Story(whole_run(run), run.rows), f"lottery track {run.id} --to {{name}}")
         for row in run.rows:
             if is_there(row):
                 self._tell_row(row)

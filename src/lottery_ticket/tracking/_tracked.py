@@ -7,7 +7,7 @@ from typing import Any
 from lottery_ticket.store import RunRecord
 from lottery_ticket.tracking._record import Record
 
-__all__ = ["TrackedRun", "whole_run"]
+__all__ = ["TrackedRun", "flat", "whole_run"]
 
 _MOST_CHARACTERS = 500  # trackers refuse longer values
 
