@@ -371,6 +371,7 @@ class RunResult:
 
         Raises:
             UsageError: there is no such tracker, or what it needs is not installed.
+            LotteryError: a tracker failed; the same call sends what is missing.
 
         >>> load_run().track("tensorboard=runs")  # doctest: +SKIP
         """

@@ -12,7 +12,7 @@ from lottery_ticket.cli._options import (
     import_code,
     open_store,
 )
-from lottery_ticket.cli._print import console, print_error
+from lottery_ticket.cli._print import console
 
 __all__ = ["track"]
 
@@ -39,15 +39,7 @@ def track(
 
     import_code(imports)
     result = load_run(run, store=open_store(store))
-    notes: list[str] = []
-
-    def note(line: str) -> None:
-        notes.append(line)
-        print_error(line)
-
-    result.track(*to, data_dir=data_dir, note=note)
-    if notes:
-        raise typer.Exit(1)
+    result.track(*to, data_dir=data_dir)
     done, total = len(result.rows), len(result.record.rows)
     names = ", ".join(each.partition("=")[0] for each in to)
     console.print(f"{result.id}: {done} of {total} trainings sent to {names}", soft_wrap=True)

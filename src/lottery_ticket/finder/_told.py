@@ -1,6 +1,7 @@
 """Trackers and hooks of a search."""
 
 import contextlib
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,13 +30,14 @@ from lottery_ticket.tracking import (
 __all__ = ["Told", "search_id", "telling"]
 
 _BUT = ("layers", "origin")  # settings that are no recipe
+_LONGEST_NAME = 100
 
 
 def search_id(search: Search, keeper: Keeper | None) -> str:
     """What trackers know a search by: the same where it goes on, and else another."""
     if isinstance(keeper, StoredSearch):
         return keeper.run_id
-    name = str(search.settings["name"])
+    name = _name(search)
     if keeper is None:
         return f"{name}-{secrets.token_hex(4)}"
     place = str(Path(str(keeper)).absolute())
@@ -130,5 +132,11 @@ def _whole(search: Search, keeper: Keeper | None, run_id: str) -> TrackedRun:
         return whole_run(keeper.store.read_run(run_id))
     settings = {name: value for name, value in search.settings.items() if name not in _BUT}
     facts = {"run": run_id, "num_prunable": search.num_prunable}
-    name = str(settings.pop("name"))
-    return TrackedRun(run_id, run_id, run_id, name, {**facts, **flat(settings)})
+    params = {**facts, **flat(settings)}
+    return TrackedRun(run_id, run_id, run_id, _name(search), params)
+
+
+def _name(search: Search) -> str:
+    """Its name, of characters that every tracker takes."""
+    name = re.sub("[^A-Za-z0-9._-]+", "-", str(search.settings["name"])).strip("-._")
+    return name[:_LONGEST_NAME] or "search"

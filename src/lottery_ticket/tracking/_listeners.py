@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import Cell, Observer, Outcome, Work
 from lottery_ticket.store import RunRecord, Store
 from lottery_ticket.tracking._hooks import Hook, HookObserver, Hooks
@@ -69,10 +70,18 @@ def track_finished(
         trackers: which.
         note: is told in a line what goes wrong.
         files: makes what a tracker gets of a run that is complete.
+
+    Raises:
+        LotteryError: one of them lacks something; what was said of it has the reason.
     """
     telling = Telling(trackers, note, files)
     telling.begin_run(run.id, store)
     telling.end(seconds=None)
+    if telling.failed:
+        raise LotteryError(
+            f"{run.id}: not all of it was sent to {' and '.join(telling.failed)}; the same again "
+            "sends what is missing"
+        )
 
 
 class _Several(Observer):

@@ -48,6 +48,11 @@ class Pump:
         if not self._is_given_up:
             self._calls.put(call)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether something is missing there."""
+        return self._is_given_up or self._num_failed > 0
+
     def look(self) -> None:
         """Give the tracker up if it hangs."""
         since = self._busy_since

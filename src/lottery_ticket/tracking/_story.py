@@ -125,7 +125,11 @@ class Story:
         Args:
             records: along it, and last what it has come to.
         """
-        return [call for told in self._order.add(records) for call in self._told(told)]
+        line = line_of(records[-1])
+        calls = [call for told in self._order.add(records) for call in self._told(told)]
+        if calls and self._order.is_told(line):
+            calls.append(Call("finish", self._parts.pop(line), {"is_complete": True}))
+        return calls
 
     def end(self, *, is_complete: bool | None = None) -> list[Call]:
         """What is called for all that is not finished, but for the run as a whole."""
@@ -157,9 +161,6 @@ class Story:
             first = ended.level * self._steps[line]
             calls += [_log(part, "training", _along(each), first + each.step) for each in along]
         calls.append(_log(part, "level", _come_to(ended), ended.level))
-        if self._order.is_told(line):
-            calls.append(Call("finish", part, {"is_complete": True}))
-            del self._parts[line]
         return calls
 
 

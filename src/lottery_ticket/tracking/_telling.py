@@ -98,6 +98,13 @@ class Telling(Observer):
                 pump.close(seconds)
 
     @property
+    def failed(self) -> list[str]:
+        """Once it has ended: the trackers that lack something."""
+        if self._story is None:
+            return [named.name for named in self._trackers]
+        return [pump.name for pump in self._pumps if pump.has_failed]
+
+    @property
     def _begun(self) -> Story:
         if self._story is None:
             raise LotteryError("track: the run's record could not be read")
