@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DataError, LotteryError, UsageError, known_keywords, nearest
 from lottery_ticket.store import (
+    RunEdit,
+    RunLabels,
     RunRecord,
     Store,
     correct_rows,
@@ -61,6 +63,9 @@ _HOW = (
     "executor",
     "address",
     "per_device",
+    "name",
+    "tags",
+    "notes",
 )
 
 
@@ -84,6 +89,50 @@ class RunResult:
     def id(self) -> str:
         """The run's id."""
         return self.record.id
+
+    @property
+    def name(self) -> str:
+        """What the run is called: the name it was given, else that of its spec."""
+        return self._labels.name or self.record.name
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, sorted."""
+        return self._labels.tags
+
+    @property
+    def notes(self) -> str:
+        """What was noted of it."""
+        return self._labels.notes
+
+    @cached_property
+    def _labels(self) -> RunLabels:
+        return self.store.labels_of(self.id)
+
+    @known_keywords("edit")
+    def edit(
+        self,
+        *,
+        name: str | None = None,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        notes: str | None = None,
+    ) -> None:
+        """Change what the run is called; nothing that is named by its contents changes.
+
+        Args:
+            name: by which it can be asked for; `""` takes it away, None leaves it.
+            add_tags, remove_tags: tags that it gets, and that it had.
+            notes: in place of what was noted; `""` takes it away, None leaves it.
+
+        Raises:
+            UsageError: the name would be taken for another run's, or something cannot be shown.
+            StoreError: the store cannot be written.
+
+        >>> load_run().edit(name="baseline", add_tags=["paper"])  # doctest: +SKIP
+        """
+        edit = RunEdit(name, tuple(add_tags), tuple(remove_tags), notes)
+        vars(self)["_labels"] = self.store.edit_run(self.id, edit)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -641,6 +690,7 @@ class Prepared:
     context: "Context"
     jobs: int
     executor: "Executes | None" = None
+    edit: RunEdit | None = None
 
     @property
     def is_for_workers(self) -> bool:
@@ -664,7 +714,9 @@ class Prepared:
         """
         from lottery_ticket.experiment import submit_plan
 
-        return submit_plan(self.plan, self.store, self.context, retry_failed=retry_failed)
+        return submit_plan(
+            self.plan, self.store, self.context, retry_failed=retry_failed, edit=self.edit
+        )
 
     def run(self, *, progress: bool = True, retry_failed: bool = False) -> RunResult:
         """Make whatever is not in the store yet; what became of it is in the result's `outcome`.
@@ -699,6 +751,7 @@ class Prepared:
                 jobs=self.jobs,
                 observer=watching,
                 executor=executor,
+                edit=None if self.is_for_workers else self.edit,
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
@@ -758,6 +811,9 @@ def prepare(
     executor: str = "local",
     address: str | None = None,
     per_device: int = 1,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
     **how: Any,
 ) -> Prepared:
     """Check everything and plan the run, before any work starts; the arguments are those of `run`.
@@ -777,6 +833,7 @@ def prepare(
     from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
 
+    edit = RunEdit(name, tags, notes=notes)
     opened = Store(default_store_path() if store is None else store, claims=claims)
     place = Place(how.get("jobs"), address, per_device, how.get("device", "auto"), how.get("group"))
     executes = chosen_executor(executor, place)
@@ -798,7 +855,9 @@ def prepare(
         if how.get("group") is None and context.kernels == "auto" and is_known:
             context = replace(context, group=group_size(spec, context.data_dir, context.device))
         planned = plan(spec, inputs)
-    return Prepared(planned, opened, context, jobs, executes)
+    if edit.name:
+        opened.check_name(planned.id, edit.name)
+    return Prepared(planned, opened, context, jobs, executes, None if edit == RunEdit() else edit)
 
 
 def context_and_jobs(
@@ -872,6 +931,9 @@ def run(
     executor: str = "local",
     address: str | None = None,
     per_device: int = 1,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
     progress: bool = True,
 ) -> RunResult:
     """Run an experiment: whatever of it is not in the store yet.
@@ -901,6 +963,10 @@ def run(
         address: of the Ray cluster; else `$RAY_ADDRESS`, else the one on this machine, which is
             started if there is none.
         per_device: cells on a GPU of the cluster at a time.
+        name: what the run is called, by which it can be asked for as by its id; else as its spec.
+            It renames nothing, and can be changed later (`RunResult.edit`), as can:
+        tags: that the run gets.
+        notes: what there is to say of it, in place of what was said.
         progress: show on standard error how the run goes: bars on a terminal or in a notebook,
             else a line now and then.
 
@@ -932,6 +998,9 @@ def run(
         executor=executor,
         address=address,
         per_device=per_device,
+        name=name,
+        tags=tags,
+        notes=notes,
     )
     return _completed(prepared, progress)
 
@@ -990,7 +1059,7 @@ def _check_outcome(outcome: "RunOutcome", what: str) -> None:
 
 
 def load_run(reference: str = "last", *, store: str | Path | Store | None = None) -> RunResult:
-    """A run that is in the store, by id, unique prefix or `"last"`.
+    """A run that is in the store, by id, unique prefix, name or `"last"`.
 
     Args:
         reference: which run.

@@ -16,6 +16,7 @@ NAMES = [
     "presets",
     "models",
     "list",
+    "edit",
     "table",
     "verdict",
     "classes",

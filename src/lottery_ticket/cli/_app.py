@@ -13,6 +13,7 @@ from lottery_ticket.cli._bench_export import bench_export
 from lottery_ticket.cli._classes import classes
 from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
+from lottery_ticket.cli._edit import edit
 from lottery_ticket.cli._export import export
 from lottery_ticket.cli._gc import gc
 from lottery_ticket.cli._list import list_runs
@@ -81,6 +82,7 @@ app.command("stop")(stop)
 app.command("presets")(presets)
 app.command("models")(models)
 app.command("list")(list_runs)
+app.command("edit")(edit)
 app.command("table")(table)
 app.command("verdict")(verdict)
 app.command("classes")(classes)
