@@ -111,8 +111,7 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
             key: name if shown.count(name) == 1 else _short(key, count)
             for key, name in names.items()
         }
-    shown = list(names.values())
-    return {key: name if shown.count(name) == 1 else key for key, name in names.items()}
+    return names if len(set(names.values())) == len(names) else {key: key for key in keys}
 
 
 def _short(key: str, count: int) -> str:
