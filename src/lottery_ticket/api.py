@@ -220,14 +220,11 @@ class RunResult:
                 raise UsageError(f"{self.id}: the results are invalid: {place}: {problems[0]}")
 
     def _claim(self, margin: float | None) -> "Claim | None":
-        from lottery_ticket.analysis import Claim, default_margin, metric_of, num_test_of
+        from lottery_ticket.analysis import default_margin, metric_of, num_test_of, stated_claim
 
-        stated, table = self.record.claim, self.table
-        if stated is None:
-            return None
+        table = self.table
         default = default_margin(metric_of(table), num_test_of(table))
-        one, other = (default if m is None else m for m in (stated.margin, margin))
-        return Claim(stated.level, stated.num_trained, one == other)
+        return stated_claim(self.record.claim, margin, default)
 
     def between(self, one: str, other: str, *, margin: float | None = None) -> "Between":
         """One arm against another, level by level: better, worse, or equal within the margin.
