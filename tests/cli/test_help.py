@@ -16,6 +16,7 @@ NAMES = [
     "presets",
     "models",
     "list",
+    "runs",
     "edit",
     "table",
     "verdict",

@@ -24,3 +24,4 @@ from ._spec import ArmSpec as ArmSpec
 from ._spec import ClaimSpec as ClaimSpec
 from ._spec import SourceSpec as SourceSpec
 from ._spec import Spec as Spec
+from ._yaml import parsed as parsed
