@@ -1,6 +1,6 @@
 """From Python what the command line does: `run` an experiment, look at one in the store."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -46,6 +46,7 @@ __all__ = [
     "prepare_tickets",
     "report",
     "run",
+    "told_apart",
 ]
 
 _WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
@@ -1073,6 +1074,28 @@ def load_run(reference: str = "last", *, store: str | Path | Store | None = None
     return RunResult(opened, opened.run(reference))
 
 
+def told_apart(runs: "Sequence[RunResult]", *, but: Collection[str] = ()) -> list[str]:
+    """For each of several runs the keys of its recipe that tell it from the others: `"lr=0.1"`.
+
+    Args:
+        runs: that are shown together; those of different specs are told apart by their names, too.
+        but: keys that are told elsewhere.
+    """
+    from lottery_ticket.spec import short_labels
+
+    return short_labels([run.record.told for run in runs], but=but, is_named=False)
+
+
+def _titles(runs: "Sequence[RunResult]") -> list[str]:
+    """What heads each of several runs that are reported together."""
+    titles = [
+        f"{run._labels.name} ({run.record.title})" if run._labels.name else run.record.title
+        for run in runs
+    ]
+    differs = told_apart(runs)
+    return [f"{t}: {d}" if d else t for t, d in zip(titles, differs, strict=True)]
+
+
 def report(
     runs: "Sequence[RunResult]",
     out: str | Path | None = None,
@@ -1121,7 +1144,7 @@ def report(
         out = usable_path(out, "out")
         check_replaceable(out)
     contents = []
-    for result in runs:
+    for result, title in zip(runs, _titles(runs), strict=True):
         tables = result.tables
         if tables.table.empty:
             raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
@@ -1129,9 +1152,7 @@ def report(
         verdict, reason = result._judged(margin)
         facts = run_facts(result.store, result.record)
         classes = None if verdict is None else result._by_class_or_why(verdict, data_dir, data)
-        contents.append(
-            content_of(ReportRun(result.record.title, tables, verdict or reason, facts, classes))
-        )
+        contents.append(content_of(ReportRun(title, tables, verdict or reason, facts, classes)))
     page = pages[format](contents)
     if out is not None:
         with writing(out) as path:

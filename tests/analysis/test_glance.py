@@ -1,7 +1,5 @@
 """A verdict at a glance is the verdict."""
 
-import math
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,8 +58,8 @@ def check_glance(rows, margin=None, claim=None, change=lambda rows: rows) -> Non
     got = [found.winning_density, found.matching_density, found.sparsest_density]
     assert got == pytest.approx([density.get(level) for level in of_levels])
     means = wanted.arms.loc[wanted.arms["arm"] == "ticket"].set_index("level")["mean"]
-    assert math.isclose(found.dense, means[0])
-    assert math.isclose(found.sparsest, means[wanted.levels[-1].level])
+    assert found.dense == pytest.approx(means[0])
+    assert found.sparsest == pytest.approx(means[wanted.levels[-1].level])
 
 
 def default_of(rows) -> float:

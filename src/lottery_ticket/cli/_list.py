@@ -20,6 +20,7 @@ from lottery_ticket.cli._print import console, print_json, print_table
 __all__ = ["list_runs"]
 
 _TEXTS = ("run", "name", "differs", "data", "model", "arms", "tags", "store")
+_LEAST, _OTHERS = 24, 56  # characters: of what differs, and of a line without it
 _NUMBERS = ("replicates", "finished", "created")
 
 
@@ -77,6 +78,7 @@ def _print(runs: list[dict[str, Any]], *, has_stores: bool) -> None:
             **{key: str(value) for key, value in run.items()},
             "arms": ", ".join(run["arms"]),
             "tags": ", ".join(run["tags"]),
+            "differs": _cut(run["differs"]),
             "finished": f"{run['finished']} of {run['cells']}",
         }
         for run in runs
@@ -89,3 +91,12 @@ def _print(runs: list[dict[str, Any]], *, has_stores: bool) -> None:
     rows = [[row[key] for key in (*texts, *numbers)] for row in shown]
     print_table([[*texts, *numbers], *rows], num_left=len(texts), spare=("created", "tags", "arms"))
     print_shared(shown[0], same)
+
+
+def _cut(label: str) -> str:
+    """As many keys as a line has room for; `lottery runs` has a column for each."""
+    most = max(_LEAST, console.width - _OTHERS)
+    if len(label) <= most:
+        return label
+    head = label[:most].rpartition(", ")[0] or label[:most]
+    return f"{head}, …"

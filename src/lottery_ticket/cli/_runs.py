@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["runs"]
 
+_SHARED = ("data", "model", "arms", "metric", "replicates")
+_SPARE = ("created", "tags", "finished", "arms", "model", "matching at", "replicates", "sparsest")
+
 
 class Format(enum.StrEnum):
     """How a table is printed."""
@@ -93,12 +96,12 @@ def _print(
 
     short = short_names(keys)
     shown = [_texts(row, keys, short) for row in rows]
-    same = shared(shown, ("data", "model", "arms", "metric", "replicates"))
+    same = shared(shown, (*_SHARED, *short.values()))
     optional = [key for key in ("name", "tags") if any(run[key] for run in shown)]
     left = ["run", *(key for key in ("name", "data", "model", "arms", "tags", "store", "metric")
                      if _is_shown(key, same, optional, has_stores))]  # fmt: skip
     right = [key for key in ("replicates", "finished") if key not in same]
-    recipe = list(short.values())
+    recipe = [name for name in short.values() if name not in same]
     results = ["dense", "winning at", "matching at", "sparsest", "verdict"]
     header = [*left, *recipe, *right, *results, "created"]
     lines = [header, *([row[name] for name in header] for row in shown)]
@@ -106,8 +109,7 @@ def _print(
         for line in (lines[0], ["---"] * len(header), *lines[1:]):
             print(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |")
         return
-    spare = ("created", "tags", "finished", "arms", "model", "matching at")
-    print_table(lines, num_left=len(left), spare=spare)
+    print_table(lines, num_left=len(left), spare=(*_SPARE, *reversed(recipe)))
     print_shared(shown[0], same)
 
 
@@ -128,13 +130,13 @@ def _texts(row: dict[str, Any], keys: "Sequence[str]", short: dict[str, str]) ->
         found = row.get(key)
         return ABSENT if found is None else found if isinstance(found, str) else value_text(found)
 
-    sparsest = f"{_metric(row, 'sparsest')} at {share('sparsest_density')}"
+    sparsest = f"{_metric(row, 'sparsest')} at {100 * (row['sparsest_density'] or 0):.3g} %"
     return {
         "run": row["id"],
         "name": row["name"] if row["is_named"] else "",
         **{key: str(row[key]) for key in ("data", "model", "store", "replicates")},
         **{key: ", ".join(row[key]) for key in ("arms", "tags")},
-        "metric": row["metric"] or "–",
+        "metric": "accuracy (%)" if row["metric"] == "accuracy" else row["metric"] or "–",
         "finished": f"{row['finished']} of {row['cells']}",
         **{short[key]: value(key) for key in keys},
         "dense": _metric(row, "dense"),
