@@ -16,6 +16,8 @@ NAMES = [
     "presets",
     "models",
     "list",
+    "runs",
+    "edit",
     "table",
     "verdict",
     "classes",

@@ -13,6 +13,7 @@ from lottery_ticket.cli._bench_export import bench_export
 from lottery_ticket.cli._classes import classes
 from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
+from lottery_ticket.cli._edit import edit
 from lottery_ticket.cli._export import export
 from lottery_ticket.cli._gc import gc
 from lottery_ticket.cli._list import list_runs
@@ -27,6 +28,7 @@ from lottery_ticket.cli._report import report
 from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
+from lottery_ticket.cli._runs import runs
 from lottery_ticket.cli._status import status
 from lottery_ticket.cli._streams import (
     check_current_folder,
@@ -82,6 +84,8 @@ app.command("stop")(stop)
 app.command("presets")(presets)
 app.command("models")(models)
 app.command("list")(list_runs)
+app.command("runs")(runs)
+app.command("edit")(edit)
 app.command("table")(table)
 app.command("verdict")(verdict)
 app.command("classes")(classes)

@@ -327,8 +327,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
         Args:
             model: the model; wrapped by `torch.compile` or DDP it works too.
-            optimizer: over its parameters; with it, optimiser steps are counted. One that accelerate
-                or Lightning has wrapped is one too.
+            optimizer: over its parameters; with it, optimiser steps are counted. One that
+                accelerate or Lightning has wrapped is one too.
             rewind_step: keep θ_k, all weights and optimiser state after step k, for rewinding.
             start_step: optimiser steps already done, where a training continues.
             policy: what changes the mask between steps; `attached.mask` is the one in force.
