@@ -12,6 +12,7 @@ NAMES = [
     "submit",
     "work",
     "status",
+    "watch",
     "stop",
     "presets",
     "models",

@@ -39,6 +39,7 @@ from lottery_ticket.cli._table import table
 from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
+from lottery_ticket.cli._watch import watch
 from lottery_ticket.cli._work import work
 from lottery_ticket.errors import LotteryError
 
@@ -77,6 +78,7 @@ app.command("plan")(plan)
 app.command("submit")(submit)
 app.command("work")(work)
 app.command("status")(status)
+app.command("watch")(watch)
 app.command("stop")(stop)
 app.command("presets")(presets)
 app.command("models")(models)
