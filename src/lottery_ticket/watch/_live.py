@@ -3,11 +3,11 @@
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lottery_ticket.errors import DamagedError, LotteryError, StoreError
-from lottery_ticket.experiment import Seen, look_at, run_status
+from lottery_ticket.experiment import RunStatus, Seen, Working, look_at, run_status
 from lottery_ticket.store import IndexedCell, RunRecord, Store
 from lottery_ticket.watch._cells import grid, measure_of, states
 from lottery_ticket.watch._figures import Figures
@@ -75,7 +75,7 @@ class LiveRun:
             "grid": Part(grid(self._run)) if "grid" not in self._parts else self._parts["grid"],
             "cells": Part({"measure": measure, "states": states(self._run, seen, measure)}),
         }
-        self._drawn.draw(self._run, len(seen.finished), found.working)
+        self._drawn.draw(self._run, found)
 
     def _why_gone(self) -> str | None:
         if self._store.has_run(self._run_id):
@@ -107,28 +107,36 @@ class _Drawn:
         self._pace = Pace(_FIGURES_SECONDS)
         self._thread: threading.Thread | None = None
         self._parts: dict[str, Part] = {}
+        self._state: tuple[int, Sequence[Working]] | None = None
 
     def parts(self) -> dict[str, Part]:
         """`figures` and `verdict`; nothing before they were drawn."""
         return dict(self._parts)
 
-    def draw(self, *what: Any) -> None:
-        """Draw, if that was a while ago and is not going on."""
-        if self._pace.is_due and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(
-                target=self._draw, args=what, name="figures", daemon=True
-            )
-            self._thread.start()
+    def draw(self, run: RunRecord, found: RunStatus) -> None:
+        """Draw what is new, if that was a while ago and is not going on; what is finished at
+        once."""
+        state = found.num_finished, found.working
+        is_last = found.num_finished == found.num_cells
+        is_going_on = self._thread is not None and self._thread.is_alive()
+        if is_going_on or state == self._state or not (is_last or self._pace.is_due):
+            return
+        self._state = state
+        self._thread = threading.Thread(
+            target=self._draw, args=(run, *state), name="figures", daemon=True
+        )
+        self._thread.start()
 
-    def _draw(self, *what: Any) -> None:
+    def _draw(self, run: RunRecord, num_finished: int, working: Sequence[Working]) -> None:
         with self._pace.looking():
             try:
-                charts, verdict = self._figures.values(*what)
-            except (LotteryError, OSError) as error:
-                # what was drawn stays; the look at the cells says what is wrong with the store
-                self._parts |= {"trouble": Part(f"{error}")}
-            else:
-                self._parts = {"figures": Part(charts), "verdict": Part(verdict)}
+                charts, verdict = self._figures.values(run, num_finished, working)
+            except (LotteryError, OSError):
+                self._state = None  # what was drawn stays; the look at the cells says what is wrong
+                return
+        # of how many cells: the page asks on until that is all of them
+        told = {"num_finished": num_finished, "charts": charts}
+        self._parts = {"figures": Part(told), "verdict": Part(verdict)}
 
 
 class LiveRuns:

@@ -41,7 +41,9 @@
   }
 
   function isResting() {
-    return document.hidden || (values.now ? values.now.is_complete : false);
+    const { now, figures } = values;
+    const isDrawn = figures && now && figures.num_finished === now.num_cells;
+    return document.hidden || Boolean(now && now.is_complete && isDrawn);
   }
 
   let timer = null;
@@ -80,7 +82,8 @@
     if (fresh.has("grid")) buildGrid(values.grid);
     if (fresh.has("grid") || fresh.has("cells")) fillGrid(values.cells);
     if (fresh.has("verdict") || fresh.has("now")) showVerdict(values.verdict, values.now);
-    if (fresh.has("figures")) showFigures(values.figures);
+    if (fresh.has("figures")) showFigures(values.figures.charts);
+    setText($("figures-title"), values.now.is_complete ? "Figures" : "Figures so far");
   }
 
   function setText(element, text) {
@@ -121,7 +124,7 @@
     setText($("title"), now.title);
     setText($("headline"), state);
     document.title = `${state} · ${now.id}`;
-    const words = now.words.join(", ");
+    const words = now.words.filter((said) => now.left === null || !said.includes(now.left)).join(", "); // it stands above
     setText($("words"), words);
     // read out when a cell is finished, not at every look
     setText($("said"), `${now.num_finished} of ${now.num_cells} cells done${now.num_failed ? `, ${now.num_failed} failed` : ""}`);
