@@ -15,6 +15,7 @@ from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
 from lottery_ticket.cli._export import export
 from lottery_ticket.cli._gc import gc
+from lottery_ticket.cli._init import init
 from lottery_ticket.cli._list import list_runs
 from lottery_ticket.cli._models import models
 from lottery_ticket.cli._plan import plan
@@ -73,6 +74,7 @@ def _lottery(
     pass
 
 
+app.command("init")(init)
 app.command("run")(run)
 app.command("plan")(plan)
 app.command("submit")(submit)
