@@ -16,6 +16,7 @@ from lottery_ticket.cli._doctor import doctor
 from lottery_ticket.cli._edit import edit
 from lottery_ticket.cli._export import export
 from lottery_ticket.cli._gc import gc
+from lottery_ticket.cli._init import init
 from lottery_ticket.cli._list import list_runs
 from lottery_ticket.cli._models import models
 from lottery_ticket.cli._plan import plan
@@ -42,6 +43,7 @@ from lottery_ticket.cli._track import track
 from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
+from lottery_ticket.cli._watch import watch
 from lottery_ticket.cli._work import work
 from lottery_ticket.errors import LotteryError
 
@@ -75,11 +77,13 @@ def _lottery(
     pass
 
 
+app.command("init")(init)
 app.command("run")(run)
 app.command("plan")(plan)
 app.command("submit")(submit)
 app.command("work")(work)
 app.command("status")(status)
+app.command("watch")(watch)
 app.command("stop")(stop)
 app.command("presets")(presets)
 app.command("models")(models)
