@@ -25,6 +25,7 @@ from lottery_ticket.masks._held import (
 )
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._policy import MaskPolicy, asked
+from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Attachment", "RewindPoint", "copied_to_cpu"]
 
@@ -42,6 +43,8 @@ class RewindPoint:
     step: int
     weights: Mapping[str, torch.Tensor]
     optimizer_state: Mapping[int, Any]
+
+    _repr_html_ = notebook_html
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ class Attachment:
             self.detach()
         else:
             self.release()  # what went wrong is said already
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         total = sum(kept.numel() for kept in self.mask.values())
