@@ -161,7 +161,7 @@ def _row(cells: Sequence[Cell], left: Sequence[int]) -> Markup:
 
 
 def _style(is_left: bool, *, is_bold: bool = False) -> str:
-    side = "left" if is_left else "right"
+    side = "left" if is_left else "right;white-space:nowrap"
     bold = ";font-weight:600" if is_bold else ""
     return f"text-align:{side};padding:.1em .7em;border:0;border-bottom:{_RULE}{bold}"
 
@@ -170,7 +170,10 @@ def _inside(cell: Cell) -> Markup:
     if cell.color:
         return badge(cell.text, cell.color)
     text = Markup("{}").format(cut(cell.text))
-    return text if cell.share is None else _bar(cell.share) + text
+    if cell.share is None:
+        return text
+    style = "display:inline-block;min-width:4.5em;text-align:right"  # bars stand below one another
+    return _bar(cell.share) + Markup('<span style="{}">{}</span>').format(style, text)
 
 
 def _bar(share: float) -> Markup:

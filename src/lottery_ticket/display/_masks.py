@@ -9,10 +9,11 @@ from markupsafe import Markup
 from lottery_ticket.analysis import format_percent
 from lottery_ticket.display._blocks import Cell, card, cut, details, facts, table
 from lottery_ticket.display._records import value_text
+from lottery_ticket.export import PrunedModel
 from lottery_ticket.masks import Attachment, PruningMask
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin
 
-__all__ = ["attachment_html", "layer_table", "mask_html", "ticket_html"]
+__all__ = ["attachment_html", "layer_table", "mask_html", "pruned_html", "ticket_html"]
 
 
 def mask_html(mask: PruningMask) -> Markup:
@@ -53,6 +54,22 @@ def ticket_html(ticket: Ticket) -> Markup:
             rows = {name: value_text(value) for name, value in values.items()}
             parts.append(details(title, facts(dict(list(rows.items())[:20]))))
     return card(_size_text(ticket.mask), *parts, layer_table(ticket.mask), about="Ticket")
+
+
+def pruned_html(pruned: PrunedModel) -> Markup:
+    """The mask, and what is there beside the model."""
+    known = {
+        "model": value_text(pruned.model),
+        "inputs": value_text(pruned.inputs),
+        **{name: value_text(value) for name, value in _others(pruned) if value is not None},
+    }
+    return card(
+        _size_text(pruned.mask), facts(known), layer_table(pruned.mask), about="PrunedModel"
+    )
+
+
+def _others(pruned: PrunedModel) -> list[tuple[str, object]]:
+    return [(n, getattr(pruned, n)) for n in ("calibration", "test", "dense", "ticket")]
 
 
 def layer_table(mask: Mapping[str, torch.Tensor]) -> Markup:

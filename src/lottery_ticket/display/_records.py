@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 import torch
 from markupsafe import Markup
+from torch import nn
 
 from lottery_ticket.data import DataSet, Split, shapes_of
 from lottery_ticket.display._blocks import card, cut, facts, table
 
 __all__ = ["dataset_html", "record_html", "value_text"]
+
+_MOST_CHARACTERS = 120  # of a record inside a record
 
 
 def record_html(record: Any) -> Markup:
@@ -48,7 +51,13 @@ def value_text(value: Any) -> str:
         )
     if isinstance(value, list | tuple | set | frozenset):
         return _of_many([value_text(item) for item in _first(value)], value)
-    return cut(repr(value))
+    if isinstance(value, Split):
+        return f"{len(value):,} examples"
+    if isinstance(value, nn.Module):
+        return f"{type(value).__name__}, {sum(p.numel() for p in value.parameters()):,} parameters"
+    text = repr(value)
+    is_short = len(text) <= _MOST_CHARACTERS or not is_dataclass(value)
+    return cut(text) if is_short else f"a {type(value).__name__}"
 
 
 def _first(values: Any) -> list[Any]:

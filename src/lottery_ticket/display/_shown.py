@@ -18,6 +18,7 @@ SHOWN: dict[str, str] = {
     "PruningMask": "_masks:mask_html",
     "Attachment": "_masks:attachment_html",
     "Ticket": "_masks:ticket_html",
+    "PrunedModel": "_masks:pruned_html",
     "Prepared": "_plans:prepared_html",
     "Plan": "_plans:plan_html",
     "Forecasts": "_plans:forecasts_html",

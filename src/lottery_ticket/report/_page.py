@@ -52,7 +52,7 @@ class Page(str):
         # scripts run, but as those of nobody: without the notebook's origin, storage or cookies
         return (
             f'<iframe srcdoc="{escape(self)}" sandbox="allow-scripts" title="report of '
-            f'{escape(self.of)}" loading="lazy" style="width:100%;height:{_HEIGHT}px;'
+            f'{escape(self.of)}" style="width:100%;height:{_HEIGHT}px;'
             'border:1px solid rgba(128,128,128,.35);resize:vertical"></iframe>'
             f'<div>The report of {escape(self.of)}: <code>.report("report.html")</code> '
             "writes it to a file.</div>"
