@@ -23,6 +23,7 @@ from lottery_ticket.masks._prunable import check_any, prunable_in
 from lottery_ticket.masks._saved import read_saved
 from lottery_ticket.masks._targets import QUIET_REASONS, Target
 from lottery_ticket.names import check_shape, find_parameters
+from lottery_ticket.notebook_html import notebook_html
 
 if TYPE_CHECKING:
     from lottery_ticket.masks._attach import Attachment
@@ -241,6 +242,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
         )
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, so not a key
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         return (

@@ -55,7 +55,7 @@ KNOWN_FACTS: Mapping[str, tuple[tuple[int, ...], int, int]] = {
     "cifar100": ((3, 32, 32), 100, 50_000),
     "svhn": ((3, 32, 32), 10, 73_257),
 }
-"""Of the sets that can be downloaded: shape, classes and training examples, before they are here."""
+"""Of the sets that can be downloaded: shape, classes, training examples; before they are here."""
 
 
 def data_lines(data_dir: Path | None = None) -> dict[str, str]:
