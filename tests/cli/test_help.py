@@ -22,6 +22,7 @@ NAMES = [
     "compare",
     "plot",
     "report",
+    "track",
     "export",
     "bench-export",
     "transfer",

@@ -36,6 +36,7 @@ from lottery_ticket.cli._streams import (
 )
 from lottery_ticket.cli._submit import stop, submit
 from lottery_ticket.cli._table import table
+from lottery_ticket.cli._track import track
 from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
@@ -87,6 +88,7 @@ app.command("classes")(classes)
 app.command("compare")(compare)
 app.command("plot")(plot)
 app.command("report")(report)
+app.command("track")(track)
 app.command("export")(export)
 app.command("bench-export")(bench_export)
 app.command("transfer")(transfer)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from lottery_ticket.choices import CLAIMS, DEVICES, EXECUTORS, KEEP, KERNELS
+from lottery_ticket.choices import CLAIMS, DEVICES, EXECUTORS, KEEP, KERNELS, TRACKERS
 
 __all__ = ["CLUSTER", "PLAIN", "DataDir", "Execution", "Imports", "StorePath", "executed"]
 
@@ -127,6 +127,18 @@ class Execution:
     per_device: Annotated[
         int, typer.Option(help="Cells on a GPU at a time, of a worker or a Ray cluster.")
     ] = 1
+
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--track",
+            metavar="NAME[=PLACE]",
+            help="Follow it elsewhere, too: mlflow, tensorboard, trackio, wandb, or one of your "
+            "own; mlflow=http://… says where. Repeatable.",
+            autocompletion=_among(TRACKERS),
+            show_default=False,
+        ),
+    ] = None
 
     def arguments(self, *left_out: str) -> dict[str, Any]:
         """As the functions of `lottery_ticket.api` take them, but for some."""

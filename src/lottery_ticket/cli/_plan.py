@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["plan", "print_plan"]
 
 
-@executed("claims", "kernels", "group", "keep", *CLUSTER)
+@executed("claims", "kernels", "group", "keep", *CLUSTER, "track")
 def plan(
     spec: SpecSource,
     override: Set = None,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["work"]
 
 
-@executed("claims", "kernels", "keep", "threads", "executor", "address")
+@executed("claims", "kernels", "keep", "threads", "executor", "address", "track")
 def work(
     runs: Annotated[
         list[str] | None,
@@ -41,7 +41,9 @@ def work(
 
     if until_empty and forever:
         raise UsageError("--until-empty and --forever: choose one")
-    arguments = how.arguments("claims", "kernels", "keep", "threads", "executor", "address")
+    arguments = how.arguments(
+        "claims", "kernels", "keep", "threads", "executor", "address", "track"
+    )
     worked = work_on(
         runs=runs or (), is_forever=forever, observer=_log(is_quiet=quiet or json), **arguments
     )
