@@ -169,7 +169,8 @@ class LotteryTicketFinder:
             model: the model to find a ticket in; trained in place. None builds one.
             train_fn: `train_fn(model, mask) -> None` trains the model. Its gradients are masked
                 while it runs, whether or not it uses the mask. For pipelines that start elsewhere
-                than step 0 of the learning-rate schedule it also takes `start_step`.
+                than step 0 of the learning-rate schedule it also takes `start_step`. One that takes
+                `attached` gets the mask at work (`Attachment`), for checkpoints of its own.
             eval_fn: `eval_fn(model) -> float`, an accuracy (fraction or percent), or a loss with
                 `mode="min"`. It is called once before any training, so that a mistake in it costs
                 nothing.
