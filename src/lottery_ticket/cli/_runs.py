@@ -25,6 +25,8 @@ from lottery_ticket.cli._print import console, print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lottery_ticket.store import Store
+
 __all__ = ["runs"]
 
 _SHARED = ("data", "model", "arms", "metric", "replicates")
@@ -73,9 +75,16 @@ def runs(
         writer.writerow(columns)
         writer.writerows([_plain(name, row.get(name)) for name in columns] for row in rows)
     elif not rows:
-        console.print("no runs, or none is such a one; `lottery list` has all")
+        console.print(_none(stores, is_filtered=bool(where or tag or data or since)))
     else:
         _print(rows, shown, has_stores=len(stores) > 1, is_markdown=format is Format.markdown)
+
+
+def _none(stores: "Sequence[Store]", *, is_filtered: bool) -> str:
+    if is_filtered and any(store.run_ids() for store in stores):
+        return "none of the runs is such a one; `lottery list` has all"
+    places = ", ".join(store.location for store in stores)
+    return f"{places}: no runs yet; start one with `lottery run quickstart`"
 
 
 def _json(name: str, value: Any) -> Any:
