@@ -101,10 +101,13 @@ def _plain(name: str, value: Any) -> Any:
 def _print(
     rows: "Sequence[dict[str, Any]]", keys: "Sequence[str]", *, has_stores: bool, is_markdown: bool
 ) -> None:
-    from lottery_ticket.spec import short_names
+    from lottery_ticket.spec import ABSENT, short_names
 
     short = short_names(keys)
     shown = [_texts(row, keys, short) for row in rows]
+    metrics = {row["metric"] for row in shown} - {ABSENT}
+    if len(metrics) == 1:  # of those that have results
+        shown = [row | {"metric": min(metrics)} for row in shown]
     same = shared(shown, (*_SHARED, *short.values()))
     optional = [key for key in ("name", "tags") if any(run[key] for run in shown)]
     left = ["run", *(key for key in ("name", "data", "model", "arms", "tags", "store", "metric")
@@ -145,7 +148,7 @@ def _texts(row: dict[str, Any], keys: "Sequence[str]", short: dict[str, str]) ->
         "name": row["name"] if row["is_named"] else "",
         **{key: str(row[key]) for key in ("data", "model", "store", "replicates")},
         **{key: ", ".join(row[key]) for key in ("arms", "tags")},
-        "metric": "accuracy (%)" if row["metric"] == "accuracy" else row["metric"] or "–",
+        "metric": "accuracy (%)" if row["metric"] == "accuracy" else row["metric"] or ABSENT,
         "finished": f"{row['finished']} of {row['cells']}",
         **{short[key]: value(key) for key in keys},
         "dense": _metric(row, "dense"),
