@@ -23,6 +23,7 @@ from .runs import load_runs as load_runs
 from .spec import Spec as Spec
 from .spec import load_spec as load_spec
 from .tickets import Ticket as Ticket
+from .tracking import register_tracker as register_tracker
 from .train import register_loss as register_loss
 from .train import register_metric as register_metric
 from .train import register_optimizer as register_optimizer

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.spec import Spec
+    from lottery_ticket.tracking import Hook, Listeners
 
 __all__ = [
     "Prepared",
@@ -64,6 +65,9 @@ _HOW = (
     "executor",
     "address",
     "per_device",
+    "track",
+    "on_level",
+    "on_record",
     "name",
     "tags",
     "notes",
@@ -397,6 +401,38 @@ class RunResult:
         """A report of the run; see `report`."""
         return report([self], out, format=format, margin=margin, data_dir=data_dir, data=data)
 
+    def track(
+        self,
+        *to: object,
+        data_dir: str | Path | None = None,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
+        """Send the run to trackers, as if it had been tracked while it went: what is finished of
+        it. What a tracker has of it already is not sent again.
+
+        Args:
+            to: as `track` of `run`.
+            data_dir: where data files are, for the report.
+            note: is told in a line what could not be sent; by default it is printed on standard
+                error.
+
+        Raises:
+            UsageError: there is no such tracker, or what it needs is not installed.
+            LotteryError: a tracker failed; the same call sends what is missing.
+
+        >>> load_run().track("tensorboard=runs")  # doctest: +SKIP
+        """
+        from lottery_ticket.streams import StandardError
+        from lottery_ticket.tracking import chosen_trackers, track_finished
+
+        trackers = chosen_trackers([each for one in to for each in _each(one)])
+        if not trackers:
+            raise UsageError('track: say where to, such as track("tensorboard")')
+        say = note or partial(print, file=StandardError())
+        folder = None if data_dir is None else Path(data_dir).absolute()
+        files = partial(_files_of, self, data_dir=folder)
+        track_finished(self.record, self.store, trackers, say, files)
+
     def pruned_model(
         self,
         level: int,
@@ -688,6 +724,7 @@ class Prepared:
     context: "Context"
     jobs: int
     executor: "Executes | None" = None
+    listeners: "Listeners | None" = None
     edit: RunEdit | None = None
 
     @property
@@ -725,11 +762,16 @@ class Prepared:
         """
         from lottery_ticket.experiment import Workers, run_plan, submission_of
         from lottery_ticket.process import random_state_kept
+        from lottery_ticket.tracking import Listeners
 
         with random_state_kept():  # rich draws a random number when it is imported
             from lottery_ticket.progress import observer
 
-        with observer(is_quiet=not progress) as watching:
+        listeners = self.listeners or Listeners()
+        with (
+            observer(is_quiet=not progress) as watching,
+            listeners.told(watching, self._files) as told,
+        ):
             for note in self.plan.inputs.notes:
                 watching.note(note)
             executor = self.executor
@@ -747,12 +789,17 @@ class Prepared:
                 self.store,
                 self.context,
                 jobs=self.jobs,
-                observer=watching,
+                observer=told,
                 executor=executor,
                 edit=None if self.is_for_workers else self.edit,
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
+
+    def _files(self, folder: Path, note: Callable[[str], None]) -> list[tuple[str, Path]]:
+        """What trackers get of the run once it is complete."""
+        result = RunResult(self.store, self.store.read_run(self.plan.id))
+        return _files_of(result, folder, note, self.context.data_dir)
 
     def forecast(
         self,
@@ -809,6 +856,9 @@ def prepare(
     executor: str = "local",
     address: str | None = None,
     per_device: int = 1,
+    track: object = None,
+    on_level: "Hook | None" = None,
+    on_record: "Hook | None" = None,
     name: str | None = None,
     tags: Sequence[str] = (),
     notes: str | None = None,
@@ -830,6 +880,7 @@ def prepare(
     )
     from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
+    from lottery_ticket.tracking import Listeners
 
     edit = RunEdit(name, tags, notes=notes)
     opened = Store(default_store_path() if store is None else store, claims=claims)
@@ -839,6 +890,7 @@ def prepare(
     context, jobs = context_and_jobs(opened, is_here=is_here, **how)
     with neutral_settings():
         import_user_code(context.imports, refresh=True)
+        listeners = Listeners.checked(track, on_level, on_record)
         if isinstance(spec, str | Path):
             spec = load_spec(spec, overrides)
         elif overrides:
@@ -855,7 +907,8 @@ def prepare(
         planned = plan(spec, inputs)
     if edit.name:
         opened.check_name(planned.id, edit.name)
-    return Prepared(planned, opened, context, jobs, executes, None if edit == RunEdit() else edit)
+    labels = None if edit == RunEdit() else edit
+    return Prepared(planned, opened, context, jobs, executes, listeners, labels)
 
 
 def context_and_jobs(
@@ -933,6 +986,9 @@ def run(
     tags: Sequence[str] = (),
     notes: str | None = None,
     progress: bool = True,
+    track: object = None,
+    on_level: "Hook | None" = None,
+    on_record: "Hook | None" = None,
 ) -> RunResult:
     """Run an experiment: whatever of it is not in the store yet.
 
@@ -967,6 +1023,11 @@ def run(
         notes: what there is to say of it, in place of what was said.
         progress: show on standard error how the run goes: bars on a terminal or in a notebook,
             else a line now and then.
+        track: where to follow it, too: `"mlflow"`, `"tensorboard"`, `"trackio"`, `"wandb"`, or
+            `"mlflow=http://…"` to say where; one of your own (`lottery_ticket.tracking.Tracker`);
+            or several of these. What fails there is said, and ends nothing.
+        on_level: is called with a `lottery_ticket.tracking.Record` of each finished training.
+        on_record: is called with one of each measurement along a training, once that is finished.
 
     Returns:
         The run, with `.table`, `.summary`, `.verdict()` and `.plot(folder)`.
@@ -996,6 +1057,9 @@ def run(
         executor=executor,
         address=address,
         per_device=per_device,
+        track=track,
+        on_level=on_level,
+        on_record=on_record,
         name=name,
         tags=tags,
         notes=notes,
@@ -1045,6 +1109,21 @@ def _completed(prepared: Prepared, progress: bool) -> RunResult:
     assert result.outcome is not None
     _check_outcome(result.outcome, "cells")
     return result
+
+
+def _each(to: object) -> Sequence[object]:
+    return to if isinstance(to, list | tuple) else (to,)
+
+
+def _files_of(
+    result: RunResult,
+    folder: Path,
+    note: Callable[[str], None],
+    data_dir: Path | None,
+) -> list[tuple[str, Path]]:
+    from lottery_ticket.tracking import run_files
+
+    return run_files(result, folder, note, data_dir)
 
 
 def _check_outcome(outcome: "RunOutcome", what: str) -> None:

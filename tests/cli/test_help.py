@@ -7,11 +7,13 @@ from lottery_ticket.cli import app
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 NAMES = [
+    "init",
     "run",
     "plan",
     "submit",
     "work",
     "status",
+    "watch",
     "stop",
     "presets",
     "models",
@@ -24,6 +26,7 @@ NAMES = [
     "compare",
     "plot",
     "report",
+    "track",
     "export",
     "bench-export",
     "transfer",

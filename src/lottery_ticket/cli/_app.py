@@ -16,6 +16,7 @@ from lottery_ticket.cli._doctor import doctor
 from lottery_ticket.cli._edit import edit
 from lottery_ticket.cli._export import export
 from lottery_ticket.cli._gc import gc
+from lottery_ticket.cli._init import init
 from lottery_ticket.cli._list import list_runs
 from lottery_ticket.cli._models import models
 from lottery_ticket.cli._plan import plan
@@ -38,9 +39,11 @@ from lottery_ticket.cli._streams import (
 )
 from lottery_ticket.cli._submit import stop, submit
 from lottery_ticket.cli._table import table
+from lottery_ticket.cli._track import track
 from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
+from lottery_ticket.cli._watch import watch
 from lottery_ticket.cli._work import work
 from lottery_ticket.errors import LotteryError
 
@@ -74,11 +77,13 @@ def _lottery(
     pass
 
 
+app.command("init")(init)
 app.command("run")(run)
 app.command("plan")(plan)
 app.command("submit")(submit)
 app.command("work")(work)
 app.command("status")(status)
+app.command("watch")(watch)
 app.command("stop")(stop)
 app.command("presets")(presets)
 app.command("models")(models)
@@ -91,6 +96,7 @@ app.command("classes")(classes)
 app.command("compare")(compare)
 app.command("plot")(plot)
 app.command("report")(report)
+app.command("track")(track)
 app.command("export")(export)
 app.command("bench-export")(bench_export)
 app.command("transfer")(transfer)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from lottery_ticket.choices import CLAIMS, DEVICES, EXECUTORS, KEEP, KERNELS
+from lottery_ticket.choices import CLAIMS, DEVICES, EXECUTORS, KEEP, KERNELS, TRACKERS
 
 __all__ = [
     "CLUSTER",
@@ -161,6 +161,18 @@ class Execution:
     name: Name = None
     tags: AddTags = None
     notes: Notes = None
+
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--track",
+            metavar="NAME[=PLACE]",
+            help="Follow it elsewhere, too: mlflow, tensorboard, trackio, wandb, or one of your "
+            "own; mlflow=http://… says where. Repeatable.",
+            autocompletion=_among(TRACKERS),
+            show_default=False,
+        ),
+    ] = None
 
     def arguments(self, *left_out: str) -> dict[str, Any]:
         """As the functions of `lottery_ticket.api` take them, but for some."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["plan", "print_plan"]
 
 
-@executed("claims", "kernels", "group", "keep", *CLUSTER, *LABELS)
+@executed("claims", "kernels", "group", "keep", *CLUSTER, *LABELS, "track")
 def plan(
     spec: SpecSource,
     override: Set = None,

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["work"]
 
 
-_NOT_OF_WORKERS = ("claims", "kernels", "keep", "threads", "executor", "address", *LABELS)
+_NOT_OF_WORKERS = (
+    *("claims", "kernels", "keep", "threads", "executor", "address"),
+    *(*LABELS, "track"),
+)
 
 
 @executed(*_NOT_OF_WORKERS)

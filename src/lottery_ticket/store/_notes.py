@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _SUBMITTED, _FAILED = "submitted", "failed"
+_TRIED = "tried"  # what failed in a run of one process: for people, since workers try it
 _STOP = "stop"  # of a run, or of one call of it by its token (`experiment.executors.stop`)
 _CALL = re.compile("[0-9a-f]{16}")
 
@@ -105,17 +106,24 @@ def take_back_submission(store: Store, run_id: str) -> None:
     store.board.remove(_SUBMITTED, run_id)
 
 
-def note_failure(store: Store, cell: str, failure: Failure) -> None:
-    """Say that a cell failed, so that nobody tries it again."""
-    store.board.put(_FAILED, cell, _bytes(failure))
+def note_failure(store: Store, cell: str, failure: Failure, *, is_final: bool = True) -> None:
+    """Say that a cell failed.
 
-
-def _read_failure(store: Store, cell: str) -> Failure | None:
-    return _read(store, _FAILED, cell, Failure)
+    Args:
+        store: on whose board.
+        cell: which.
+        failure: why.
+        is_final: so that no worker tries it again; else it is for people to read.
+    """
+    store.board.put(_FAILED if is_final else _TRIED, cell, _bytes(failure))
 
 
 def read_failures(
-    store: Store, cells: Collection[str], known: Mapping[str, Failure] | None = None
+    store: Store,
+    cells: Collection[str],
+    known: Mapping[str, Failure] | None = None,
+    *,
+    is_final: bool = True,
 ) -> dict[str, Failure]:
     """Which of some cells failed, and why.
 
@@ -123,18 +131,17 @@ def read_failures(
         store: whose board to look at.
         cells: which.
         known: what was read before, and is not read again.
+        is_final: those that no worker tries again; else those that a run of one process left out.
     """
-    names = [name for name in store.board.names(_FAILED) if name in cells]
-    found = {name: (known or {}).get(name) or _read_failure(store, name) for name in names}
+    kind = _FAILED if is_final else _TRIED
+    names = [name for name in store.board.names(kind) if name in cells]
+    found = {name: (known or {}).get(name) or _read(store, kind, name, Failure) for name in names}
     return {name: failure for name, failure in found.items() if failure is not None}
 
 
 def forgive(store: Store, cells: Collection[str]) -> int:
     """Let those of some cells that failed be tried again; how many there were."""
-    names = [name for name in store.board.names(_FAILED) if name in cells]
-    for name in names:
-        store.board.remove(_FAILED, name)
-    return len(names)
+    return forget_notes(store.board, (), cells)
 
 
 def notes_of_runs(board: Board) -> set[str]:
@@ -146,11 +153,11 @@ def notes_of_runs(board: Board) -> set[str]:
 
 def notes_of_cells(board: Board) -> set[str]:
     """The names of the cells that failed, be they of a run or not."""
-    return set(board.names(_FAILED))
+    return {*board.names(_FAILED), *board.names(_TRIED)}
 
 
-def forget_notes(board: Board, runs: Iterable[str], cells: Collection[str]) -> None:
-    """Take away all that was noted of runs and cells that go."""
+def forget_notes(board: Board, runs: Iterable[str], cells: Collection[str]) -> int:
+    """Take away all that was noted of runs and cells that go; of how many cells something was."""
     runs = set(runs)
     for run_id in sorted(runs):
         for kind in (_SUBMITTED, _STOP):
@@ -158,8 +165,13 @@ def forget_notes(board: Board, runs: Iterable[str], cells: Collection[str]) -> N
     for name in board.names(LABELS) if runs else ():
         if labelled_run(name) in runs:
             board.remove(LABELS, name)
-    for name in notes_of_cells(board) & set(cells):
-        board.remove(_FAILED, name)
+    found: set[str] = set()
+    for kind in (_FAILED, _TRIED):
+        noted = {*board.names(kind)} & {*cells}
+        found |= noted
+        for name in noted:
+            board.remove(kind, name)
+    return len(found)
 
 
 def _bytes(note: "Submission | Failure") -> bytes:
