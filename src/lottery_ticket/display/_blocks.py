@@ -31,6 +31,7 @@ BLUE = "#3A86C8"  # can be told from white and from black
 _MOST_CHARACTERS = 300
 _RULE = "1px solid rgba(128,128,128,.35)"
 _BAR_EMS = 7
+_LONG = 48  # a text that may take several lines
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ def code(text: str) -> Markup:
     lines = text.rstrip("\n").split("\n")
     shown = [line if len(line) <= 400 else f"{line[:399]}…" for line in lines[:60]]
     more = [f"… {len(lines) - 60} more lines"] if len(lines) > 60 else []
-    style = "margin:.3em 0;padding:.4em .6em;border:" + _RULE + ";font-size:.85em;overflow-x:auto"
+    style = (
+        "margin:.3em 0;padding:.4em .6em;border:" + _RULE + ";font:.85em monospace;overflow-x:auto"
+    )
     return Markup('<pre style="{}">{}</pre>').format(style, "\n".join([*shown, *more]))
 
 
@@ -153,17 +156,19 @@ def _row(cells: Sequence[Cell], left: Sequence[int]) -> Markup:
     return Markup("<tr>{}</tr>").format(
         Markup().join(
             Markup('<td style="{}">{}</td>').format(
-                _style(place in left, is_bold=cell.is_bold), _inside(cell)
+                _style(place in left, is_bold=cell.is_bold, is_short=len(cell.text) < _LONG),
+                _inside(cell),
             )
             for place, cell in enumerate(cells)
         )
     )
 
 
-def _style(is_left: bool, *, is_bold: bool = False) -> str:
-    side = "left" if is_left else "right;white-space:nowrap"
-    bold = ";font-weight:600" if is_bold else ""
-    return f"text-align:{side};padding:.1em .7em;border:0;border-bottom:{_RULE}{bold}"
+def _style(is_left: bool, *, is_bold: bool = False, is_short: bool = False) -> str:
+    side = "left" if is_left else "right"
+    more = ";font-weight:600" if is_bold else ""
+    more += ";white-space:nowrap" if is_short else ""
+    return f"text-align:{side};padding:.1em .6em;border:0;border-bottom:{_RULE}{more}"
 
 
 def _inside(cell: Cell) -> Markup:

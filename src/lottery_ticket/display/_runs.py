@@ -56,7 +56,8 @@ def _figure(frame: pd.DataFrame, verdict: Verdict | None) -> list[Markup]:
 
 def _levels(frame: pd.DataFrame, verdict: Verdict | None) -> Markup:
     shown = level_rows(RunTables(frame), verdict)
-    rows = [[cell.text for cell in row] for row in shown.rows]
+    # their intervals are the verdict's to show
+    rows = [[cell.text.partition(" [")[0] for cell in row] for row in shown.rows]
     return table(shown.columns, rows, left=(3,) if verdict is not None else ())
 
 
