@@ -2,6 +2,7 @@
 
 from lottery_ticket.masks._attach import Attachment as Attachment
 from lottery_ticket.masks._attach import RewindPoint as RewindPoint
+from lottery_ticket.masks._attach import attachments_on as attachments_on
 from lottery_ticket.masks._attach import copied_to_cpu as copied_to_cpu
 from lottery_ticket.masks._budget import SCOPES as SCOPES
 from lottery_ticket.masks._budget import Budget as Budget

@@ -20,13 +20,14 @@ from lottery_ticket.masks._enforce import mask_optimizer_state_
 from lottery_ticket.masks._held import (
     HeldParameters,
     is_zero_where_pruned,
+    owners_on,
     present_parameters,
     ties_in,
 )
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._policy import MaskPolicy, asked
 
-__all__ = ["Attachment", "RewindPoint", "copied_to_cpu"]
+__all__ = ["Attachment", "RewindPoint", "attachments_on", "copied_to_cpu"]
 
 
 @dataclass(frozen=True)
@@ -336,6 +337,20 @@ class Attachment:
             self.rewind_point = RewindPoint(
                 self.num_steps, copied_to_cpu(self._model.state_dict()), copied_to_cpu(state)
             )
+
+
+def attachments_on(model: nn.Module) -> list[Attachment]:
+    """The masks that are at work on a model now.
+
+    Args:
+        model: the very module that was passed to `attach`.
+
+    >>> model = nn.Linear(2, 1)
+    >>> with PruningMask(model).attach(model) as attached:
+    ...     attachments_on(model) == [attached]
+    True
+    """
+    return [owner for owner in owners_on(model) if isinstance(owner, Attachment)]
 
 
 def _check_steps(rewind_step: int | None, start_step: int) -> None:

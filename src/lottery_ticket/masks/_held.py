@@ -32,7 +32,13 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._enforce import keep_bits, keep_only_, mask_optimizer_state_
 from lottery_ticket.names import check_shape, find_parameters, named_modules, parameter_locations
 
-__all__ = ["HeldParameters", "is_zero_where_pruned", "present_parameters", "ties_in"]
+__all__ = [
+    "HeldParameters",
+    "is_zero_where_pruned",
+    "owners_on",
+    "present_parameters",
+    "ties_in",
+]
 
 
 class Owner(Protocol):
@@ -167,6 +173,10 @@ class HeldParameters:
             self._marks += [
                 _Mark(name, at.path, at.leaf, *here, hook, whole) for at in places if at
             ]
+
+    def owner_on(self, model: nn.Module) -> Owner | None:
+        """Whose mask this is, if it is of that model."""
+        return self._owner() if self._model() is model else None
 
     def keep_gradients(self, is_keeping: bool) -> None:
         """Whether the gradients of the next step are kept as they were before they were masked."""
@@ -353,6 +363,13 @@ def present_parameters(
 def is_zero_where_pruned(parameter: torch.Tensor, kept: torch.Tensor) -> bool:
     """Whether every pruned weight is exactly zero."""
     return not bool(parameter.detach()[~kept.to(parameter.device)].any())
+
+
+def owners_on(model: nn.Module) -> list[Owner]:
+    """Who holds a mask on a model now, the first one first."""
+    with _lock:
+        watched = list(_watched.values())
+    return [owner for held in watched if (owner := held.owner_on(model)) is not None]
 
 
 def _trains_any(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> bool:
