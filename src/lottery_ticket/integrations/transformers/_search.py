@@ -30,6 +30,8 @@ MakeTrainer = Callable[[nn.Module], Trainer]
 _FINISHED = "finished"
 _NO_RECIPE = ("output_dir", "logging_dir", "run_name", "disable_tqdm", "report_to")
 """Arguments that change nothing about what is trained."""
+_ACCELERATES = ("forward", "_original_forward", "_is_accelerate_prepared")
+"""What accelerate puts into a model that it prepares."""
 
 
 def trainer_functions(
@@ -62,6 +64,8 @@ def trainer_functions(
 
     >>> def make_trainer(model):
     ...     return Trainer(model, args, train_dataset=train, eval_dataset=validation)
+    >>> finder = LotteryTicketFinder(model_fn=build, mode="min")  # doctest: +SKIP
+    >>> finder.find_winning_ticket(**trainer_functions(make_trainer))  # doctest: +SKIP
     >>> functions = trainer_functions(make_trainer)
     >>> sorted(functions), functions["eval_fn"].mode
     (['eval_fn', 'train_fn'], 'min')
@@ -125,12 +129,15 @@ class _TrainerLoop:
         trainer = self.make_trainer(model)
         _check_trainer(trainer, model)
         trainer.args = copy.copy(trainer.args)  # the user may pass the same to all Trainers
+        own = {name: vars(model)[name] for name in _ACCELERATES if name in vars(model)}
         try:
             yield trainer
         finally:
-            # mixed precision has wrapped the model's forward, and would once more at each level
-            trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
             trainer.accelerator.free_memory()
+            # mixed precision has wrapped the model's forward, and would once more at each level
+            for name in _ACCELERATES:
+                vars(model).pop(name, None)
+            vars(model).update(own)
 
     def _is_open(self, folder: Path) -> bool:
         return self.resume and not (folder / _FINISHED).exists()
