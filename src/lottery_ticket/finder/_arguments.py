@@ -90,7 +90,9 @@ def checked_functions(
     check_call("eval_fn", wanted, eval_fn, None)
     if (own := getattr(eval_fn, "mode", mode)) != mode:
         better = "a lower" if own == "min" else "a higher"
-        raise UsageError(f"eval_fn: {better} value of it is better; LotteryTicketFinder(mode={own!r})")
+        raise UsageError(
+            f"eval_fn: {better} value of it is better; LotteryTicketFinder(mode={own!r})"
+        )
     return train_fn, eval_fn
 
 

@@ -13,6 +13,7 @@ from transformers.trainer_callback import ExportableState
 from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.integrations.transformers import _checkpoint
 from lottery_ticket.masks import (
+    MASK_FILE,
     Attachment,
     MaskPolicy,
     PruningMask,
@@ -25,9 +26,9 @@ from lottery_ticket.pruning import POLICIES, Target, made_policy, one_shot
 __all__ = ["PruningCallback"]
 
 _SHARDED = {
-    "DEEPSPEED": "DeepSpeed's optimizer trains flat copies of the weights, which no mask can follow",
+    "DEEPSPEED": "DeepSpeed trains flat copies of the weights, which no mask can follow",
     "FSDP": "FSDP cuts weights into shards, which a mask of whole weights does not fit",
-    "MEGATRON_LM": "Megatron-LM cuts weights into shards, which a mask of whole weights does not fit",
+    "MEGATRON_LM": "Megatron-LM cuts weights into shards, which a mask of wholes does not fit",
 }
 
 
@@ -144,7 +145,7 @@ class PruningCallback(TrainerCallback, ExportableState):
             return
         best = state.best_model_checkpoint
         if args.load_best_model_at_end and best is not None:  # it is loaded by now
-            path = Path(best) / _checkpoint.MASK_FILE
+            path = Path(best) / MASK_FILE
             mask = PruningMask.from_file(path) if path.is_file() else attached.mask
             if mask != attached.mask:  # a policy has moved it since
                 attached.replace_mask(mask.told_by(attached.mask))
@@ -194,7 +195,8 @@ class PruningCallback(TrainerCallback, ExportableState):
 
     def _told(self, state: TrainerState) -> Mapping[str, Any] | None:
         """What the checkpoint that the training goes on from tells; None at its start."""
-        name, known = type(self).__name__, dict(state.stateful_callbacks or {})
+        known: dict[str, Any] = dict(state.stateful_callbacks or {})  # type: ignore[arg-type]
+        name = type(self).__name__
         if isinstance(known.get(name), list):
             raise UsageError(f"{name}: the Trainer has several; one mask is held at a time")
         # the Trainer fails to save where a checkpoint knows nothing of a callback
@@ -206,7 +208,9 @@ class PruningCallback(TrainerCallback, ExportableState):
         return {
             "rewind_step": self._rewind_step,
             "given": None if self._given is None else _checkpoint.digest(self._given.to_bytes()),
-            "policy": policy if policy is None or isinstance(policy, str) else type(policy).__name__,
+            "policy": policy
+            if policy is None or isinstance(policy, str)
+            else type(policy).__name__,
         }
 
     def _check_same(self, told: Mapping[str, Any]) -> None:
@@ -223,7 +227,7 @@ class PruningCallback(TrainerCallback, ExportableState):
         if now["given"] is not None and now["given"] != told["given"]:
             raise UsageError(
                 "PruningCallback: the checkpoint was trained under another mask; pass that "
-                f"(PruningMask.from_file of {_checkpoint.MASK_FILE} in it), or train from the start"
+                f"(PruningMask.from_file of {MASK_FILE} in it), or train from the start"
             )
 
     def _release(self) -> None:
@@ -292,7 +296,7 @@ def _check_policy(policy: object, sparsity: object) -> None:
     elif sparsity is not None:
         raise UsageError(
             "PruningCallback: sparsity has no effect here; for a mask of it pass "
-            "prune(model, sparsity=…), to prune while training policy=\"gradual\""
+            'prune(model, sparsity=…), to prune while training policy="gradual"'
         )
 
 

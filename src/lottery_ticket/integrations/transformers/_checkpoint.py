@@ -1,7 +1,7 @@
 """What a mask at work needs beside the Trainer's own files, in each of its checkpoint folders.
 
 The Trainer writes `trainer_state.json` last. What is told in it of these files (their digests and
-the steps counted) is right, or the checkpoint does not count; so a kill at any moment loses nothing.
+the steps counted) is right, or the checkpoint does not count: a kill at any moment loses nothing.
 """
 
 import hashlib
@@ -15,19 +15,20 @@ from safetensors.torch import save
 
 from lottery_ticket.errors import DataError
 from lottery_ticket.files import write_file
-from lottery_ticket.masks import Attachment, PruningMask, RewindPoint
+from lottery_ticket.masks import MASK_FILE, Attachment, PruningMask, RewindPoint
 from lottery_ticket.tensor_files import joined_memory, made_sense_of, read_tensors, split_memory
 
-__all__ = ["MASK_FILE", "REWIND_FILE", "digest", "find", "newest", "read", "write"]
+__all__ = ["REWIND_FILE", "digest", "find", "newest", "read", "write"]
 
-MASK_FILE = "pruning_mask.safetensors"
-"""As `PruningMask.from_pretrained` reads it: a checkpoint is a model with its mask beside it."""
 REWIND_FILE = "rewind_point.safetensors"
 _STATE_FILE = "trainer_state.json"
 
 
 def write(folder: Path, attached: Attachment) -> dict[str, Any]:
-    """Write the mask, and θ_k if it was reached; returns what `trainer_state.json` is to tell."""
+    """Write the mask, and θ_k if it was reached; returns what `trainer_state.json` is to tell.
+
+    The mask lies there as beside any model: `PruningMask.from_pretrained` reads a checkpoint.
+    """
     files = {MASK_FILE: attached.mask.to_bytes()}
     if attached.rewind_point is not None:
         files[REWIND_FILE] = _rewind_bytes(attached.rewind_point)

@@ -170,7 +170,7 @@ class _StartsAt(TrainerCallback):
         if self._step >= state.max_steps:
             raise UsageError(
                 f"the pipeline starts a training at step {self._step}, and the Trainer ends at "
-                f"{state.max_steps}: raise max_steps, or take pipeline \"lr_rewind\""
+                f'{state.max_steps}: raise max_steps, or take pipeline "lr_rewind"'
             )
         if hasattr(schedule, "_reset") or not hasattr(schedule, "base_lrs"):
             raise UsageError(
@@ -223,4 +223,3 @@ def _source(function: Callable[..., object]) -> str:
         return inspect.getsource(function)
     except (OSError, TypeError):  # of a console, or an object
         return ""
-
