@@ -1,13 +1,17 @@
 """Tickets in pre-trained transformers, after Chen et al. 2020: θ₀ is what pre-training left.
 
-    python examples/bert_tickets.py --text tinyshakespeare.txt             # BERT, some minutes
-    python examples/bert_tickets.py --text tinyshakespeare.txt --model gpt2
+    python examples/bert_tickets.py --text tinyshakespeare.txt                           # minutes
+    python examples/bert_tickets.py --text tinyshakespeare.txt --model gpt2 --task words
 
-A small BERT learns to fill in hidden words of a text (GPT-2: to foretell the next one), for a
-minute; that is the pre-training. The task then is to say from which quarter of the text a passage
-is. Only the encoder's weights are pruned, neither embeddings nor the head, level by level, and each
-level starts from the pre-trained weights again. Controls have the same number of weights: a random
-mask, the mask shuffled within its layers, and the mask over weights that were never pre-trained.
+A small BERT, drawn at random, learns to fill in hidden words of three quarters of a text (GPT-2: to
+foretell the next word), for a minute. That is the pre-training. Then there are two tasks:
+
+    quarter   from which quarter of the text is a passage of 24 words?
+    words     the hidden, or next, words of the last quarter, which pre-training has not seen
+
+Only the encoder's weights are pruned, neither embeddings nor heads, level by level, and each level
+starts from the pre-trained weights again. Controls have the same number of weights: a random mask,
+the mask shuffled within its layers, and the mask over weights that were never pre-trained.
 """
 
 import argparse
@@ -34,7 +38,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from lottery_ticket import LotteryTicketFinder
+from lottery_ticket import LotteryTicketFinder, PruningMask
 from lottery_ticket.integrations.transformers import trainer_functions
 
 LENGTH, WIDTH, LAYERS = 24, 64, 2
@@ -52,6 +56,9 @@ class Kind:
     language_model: Any
     classifier: Any
     pruned: str
+
+    def of_task(self, task: str) -> Any:
+        return self.classifier if task == "quarter" else self.language_model
 
 
 def kinds() -> dict[str, Kind]:
@@ -84,15 +91,18 @@ class Text:
         number = {word: index for index, word in enumerate(common)}
         return cls(np.array([number.get(word, NUM_WORDS - 1) for word in words]))
 
-    def starts(self, count: int, rng: np.random.Generator, *, held_out: bool) -> np.ndarray:
-        """Where passages start, each whole in one block, (count,)."""
+    def starts(
+        self, count: int, rng: np.random.Generator, *, held_out: bool, quarters: list[int]
+    ) -> np.ndarray:
+        """Where passages start, each whole in one block of such quarters, (count,)."""
         blocks = np.arange(len(self.ids) // BLOCK)
-        blocks = blocks[(blocks % 10 == 0) == held_out]
+        is_in = np.isin(blocks * BLOCK * NUM_PARTS // len(self.ids), quarters)
+        blocks = blocks[is_in & ((blocks % 10 == 0) == held_out)]
         return rng.choice(blocks, count) * BLOCK + rng.integers(0, BLOCK - LENGTH, count)
 
-    def to_learn(self, count: int, rng: np.random.Generator, name: str) -> list[dict[str, Any]]:
-        """For pre-training: one word in seven is hidden; or all are foretold."""
-        rows = [self.ids[s : s + LENGTH] for s in self.starts(count, rng, held_out=False)]
+    def words(self, count: int, rng: np.random.Generator, name: str, **where: Any) -> list[dict]:
+        """To fill in, one word in seven is hidden; or to foretell, each from those before it."""
+        rows = [self.ids[s : s + LENGTH] for s in self.starts(count, rng, **where)]
         if name == "gpt2":
             return [{"input_ids": row, "labels": row} for row in rows]
         found = []
@@ -102,17 +112,29 @@ class Text:
             found.append({"input_ids": inputs, "labels": np.where(is_hidden, row, -100)})
         return found
 
-    def to_place(self, count: int, rng: np.random.Generator, *, held_out: bool) -> list[dict]:
-        """The task: from which quarter of the text is the passage?"""
-        starts = self.starts(count, rng, held_out=held_out)
+    def places(self, count: int, rng: np.random.Generator, *, held_out: bool) -> list[dict]:
+        """From which quarter is the passage?"""
+        quarters = list(range(NUM_PARTS))
+        starts = self.starts(count, rng, held_out=held_out, quarters=quarters)
         size = len(self.ids) / NUM_PARTS
         return [{"input_ids": self.ids[s : s + LENGTH], "labels": int(s / size)} for s in starts]
 
+    def of_task(self, task: str, name: str, seed: int) -> tuple[list[dict], list[dict]]:
+        """(train, validation)."""
+        rng = np.random.default_rng([seed, 1])
+        if task == "quarter":
+            return self.places(4096, rng, held_out=False), self.places(2048, rng, held_out=True)
+        last = {"quarters": [NUM_PARTS - 1]}
+        return (
+            self.words(4096, rng, name, held_out=False, **last),
+            self.words(1024, rng, name, held_out=True, **last),
+        )
 
-def arguments(out: Path, steps: int, **options: Any) -> TrainingArguments:
+
+def arguments(out: Path, steps: int, lr: float, **options: Any) -> TrainingArguments:
     return TrainingArguments(
         str(out), max_steps=steps, per_device_train_batch_size=32, per_device_eval_batch_size=256,
-        learning_rate=1e-3, warmup_steps=steps // 10, weight_decay=0.01, report_to=[],
+        learning_rate=lr, warmup_steps=steps // 10, weight_decay=0.01, report_to=[],
         disable_tqdm=True, save_strategy="no", logging_strategy="no", use_cpu=True, **options,
     )  # fmt: skip
 
@@ -121,55 +143,65 @@ def accuracy(predicted: Any) -> dict[str, float]:
     return {"accuracy": float((predicted.predictions.argmax(-1) == predicted.label_ids).mean())}
 
 
-def pretrained(kind: Kind, name: str, text: Text, seed: int, steps: int, out: Path) -> nn.Module:
-    """A classifier whose body was pre-trained; its head is new."""
+def pretrained(
+    kind: Kind, text: Text, seed: int, options: argparse.Namespace, out: Path
+) -> nn.Module:
+    """A model for the task whose body was pre-trained; a classifier's head is new."""
     torch.manual_seed(seed)
-    model = kind.language_model(kind.config)
-    data = text.to_learn(32 * steps, np.random.default_rng(seed), name)
-    trainer = Trainer(model, arguments(out, steps, seed=seed), train_dataset=data)
+    steps, rng = options.pretraining_steps, np.random.default_rng(seed)
+    first = {"held_out": False, "quarters": [0, 1, 2]}
+    data = text.words(32 * steps, rng, options.model, **first)
+    args = arguments(out, steps, 3e-3, seed=seed)
+    trainer = Trainer(kind.language_model(kind.config), args, train_dataset=data)
     loss = trainer.train().training_loss
-    model.save_pretrained(out / "pretrained")
-    classifier = kind.classifier.from_pretrained(out / "pretrained", num_labels=NUM_PARTS)
+    trainer.save_model(str(out / "pretrained"))
     print(f"seed {seed}: pre-trained for {steps} steps, mean loss {loss:.3f} nats", flush=True)
-    return classifier
+    return kind.of_task(options.task).from_pretrained(out / "pretrained", config=kind.config)
 
 
-def search(kind: Kind, name: str, text: Text, seed: int, options: argparse.Namespace) -> list[dict]:
-    """Rows of (arm, level, density, accuracy) of one replicate, pre-training and all."""
+def search(kind: Kind, text: Text, seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows of (arm, level, density, metric) of one replicate, pre-training and all."""
+    name, task = options.model, options.task
+    train, validation = text.of_task(task, name, seed)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        model = pretrained(kind, name, text, seed, options.pretraining_steps, out)
-        rng = np.random.default_rng([seed, 1])
-        train = text.to_place(4096, rng, held_out=False)
-        validation = text.to_place(2048, rng, held_out=True)
+        model = pretrained(kind, text, seed, options, out)
 
         def make_trainer(model: nn.Module) -> Trainer:
             return Trainer(
-                model, arguments(out, options.steps), train_dataset=train,
-                eval_dataset=validation, compute_metrics=accuracy,
+                model, arguments(out, options.steps, 1e-3), train_dataset=train,
+                eval_dataset=validation,
+                compute_metrics=accuracy if task == "quarter" else None,
             )  # fmt: skip
 
-        loop = trainer_functions(make_trainer, metric="eval_accuracy")
+        metric, mode = ("eval_accuracy", "max") if task == "quarter" else ("eval_loss", "min")
+        loop = trainer_functions(make_trainer, metric=metric)
         finder = LotteryTicketFinder(
-            model_fn=lambda: kind.classifier(kind.config), targets=[kind.pruned], seed=seed
-        )
+            model_fn=lambda: kind.of_task(task)(kind.config), targets=[kind.pruned], seed=seed,
+            mode=mode,
+        )  # fmt: skip
         finder.find_winning_ticket(
             model, **loop, target_sparsity=options.sparsity, pruning_rounds=options.levels
         )
         results = finder.verify(**loop, arms=CONTROLS)
+        fresh = kind.of_task(task)(kind.config)
+        loop["train_fn"](fresh, finder.mask, attached=PruningMask(fresh).attach(fresh))
+        never = {"arm": "dense, never pre-trained", "level": 0, "density": 1.0}
+        rows = [{**never, "metric": loop["eval_fn"](fresh)}]
     assert results.is_valid, results.problems
     size = results.rows[0].num_kept
-    return [
-        {"model": name, "seed": seed, "arm": row.arm, "level": row.level,
-         "density": row.num_kept / size, "accuracy": row.metric, "num_prunable": size}
+    rows += [
+        {"arm": row.arm, "level": row.level, "density": row.num_kept / size, "metric": row.metric}
         for row in results.rows
-    ]  # fmt: skip
+    ]
+    return [{"model": name, "task": task, "seed": seed, "num_prunable": size, **r} for r in rows]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--text", type=Path, required=True, help="any text of some 100,000 letters")
     parser.add_argument("--model", choices=["bert", "gpt2"], default="bert")
+    parser.add_argument("--task", choices=["quarter", "words"], default="quarter")
     parser.add_argument("--seeds", type=int, default=1, help="replicates, pre-training and all")
     parser.add_argument("--pretraining-steps", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=300, help="of each training on the task")
@@ -181,7 +213,7 @@ def main() -> None:
     kind = kinds()[options.model]
     started, rows = time.process_time(), []
     for seed in range(options.seeds):
-        rows += search(kind, options.model, text, seed, options)
+        rows += search(kind, text, seed, options)
     print(f"{time.process_time() - started:.0f} s of CPU time")
     if options.json is not None:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -1,12 +1,9 @@
-"""Reading files that may be damaged, or claim more than they hold: bounds before any memory.
-
-And what an optimiser remembers, as plain values and tensors, which such files can hold.
-"""
+"""Reading files that may be damaged, or claim more than they hold: bounds before any memory."""
 
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,14 +11,7 @@ from safetensors.torch import load
 
 from lottery_ticket.errors import DataError, LotteryError, UsageError
 
-__all__ = [
-    "check_claim",
-    "claimed_shape",
-    "joined_memory",
-    "made_sense_of",
-    "read_tensors",
-    "split_memory",
-]
+__all__ = ["check_claim", "claimed_shape", "made_sense_of", "read_tensors"]
 
 _SMALL = 256 << 20
 _RATIO = 256
@@ -97,46 +87,3 @@ def made_sense_of(source: object, what: str, remedy: str = "") -> Iterator[None]
         lines = str(error).splitlines() or [""]
         reason = lines[0][:200] or type(error).__name__
         raise DataError(f"{source}: not a readable {what} ({reason}){remedy}") from error
-
-
-def split_memory(
-    part: str, state: Mapping[int, Any] | None, tensors: dict[str, torch.Tensor]
-) -> dict[str, Any] | None:
-    """Optimiser state as plain values, its tensors put into `tensors` and named in their place."""
-    if state is None:
-        return None
-    plain: dict[str, Any] = {}
-    for index, values in state.items():
-        plain[str(index)] = {}
-        for key, value in values.items():
-            plain[str(index)][key] = _split(f"{part}/{index}/{key}", value, tensors)
-    return plain
-
-
-def _split(name: str, value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    if isinstance(value, torch.Tensor):
-        # a copy: at level 0 the last training is the dense one
-        tensors[name] = value.detach().to("cpu", copy=True)
-        return {"tensor": name}
-    if isinstance(value, list | tuple):  # LBFGS remembers lists of them
-        items = enumerate(value)
-        return {"items": [_split(f"{name}/{number}", item, tensors) for number, item in items]}
-    return value
-
-
-def joined_memory(
-    plain: Mapping[str, Any] | None, tensors: Mapping[str, torch.Tensor]
-) -> dict[int, Any] | None:
-    """What `split_memory` was given."""
-    if plain is None:
-        return None
-    return {
-        int(index): {key: _joined(value, tensors) for key, value in values.items()}
-        for index, values in plain.items()
-    }
-
-
-def _joined(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    if isinstance(value, dict) and "items" in value:
-        return [_joined(item, tensors) for item in value["items"]]
-    return tensors[value["tensor"]] if isinstance(value, dict) else value

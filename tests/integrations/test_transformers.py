@@ -187,8 +187,8 @@ def test_a_checkpoint_elsewhere_is_found_by_what_it_tells(text, tmp_path):
     resume = str(tmp_path / "one" / "checkpoint-15")
     found = train_by_callback(tmp_path / "two", text, options | {"resume": resume})
     assert (found["weights"], found["rewind_point"]) == (whole["weights"], whole["rewind_point"])
-    (tmp_path / "one" / "checkpoint-15" / "rewind_point.safetensors").write_bytes(b"damaged")
-    with pytest.raises(DataError, match=r"rewind_point.* are not there as they were"):
+    (tmp_path / "one" / "checkpoint-15" / "pruning_state.pt").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"pruning_state.* are not there as they were"):
         train_by_callback(tmp_path / "three", text, options | {"resume": resume})
 
 

@@ -43,16 +43,16 @@ def serving() -> Iterator[Hub]:
 class _Handler(BaseHTTPRequestHandler):
     server: Hub
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._file(is_head=True)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/main)?", self._path):
             self._known(found[1], {"id": found[1], "sha": "0" * 40, "siblings": []})
         else:
             self._file(is_head=False)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.server.is_down:
             return self._answer(503, {"error": "down"})

@@ -16,10 +16,17 @@ from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.files import write_file
 from lottery_ticket.finder._live import Net
 from lottery_ticket.finder._packed import PackedMasks
-from lottery_ticket.finder._plain import check_settings, part_of, row_of, ties_of
+from lottery_ticket.finder._plain import (
+    check_settings,
+    joined_memory,
+    part_of,
+    row_of,
+    split_memory,
+    ties_of,
+)
 from lottery_ticket.finder._search import Row, Search
 from lottery_ticket.masks import PruningMask, RewindPoint
-from lottery_ticket.tensor_files import joined_memory, made_sense_of, split_memory
+from lottery_ticket.tensor_files import made_sense_of
 
 __all__ = ["SearchFolder", "load_search", "save_search"]
 

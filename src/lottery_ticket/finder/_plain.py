@@ -13,8 +13,10 @@ from lottery_ticket.tensor_files import claimed_shape
 __all__ = [
     "check_settings",
     "described_example",
+    "joined_memory",
     "part_of",
     "row_of",
+    "split_memory",
     "ties_of",
 ]
 
@@ -76,3 +78,45 @@ def ties_of(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
     """Name → the first name of the same tensor."""
     first: dict[int, str] = {}
     return {name: first.setdefault(id(value), name) for name, value in state.items()}
+
+
+def split_memory(
+    part: str, state: Mapping[int, Any] | None, tensors: dict[str, torch.Tensor]
+) -> dict[str, Any] | None:
+    """Optimiser state as plain values, its tensors put into `tensors` and named in their place."""
+    if state is None:
+        return None
+    plain: dict[str, Any] = {}
+    for index, values in state.items():
+        plain[str(index)] = {}
+        for key, value in values.items():
+            plain[str(index)][key] = _split(f"{part}/{index}/{key}", value, tensors)
+    return plain
+
+
+def _split(name: str, value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, torch.Tensor):
+        # a copy: at level 0 the last training is the dense one
+        tensors[name] = value.detach().to("cpu", copy=True)
+        return {"tensor": name}
+    if isinstance(value, list | tuple):  # LBFGS remembers lists of them
+        items = enumerate(value)
+        return {"items": [_split(f"{name}/{number}", item, tensors) for number, item in items]}
+    return value
+
+
+def joined_memory(
+    plain: Mapping[str, Any] | None, tensors: Mapping[str, torch.Tensor]
+) -> dict[int, Any] | None:
+    if plain is None:
+        return None
+    return {
+        int(index): {key: _joined(value, tensors) for key, value in values.items()}
+        for index, values in plain.items()
+    }
+
+
+def _joined(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    if isinstance(value, dict) and "items" in value:
+        return [_joined(item, tensors) for item in value["items"]]
+    return tensors[value["tensor"]] if isinstance(value, dict) else value

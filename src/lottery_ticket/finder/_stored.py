@@ -17,7 +17,7 @@ from lottery_ticket.errors import DamagedError, DataError, StoreError, UsageErro
 from lottery_ticket.experiment import execution_of
 from lottery_ticket.finder._live import Net
 from lottery_ticket.finder._packed import PackedMasks
-from lottery_ticket.finder._plain import check_settings, ties_of
+from lottery_ticket.finder._plain import check_settings, joined_memory, split_memory, ties_of
 from lottery_ticket.finder._search import OF_A_SEED, Row, Search
 from lottery_ticket.finder._stored_cells import (
     MASK,
@@ -35,7 +35,7 @@ from lottery_ticket.finder._stored_cells import (
 from lottery_ticket.masks import PruningMask, RewindPoint
 from lottery_ticket.pruning import Pipeline
 from lottery_ticket.store import CellRecord, Claim, RunRecord, RunRow, Store
-from lottery_ticket.tensor_files import joined_memory, made_sense_of, split_memory
+from lottery_ticket.tensor_files import made_sense_of
 
 __all__ = ["StoredSearch"]
 

@@ -1,9 +1,8 @@
 """Which weights are kept: what is prunable, how many to keep, which ones, and enforcement."""
 
 from lottery_ticket.masks._attach import Attachment as Attachment
-from lottery_ticket.masks._attach import RewindPoint as RewindPoint
-from lottery_ticket.masks._attach import attachments_on as attachments_on
-from lottery_ticket.masks._attach import copied_to_cpu as copied_to_cpu
+from lottery_ticket.masks._attach_state import RewindPoint as RewindPoint
+from lottery_ticket.masks._attach_state import copied_to_cpu as copied_to_cpu
 from lottery_ticket.masks._beside import MASK_FILE as MASK_FILE
 from lottery_ticket.masks._beside import counts_of as counts_of
 from lottery_ticket.masks._beside import layers_of as layers_of

@@ -5,5 +5,7 @@ from lottery_ticket.report._content import RunContent as RunContent
 from lottery_ticket.report._content import content_of as content_of
 from lottery_ticket.report._facts import RunFacts as RunFacts
 from lottery_ticket.report._facts import run_facts as run_facts
+from lottery_ticket.report._headline import headline as headline
 from lottery_ticket.report._html import html_page as html_page
+from lottery_ticket.report._html import page_part as page_part
 from lottery_ticket.report._markdown import markdown_page as markdown_page

@@ -18,7 +18,6 @@ from lottery_ticket.masks import (
     MaskPolicy,
     PruningMask,
     RewindPoint,
-    attachments_on,
     check_fraction,
 )
 from lottery_ticket.pruning import POLICIES, Target, made_policy, one_shot
@@ -84,11 +83,18 @@ class PruningCallback(TrainerCallback, ExportableState):
         self._given, self._policy, self._sparsity = mask, policy, sparsity
         self._rewind_step, self._seed = rewind_step, seed
         self._attached: Attachment | None = None
-        self._is_ours = False
+        self._lent: Attachment | None = None
         self._args: TrainingArguments | None = None
         self._state: TrainerState | None = None
         self._mask = mask
         self.rewind_point, self.num_steps = None, 0
+
+    @classmethod
+    def of(cls, attached: Attachment) -> "PruningCallback":
+        """One that carries a mask of somebody else's through the Trainer's checkpoints."""
+        made = cls()
+        made._lent = attached
+        return made
 
     def __repr__(self) -> str:
         parts = [] if self.mask is None else [repr(self.mask)]
@@ -115,25 +121,17 @@ class PruningCallback(TrainerCallback, ExportableState):
         _check_whole(args)
         self._release()
         told = self._told(state)
-        model, optimizer = kwargs["model"], unwrapped(kwargs["optimizer"])
-        found = None
+        saved = None
         if told is not None:
-            folder = _checkpoint.find(told, [_folder(args, state)])
-            found = _checkpoint.read(folder, told)
+            saved = _checkpoint.read(_checkpoint.find(told, [_folder(args, state)]))
             self._check_same(told)
-        others = attachments_on(model)
-        if self._given is None and self._policy is None and found is None and not others:
-            raise UsageError(
-                "PruningCallback: no mask; pass one, PruningCallback(prune(model, sparsity=0.9)), "
-                'or a policy, PruningCallback(policy="gradual", sparsity=0.9)'
-            )
-        self._is_ours = not (others and self._given is None and self._policy is None)
-        if not self._is_ours:
-            self._attached = others[0]
-            if found is not None and told is not None:
-                _continue(self._attached, optimizer, told["num_steps"], *found)
+        if self._lent is None:
+            self._attached = self._attach(kwargs["model"], kwargs["optimizer"], state, saved)
         else:
-            self._attached = self._attach(model, optimizer, state, told, found)
+            self._attached = self._lent
+            if saved is not None:  # with the optimiser's memory, which is the checkpoint's
+                self._lent.load_state_dict(saved)
+                self._lent.follow(kwargs["optimizer"])
         self._args, self._state = args, state
 
     def on_train_end(
@@ -167,22 +165,32 @@ class PruningCallback(TrainerCallback, ExportableState):
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         state: TrainerState,
-        told: Mapping[str, Any] | None,
-        found: tuple[PruningMask, RewindPoint | None] | None,
+        saved: Mapping[str, Any] | None,
     ) -> Attachment:
-        mask = PruningMask(model) if self._given is None else self._given
+        mask = self._starting_mask(model, saved)
         policy, k = self._made_policy(mask, state.max_steps), self._rewind_step
         step = state.global_step  # not 0 where a training goes on that had no callback
-        if found is not None and told is not None:
-            mask, step = found[0].told_by(mask), told["num_steps"]
+        if saved is not None:
+            step = saved["num_steps"]
             policy = None if policy is None else _Continued(policy, step)
             k = None if k is None or k <= step else k
         attached = mask.attach(
             model, optimizer, rewind_step=k, start_step=step, policy=policy, seed=self._seed
         )
-        if found is not None:
-            attached.rewind_point = found[1]
+        if saved is not None and saved["rewind_point"] is not None:
+            attached.rewind_point = RewindPoint(**saved["rewind_point"])
         return attached
+
+    def _starting_mask(self, model: nn.Module, saved: Mapping[str, Any] | None) -> PruningMask:
+        if self._given is None and self._policy is None and saved is None:
+            raise UsageError(
+                "PruningCallback: no mask; pass one, PruningCallback(prune(model, sparsity=0.9)), "
+                'or a policy, PruningCallback(policy="gradual", sparsity=0.9)'
+            )
+        given = PruningMask(model) if self._given is None else self._given
+        if saved is None:
+            return given
+        return PruningMask.from_bytes(saved["mask"].numpy().tobytes()).told_by(given)
 
     def _made_policy(self, mask: PruningMask, num_steps: int) -> MaskPolicy | None:
         if not isinstance(self._policy, str):
@@ -236,7 +244,7 @@ class PruningCallback(TrainerCallback, ExportableState):
             return
         self._mask, self.num_steps = self._attached.mask, self._attached.num_steps
         self.rewind_point = self._attached.rewind_point
-        if self._is_ours:
+        if self._lent is None:
             self._attached.release()
         self._attached, self._args, self._state = None, None, None
 
@@ -255,25 +263,6 @@ class _Continued(MaskPolicy):
 
     def next_mask(self, moment: Any) -> Mapping[str, torch.Tensor] | None:
         return self._policy.next_mask(moment)
-
-
-def unwrapped(optimizer: Any) -> torch.optim.Optimizer:
-    """The optimiser that accelerate's has inside, which alone has hooks."""
-    return getattr(optimizer, "optimizer", optimizer)
-
-
-def _continue(
-    attached: Attachment,
-    optimizer: torch.optim.Optimizer,
-    num_steps: int,
-    mask: PruningMask,
-    rewind_point: RewindPoint | None,
-) -> None:
-    """Let somebody else's attachment go on as a checkpoint has it, with the optimiser's state."""
-    if mask != attached.mask:
-        attached.replace_mask(mask.told_by(attached.mask))
-    attached.num_steps, attached.rewind_point = num_steps, rewind_point
-    attached.follow(optimizer)
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:

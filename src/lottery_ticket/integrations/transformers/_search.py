@@ -20,7 +20,7 @@ from transformers.trainer_callback import ExportableState
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.integrations.transformers import _checkpoint
 from lottery_ticket.integrations.transformers._callback import PruningCallback
-from lottery_ticket.masks import PruningMask
+from lottery_ticket.masks import Attachment, PruningMask
 from lottery_ticket.process import seed_
 from lottery_ticket.tickets import weights_sha256
 
@@ -78,8 +78,10 @@ def trainer_functions(
     better = not metric.endswith("loss") if greater_is_better is None else greater_is_better
     loop = _TrainerLoop(make_trainer, metric, resume)
 
-    def train_fn(model: nn.Module, mask: PruningMask, start_step: int = 0) -> None:
-        loop.train(model, mask, start_step)
+    def train_fn(
+        model: nn.Module, mask: PruningMask, start_step: int = 0, *, attached: Attachment
+    ) -> None:
+        loop.train(model, attached, start_step)
 
     def eval_fn(model: nn.Module) -> float:
         return loop.evaluate(model)
@@ -99,12 +101,12 @@ class _TrainerLoop:
     metric: str
     resume: bool
 
-    def train(self, model: nn.Module, mask: PruningMask, start_step: int) -> None:
+    def train(self, model: nn.Module, attached: Attachment, start_step: int) -> None:
         seed = torch.initial_seed()  # the finder's, of this training
         with self._made(model) as trainer:
-            folder = self._folder(trainer, mask, seed, start_step)
+            folder = self._folder(trainer, attached.mask, seed, start_step)
             trainer.args.output_dir = str(folder)
-            trainer.add_callback(PruningCallback())
+            trainer.add_callback(PruningCallback.of(attached))
             checkpoint = _checkpoint.newest(folder) if self._is_open(folder) else None
             if checkpoint is None:
                 shutil.rmtree(folder, ignore_errors=True)
