@@ -152,7 +152,7 @@ class Choice:
         Raises:
             UsageError: a condition is about no key, or about one of several.
         """
-        for condition in vars(self)["_conditions"]:
+        for condition in vars(self)["_conditions"] if rows else ():
             key = resolved(condition.key, known, "where")
             if key in of:
                 rows = [row for row in rows if condition.holds(key, row.get(key))]
