@@ -44,7 +44,8 @@ slurm:
 		tests/integrations/test_slurm_options.py $(ARGS)
 
 lightning:
-	bash .ci/integration lightning lightning tests/integrations/test_lightning.py $(ARGS)
+	bash .ci/integration lightning lightning tests/integrations/test_lightning.py \
+		tests/integrations/test_lightning_library.py $(ARGS)
 
 # Hugging Face: transformers' Trainer, accelerate's loops, peft's LoRA
 hf:

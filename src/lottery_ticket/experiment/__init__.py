@@ -64,7 +64,9 @@ from lottery_ticket.experiment.running.rederive import rederive as rederive
 from lottery_ticket.experiment.running.run import finished_cells as finished_cells
 from lottery_ticket.experiment.running.run import run_plan as run_plan
 from lottery_ticket.experiment.running.status import RunStatus as RunStatus
+from lottery_ticket.experiment.running.status import Seen as Seen
 from lottery_ticket.experiment.running.status import Working as Working
+from lottery_ticket.experiment.running.status import look_at as look_at
 from lottery_ticket.experiment.running.status import run_status as run_status
 from lottery_ticket.experiment.running.submission import submission_of as submission_of
 from lottery_ticket.experiment.running.submission import submit_plan as submit_plan

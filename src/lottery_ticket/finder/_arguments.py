@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.masks import Attachment
 from lottery_ticket.pruning import PIPELINES, Pipeline
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "check_optional_call",
     "checked_functions",
     "start_step",
+    "the_attachment",
     "whole_number",
     "within",
 ]
@@ -82,7 +84,8 @@ def checked_functions(
     wanted = "train_fn(model, mask" + (", start_step=0)" if starts_later else ")")
     if not callable(train_fn):
         raise UsageError(f"train_fn: got {type(train_fn).__name__}, wanted a function {wanted}")
-    check_call("train_fn", wanted, train_fn, None, None, **start_step(train_fn, int(starts_later)))
+    given = {**start_step(train_fn, int(starts_later)), **the_attachment(train_fn, None)}
+    check_call("train_fn", wanted, train_fn, None, None, **given)
     wanted = "eval_fn(model) -> float"
     if not callable(eval_fn):
         raise UsageError(f"eval_fn: got {type(eval_fn).__name__}, wanted a function {wanted}")
@@ -110,6 +113,17 @@ def start_step(train_fn: Callable[..., object], step: int) -> dict[str, int]:
         "this pipeline starts its trainings elsewhere than at step 0 of the learning-rate "
         "schedule; let train_fn take it: train_fn(model, mask, start_step=0)"
     )
+
+
+def the_attachment(
+    train_fn: Callable[..., object], attached: Attachment | None
+) -> dict[str, Attachment | None]:
+    """The mask at work, for a `train_fn` with a parameter `attached`."""
+    try:
+        parameters = inspect.signature(train_fn).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {"attached": attached} if "attached" in parameters else {}
 
 
 def check_name(name: object) -> None:

@@ -1,8 +1,8 @@
 """Which weights are kept: what is prunable, how many to keep, which ones, and enforcement."""
 
 from lottery_ticket.masks._attach import Attachment as Attachment
-from lottery_ticket.masks._attach import RewindPoint as RewindPoint
-from lottery_ticket.masks._attach import copied_to_cpu as copied_to_cpu
+from lottery_ticket.masks._attach_state import RewindPoint as RewindPoint
+from lottery_ticket.masks._attach_state import copied_to_cpu as copied_to_cpu
 from lottery_ticket.masks._budget import SCOPES as SCOPES
 from lottery_ticket.masks._budget import Budget as Budget
 from lottery_ticket.masks._budget import budget_at_densities as budget_at_densities

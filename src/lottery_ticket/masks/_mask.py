@@ -330,7 +330,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
         Args:
             model: the model; wrapped by `torch.compile` or DDP it works too.
-            optimizer: over its parameters; with it, optimiser steps are counted.
+            optimizer: over its parameters; with it, optimiser steps are counted. One that
+                accelerate or Lightning has wrapped is one too.
             rewind_step: keep θ_k, all weights and optimiser state after step k, for rewinding.
             start_step: optimiser steps already done, where a training continues.
             policy: what changes the mask between steps; `attached.mask` is the one in force.
@@ -340,9 +341,10 @@ class PruningMask(Mapping[str, torch.Tensor]):
             The attachment, with `num_steps`, `rewind_point` and `detach()`.
 
         Raises:
-            UsageError: mask, model and optimiser do not belong together; at the first step, an
-                optimiser that moves weights whose gradient and state are zero; at any, parameters
-                that are gone or have another shape, or an optimiser that still has old ones.
+            UsageError: mask, model and optimiser do not belong together, or cannot be masked
+                (DeepSpeed, FSDP): nothing has changed then. At the first step, an optimiser that
+                moves weights whose gradient and state are zero; at any, parameters that are gone
+                or have another shape, or an optimiser that still has old ones.
 
         >>> model = nn.Linear(2, 1)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)

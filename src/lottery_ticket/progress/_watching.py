@@ -15,23 +15,10 @@ from lottery_ticket.experiment import Progress as CellProgress
 from lottery_ticket.store import Store
 from lottery_ticket.streams import StandardError
 
-__all__ = ["SilentObserver", "Watching", "console_of", "detail_text", "time_text", "title_of"]
+__all__ = ["SilentObserver", "Watching", "console_of", "detail_text", "title_of"]
 
 _REFRESH_SECONDS = 0.3
 MOST_BARS = 12
-
-
-def time_text(seconds: float) -> str:
-    """`75` → `"1 min 15 s"`.
-
-    >>> time_text(75)
-    '1 min 15 s'
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 class SilentObserver(Observer):

@@ -9,6 +9,7 @@ from lottery_ticket.report._facts import run_facts as run_facts
 from lottery_ticket.report._headline import headline as headline
 from lottery_ticket.report._headline import no_ticket as no_ticket
 from lottery_ticket.report._html import html_page as html_page
+from lottery_ticket.report._html import page_part as page_part
 from lottery_ticket.report._markdown import markdown_page as markdown_page
 from lottery_ticket.report._page import Page as Page
 from lottery_ticket.report._tables import level_rows as level_rows

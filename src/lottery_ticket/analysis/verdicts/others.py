@@ -197,7 +197,7 @@ def _label(row: Mapping[Any, Any]) -> str:
 ABOUT = ("data", "model", "criterion", "scope", "rewind")
 
 
-def compare(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def compare(verdicts: Sequence[Verdict], *, differs: Sequence[str] | None = None) -> pd.DataFrame:
     """A row per run: what was run, and how far it was pruned with which verdict.
 
     Each run is judged against its own dense nets and its own controls. Runs are not tested against
@@ -205,12 +205,14 @@ def compare(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
     Args:
         verdicts: of the runs, in the order of the rows.
+        differs: for each what tells its recipe from the others' (`spec.short_labels`), a column.
 
     Returns:
-        A frame of run, data, model, criterion, scope and rewind (what is known of them), n, metric,
-        margin (in the metric's own unit), dense (mean), verdict, level (the sparsest that is
-        claimed as winning; null where none is), density, num_kept, ticket (its mean there),
-        minus_dense, minus_reinit, search_steps, and matching_density, that of `matching_level`.
+        A frame of run, differs (where it is given), data, model, criterion, scope and rewind (what
+        is known of them), n, metric, margin (in the metric's own unit), dense (mean), verdict,
+        level (the sparsest that is claimed as winning; null where none is), density, num_kept,
+        ticket (its mean there), minus_dense, minus_reinit, search_steps, and matching_density, that
+        of `matching_level`.
 
     Raises:
         UsageError: there is none, or they are judged by different metrics.
@@ -223,6 +225,8 @@ def compare(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             f"compare: the runs are judged by {' and '.join(sorted(metrics))}; compare those of one"
         )
     rows = pd.DataFrame([_row(verdict) for verdict in verdicts])
+    if differs is not None:
+        rows.insert(1, "differs", list(differs))
     counts = dict.fromkeys(("level", "num_kept"), "Int64")
     return rows.astype(
         counts | dict.fromkeys(("density", "search_steps", "matching_density"), "float64")
