@@ -3,17 +3,12 @@
 import dataclasses
 import importlib
 import inspect
-import sys
 from collections.abc import Mapping
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 import torch
 from pydantic import BaseModel
-
-sys.path.append(str(Path(__file__).parents[1] / "report"))
-
 from samples import HOSTILE, odd_values, of_a_run, of_a_search
 
 import lottery_ticket
