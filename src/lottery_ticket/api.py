@@ -136,7 +136,7 @@ class RunResult:
 
         >>> load_run().edit(name="baseline", add_tags=["paper"])  # doctest: +SKIP
         """
-        edit = RunEdit(name, tuple(add_tags), tuple(remove_tags), notes)
+        edit = RunEdit(name, add_tags, remove_tags, notes)
         vars(self)["_labels"] = self.store.edit_run(self.id, edit)
 
     @property
