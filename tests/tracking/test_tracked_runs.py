@@ -17,6 +17,7 @@ import lottery_ticket
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.experiment import Observer, run_plan
 from lottery_ticket.store import Store
+from lottery_ticket.tracking import TRACKERS
 
 TINY = ["replicates=2", "prune.levels=2", "train.duration=2ep", "model.hidden=[12, 8]"]
 PATIENCE_SECONDS = 60.0
@@ -314,6 +315,13 @@ def test_what_was_lost_is_sent_later(tracked, tmp_path, capsys):
 # what is asked for is checked before anything runs
 
 
+@pytest.fixture
+def trackers_forgotten():
+    """What a test registers is forgotten after it."""
+    with TRACKERS.restored():
+        yield
+
+
 @pytest.mark.parametrize(
     ("track", "said"),
     [
@@ -344,7 +352,7 @@ def test_what_cannot_be_is_said_before_anything_runs(track, said, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-def test_one_that_cannot_be_made_is_said(tmp_path, forgotten):
+def test_one_that_cannot_be_made_is_said(tmp_path, trackers_forgotten):
     @lottery_ticket.register_tracker("fragile")
     class Fragile(LineTracker):
         def __init__(self):

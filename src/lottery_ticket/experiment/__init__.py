@@ -33,6 +33,7 @@ from lottery_ticket.experiment.forecast.estimate import estimated_seconds as est
 from lottery_ticket.experiment.forecast.estimate import least_seconds as least_seconds
 from lottery_ticket.experiment.forecast.estimate import training_seconds as training_seconds
 from lottery_ticket.experiment.forecast.forecast import Forecast as Forecast
+from lottery_ticket.experiment.forecast.forecast import Forecasts as Forecasts
 from lottery_ticket.experiment.forecast.forecast import forecast as forecast
 from lottery_ticket.experiment.forecast.simulate import simulate as simulate
 from lottery_ticket.experiment.forecast.tasks import cell_seconds as cell_seconds
