@@ -48,7 +48,7 @@ def test_results_are_those_of_the_verdict(store):
             assert math.isnan(row["dense"])
             continue
         verdict = load_run(row["id"], store=store).verdict()
-        density = {level.level: level.density for level in verdict.levels}
+        density: dict[int | None, float] = {each.level: each.density for each in verdict.levels}
         assert row["verdict"] == verdict.label
         wanted = density.get(verdict.level, math.nan)
         assert row["winning_density"] == pytest.approx(wanted, nan_ok=True)
