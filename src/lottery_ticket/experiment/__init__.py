@@ -2,6 +2,7 @@
 
 from lottery_ticket.experiment.cells.cell import WEIGHTS as WEIGHTS
 from lottery_ticket.experiment.cells.cell import Cell as Cell
+from lottery_ticket.experiment.cells.journal import read_history as read_history
 from lottery_ticket.experiment.cells.kinds import KINDS as KINDS
 from lottery_ticket.experiment.cells.making import Pace as Pace
 from lottery_ticket.experiment.cells.mask import remade_mask as remade_mask
