@@ -54,6 +54,22 @@ def text_of(html):
     return reader.text
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "<div><script>1</script></div>",
+        "<div onclick='1'>x</div>",
+        "<div><span>x</div></span>",
+        "<div>",
+        "<img src='https://example.org/x.png'>",
+        "<div style='background:url(x)'></div>",
+    ],
+)
+def test_html_that_is_not_harmless_is_caught(wrong):
+    with pytest.raises((AssertionError, IndexError)):
+        text_of(wrong)
+
+
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("samples")
