@@ -350,6 +350,62 @@ class RunResult:
         """A report of the run; see `report`."""
         return report([self], out, format=format, margin=margin, data_dir=data_dir, data=data)
 
+    def to_latex(
+        self,
+        out: str | Path | None = None,
+        *,
+        error: str = "sd",
+        arms: Sequence[str] | None = None,
+        levels: Sequence[int] | None = None,
+        trainings: bool = False,
+        caption: str | None = None,
+        label: str | None = None,
+        margin: float | None = None,
+    ) -> str:
+        r"""The run as a table for a paper, in the rules of booktabs: a row per level.
+
+        Arms are columns. In bold are the ticket's values at levels whose verdict is winning; the
+        caption says by what rule.
+
+        Args:
+            out: a file to write too; its folder is made.
+            error: what stands beside a mean: `"sd"`, `"ci"` (95 % interval) or `"none"`.
+            arms: which arms, in this order; None for all.
+            levels: which levels; None for all.
+            trainings: a row per training instead, over several pages where it is long; the
+                arguments above but `out` have no effect on it.
+            caption: plain text for its start, in place of the run's title: it is escaped.
+            label: the name that `\ref` is to know; else `tab:` and the run's name.
+            margin: as of `verdict`.
+
+        Returns:
+            LaTeX that compiles as it is.
+
+        Raises:
+            UsageError: no training is finished, the run has no such arm or level, or an argument
+                makes no sense.
+
+        >>> print(load_run().to_latex(levels=[0, 5, 10]))  # doctest: +SKIP
+        """
+        from lottery_ticket.papers import levels_latex, trainings_latex
+
+        self._check_measured()
+        of = {"name": self.record.title, "caption": caption, "label": label}
+        if trainings:
+            if error != "sd" or arms is not None or levels is not None:
+                raise UsageError(
+                    "trainings: error, arms and levels have no effect on a table of single "
+                    "trainings; leave them out"
+                )
+            text = str(trainings_latex(self.table, **of))
+        else:
+            verdict, reason = self._judged(margin)
+            remarks = [] if verdict is not None else [f"no verdict: {reason}"]
+            shown = {"error": error, "arms": arms, "levels": levels, "remarks": remarks}
+            text = str(levels_latex(self.table, verdict, **shown, **of))
+        _write_text(out, text)
+        return text
+
     def pruned_model(
         self,
         level: int,
@@ -746,6 +802,25 @@ class Prepared:
         return [
             forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
         ]
+
+
+def _write_text(out: str | Path | None, text: str) -> None:
+    """Write a file whose folder is made; nothing where `out` is None."""
+    from lottery_ticket.files import (
+        check_replaceable,
+        make_folder,
+        usable_path,
+        write_file,
+        writing,
+    )
+
+    if out is None:
+        return
+    path = usable_path(out, "out")
+    check_replaceable(path)
+    with writing(path) as place:
+        make_folder(place.parent)
+        write_file(place, text.encode())
 
 
 @known_keywords("prepare", also=_HOW)

@@ -1,0 +1,8 @@
+"""What goes into a paper: tables as LaTeX, how a run was done in words, and whom to cite."""
+
+from lottery_ticket.papers._escape import latex_text as latex_text
+from lottery_ticket.papers._latex import LatexTable as LatexTable
+from lottery_ticket.papers._tables import ERRORS as ERRORS
+from lottery_ticket.papers._tables import levels_latex as levels_latex
+from lottery_ticket.papers._tables import runs_latex as runs_latex
+from lottery_ticket.papers._tables import trainings_latex as trainings_latex
