@@ -19,7 +19,11 @@ from lottery_ticket.store import (
 )
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from lottery_ticket.analysis import Between, Claim, ClassDifferences, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     )
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
+    from lottery_ticket.plots import LookOptions
     from lottery_ticket.spec import Spec
 
 __all__ = [
@@ -307,7 +312,74 @@ class RunResult:
 
         return read_masks(self.store, self.record, arm=arm, levels=levels)
 
-    def plot(self, out: str | Path, *, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    def figures(
+        self, only: Sequence[str] | None = None, **look: "Unpack[LookOptions]"
+    ) -> "dict[str, Figure]":
+        """The figures that the run has values for, the same that `plot` writes.
+
+        Args:
+            only: names of figures; `"density"` is that of what the run is judged by. None for all.
+            look: `style` (`"paper"`, `"talk"`, any of matplotlib's), `width` and `height` (inches,
+                or text: `"84mm"`), `font`; see `lottery_ticket.plots.LookOptions`.
+
+        Returns:
+            Name → figure of matplotlib's, in the order in which they are read.
+
+        Raises:
+            UsageError: there is no such figure, or the run has no values for it; the look makes no
+                sense; no training is finished.
+
+        >>> load_run().figures(["density"], style="paper", width="3.3in")  # doctest: +SKIP
+        """
+        from lottery_ticket.plots import run_figures
+
+        return run_figures(self.tables, only=only, **self._drawn(), **look)
+
+    def figure(
+        self, name: str = "density", *, ax: "Axes | None" = None, **look: "Unpack[LookOptions]"
+    ) -> "Figure":
+        """One figure of the run, on axes of its own or on those given.
+
+        Args:
+            name: as in `figures`.
+            ax: where to draw a figure of one panel, with neither title nor small print.
+            look: as of `figures`.
+
+        Raises:
+            UsageError: as `figures`; `ax` is given, and the figure has several panels.
+
+        >>> load_run().figure("difference", font="serif")  # doctest: +SKIP
+        """
+        from lottery_ticket.plots import run_figure
+
+        return run_figure(name, self.tables, ax=ax, **self._drawn(), **look)
+
+    def _drawn(self) -> dict[str, Any]:
+        """What all figures of the run are made of, beside its tables."""
+        self._check_measured()
+        if not self._rows:
+            raise UsageError(f"{self.id}: nothing to draw yet, no training is finished")
+        return {
+            "title": self.record.heading,
+            "run": self.id,
+            "verdict": self._judged()[0],
+            "is_sweep": self._is_sweep,
+        }
+
+    @property
+    def _is_sweep(self) -> bool:
+        """Whether a dense net was pruned once to each of several sparsities."""
+        has_accuracy = any(row["test_accuracy"] is not None for row in self._rows)
+        return bool(self.record.spec["prune"].get("once")) and has_accuracy
+
+    def plot(
+        self,
+        out: str | Path,
+        *,
+        formats: Sequence[str] = ("png", "svg"),
+        only: Sequence[str] | None = None,
+        **look: "Unpack[LookOptions]",
+    ) -> list[Path]:
         """Draw every figure that the run has values for into the folder `out`.
 
         Of a dense net that was pruned once to each of several sparsities, also those that
@@ -316,26 +388,23 @@ class RunResult:
         Args:
             out: the folder; it is made.
             formats: `"png"`, `"svg"`, `"pdf"`.
+            only, look: as of `figures`.
 
         Returns:
             The files written.
 
         Raises:
             UsageError: `out` is no folder, or something that is no file stands in a figure's place;
-                the run's own metric was never a number.
+                the run's own metric was never a number; as `figures`.
         """
         from lottery_ticket.files import check_folder, usable_path
-        from lottery_ticket.plots import draw_all, draw_sweep
+        from lottery_ticket.plots import save_figures, save_sweep
 
         out = usable_path(out, "out")
         check_folder(out)
-        self._check_measured()
-        (verdict, _), tables = self._judged(), self.tables
-        of = {"title": self.record.heading, "run": self.id, "formats": formats}
-        paths = draw_all(tables, out, verdict=verdict, **of)
-        has_accuracy = any(row["test_accuracy"] is not None for row in self._rows)
-        if self.record.spec["prune"].get("once") and has_accuracy:
-            paths += draw_sweep(tables.table, out, **of)
+        paths = save_figures(self.figures(only, **look), out, formats)
+        if self._is_sweep and only is None:
+            paths.append(save_sweep(self.table, out, self.id))
         return paths
 
     def report(

@@ -64,3 +64,30 @@ def test_compare_for_a_paper(ready, tmp_path):
     )
     for options in (["--label", "tab:x"], ["--json", "--format", "latex"]):
         assert ready("compare", run.id, *options).code == 2
+
+
+def test_a_figure_for_a_paper(ready, tmp_path):
+    options = ("--only", "density", "--only", "difference", "--width", "3.3in", "--font", "serif")
+    said = ready("plot", "--style", "paper", "--format", "pdf", *options)
+    assert said.code == 0, said.err
+    names = ["figures/accuracy.pdf", "figures/difference.pdf"]
+    assert said.out.splitlines() == names
+    for name in names:
+        assert (tmp_path / name).read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--only", "denisty"], "did you mean 'density'"),
+        (["--width", "0.1in"], "wanted 2 to 40"),
+        (["--font", "Nimbus 99"], "'Nimbus 99' is not installed"),
+        (["--style", "papr"], "did you mean 'paper'"),
+        (["--width", "2in", "--height", "1in"], "no room for data"),
+    ],
+)
+def test_wrong_looks_write_nothing(ready, options, said, tmp_path):
+    found = ready("plot", *options)
+    assert found.code == 2
+    assert said in " ".join(found.err.split())
+    assert not (tmp_path / "figures").exists()
