@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
+    from lottery_ticket.papers import Citation
     from lottery_ticket.plots import LookOptions
     from lottery_ticket.spec import Spec
 
@@ -49,6 +50,7 @@ __all__ = [
     "prepare_tickets",
     "report",
     "run",
+    "write_text",
 ]
 
 _WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
@@ -472,8 +474,32 @@ class RunResult:
             remarks = [] if verdict is not None else [f"no verdict: {reason}"]
             shown = {"error": error, "arms": arms, "levels": levels, "remarks": remarks}
             text = str(levels_latex(self.table, verdict, **shown, **of))
-        _write_text(out, text)
+        write_text(out, text)
         return text
+
+    def cite(self, *, margin: float | None = None) -> "Citation":
+        """How the run was done, in a paragraph, and whom to cite for what it used.
+
+        Every statement is read off the run's record, and true of that run. What a user brought is
+        told as their own.
+
+        Args:
+            margin: as of `verdict`.
+
+        Returns:
+            `.text`, `.markdown` (`[@key]`, as Pandoc reads it), `.latex` and `.bibtex`; printed, it
+            is text and BibTeX.
+
+        Raises:
+            UsageError: the margin makes no sense, or the results are invalid.
+
+        >>> print(load_run().cite().bibtex)  # doctest: +SKIP
+        """
+        from lottery_ticket import __version__
+        from lottery_ticket.papers import methods
+
+        verdict, _ = self._judged(margin)
+        return methods(self.record, self._rows, verdict, version=__version__)
 
     def pruned_model(
         self,
@@ -873,7 +899,7 @@ class Prepared:
         ]
 
 
-def _write_text(out: str | Path | None, text: str) -> None:
+def write_text(out: str | Path | None, text: str) -> None:
     """Write a file whose folder is made; nothing where `out` is None."""
     from lottery_ticket.files import (
         check_replaceable,
