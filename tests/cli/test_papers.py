@@ -91,3 +91,26 @@ def test_wrong_looks_write_nothing(ready, options, said, tmp_path):
     assert found.code == 2
     assert said in " ".join(found.err.split())
     assert not (tmp_path / "figures").exists()
+
+
+def test_cite(ready, tmp_path):
+    said = ready("cite")
+    assert said.code == 0
+    assert "We trained LeNet300 (hidden=[12, 8])" in said.out
+    assert "@inproceedings{frankle2019lottery," in said.out
+    assert "by 1 point, in test accuracy" in said.out
+    assert "@lecun1998gradient" in ready("cite", "--format", "markdown").out
+    assert r"\cite{lecun1998gradient}" in ready("cite", "--format", "latex").out
+    bibtex = ready("cite", "--format", "bibtex").out
+    assert bibtex.startswith("@")
+    assert said.out.endswith(bibtex)
+    written = ready("cite", "--format", "bibtex", "--out", "paper/refs.bib")
+    assert written.out == "paper/refs.bib\n"
+    assert (tmp_path / "paper" / "refs.bib").read_text() == bibtex
+
+
+def test_cite_into_what_is_no_file(ready, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert ready("cite", "--out", "folder").code == 2
+    assert ready("cite", "nothing").code == 2
+    assert ready("cite", "--format", "word").code == 2

@@ -353,7 +353,9 @@ def _judged(run: _Run) -> Iterable[list[Part]]:
 def _spread(verdict: Verdict) -> list[Part]:
     if verdict.label == NO_VERDICT:
         return []
-    pooled = ", with variances pooled over neighbouring levels" * (len(verdict.levels) > 1)
+    pooled = ", variances pooled over neighbouring levels that vary alike" * (
+        len(verdict.levels) > 1
+    )
     return [f", by Welch's test over replicates{pooled}", *_cite("verdict", "spread")]
 
 

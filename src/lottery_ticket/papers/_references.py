@@ -10,7 +10,7 @@ import lottery_ticket
 
 __all__ = ["SOFTWARE", "bibtex", "papers", "short_text", "uses"]
 
-SOFTWARE = "lottery_ticket"
+SOFTWARE = "lotteryticket"
 """The key of this software itself."""
 
 _OF_TEXTS = ("type", "authors")  # fields of ours
