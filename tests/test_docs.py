@@ -96,7 +96,9 @@ def run_page(text):
     return num_compared
 
 
-@pytest.mark.parametrize(("page", "num_outputs"), [("your-own-model", 11), ("how-it-works", 2)])
+@pytest.mark.parametrize(
+    ("page", "num_outputs"), [("your-own-model", 11), ("how-it-works", 2), ("papers", 0)]
+)
 def test_pages_run_and_print_what_they_show(page, num_outputs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")

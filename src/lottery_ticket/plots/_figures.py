@@ -73,7 +73,7 @@ def density_figure(
     >>> from lottery_ticket.analysis import ACCURACY, as_table
     >>> rows = [{"arm": "ticket", "level": n, "replicate": 0, "draw": 0, "density": 0.5**n,
     ...          "test_accuracy": 0.9} for n in range(3)]
-    >>> density_figure(as_table(rows), ACCURACY, style="paper", width="84mm").get_figwidth()
+    >>> float(density_figure(as_table(rows), ACCURACY, width="84mm").get_figwidth())
     3.3070866141732282
     """
     over = "kept, linear" if is_linear else "kept"
