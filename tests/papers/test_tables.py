@@ -175,6 +175,14 @@ def test_several_runs():
     assert two[1] == r"small\_final"
 
 
+def test_several_runs_of_a_grid_are_told_apart():
+    found = runs_latex([VERDICT, VERDICT], names=["mine", ""], differs=["lr=0.1", "lr=0.2"])
+    header, one, other = read_table(str(found))
+    assert header[:2] == ["run", "recipe"]
+    assert (one[:2], other[:2]) == (["mine", "lr=0.1"], ["tiny-1", "lr=0.2"])
+    assert "recipe" not in read_table(str(runs_latex([VERDICT], differs=[""])))[0]
+
+
 def test_hostile_names_compile():
     table = TABLE.assign(arm=TABLE["arm"].str.replace("reinit", HOSTILE))
     for source in (

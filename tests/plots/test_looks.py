@@ -30,10 +30,10 @@ from lottery_ticket.plots import (
 
 NAMES = [*run_figures(TABLES, verdict=VERDICT)]
 LOOKS = [
-    {"style": style, "width": width, "font": font}
-    for style in ("paper", "default")
-    for width in ("3.3in", "6.75in")
-    for font in ("serif", "sans-serif")
+    {"style": "paper", "width": "3.3in", "font": "serif"},
+    {"style": "paper", "width": "3.3in", "font": "sans-serif"},
+    {"style": "paper", "width": "6.75in", "font": "serif"},
+    {"style": "default", "width": "3.3in", "font": "sans-serif"},
 ]
 
 

@@ -214,19 +214,32 @@ _ABOUT = ("data", "model", "criterion", "scope", "rewind")
 
 
 def runs_latex(
-    verdicts: Sequence[Verdict], *, caption: str | None = None, label: str | None = None
+    verdicts: Sequence[Verdict],
+    *,
+    names: Sequence[str] | None = None,
+    differs: Sequence[str] | None = None,
+    caption: str | None = None,
+    label: str | None = None,
 ) -> LatexTable:
     """A row per run: what differs between them, and how far each was pruned; winning ones bold.
 
     Args:
         verdicts: of the runs, see `analysis.compare`.
+        names: what each is called; one without a name, and all where this is None, by its id.
+        differs: for each what tells its recipe from the others', a column.
         caption, label: as of `levels_latex`.
 
     Raises:
         UsageError: there is none, or they are judged by different metrics.
     """
     table, metric = compare(verdicts), verdicts[0].metric
+    table["run"] = [
+        name or run for name, run in zip(names or table["run"], table["run"], strict=True)
+    ]
     differing = [name for name in _ABOUT if len(set(table[name])) > 1]
+    if differs is not None and any(differs):
+        table["recipe"] = list(differs)
+        differing.insert(0, "recipe")
     same = [name for name in _ABOUT if name not in differing and table[name].iloc[0]]
     columns = [Column("run", "l"), *(Column(name, "l") for name in differing), Column("n")]
     columns += [Column(text) for text in ("margin", "dense", "winning at (%)", "kept")]

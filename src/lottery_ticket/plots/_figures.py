@@ -238,6 +238,7 @@ def signs_figure(
 def compare_figure(
     verdicts: Sequence[Verdict],
     *,
+    labels: Sequence[str] | None = None,
     title: str | None = None,
     ax: Axes | None = None,
     **look: Unpack[LookOptions],
@@ -246,6 +247,7 @@ def compare_figure(
 
     Args:
         verdicts: of the runs, judged by one metric, see `analysis.compare`.
+        labels: what each is called in the legend; None for the runs' ids.
         title: what heads it; None for how many runs they are, empty for no title.
         ax, look: as of `density_figure`.
 
@@ -256,4 +258,5 @@ def compare_figure(
         UsageError: no run has a difference to draw, or the metrics differ.
     """
     heading = f"{len(verdicts)} runs" if title is None else title
-    return chart_figure([compare_chart(verdicts)], title=heading, ax=ax, look=look_on(ax, **look))
+    charts = [compare_chart(verdicts, labels)]
+    return chart_figure(charts, title=heading, ax=ax, look=look_on(ax, **look))

@@ -14,9 +14,10 @@ from lottery_ticket.files import make_folder, write_file
 from lottery_ticket.plots._look import DEFAULT, Look
 from lottery_ticket.plots._settings import SCREEN, settings
 
-__all__ = ["dress", "finish", "new_figure", "save"]
+__all__ = ["ShownFigure", "dress", "figure_png", "finish", "new_figure", "save"]
 
 DPI = 200
+_SCREEN_DPI = 100
 # letters as outlines that a publisher takes (TrueType, not Type 3), and the same bytes every time
 _WRITING = {
     "pdf.fonttype": 42,
@@ -25,6 +26,26 @@ _WRITING = {
     "savefig.bbox": None,  # as wide as was asked for
 }
 _LINE_INCHES, _ROW_INCHES = 0.15, 0.19  # of small print, and of a legend
+
+
+class ShownFigure(Figure):
+    """A figure that shows itself as the last line of a notebook's cell.
+
+    Figures are made without pyplot, which would keep them all, and so no backend of a notebook
+    knows of them. Where one has a way of its own to show figures (`%matplotlib inline`), it is
+    used, and a figure is shown once.
+    """
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = (round(_SCREEN_DPI * inches) for inches in self.get_size_inches())
+        return figure_png(self), {"width": width, "height": height}
+
+
+def figure_png(figure: Figure, *, dpi: float = 2 * _SCREEN_DPI) -> bytes:
+    """A figure as a PNG file; by default with two pixels for one of an ordinary screen."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=dpi)
+    return image.getvalue()
 
 
 def new_figure(
@@ -45,7 +66,7 @@ def new_figure(
         look: of all of it.
     """
     size = (look.width if width is None else width, look.height if height is None else height)
-    figure = Figure(figsize=size)
+    figure = ShownFigure(figsize=size)
     FigureCanvasAgg(figure)
     pad = 0.06 if look.has_words else 0.02
     figure.set_layout_engine("constrained", w_pad=pad, h_pad=pad)
