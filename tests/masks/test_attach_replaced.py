@@ -470,19 +470,19 @@ def test_a_loop_that_cannot_be_seen_is_told_at_the_end():
     model = net()
     mask = half_of(model)
     attached = mask.attach(model)
-    assigns(model)
+    sets_attributes(model)
     by_hand(model)
     with pytest.raises(UsageError, match=r"'0.weight' was replaced while .* call zero_"):
         mask.detach()
     assert repr(attached).endswith("detached after 0 steps)")
     attached.detach()  # is over
     with mask.attach(model) as attached:
-        assigns(model)
+        sets_attributes(model)
         attached.zero_()
         by_hand(model)
     check_zero(model, mask)
     attached = mask.attach(model)
-    assigns(model)
+    sets_attributes(model)
     attached.__exit__(KeyError, KeyError(), None)  # an error says it all
     assert model[0].weight.register_post_accumulate_grad_hook(print)
     assert len(model[0].weight._post_accumulate_grad_hooks) == 1

@@ -13,6 +13,7 @@ from lottery_ticket.cli._bench_export import bench_export
 from lottery_ticket.cli._classes import classes
 from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
+from lottery_ticket.cli._edit import edit
 from lottery_ticket.cli._export import export
 from lottery_ticket.cli._gc import gc
 from lottery_ticket.cli._init import init
@@ -28,6 +29,7 @@ from lottery_ticket.cli._report import report
 from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
+from lottery_ticket.cli._runs import runs
 from lottery_ticket.cli._status import status
 from lottery_ticket.cli._streams import (
     check_current_folder,
@@ -37,6 +39,7 @@ from lottery_ticket.cli._streams import (
 )
 from lottery_ticket.cli._submit import stop, submit
 from lottery_ticket.cli._table import table
+from lottery_ticket.cli._track import track
 from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
@@ -85,12 +88,15 @@ app.command("stop")(stop)
 app.command("presets")(presets)
 app.command("models")(models)
 app.command("list")(list_runs)
+app.command("runs")(runs)
+app.command("edit")(edit)
 app.command("table")(table)
 app.command("verdict")(verdict)
 app.command("classes")(classes)
 app.command("compare")(compare)
 app.command("plot")(plot)
 app.command("report")(report)
+app.command("track")(track)
 app.command("export")(export)
 app.command("bench-export")(bench_export)
 app.command("transfer")(transfer)

@@ -100,12 +100,12 @@ def _pruned_weights(attached: Attachment) -> list[str]:
     elif attached.written:
         found.append(
             f"train_fn wrote pruned weights: {attached.written[0]!r} was not zero where the mask "
-            "prunes, before the first step of an optimizer"
+            "prunes, before a step of an optimizer or after load_state_dict"
         )
     if replaced := [name for name in attached.overwritten if name not in revived]:
         found.append(
             f"train_fn replaced {replaced[0]!r} by a parameter that was not zero where the mask "
-            "prunes, so that it did not start from the ticket's weights"
+            "prunes, so that it did not train the ticket's weights"
         )
     return found
 

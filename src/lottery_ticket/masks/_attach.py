@@ -16,32 +16,27 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks._enforce import mask_optimizer_state_
-from lottery_ticket.masks._held import (
-    HeldParameters,
-    is_zero_where_pruned,
+from lottery_ticket.masks._attach_state import (
+    AttachmentState,
+    RewindPoint,
+    check_same_reference,
+    copied_to_cpu,
+)
+from lottery_ticket.masks._held import HeldParameters
+from lottery_ticket.masks._mask import PruningMask
+from lottery_ticket.masks._optimizers import torch_optimizer
+from lottery_ticket.masks._policy import MaskPolicy, asked
+from lottery_ticket.masks._present import (
+    check_can_be_held,
+    check_is_whole,
     present_parameters,
     ties_in,
 )
-from lottery_ticket.masks._mask import PruningMask
-from lottery_ticket.masks._policy import MaskPolicy, asked
+from lottery_ticket.masks._rest import Rest, reference_of, sums_of
+from lottery_ticket.masks._undo import Undo
+from lottery_ticket.notebook_html import notebook_html
 
-__all__ = ["Attachment", "RewindPoint", "copied_to_cpu"]
-
-
-@dataclass(frozen=True)
-class RewindPoint:
-    """θ_k: what training can be rewound to.
-
-    Args:
-        step: k, optimiser steps done.
-        weights: the model's state at that step (buffers too), on the CPU.
-        optimizer_state: the optimiser's `state_dict()["state"]` then; empty without an optimiser.
-    """
-
-    step: int
-    weights: Mapping[str, torch.Tensor]
-    optimizer_state: Mapping[int, Any]
+__all__ = ["Attachment"]
 
 
 @dataclass(frozen=True)
@@ -59,15 +54,18 @@ class Attachment:
     Used as a context manager it ends with the block; else `detach()` ends it.
 
     The mask is of *names*. Before each step of any torch optimiser that trains the model, and
-    whenever it is asked, it looks up what has these names. A parameter that was replaced
-    (`load_state_dict(assign=True)`, a new layer, …) is masked from then on, its gradients too.
-    Before the first step of each optimiser what was written meanwhile is set to zero, and what it
-    remembers is masked; if its step moves pruned weights, that is an error. Of
-    its optimisers, one that still has the old parameter is refused at its next step; one made anew
-    takes its place. A parameter that is gone, or has another shape, is an error.
+    whenever it is asked, it looks up what has these names. A parameter that was replaced (a new
+    layer, …) is masked from then on, its gradients too. What `load_state_dict` writes, in place or
+    with `assign=True`, is masked before it returns; what anything else writes, before the next
+    step. What an optimiser remembers is masked before its first step, and when it loads its state;
+    if its first step moves pruned weights, that is an error. Of its optimisers, one that still has
+    a parameter which was replaced is refused at its next step; one made anew takes its place. A
+    parameter that is gone, or has another shape, is an error.
 
     A loop that makes no steps of a torch optimiser cannot be seen: after replacing parameters it
     calls `zero_()`.
+
+    `state_dict` and `load_state_dict` let it lie in any checkpoint, like a model or an optimiser.
     """
 
     num_steps: int
@@ -92,14 +90,20 @@ class Attachment:
         start_step: int = 0,
         policy: MaskPolicy | None = None,
         seed: int = 0,
+        freeze_to: Mapping[str, torch.Tensor] | nn.Module | str | bool | None = None,
         siblings: list["Attachment"] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise UsageError(f"attach: got a {type(model).__name__}, wanted a torch.nn.Module")
         _check_steps(rewind_step, start_step)
+        optimizer = None if optimizer is None else torch_optimizer(optimizer)
+        check_is_whole(model)
         self._model = model
         self.mask = mask
         self._ties = ties_in(model, mask)
+        found = self._parameters()
+        check_can_be_held(found)
+        self._reference = reference_of(freeze_to, model, found)
         self._policy, self._seed = policy, seed
         names = frozenset() if optimizer is None else self._names_trained_by(optimizer)
         self._rewind_step = rewind_step
@@ -108,14 +112,26 @@ class Attachment:
         self.rewind_point = None
         self._depth = 0
         self._followed: list[_Followed] = []
-        self._note_rewind_point(optimizer)
-        self._held: HeldParameters | None = HeldParameters(model, mask, self._ties, self)
-        self._overwritten, self._written = self._held.overwritten, self._held.written
-        if optimizer is not None:
-            self._follow(optimizer, names)
-        self._ask_policy(optimizer)
         self._siblings = [] if siblings is None else siblings
+        self._held: HeldParameters | None = None
+        self._note_rewind_point(optimizer)
+        self._begin(optimizer, names)
         self._siblings.append(self)
+
+    def _begin(self, optimizer: torch.optim.Optimizer | None, names: frozenset[str]) -> None:
+        """Change the model, or nothing of it."""
+        is_whole = self._policy is not None
+        undo = Undo(self._parameters(), self.mask, optimizer, is_whole=is_whole)
+        try:
+            self._held = HeldParameters(self._model, self.mask, self._ties, self, self._reference)
+            self._overwritten, self._written = self._held.overwritten, self._held.written
+            if optimizer is not None:
+                self._follow(optimizer, names)
+            self._ask_policy(optimizer)
+        except BaseException:
+            self.release()
+            undo()
+            raise
 
     def __enter__(self) -> "Attachment":
         return self
@@ -130,6 +146,8 @@ class Attachment:
             self.detach()
         else:
             self.release()  # what went wrong is said already
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         total = sum(kept.numel() for kept in self.mask.values())
@@ -157,22 +175,30 @@ class Attachment:
     def written(self) -> list[str]:
         """Parameters into which weights were written where the mask prunes.
 
-        As found, and set to zero, before the first step of an optimiser.
+        As found, and set to zero, after `load_state_dict` or before a step.
         """
         return list(self._written)
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
-        """Count the steps of an optimiser over the model, and keep its state zero where pruned."""
+        """Count the steps of an optimiser over the model, and keep its state zero where pruned.
+
+        It may be wrapped, as by accelerate or Lightning. One that is followed already is not
+        counted twice.
+        """
         self._check_attached("follow")
-        self._follow(optimizer, self._names_trained_by(optimizer))
+        stepping = torch_optimizer(optimizer, "follow")
+        names = self._names_trained_by(stepping)
+        if not self.follows(stepping):
+            self._follow(stepping, names)
 
     def follows(self, optimizer: torch.optim.Optimizer) -> bool:
-        """Whether the optimiser's steps are counted."""
-        return any(followed.optimizer is optimizer for followed in self._followed)
+        """Whether the steps of the optimiser, or of the one in this wrapper, are counted."""
+        stepping = torch_optimizer(optimizer, "follows")
+        return any(each is stepping for each in self.optimizers)
 
     def is_trained_by(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether the optimiser holds any of the masked parameters."""
-        return bool(self._names_held_by(optimizer))
+        return bool(self._names_held_by(torch_optimizer(optimizer, "is_trained_by")))
 
     def detach(self) -> None:
         """Remove the hooks; pruned weights stay zero until something trains them.
@@ -186,8 +212,8 @@ class Attachment:
         if not is_current and (lost := self._revived_if_there()):
             raise UsageError(
                 f"{lost[0]!r} was replaced while the mask was attached, and no optimizer step was "
-                "seen since; it is not zero where the mask prunes: call zero_() after replacing "
-                "parameters, or mask.apply(model) now"
+                f"seen since; it is not {self._rest_is()} where the mask prunes: call zero_() "
+                "after replacing parameters, or now"
             )
 
     def release(self) -> None:
@@ -203,14 +229,15 @@ class Attachment:
     def replace_mask(self, mask: Mapping[str, torch.Tensor]) -> None:
         """Go on with another mask of the same parameters, as when pruning during training."""
         made = mask if isinstance(mask, PruningMask) else PruningMask.from_tensors(dict(mask))
-        self._check_attached("replace_mask").take_up(self._model, made)
+        held = self._check_attached("replace_mask")
+        held.take_up(self._model, made)
         self.mask = made
         for optimizer in self.optimizers:
-            self._zero_state_(optimizer)
+            held.mask_memory_(optimizer)
 
     @torch.no_grad()
     def zero_(self) -> None:
-        """Set the pruned weights to exactly zero, as after loading a checkpoint.
+        """Set the pruned weights to exactly zero, or to the reference if they are frozen to one.
 
         Parameters that were replaced are masked from now on.
         """
@@ -218,12 +245,47 @@ class Attachment:
             self._held.take_up(self._model)
             return
         for name, parameter in self._parameters().items():
-            parameter.masked_fill_(~self.mask[name].to(parameter.device), 0.0)
+            self._rest_of(name, parameter).put_(parameter)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The mask, steps and rewind point as plain values, to lie in a checkpoint of any trainer.
+
+        `torch.load(weights_only=True)` reads them. The model's and the optimiser's own state are
+        not in it.
+
+        >>> model = nn.Linear(2, 1)
+        >>> attached = PruningMask(model).attach(model)
+        >>> sorted(attached.state_dict())[2:4]
+        ['mask', 'num_steps']
+        """
+        return self._state().plain()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` said: its mask holds from now on, steps are counted on.
+
+        Args:
+            state: from an attachment of the same model, with the same policy, seed and rewind step.
+
+        Raises:
+            UsageError: it is something else, or of another model or training.
+        """
+        held = self._check_attached("load_state_dict")
+        found = AttachmentState.read(state)
+        self._state().check_continues(found, self._model.state_dict())
+        check_same_reference(sums_of(self._reference, found.mask), found.freeze_to)
+        held.take_up_loaded(self._model, found.mask)
+        self.mask = found.mask.told_by(self.mask)
+        for optimizer in self.optimizers:
+            held.mask_memory_(optimizer)
+        self.num_steps, self.rewind_point = found.num_steps, found.rewind_point
+        self._rewind_step = found.rewind_step
+        if self._policy is not None:
+            held.keep_gradients(self._policy.wants_gradients(self.num_steps + 1))
 
     def revived(self) -> list[str]:
-        """The parameters in which some pruned weight is not exactly zero."""
+        """The parameters in which some pruned weight is not exactly zero, or the reference's."""
         found = self._parameters().items()
-        return [name for name, value in found if not is_zero_where_pruned(value, self.mask[name])]
+        return [name for name, value in found if not self._rest_of(name, value).is_kept_by(value)]
 
     def meet_replaced(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse an optimiser that still has parameters which were replaced, or follow a new one.
@@ -244,6 +306,20 @@ class Attachment:
                 self._unfollow(followed)
             if not self.follows(optimizer):
                 self.follow(optimizer)
+
+    def _rest_of(self, name: str, parameter: nn.Parameter) -> Rest:
+        reference = None if self._reference is None else self._reference[name]
+        return Rest.of(self.mask[name].to(parameter.device), parameter, reference)
+
+    def _rest_is(self) -> str:
+        return "zero" if self._reference is None else "at the reference"
+
+    def _state(self) -> AttachmentState:
+        policy = None if self._policy is None else type(self._policy).__name__
+        return AttachmentState(
+            self.mask, self.num_steps, self._rewind_step, self.rewind_point, policy, self._seed,
+            sums_of(self._reference, self.mask),
+        )  # fmt: skip
 
     def _status(self) -> str:
         if self._held is None:
@@ -270,8 +346,6 @@ class Attachment:
         return frozenset(name for name, p in self._parameters().items() if id(p) in theirs)
 
     def _names_trained_by(self, optimizer: torch.optim.Optimizer) -> frozenset[str]:
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            raise UsageError(f"attach: got a {type(optimizer).__name__}, wanted a torch optimizer")
         names = self._names_held_by(optimizer)
         if self.mask and not names:
             raise UsageError(
@@ -281,11 +355,11 @@ class Attachment:
         return names
 
     def _follow(self, optimizer: torch.optim.Optimizer, names: frozenset[str]) -> None:
-        self._zero_state_(optimizer)
+        self._check_attached("follow").mask_memory_(optimizer)
         hooks = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
-            optimizer.register_load_state_dict_post_hook(self._zero_state_),
+            optimizer.register_load_state_dict_post_hook(self._after_loading),
         ]
         self._followed.append(_Followed(optimizer, names, hooks))
 
@@ -326,9 +400,9 @@ class Attachment:
                 self.replace_mask(found)
         self._held.keep_gradients(policy.wants_gradients(step + 1))
 
-    def _zero_state_(self, optimizer: torch.optim.Optimizer) -> None:
-        parameters = self._parameters()
-        mask_optimizer_state_(optimizer, parameters, self.mask)
+    def _after_loading(self, optimizer: torch.optim.Optimizer) -> None:
+        if self._held is not None:
+            self._held.mask_memory_(optimizer, is_loaded=True)
 
     def _note_rewind_point(self, optimizer: torch.optim.Optimizer | None) -> None:
         if self.num_steps == self._rewind_step and self.rewind_point is None:
@@ -344,15 +418,6 @@ def _check_steps(rewind_step: int | None, start_step: int) -> None:
             raise UsageError(f"{name}: got {steps!r}, wanted a number of steps, 0 or more")
     if rewind_step is not None and rewind_step < start_step:
         raise UsageError(f"rewind_step {rewind_step} lies before start_step {start_step}")
-
-
-def copied_to_cpu(value: Any) -> Any:
-    """A deep copy of nested mappings of tensors, on the CPU: training on does not change it."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, Mapping):
-        return {key: copied_to_cpu(item) for key, item in value.items()}
-    return value
 
 
 def _steps_in_progress(optimizers: set[torch.optim.Optimizer]) -> int:

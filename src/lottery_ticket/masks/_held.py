@@ -4,8 +4,9 @@ Parameters are replaced more often than one thinks: `load_state_dict(assign=True
 under the old name, conversions that swap tensors. So none is held by identity. Before each step of
 any torch optimiser that trains the model, each is looked up where its name says; what is new there
 is taken up: its pruned weights are set to zero and its gradients masked, those it has too. Before
-the first step of each such optimiser its state is masked, and what was written into pruned weights
-is set to zero; after it they must be zero still.
+the first step of each such optimiser its state is masked; after it pruned weights must be zero
+still. What was written into pruned weights is set to zero as soon as it is seen: at once where
+`load_state_dict` wrote it, else before the next step, as a parameter counts what is done to it.
 
 What is held is a value of names: no parameter that has a hook, and the model weakly. It lives as
 long as the model does, whether or not anyone keeps the attachment. (It cannot hang on the
@@ -13,73 +14,33 @@ parameters: they are replaced; and torch does not show hooks of a tensor to the 
 so that a cycle through them would never be freed.)
 """
 
-import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.masks._aside import Aside
 from lottery_ticket.masks._enforce import keep_bits, keep_only_, mask_optimizer_state_
-from lottery_ticket.names import check_shape, find_parameters, named_modules, parameter_locations
+from lottery_ticket.masks._marks import LoadingHook, Mark
+from lottery_ticket.masks._optimizers import trains_any
+from lottery_ticket.masks._present import is_zero_where_pruned, present_parameters
+from lottery_ticket.masks._rest import Rest, decays_into_memory
+from lottery_ticket.masks._watch import forget, unwatch, watch
+from lottery_ticket.names import Location, check_shape, parameter_locations
 
-__all__ = ["HeldParameters", "is_zero_where_pruned", "present_parameters", "ties_in"]
+__all__ = ["HeldParameters"]
 
 
 class Owner(Protocol):
     """Whose steps are counted, and who is told of replaced parameters before they train."""
 
-    def follows(self, optimizer: torch.optim.Optimizer) -> bool: ...
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]: ...
     def meet_replaced(self, optimizer: torch.optim.Optimizer) -> None: ...
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """Where a parameter is looked for, and by what it is known again.
-
-    Args:
-        name: as the mask has it.
-        path, leaf: where it is, from the model on.
-        address: of its tensor. `torch.utils.swap_tensors` leaves the hooks of a parameter behind,
-            though Python still shows them.
-        memory: of its values. `parameter.data = …` changes that alone (`vector_to_parameters`,
-            `Module.to_empty`).
-        hook: the one on it, since an address may be that of a tensor freed before.
-        whole: in place of a hook, the parameter itself, where nothing of it is pruned.
-    """
-
-    name: str
-    path: tuple[str, ...]
-    leaf: str
-    address: int
-    memory: int
-    hook: RemovableHandle | None
-    whole: nn.Parameter | None
-
-    def is_in(self, model: nn.Module) -> bool:
-        module: nn.Module | None = model
-        for part in self.path:
-            module = module._modules.get(part)
-            if module is None:
-                return False
-        parameter = module._parameters.get(self.leaf)
-        if self.hook is None:
-            return parameter is self.whole
-        return (
-            parameter is not None
-            and parameter._cdata == self.address
-            and parameter.data_ptr() == self.memory
-            and self.hook.id in (parameter._post_accumulate_grad_hooks or ())
-        )
 
 
 class HeldParameters:
@@ -90,6 +51,7 @@ class HeldParameters:
         mask: what is kept; a layer kept whole costs nothing.
         ties: the other names that a parameter has, and must go on to have.
         owner: told when parameters were replaced; held weakly.
+        reference: what pruned weights are held at, by name; None for zeros.
 
     Raises:
         UsageError: the mask names a parameter that the model does not have, or in another shape.
@@ -102,7 +64,7 @@ class HeldParameters:
     """Parameters that were replaced by others with weights where the mask prunes."""
 
     written: list[str]
-    """Parameters into which weights were written where the mask prunes, before a first step."""
+    """Parameters into which weights were written where the mask prunes, between two steps."""
 
     def __init__(
         self,
@@ -110,30 +72,46 @@ class HeldParameters:
         mask: Mapping[str, torch.Tensor],
         ties: Mapping[str, Sequence[str]],
         owner: Owner,
+        reference: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
+        self._reference = reference
+        self._rests: dict[str, Rest] = {}  # of what is pruned
         self._model, self._owner = weakref.ref(model), weakref.ref(owner)
-        self._marks: list[_Mark] = []
+        self._marks: list[Mark] = []
+        self._versions: dict[str, int] = {}  # of what is pruned, as torch counts writes
+        self._loading: list[RemovableHandle] = []
         self._ties = ties
         self._is_settled = True
+        self._aside: Aside | None = Aside()  # until the first step after attaching or loading
         self._met: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
+        self._memories: weakref.WeakKeyDictionary[torch.optim.Optimizer, RemovableHandle]
+        self._memories = weakref.WeakKeyDictionary()
         self._unseen: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
         self.overwritten, self.written = [], []
         self._is_keeping = False
         self._dense: dict[str, torch.Tensor] = {}
-        self.take_up(model, mask)
-        _watch(self)
-        self._end = weakref.finalize(model, _forget, id(self))
+        try:
+            self.take_up(model, mask)
+        except BaseException:
+            self._take_hooks_off()
+            raise
+        watch(self)
+        self._end = weakref.finalize(model, forget, id(self))
         self._end.atexit = False
 
     def release(self) -> None:
         """Take the hooks off."""
         self._end.detach()
-        _unwatch(self)
+        unwatch(self)
         self._take_hooks_off()
+        self._aside = None
+        for hook in self._memories.values():
+            hook.remove()
+        self._memories.clear()
 
     def is_current(self, model: nn.Module) -> bool:
         """Whether every parameter is the one that was there at the last look."""
-        return all(mark.is_in(model) for mark in self._marks)
+        return all(mark.found_in(model) is not None for mark in self._marks)
 
     @torch.no_grad()
     def take_up(self, model: nn.Module, mask: Mapping[str, torch.Tensor] | None = None) -> None:
@@ -148,25 +126,55 @@ class HeldParameters:
         """
         mask = self.mask if mask is None else mask
         found = present_parameters(model, mask, self._ties)
-        replaced = {mark.name for mark in self._marks if not mark.is_in(model)}
+        replaced = {mark.name for mark in self._marks if mark.found_in(model) is None}
         self._is_settled = self._is_settled and not replaced
         self._take_hooks_off()
-        self.mask = {}
+        self.mask, self._rests = {}, {}
         locations = parameter_locations(model)
         for name, parameter in found.items():
             kept = self.mask[name] = mask[name].to(parameter.device)
-            hook = None
-            if not bool(kept.all()):  # else it costs nothing
-                if name in replaced and not is_zero_where_pruned(parameter, kept):
-                    self.overwritten.append(name)
-                parameter.masked_fill_(~kept, 0.0)
-                hook = self._hooked(name, parameter)
-            whole = parameter if hook is None else None
-            here = parameter._cdata, parameter.data_ptr()
-            places = [locations.get(each) for each in (name, *self._ties.get(name, ()))]
-            self._marks += [
-                _Mark(name, at.path, at.leaf, *here, hook, whole) for at in places if at
-            ]
+            is_pruned = not bool(kept.all())  # else it costs nothing
+            if is_pruned:
+                self._rests[name] = self._rest_of(name, parameter)
+            if name in replaced and not self.is_at_rest(name, parameter):
+                self.overwritten.append(name)
+            places = (locations.get(each) for each in (name, *self._ties.get(name, ())))
+            self._hold(name, parameter, [at for at in places if at])
+        self._listen_to_loading(model)
+
+    def take_up_loaded(self, model: nn.Module, mask: Mapping[str, torch.Tensor]) -> None:
+        """`take_up` of the mask that was in force when what has been loaded was saved.
+
+        What it keeps is as it was loaded, though the mask before it pruned it.
+        """
+        if self._aside is not None:
+            found = present_parameters(model, self.mask, self._ties)
+            self._aside.put_back_(found)
+        self.take_up(model, mask)
+
+    def mask_memory_(self, optimizer: torch.optim.Optimizer, *, is_loaded: bool = False) -> None:
+        """Set what an optimiser remembers of pruned weights to zero."""
+        if (model := self._model()) is None:
+            return
+        present = present_parameters(model, self.mask, self._ties)
+        if is_loaded:
+            self._aside = self._aside or Aside()
+            self._aside.forget_memory(optimizer)
+        if self._aside is not None:
+            self._aside.note_memory(optimizer, present, self.mask)
+        mask_optimizer_state_(optimizer, present, self.mask)
+
+    @torch.no_grad()
+    def after_loading(self, module: nn.Module) -> None:
+        """Pruned weights that a module has just loaded are zero again, before they are used."""
+        model = self._model()
+        if model is None:
+            return
+        here = [m for m in self._marks if m.hook is not None and m.module_in(model) is module]
+        for mark in here:
+            parameter = module._parameters.get(mark.leaf)
+            if parameter is not None and parameter.shape == self.mask[mark.name].shape:
+                self._hold_loaded(mark, parameter, model)
 
     def keep_gradients(self, is_keeping: bool) -> None:
         """Whether the gradients of the next step are kept as they were before they were masked."""
@@ -196,40 +204,49 @@ class HeldParameters:
         model, owner = self._model(), self._owner()
         if model is None:
             return
-        is_settled = self._is_settled and self.is_current(model)
+        self._aside = None
+        found = [(mark.name, mark.found_in(model)) for mark in self._marks]
+        is_current = all(parameter is not None for _, parameter in found)
+        is_settled = self._is_settled and is_current
         if is_settled and optimizer in self._met:
+            self._mend({n: p for n, p in found if p is not None and self._is_touched(n, p)}, model)
             return
-        is_followed = owner is not None and owner.follows(optimizer)
-        if not is_followed and not _trains_any(optimizer, model.parameters()):
+        is_followed = owner is not None and optimizer in owner.optimizers
+        if not is_followed and not trains_any(optimizer, model.parameters()):
             if is_settled:
                 self._met.add(optimizer)  # of another model
             return
         if not is_settled:
             self._met.clear()
-            if not self.is_current(model):
+            if not is_current:
                 self.take_up(model)
-        if written := self._revived(model):  # once for each optimiser, as it waits for the device
-            self.written += written
-            self.take_up(model)
-        found = present_parameters(model, self.mask, self._ties)
-        mask_optimizer_state_(optimizer, found, self.mask)
+        present = present_parameters(model, self.mask, self._ties)
+        self._mend(present, model)  # all of them: it waits for the device
+        mask_optimizer_state_(optimizer, present, self.mask)
         if owner is not None and not is_settled:
             owner.meet_replaced(optimizer)
         self._is_settled = True
-        self._met.add(optimizer)
-        self._unseen.add(optimizer)
+        self._meet(optimizer)
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Look whether the first step of an optimiser left pruned weights at zero.
+
+        Those that are held at a reference are put back after each step.
 
         Raises:
             UsageError: it did not. They are zero again.
         """
         model = self._model()
-        if model is None or optimizer not in self._unseen:
+        if model is None:
+            return
+        if self._reference is not None:
+            self._put_back_(optimizer, model)
+        self._note_versions(model)
+        if optimizer not in self._unseen:
             return
         self._unseen.discard(optimizer)
-        if revived := self._revived(model):
+        present = present_parameters(model, self.mask, self._ties)
+        if revived := self._revived(present):
             why = self._why_moved(type(optimizer).__name__, revived[0], model)
             self.take_up(model)
             raise UsageError(why)
@@ -237,12 +254,63 @@ class HeldParameters:
     def after_any_step(self, optimizer: torch.optim.Optimizer) -> None:
         """`after_step`, unless the owner, who follows the optimiser, knows better when."""
         owner = self._owner()
-        if owner is None or not owner.follows(optimizer):
+        if owner is None or optimizer not in owner.optimizers:
             self.after_step(optimizer)
 
-    def _revived(self, model: nn.Module) -> list[str]:
-        found = present_parameters(model, self.mask, self._ties).items()
-        return [name for name, p in found if not is_zero_where_pruned(p, self.mask[name])]
+    @torch.no_grad()
+    def _put_back_(self, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
+        """Decay and momentum have moved what is to be at the reference, and remember it.
+
+        Which ones cannot be told by `_version`: fused optimisers do not count what they write.
+        """
+        theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        found = {m.name: m.parameter_in(model) for m in self._marks if m.hook is not None}
+        is_remembered = decays_into_memory(optimizer)
+        for name, parameter in found.items():
+            if parameter is None or id(parameter) not in theirs:
+                continue
+            rest = self._rests[name] = self._rest_of(name, parameter)
+            rest.put_(parameter)
+            memory = optimizer.state.get(parameter, {}).values() if is_remembered else ()
+            for value in memory:
+                if isinstance(value, torch.Tensor) and rest.fits(value):
+                    keep_only_(value, rest.keep)
+                elif isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                    value.masked_fill_(~self.mask[name].to(value.device), 0.0)
+
+    def _is_touched(self, name: str, parameter: nn.Parameter) -> bool:
+        """Whether something was written into a parameter since the last step."""
+        return parameter._version != self._versions.get(name, parameter._version)
+
+    def _note_versions(self, model: nn.Module) -> None:
+        for mark in self._marks:
+            if mark.hook is not None and (parameter := mark.parameter_in(model)) is not None:
+                self._versions[mark.name] = parameter._version
+
+    def _mend(self, parameters: Mapping[str, nn.Parameter], model: nn.Module) -> None:
+        """Set to zero what was written where the mask prunes."""
+        if parameters and (written := self._revived(parameters)):
+            self.written += [name for name in written if name not in self.written]
+            self.take_up(model)
+        for name, parameter in parameters.items():
+            if name in self._versions:
+                self._versions[name] = parameter._version
+
+    def _revived(self, parameters: Mapping[str, nn.Parameter]) -> list[str]:
+        return [n for n, p in parameters.items() if not self.is_at_rest(n, p)]
+
+    def _meet(self, optimizer: torch.optim.Optimizer) -> None:
+        self._met.add(optimizer)
+        self._unseen.add(optimizer)
+        if optimizer not in self._memories:
+            me = weakref.ref(self)
+
+            def meet_again(loaded: torch.optim.Optimizer) -> None:  # it remembers other things now
+                if (held := me()) is not None:
+                    held._met.discard(loaded)
+
+            hook = optimizer.register_load_state_dict_post_hook(meet_again)
+            self._memories[optimizer] = hook
 
     def _why_moved(self, optimizer: str, name: str, model: nn.Module) -> str:
         gradient = present_parameters(model, self.mask, self._ties)[name].grad
@@ -258,13 +326,72 @@ class HeldParameters:
             "…), for others call mask.apply(model) after each step"
         )
 
+    def _hold(self, name: str, parameter: nn.Parameter, places: Iterable[Location | Mark]) -> None:
+        """Mask a parameter, and mark it at each of its places."""
+        hook = None
+        if name in self._rests:
+            self._put_to_rest_(name, parameter)
+            hook = self._hooked(name, parameter)
+            self._versions[name] = parameter._version
+        whole = parameter if hook is None else None
+        here = parameter._cdata, parameter.data_ptr()
+        self._marks += [Mark(name, at.path, at.leaf, *here, hook, whole) for at in places]
+
+    def _rest_of(self, name: str, parameter: nn.Parameter) -> Rest:
+        """Where it is held, in the precision and on the device that it has now."""
+        rest = self._rests.get(name)
+        if rest is None or not rest.fits(parameter):
+            reference = None if self._reference is None else self._reference[name]
+            kept = self.mask[name] = self.mask[name].to(parameter.device)
+            rest = Rest.of(kept, parameter, reference)
+        return rest
+
+    def is_at_rest(self, name: str, parameter: nn.Parameter) -> bool:
+        """Whether every pruned weight is exactly where it is held: at zero, or at the reference."""
+        return name not in self._rests or self._rest_of(name, parameter).is_kept_by(parameter)
+
+    def _put_to_rest_(self, name: str, parameter: nn.Parameter) -> bool:
+        """Hold it where it is to be; False if it was there."""
+        rest = self._rests[name] = self._rest_of(name, parameter)
+        was_there = rest.is_kept_by(parameter)
+        if not was_there and self._aside is not None:
+            self._aside.note_weights(name, parameter, self.mask[name])
+        rest.put_(parameter)  # in any case: a zero may have had a sign
+        return not was_there
+
+    def _hold_loaded(self, mark: Mark, parameter: nn.Parameter, model: nn.Module) -> None:
+        name, is_same = mark.name, mark.found_in(model) is parameter
+        self._aside = self._aside or Aside()
+        self._aside.forget_weights(name)
+        if self._put_to_rest_(name, parameter):
+            noted = self.written if is_same else self.overwritten
+            noted += [] if name in noted else [name]
+        if is_same:
+            self._versions[name] = parameter._version
+            return
+        self._is_settled = False  # an optimiser may still have the old one
+        marks = [each for each in self._marks if each.name == name]
+        if mark.hook is not None:
+            mark.hook.remove()
+        if all(each.parameter_in(model) is parameter for each in marks):  # tied ones: by and by
+            self._marks = [each for each in self._marks if each.name != name]
+            self._hold(name, parameter, marks)
+
+    def _listen_to_loading(self, model: nn.Module) -> None:
+        """Whichever module `load_state_dict` is called of, it comes by those of the parameters."""
+        modules = {id(m): m for mark in self._marks if mark.hook and (m := mark.module_in(model))}
+        self._loading = [
+            module.register_load_state_dict_post_hook(LoadingHook(self))
+            for module in modules.values()
+        ]
+
     def _hooked(self, name: str, parameter: nn.Parameter) -> RemovableHandle:
         is_trained = parameter.requires_grad
         parameter.requires_grad_(True)  # hooks want it; a frozen layer may be thawed later
         if parameter._post_accumulate_grad_hooks is not None:
             # those that torch.utils.swap_tensors left behind are linked again
             parameter._post_accumulate_grad_hooks = parameter._post_accumulate_grad_hooks
-        mask_gradient = _GradientMask(name, self, keep_bits(self.mask[name], parameter))
+        mask_gradient = _GradientMask(name, self, self._rests[name].keep)
         hook = parameter.register_post_accumulate_grad_hook(mask_gradient)
         parameter.requires_grad_(is_trained)
         if parameter.grad is not None:
@@ -272,9 +399,12 @@ class HeldParameters:
         return hook
 
     def _take_hooks_off(self) -> None:
+        while self._loading:
+            self._loading.pop().remove()
         while self._marks:
             if hook := self._marks.pop().hook:
                 hook.remove()
+        self._versions = {}
 
 
 class _GradientMask:
@@ -307,115 +437,3 @@ class _GradientMask:
         check_shape(f"the mask of {self._name!r}", kept.shape, gradient.shape, "the model")
         self._bits = keep_bits(kept, gradient)
         return self._bits
-
-
-def ties_in(model: nn.Module, names: Iterable[str]) -> dict[str, list[str]]:
-    """The other names of each parameter that is tied."""
-    places: dict[int, dict[tuple[object, ...], str]] = {}  # of a parameter → the name of each
-    locations = parameter_locations(model)
-    for name, at in locations.items():
-        places.setdefault(id(at.parameter), {})[at.path, at.leaf] = name
-    ties = {}
-    for name, parameter in find_parameters(model, names).items():
-        here = locations[name].path, locations[name].leaf
-        ties[name] = [other for at, other in places[id(parameter)].items() if at != here]
-    return {name: others for name, others in ties.items() if others}
-
-
-def present_parameters(
-    model: nn.Module, mask: Mapping[str, torch.Tensor], ties: Mapping[str, Sequence[str]]
-) -> dict[str, nn.Parameter]:
-    """The parameters that a mask was attached to, as they are now.
-
-    Raises:
-        UsageError: one is gone, has another shape, or is tied otherwise than it was.
-    """
-    try:
-        found = find_parameters(model, mask)
-    except UsageError as error:
-        hidden = next((text for name in mask if (text := _where_it_went(model, name))), "")
-        raise UsageError(f"{error}{hidden}") from None
-    for name, parameter in found.items():
-        check_shape(f"the mask of {name!r}", mask[name].shape, parameter.shape, "the model")
-    locations = parameter_locations(model) if ties else {}
-    for name, others in ties.items():
-        for other in others:
-            is_there = name in found and other in locations
-            if is_there and locations[other].parameter is not found[name]:
-                raise UsageError(
-                    f"{name!r} and {other!r} were one tied parameter when the mask was attached, "
-                    "and are two now: tie them again (load_state_dict(assign=True) unties), or "
-                    "attach a mask that names both"
-                )
-    return found
-
-
-def is_zero_where_pruned(parameter: torch.Tensor, kept: torch.Tensor) -> bool:
-    """Whether every pruned weight is exactly zero."""
-    return not bool(parameter.detach()[~kept.to(parameter.device)].any())
-
-
-def _trains_any(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> bool:
-    """Whether the optimiser holds any of the parameters."""
-    theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    return any(id(p) in theirs for p in parameters)
-
-
-def _where_it_went(model: nn.Module, name: str) -> str:
-    """What became of a parameter that utilities of torch replace by others; "" if none of them."""
-    path, _, leaf = name.rpartition(".")
-    module = named_modules(model).get(path)
-    if module is None:
-        return ""
-    if parametrize.is_parametrized(module, leaf):
-        return (
-            f"; a parametrization makes {name!r} from other parameters now: remove it "
-            "(torch.nn.utils.parametrize.remove_parametrizations) or detach the mask"
-        )
-    for suffix, origin, remedy in (
-        ("_orig", "torch.nn.utils.prune", "torch.nn.utils.prune.remove"),
-        ("_v", "torch.nn.utils.weight_norm", "torch.nn.utils.remove_weight_norm"),
-    ):
-        if leaf + suffix in module._parameters:
-            return f"; {origin} keeps it as {name + suffix!r} now: {remedy}, or detach the mask"
-    return ""
-
-
-_watched: dict[int, HeldParameters] = {}
-_lock = threading.RLock()  # of the two, which steps in other threads read
-_handles: list[RemovableHandle] = []
-
-
-def _watch(held: HeldParameters) -> None:
-    with _lock:
-        _watched[id(held)] = held
-        if not _handles:
-            _handles.append(register_optimizer_step_pre_hook(_before_any_step))
-            _handles.append(register_optimizer_step_post_hook(_after_any_step))
-
-
-def _unwatch(held: HeldParameters) -> None:
-    with _lock:
-        _watched.pop(id(held), None)
-        if not _watched:
-            while _handles:
-                _handles.pop().remove()
-
-
-def _forget(key: int) -> None:
-    """Without a look at the hook: this may come while torch goes through its hooks."""
-    _watched.pop(key, None)
-
-
-def _before_any_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-    with _lock:
-        watched = list(_watched.values())
-    for held in watched:
-        held.before_step(optimizer)
-
-
-def _after_any_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-    with _lock:
-        watched = list(_watched.values())
-    for held in watched:
-        held.after_any_step(optimizer)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lottery_ticket.errors import DamagedError
 from lottery_ticket.store._files import sealed_json, unsealed_json
+from lottery_ticket.store._label_changes import LABELS, labelled_run
 from lottery_ticket.store._making import Board
 from lottery_ticket.store._store import Store
 from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check, mapping_of
@@ -146,7 +147,8 @@ def forgive(store: Store, cells: Collection[str]) -> int:
 def notes_of_runs(board: Board) -> set[str]:
     """The ids of the runs of which something was noted, be they there or not."""
     names = {*board.names(_SUBMITTED), *board.names(_STOP)}
-    return {name for name in names if not _CALL.fullmatch(name)}
+    labelled = set(map(labelled_run, board.names(LABELS))) - {""}
+    return {name for name in names if not _CALL.fullmatch(name)} | labelled
 
 
 def notes_of_cells(board: Board) -> set[str]:
@@ -156,9 +158,13 @@ def notes_of_cells(board: Board) -> set[str]:
 
 def forget_notes(board: Board, runs: Iterable[str], cells: Collection[str]) -> int:
     """Take away all that was noted of runs and cells that go; of how many cells something was."""
-    for run_id in runs:
+    runs = set(runs)
+    for run_id in sorted(runs):
         for kind in (_SUBMITTED, _STOP):
             board.remove(kind, run_id)
+    for name in board.names(LABELS) if runs else ():
+        if labelled_run(name) in runs:
+            board.remove(LABELS, name)
     found: set[str] = set()
     for kind in (_FAILED, _TRIED):
         noted = {*board.names(kind)} & {*cells}
