@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextvars import copy_context
 from types import TracebackType
 from typing import Any, TextIO, cast
@@ -14,7 +14,6 @@ from lottery_ticket.experiment import (
     Cell,
     Observer,
     Outcome,
-    RunStatus,
     Work,
     read_maker,
     read_progress,
