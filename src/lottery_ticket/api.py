@@ -138,7 +138,7 @@ class RunResult:
 
         >>> load_run().edit(name="baseline", add_tags=["paper"])  # doctest: +SKIP
         """
-        edit = RunEdit(name, tuple(add_tags), tuple(remove_tags), notes)
+        edit = RunEdit(name, add_tags, remove_tags, notes)
         vars(self)["_labels"] = self.store.edit_run(self.id, edit)
 
     @property
@@ -384,7 +384,7 @@ class RunResult:
         check_folder(out)
         self._check_measured()
         (verdict, _), tables = self._judged(), self.tables
-        of = {"title": self.record.heading, "run": self.id, "formats": formats}
+        of = {"title": self.record.heading(self.name), "run": self.id, "formats": formats}
         paths = draw_all(tables, out, verdict=verdict, **of)
         has_accuracy = any(row["test_accuracy"] is not None for row in self._rows)
         if self.record.spec["prune"].get("once") and has_accuracy:

@@ -26,6 +26,7 @@ from lightning_nets import (  # noqa: E402
     small_conv,
     trainer,
 )
+from test_docs import ROOT, run_page  # noqa: E402
 
 from lottery_ticket import LotteryTicketFinder, MaskPolicy, PruningMask, prune  # noqa: E402
 from lottery_ticket.data import load_dataset  # noqa: E402
@@ -173,6 +174,20 @@ def test_a_ticket_is_found_over_several_fits(real_mnist):
     assert ticket.mask == masks[2]
     assert same_weights(ticket.weights(), masked(initial, masks[2]))
     assert same_weights(ticket.weights(trained=True), dict(model.state_dict()))
+
+
+def test_starts_from_other_weights_are_seen():
+    """The mutant of the test above: an initial weight that is off by its last bit."""
+    train, starts = ordered(digits().train), Starts()
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1)
+    model = seeded_net()
+    initial = copy.deepcopy(model.state_dict())
+    trainer([callback, starts], max_epochs=1).fit(model, train)
+    bias = callback.results.search.initial["net.1.bias"]
+    bias[0] = torch.nextafter(bias[0], torch.tensor(2.0))
+    trainer([callback, starts], max_epochs=1).fit(model, train)
+    assert same_weights(starts.fits[0]["weights"], initial)
+    assert not same_weights(starts.fits[1]["weights"], masked(initial, callback.mask))
 
 
 # a conv net with batch norm, k in the middle of an epoch, at its end, with accumulation
@@ -541,6 +556,21 @@ def test_the_finder_drives_a_trainer():
     assert mask.num_kept == whole - (9 * whole + 5) // 10
 
 
+def test_the_finder_takes_a_datamodule():
+    class Data(L.LightningDataModule):
+        def train_dataloader(self):
+            return ordered(digits().train)
+
+        def val_dataloader(self):
+            return loader(digits().validation, 300)
+
+    functions = lightning_functions(lambda: trainer(max_epochs=1), Data())
+    finder = LotteryTicketFinder(model_fn=Net)
+    _, _, results = finder.find_winning_ticket(**functions, pruning_rounds=1, verbose=False)
+    assert results.problems == []
+    assert results.dense > 0.5
+
+
 def test_pytorch_lightning_works_too():
     theirs = pytest.importorskip("pytorch_lightning")
     made = LotteryTicketCallback(target_sparsity=0.5)
@@ -724,3 +754,10 @@ def test_several_processes(tmp_path):
     assert sorted(line[0] for line in ranks) == ["0", "1"]
     assert ranks[0][1:] == ranks[1][1:]
     assert ranks[0][1] == "370"
+
+
+def test_the_page_prints_what_it_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    text = (ROOT / "docs" / "lightning.md").read_text(encoding="utf-8")
+    assert run_page(text) == 5

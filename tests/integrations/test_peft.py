@@ -332,10 +332,10 @@ def test_saved_and_loaded(kind, tmp_path):
     keys = set(model.state_dict())
     attach_lora(model, mask)
     assert set(model.state_dict()) == keys, "something was added to what is saved"
-    model.eval().save_pretrained(tmp_path / "adapter")
+    model.eval().save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
     mask.save(tmp_path / "mask.safetensors")
     plain, _ = adapted(kind)
-    plain.save_pretrained(tmp_path / "plain")
+    plain.save_pretrained(tmp_path / "plain", save_embedding_layers=False)
     files = [
         (tmp_path / f / "adapter_model.safetensors").read_bytes() for f in ("adapter", "plain")
     ]
@@ -350,7 +350,7 @@ def test_saved_and_loaded(kind, tmp_path):
 def test_a_further_adapter_that_is_loaded(tmp_path):
     other, _ = adapted("gpt2")
     randomize(other, 11)
-    other.save_pretrained(tmp_path)
+    other.save_pretrained(tmp_path, save_embedding_layers=False)
     model, mask = adapted("gpt2")
     attached = attach_lora(model, mask)
     model.load_adapter(tmp_path, "loaded")
@@ -638,13 +638,13 @@ def fresh_check():
 
 def test_other_versions_of_peft_are_said(monkeypatch, fresh_check):
     model, mask = adapted("bert")
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.15.2")
-    refused(model, mask, "this is peft 0.15.2, wanted 0.16 or later: pip install -U", LotteryError)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.17.1")
+    refused(model, mask, "this is peft 0.17.1, wanted 0.18 or later: pip install -U", LotteryError)
     monkeypatch.undo()
     forward = peft.tuners.lora.layer.Linear.forward
     with monkeypatch.context() as changed:  # as if it asked no variant
         changed.setattr(
-            peft.tuners.lora.layer.Linear, "forward", lambda self, x: self.base_layer(x)
+            peft.tuners.lora.layer.Linear, "forward", lambda self, x, **options: self.base_layer(x)
         )
         refused(model, mask, "computes or merges in a way that is not known here", LotteryError)
     assert peft.tuners.lora.layer.Linear.forward is forward

@@ -233,7 +233,7 @@ class LotteryTicketFinder:
             loss=loss,
             batch_loss=batch_loss,
         )
-        train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
+        train_fn, eval_fn = self._functions(train_fn, eval_fn, method)
         max_drop = None if max_drop is None else within("max_drop", max_drop)
         check_name(name)
         listeners = Listeners.checked(track, on_level, on_record)
@@ -320,7 +320,7 @@ class LotteryTicketFinder:
                 the model anew.
         """
         search, method = self._found()
-        train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
+        train_fn, eval_fn = self._functions(train_fn, eval_fn, method)
         replicates = whole_number("replicates", replicates, least=1)
         self._check_arms(arms, train_fn)
         listeners = Listeners.checked(track, on_level, on_record)
@@ -455,6 +455,13 @@ class LotteryTicketFinder:
             self._num_asked[key] = max(self._num_asked.get(key, 0), row.draw + 1)
         self.initial_state = search.initial
         return self.results
+
+    def _functions(
+        self, train_fn: object, eval_fn: object, method: Method
+    ) -> tuple[TrainFn, EvalFn]:
+        return checked_functions(
+            train_fn, eval_fn, starts_later=method.starts_later, mode=self._mode
+        )
 
     def _begun(self) -> tuple[Search, Method]:
         if self._search is None or self._method is None:

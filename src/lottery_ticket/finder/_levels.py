@@ -207,8 +207,6 @@ class Levels:
             search.rewind_point = attached.rewind_point
             self._check_was_reached(attached)
         search.trained = copied_to_cpu(named_state(model))
-        if not level:
-            search.dense = search.trained
         search.add(
             Row(
                 arm=TICKET,

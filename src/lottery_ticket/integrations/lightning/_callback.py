@@ -248,6 +248,7 @@ class LotteryTicketCallback:
         """Called first, before a checkpoint is loaded."""
         self._is_evaluating = stage != "fit"
         if stage == "fit":
+            self._is_fitting = False
             self._continued, self._other_level, self._position = None, None, None
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -308,8 +309,10 @@ class LotteryTicketCallback:
         self._plan.finish(pl_module, attached, time.monotonic() - self._started, problems)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """A fit that failed is no level: the next one trains it again, from its start."""
-        self._is_fitting = False
+        """A fit that failed is no level: the next one trains it again, from its start.
+
+        Or goes on with it, from a checkpoint that others make of it now.
+        """
         if self._attached is not None:
             self._attached.release()
 
