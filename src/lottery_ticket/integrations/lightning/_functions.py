@@ -12,7 +12,7 @@ from torch import nn
 
 from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.integrations.lightning._finder_fit import FinderFit
-from lottery_ticket.integrations.lightning._library import pytorch
+from lottery_ticket.integrations.lightning._library import check_is_installed, package_of
 from lottery_ticket.integrations.lightning._trainer import check_strategy
 from lottery_ticket.masks import Attachment, PruningMask
 
@@ -56,8 +56,8 @@ def lightning_functions(
     >>> functions = lightning_functions(make_trainer, datamodule)  # doctest: +SKIP
     >>> finder.find_winning_ticket(**functions, target_sparsity=0.9)  # doctest: +SKIP
     """
-    pytorch()
-    if not callable(make_trainer) or isinstance(make_trainer, pytorch().Trainer):
+    check_is_installed()
+    if not callable(make_trainer) or package_of(make_trainer) is not None:
         raise UsageError(
             f"make_trainer: got a {type(make_trainer).__name__}, wanted a function that makes a "
             "new Trainer each time: lambda: Trainer(max_epochs=5)"
@@ -83,7 +83,7 @@ def lightning_functions(
         if folder is not None:
             path = _folder_of(folder, model, mask, start_step)
             _remove_others(folder, path)
-            trainer.callbacks.append(_saver(path))
+            trainer.callbacks.append(_saver(trainer, path))
         is_begun = path is not None and (path / _CHECKPOINT).is_file()
         where = str(path / _CHECKPOINT) if path is not None and is_begun else None
         trainer.fit(model, **for_fit, ckpt_path=where)
@@ -104,7 +104,7 @@ class _Trainers:
 
     def new(self) -> Any:
         trainer = self._make()
-        if not isinstance(trainer, pytorch().Trainer):
+        if package_of(trainer) is None:
             raise UsageError(
                 f"make_trainer returned a {type(trainer).__name__}, wanted a Lightning Trainer"
             )
@@ -153,9 +153,9 @@ def _remove_others(folder: Path, own: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def _saver(folder: Path) -> Any:
+def _saver(trainer: object, folder: Path) -> Any:
     name = _CHECKPOINT.removesuffix(".ckpt")
-    return pytorch().callbacks.ModelCheckpoint(
+    return package_of(trainer).callbacks.ModelCheckpoint(
         dirpath=folder,
         filename=name,
         save_top_k=1,
