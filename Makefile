@@ -3,7 +3,7 @@ PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
 .PHONY: check lint test test-slow fuzz chaos chaos-ray bench gpu docs api ray
-.PHONY: slurm lightning hf trackers
+.PHONY: slurm lightning hf trackers notebooks
 
 check:
 	bash .ci/run
@@ -55,6 +55,11 @@ hf:
 trackers:
 	bash .ci/integration trackers mlflow,tensorboard,wandb,trackio \
 		tests/integrations/test_trackers.py $(ARGS)
+
+# notebooks/*.ipynb from their sources, and run, with outputs, in notebooks/executed;
+# ARGS='mnist --set QUICK=False' for one of them
+notebooks:
+	$(PYTHON) notebooks/render.py --execute $(ARGS)
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py

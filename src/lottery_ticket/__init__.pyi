@@ -19,6 +19,7 @@ from .pruning import MagnitudePruner as MagnitudePruner
 from .pruning import Structured24Pruner as Structured24Pruner
 from .pruning import prune as prune
 from .pruning import register_policy as register_policy
+from .runs import load_runs as load_runs
 from .spec import Spec as Spec
 from .spec import load_spec as load_spec
 from .tickets import Ticket as Ticket

@@ -1,6 +1,6 @@
 """From Python what the command line does: `run` an experiment, look at one in the store."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DataError, LotteryError, UsageError, known_keywords, nearest
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.store import (
+    RunEdit,
+    RunLabels,
     RunRecord,
     Store,
     correct_rows,
@@ -27,12 +30,13 @@ if TYPE_CHECKING:
         Assumptions,
         Context,
         Executes,
-        Forecast,
+        Forecasts,
         Plan,
         RunOutcome,
     )
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
+    from lottery_ticket.report import Page
     from lottery_ticket.spec import Spec
     from lottery_ticket.tracking import Hook, Listeners
 
@@ -45,6 +49,7 @@ __all__ = [
     "prepare_tickets",
     "report",
     "run",
+    "told_apart",
 ]
 
 _WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
@@ -65,6 +70,9 @@ _HOW = (
     "track",
     "on_level",
     "on_record",
+    "name",
+    "tags",
+    "notes",
 )
 
 
@@ -88,6 +96,50 @@ class RunResult:
     def id(self) -> str:
         """The run's id."""
         return self.record.id
+
+    @property
+    def name(self) -> str:
+        """What the run is called: the name it was given, else that of its spec."""
+        return self._labels.name or self.record.name
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, sorted."""
+        return self._labels.tags
+
+    @property
+    def notes(self) -> str:
+        """What was noted of it."""
+        return self._labels.notes
+
+    @cached_property
+    def _labels(self) -> RunLabels:
+        return self.store.labels_of(self.id)
+
+    @known_keywords("edit")
+    def edit(
+        self,
+        *,
+        name: str | None = None,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        notes: str | None = None,
+    ) -> None:
+        """Change what the run is called; nothing that is named by its contents changes.
+
+        Args:
+            name: by which it can be asked for; `""` takes it away, None leaves it.
+            add_tags, remove_tags: tags that it gets, and that it had.
+            notes: in place of what was noted; `""` takes it away, None leaves it.
+
+        Raises:
+            UsageError: the name would be taken for another run's, or something cannot be shown.
+            StoreError: the store cannot be written.
+
+        >>> load_run().edit(name="baseline", add_tags=["paper"])  # doctest: +SKIP
+        """
+        edit = RunEdit(name, tuple(add_tags), tuple(remove_tags), notes)
+        vars(self)["_labels"] = self.store.edit_run(self.id, edit)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -175,14 +227,11 @@ class RunResult:
                 raise UsageError(f"{self.id}: the results are invalid: {place}: {problems[0]}")
 
     def _claim(self, margin: float | None) -> "Claim | None":
-        from lottery_ticket.analysis import Claim, default_margin, metric_of, num_test_of
+        from lottery_ticket.analysis import default_margin, metric_of, num_test_of, stated_claim
 
-        stated, table = self.record.claim, self.table
-        if stated is None:
-            return None
+        table = self.table
         default = default_margin(metric_of(table), num_test_of(table))
-        one, other = (default if m is None else m for m in (stated.margin, margin))
-        return Claim(stated.level, stated.num_trained, one == other)
+        return stated_claim(self.record.claim, margin, default)
 
     def between(self, one: str, other: str, *, margin: float | None = None) -> "Between":
         """One arm against another, level by level: better, worse, or equal within the margin.
@@ -350,7 +399,7 @@ class RunResult:
         margin: float | None = None,
         data_dir: str | Path | None = None,
         data: Mapping[str, Any] | None = None,
-    ) -> str:
+    ) -> "Page":
         """A report of the run; see `report`."""
         return report([self], out, format=format, margin=margin, data_dir=data_dir, data=data)
 
@@ -663,6 +712,8 @@ class RunResult:
         options = {} if split == "test" else {"split": split}
         return self.probe("evaluate", options=options, data=data, **how)
 
+    _repr_html_ = notebook_html
+
     def __repr__(self) -> str:
         done = len(self._rows)
         return f"RunResult({self.id!r}, {done} of {len(self.record.rows)} trainings finished)"
@@ -678,6 +729,9 @@ class Prepared:
     jobs: int
     executor: "Executes | None" = None
     listeners: "Listeners | None" = None
+    edit: RunEdit | None = None
+
+    _repr_html_ = notebook_html
 
     @property
     def is_for_workers(self) -> bool:
@@ -701,7 +755,9 @@ class Prepared:
         """
         from lottery_ticket.experiment import submit_plan
 
-        return submit_plan(self.plan, self.store, self.context, retry_failed=retry_failed)
+        return submit_plan(
+            self.plan, self.store, self.context, retry_failed=retry_failed, edit=self.edit
+        )
 
     def run(self, *, progress: bool = True, retry_failed: bool = False) -> RunResult:
         """Make whatever is not in the store yet; what became of it is in the result's `outcome`.
@@ -741,6 +797,7 @@ class Prepared:
                 jobs=self.jobs,
                 observer=told,
                 executor=executor,
+                edit=None if self.is_for_workers else self.edit,
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
@@ -757,7 +814,7 @@ class Prepared:
         *,
         seconds: Mapping[str, float] | None = None,
         seed: int = 0,
-    ) -> "list[Forecast]":
+    ) -> "Forecasts":
         """What the cells that are left would take on so many workers that share a store.
 
         Cells like finished ones take as long as these did; other trainings as long as tried steps
@@ -776,6 +833,7 @@ class Prepared:
         """
         from lottery_ticket.experiment import (
             Assumptions,
+            Forecasts,
             cell_seconds,
             finished_cells,
             forecast,
@@ -790,9 +848,9 @@ class Prepared:
         executions = {name: cell.execution for name, cell in known.items()}
         foreseen = cell_seconds(self.plan, seconds, executions)
         tasks = tasks_of(self.plan, done, foreseen, keep=self.context.keep)
-        return [
+        return Forecasts(
             forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
-        ]
+        )
 
 
 @known_keywords("prepare", also=_HOW)
@@ -808,6 +866,9 @@ def prepare(
     track: object = None,
     on_level: "Hook | None" = None,
     on_record: "Hook | None" = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
     **how: Any,
 ) -> Prepared:
     """Check everything and plan the run, before any work starts; the arguments are those of `run`.
@@ -828,6 +889,7 @@ def prepare(
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
     from lottery_ticket.tracking import Listeners
 
+    edit = RunEdit(name, tags, notes=notes)
     opened = Store(default_store_path() if store is None else store, claims=claims)
     place = Place(how.get("jobs"), address, per_device, how.get("device", "auto"), how.get("group"))
     executes = chosen_executor(executor, place)
@@ -850,7 +912,10 @@ def prepare(
         if how.get("group") is None and context.kernels == "auto" and is_known:
             context = replace(context, group=group_size(spec, context.data_dir, context.device))
         planned = plan(spec, inputs)
-    return Prepared(planned, opened, context, jobs, executes, listeners)
+    if edit.name:
+        opened.check_name(planned.id, edit.name)
+    labels = None if edit == RunEdit() else edit
+    return Prepared(planned, opened, context, jobs, executes, listeners, labels)
 
 
 def context_and_jobs(
@@ -924,6 +989,9 @@ def run(
     executor: str = "local",
     address: str | None = None,
     per_device: int = 1,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
     progress: bool = True,
     track: object = None,
     on_level: "Hook | None" = None,
@@ -956,6 +1024,10 @@ def run(
         address: of the Ray cluster; else `$RAY_ADDRESS`, else the one on this machine, which is
             started if there is none.
         per_device: cells on a GPU of the cluster at a time.
+        name: what the run is called, by which it can be asked for as by its id; else as its spec.
+            It renames nothing, and can be changed later (`RunResult.edit`), as can:
+        tags: that the run gets.
+        notes: what there is to say of it, in place of what was said.
         progress: show on standard error how the run goes: bars on a terminal or in a notebook,
             else a line now and then.
         track: where to follow it, too: `"mlflow"`, `"tensorboard"`, `"trackio"`, `"wandb"`, or
@@ -995,6 +1067,9 @@ def run(
         track=track,
         on_level=on_level,
         on_record=on_record,
+        name=name,
+        tags=tags,
+        notes=notes,
     )
     return _completed(prepared, progress)
 
@@ -1068,7 +1143,7 @@ def _check_outcome(outcome: "RunOutcome", what: str) -> None:
 
 
 def load_run(reference: str = "last", *, store: str | Path | Store | None = None) -> RunResult:
-    """A run that is in the store, by id, unique prefix or `"last"`.
+    """A run that is in the store, by id, unique prefix, name or `"last"`.
 
     Args:
         reference: which run.
@@ -1085,6 +1160,28 @@ def load_run(reference: str = "last", *, store: str | Path | Store | None = None
     return RunResult(opened, opened.run(reference))
 
 
+def told_apart(runs: "Sequence[RunResult]", *, but: Collection[str] = ()) -> list[str]:
+    """For each of several runs the keys of its recipe that tell it from the others: `"lr=0.1"`.
+
+    Args:
+        runs: that are shown together; those of different specs are told apart by their names, too.
+        but: keys that are told elsewhere.
+    """
+    from lottery_ticket.spec import short_labels
+
+    return short_labels([run.record.told for run in runs], but=but, is_named=False)
+
+
+def _titles(runs: "Sequence[RunResult]") -> list[str]:
+    """What heads each of several runs that are reported together."""
+    titles = [
+        f"{run._labels.name} ({run.record.title})" if run._labels.name else run.record.title
+        for run in runs
+    ]
+    differs = told_apart(runs)
+    return [f"{t}: {d}" if d else t for t, d in zip(titles, differs, strict=True)]
+
+
 def report(
     runs: "Sequence[RunResult]",
     out: str | Path | None = None,
@@ -1093,7 +1190,7 @@ def report(
     margin: float | None = None,
     data_dir: str | Path | None = None,
     data: Mapping[str, Any] | None = None,
-) -> str:
+) -> "Page":
     """Runs as one self-contained page: verdict first, then figures, tables, and what was run.
 
     Args:
@@ -1106,7 +1203,7 @@ def report(
         data: options of the data sets that are others here: `{"path": "moved.npz"}`.
 
     Returns:
-        The page.
+        The page, a text. A notebook shows it in a frame; where it was written, a link to the file.
 
     Raises:
         UsageError: no training of a run is finished, there is no such format, or what is at `out`
@@ -1122,7 +1219,14 @@ def report(
         write_file,
         writing,
     )
-    from lottery_ticket.report import ReportRun, content_of, html_page, markdown_page, run_facts
+    from lottery_ticket.report import (
+        Page,
+        ReportRun,
+        content_of,
+        html_page,
+        markdown_page,
+        run_facts,
+    )
 
     pages = {"html": html_page, "markdown": markdown_page}
     if format not in pages:
@@ -1133,7 +1237,7 @@ def report(
         out = usable_path(out, "out")
         check_replaceable(out)
     contents = []
-    for result in runs:
+    for result, title in zip(runs, _titles(runs), strict=True):
         tables = result.tables
         if tables.table.empty:
             raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
@@ -1141,12 +1245,10 @@ def report(
         verdict, reason = result._judged(margin)
         facts = run_facts(result.store, result.record)
         classes = None if verdict is None else result._by_class_or_why(verdict, data_dir, data)
-        contents.append(
-            content_of(ReportRun(result.record.title, tables, verdict or reason, facts, classes))
-        )
+        contents.append(content_of(ReportRun(title, tables, verdict or reason, facts, classes)))
     page = pages[format](contents)
     if out is not None:
         with writing(out) as path:
             make_folder(path.parent)
             write_file(path, page.encode())
-    return page
+    return Page(page).called(", ".join(result.id for result in runs), format, out)

@@ -7,15 +7,19 @@ from lottery_ticket.cli import app
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 NAMES = [
+    "init",
     "run",
     "plan",
     "submit",
     "work",
     "status",
+    "watch",
     "stop",
     "presets",
     "models",
     "list",
+    "runs",
+    "edit",
     "table",
     "verdict",
     "classes",

@@ -70,16 +70,17 @@ def check_call(name: str, wanted: str, function: object, *args: object, **kwargs
 
 
 def checked_functions(
-    train_fn: object, eval_fn: object, *, starts_later: bool
+    train_fn: object, eval_fn: object, *, starts_later: bool, mode: str
 ) -> tuple[Callable[..., object], Callable[..., Any]]:
     """The two functions of the user's.
 
     Args:
         train_fn, eval_fn: as they were passed.
         starts_later: whether trainings start elsewhere than at step 0 of the schedule.
+        mode: the search's; an `eval_fn` may have one too, as those of integrations do.
 
     Raises:
-        UsageError: one of them is none, or cannot be called as it will be.
+        UsageError: one of them is none, cannot be called as it will be, or has another mode.
     """
     wanted = "train_fn(model, mask" + (", start_step=0)" if starts_later else ")")
     if not callable(train_fn):
@@ -90,6 +91,11 @@ def checked_functions(
     if not callable(eval_fn):
         raise UsageError(f"eval_fn: got {type(eval_fn).__name__}, wanted a function {wanted}")
     check_call("eval_fn", wanted, eval_fn, None)
+    if (own := getattr(eval_fn, "mode", mode)) != mode:
+        better = "a lower" if own == "min" else "a higher"
+        raise UsageError(
+            f"eval_fn: {better} value of it is better; LotteryTicketFinder(mode={own!r})"
+        )
     return train_fn, eval_fn
 
 

@@ -43,6 +43,7 @@ from lottery_ticket.finder._training import (
 )
 from lottery_ticket.masks import Budget, PruningMask, copied_model
 from lottery_ticket.names import lazy_names
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.pruning import Pipeline, Schedule, inputs_seen
 from lottery_ticket.seeds import derive
 from lottery_ticket.store import Store
@@ -105,6 +106,8 @@ class LotteryTicketFinder:
 
     mask: PruningMask
     """The mask of the ticket found last."""
+
+    _repr_html_ = notebook_html
 
     @known_keywords("LotteryTicketFinder")
     def __init__(
@@ -230,7 +233,7 @@ class LotteryTicketFinder:
             loss=loss,
             batch_loss=batch_loss,
         )
-        train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
+        train_fn, eval_fn = self._functions(train_fn, eval_fn, method)
         max_drop = None if max_drop is None else within("max_drop", max_drop)
         check_name(name)
         listeners = Listeners.checked(track, on_level, on_record)
@@ -317,7 +320,7 @@ class LotteryTicketFinder:
                 the model anew.
         """
         search, method = self._found()
-        train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
+        train_fn, eval_fn = self._functions(train_fn, eval_fn, method)
         replicates = whole_number("replicates", replicates, least=1)
         self._check_arms(arms, train_fn)
         listeners = Listeners.checked(track, on_level, on_record)
@@ -452,6 +455,13 @@ class LotteryTicketFinder:
             self._num_asked[key] = max(self._num_asked.get(key, 0), row.draw + 1)
         self.initial_state = search.initial
         return self.results
+
+    def _functions(
+        self, train_fn: object, eval_fn: object, method: Method
+    ) -> tuple[TrainFn, EvalFn]:
+        return checked_functions(
+            train_fn, eval_fn, starts_later=method.starts_later, mode=self._mode
+        )
 
     def _begun(self) -> tuple[Search, Method]:
         if self._search is None or self._method is None:

@@ -11,13 +11,44 @@ from matplotlib.figure import Figure
 from lottery_ticket.errors import UsageError
 from lottery_ticket.files import make_folder, write_file
 
-__all__ = ["GREY", "HEIGHT", "WIDTH", "dress", "finish", "new_figure", "save"]
+__all__ = [
+    "GREY",
+    "HEIGHT",
+    "WIDTH",
+    "ShownFigure",
+    "dress",
+    "figure_png",
+    "finish",
+    "new_figure",
+    "save",
+]
 
 # a figure that is shrunk to the column of a paper, two thirds of its size, can still be read
 WIDTH, HEIGHT = 5.4, 4.0
 DPI = 200
+_SCREEN_DPI = 100
 GREY = "#555555"
 _LINE_INCHES, _ROW_INCHES = 0.15, 0.19  # of small print, and of a legend
+
+
+class ShownFigure(Figure):
+    """A figure that shows itself as the last line of a notebook's cell.
+
+    Figures are made without pyplot, which would keep them all, and so no backend of a notebook
+    knows of them. Where one has a way of its own to show figures (`%matplotlib inline`), it is
+    used, and a figure is shown once.
+    """
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = (round(_SCREEN_DPI * inches) for inches in self.get_size_inches())
+        return figure_png(self), {"width": width, "height": height}
+
+
+def figure_png(figure: Figure, *, dpi: float = 2 * _SCREEN_DPI) -> bytes:
+    """A figure as a PNG file; by default with two pixels for one of an ordinary screen."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=dpi)
+    return image.getvalue()
 
 
 def new_figure(
@@ -29,7 +60,7 @@ def new_figure(
     share_y: bool = False,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of panels, row by row, with a light grid; panels of a column share their x axis."""
-    figure = Figure(figsize=(width, height))
+    figure = ShownFigure(figsize=(width, height))
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.06)
     grid = figure.subplots(num_rows, num_columns, sharex="col", sharey=share_y, squeeze=False)

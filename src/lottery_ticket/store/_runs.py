@@ -8,6 +8,7 @@ from typing import Any
 
 from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DamagedError, UsageError
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.steps import Duration
 from lottery_ticket.store._files import sealed_json, unsealed_json
 from lottery_ticket.store._values import (
@@ -194,6 +195,8 @@ class RunRecord:
     claim: RunClaim | None = None
     probes: tuple[ProbeRow, ...] = ()
     searches: tuple[str, ...] = ()
+
+    _repr_html_ = notebook_html
 
     @property
     def data_name(self) -> str:
