@@ -30,7 +30,7 @@ from test_docs import ROOT, run_page  # noqa: E402
 
 from lottery_ticket import LotteryTicketFinder, MaskPolicy, PruningMask, prune  # noqa: E402
 from lottery_ticket.data import load_dataset  # noqa: E402
-from lottery_ticket.errors import UsageError  # noqa: E402
+from lottery_ticket.errors import DataError, UsageError  # noqa: E402
 from lottery_ticket.integrations.lightning import (  # noqa: E402
     LotteryTicketCallback,
     lightning_functions,
@@ -749,6 +749,16 @@ def test_trainers_that_the_finder_cannot_drive(make, message):
     how = {"pruning_rounds": 1, "verbose": False}
     with pytest.raises(UsageError, match=message):
         finder.find_winning_ticket(**lightning_functions(make, **data), **how)
+
+
+@pytest.mark.parametrize(
+    ("where", "error"), [("file", DataError), ("file/below", DataError), (3, UsageError)]
+)
+def test_folders_that_cannot_be_written(where, error, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    with pytest.raises(error, match="checkpoints: "):
+        lightning_functions(trainer, checkpoints=where)
 
 
 def test_metrics_that_were_not_logged_are_named():

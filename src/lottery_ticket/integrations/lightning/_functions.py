@@ -3,14 +3,16 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from lottery_ticket.errors import UsageError, known_keywords
+from lottery_ticket.errors import DataError, UsageError, known_keywords
 from lottery_ticket.integrations.lightning._finder_fit import FinderFit
 from lottery_ticket.integrations.lightning._library import check_is_installed, package_of
 from lottery_ticket.integrations.lightning._trainer import check_strategy
@@ -51,6 +53,7 @@ def lightning_functions(
 
     Raises:
         UsageError: `make_trainer` cannot be called, or data are given twice; Lightning is missing.
+        DataError: the folder cannot be written.
 
     >>> finder = LotteryTicketFinder(model_fn=MyLightningModule)  # doctest: +SKIP
     >>> functions = lightning_functions(make_trainer, datamodule)  # doctest: +SKIP
@@ -64,36 +67,55 @@ def lightning_functions(
         )
     if datamodule is not None and (train_dataloaders is not None or val_dataloaders is not None):
         raise UsageError("give datamodule, or train_dataloaders and val_dataloaders")
-    folder = None if checkpoints is None else Path(checkpoints)
-    trainers = _Trainers(make_trainer)
-    data = {"datamodule": datamodule}
-    for_fit = data | {"train_dataloaders": train_dataloaders, "val_dataloaders": val_dataloaders}
+    given = {"datamodule": datamodule}
+    driver = _Driver(
+        _Trainers(make_trainer),
+        {"train_dataloaders": train_dataloaders, "val_dataloaders": val_dataloaders, **given},
+        {"dataloaders": val_dataloaders, **given},
+        metric,
+        None if checkpoints is None else _made(checkpoints),
+    )
+    return {"train_fn": driver.train, "eval_fn": driver.evaluate}
 
-    def train_fn(
-        model: nn.Module,
-        mask: PruningMask,
-        start_step: int = 0,
-        *,
-        attached: Attachment,
+
+@dataclass(frozen=True)
+class _Driver:
+    """Trains and validates with Trainers, as the finder asks for it.
+
+    Args:
+        trainers: makes them.
+        for_fit, for_validation: data, as `Trainer` takes them.
+        metric: what validation logs.
+        folder: for checkpoints; None for none.
+    """
+
+    trainers: "_Trainers"
+    for_fit: Mapping[str, Any]
+    for_validation: Mapping[str, Any]
+    metric: str
+    folder: Path | None
+
+    def train(
+        self, model: nn.Module, mask: PruningMask, start_step: int = 0, *, attached: Attachment
     ) -> None:
-        trainer = trainers.new()
+        """`train_fn`: a fit, or the rest of one that was killed."""
+        trainer = self.trainers.new()
         fit = FinderFit(attached, start_step)
         trainer.callbacks.insert(0, fit)
         path = None
-        if folder is not None:
-            path = _folder_of(folder, model, mask, start_step)
-            _remove_others(folder, path)
-            trainer.callbacks.append(_saver(trainer, path))
-        is_begun = path is not None and (path / _CHECKPOINT).is_file()
-        where = str(path / _CHECKPOINT) if path is not None and is_begun else None
-        trainer.fit(model, **for_fit, ckpt_path=where)
+        if self.folder is not None:
+            own = _folder_of(self.folder, model, mask, start_step)
+            _remove_others(self.folder, own)
+            trainer.callbacks.append(_saver(trainer, own))
+            path = own / _CHECKPOINT
+        is_begun = path is not None and path.is_file()
+        trainer.fit(model, **self.for_fit, ckpt_path=str(path) if is_begun else None)
         fit.check()
 
-    def eval_fn(model: nn.Module) -> float:
-        logged = trainers.new().validate(model, val_dataloaders, **data, verbose=False)
-        return _logged(metric, logged)
-
-    return {"train_fn": train_fn, "eval_fn": eval_fn}
+    def evaluate(self, model: nn.Module) -> float:
+        """`eval_fn`: what validation logs."""
+        logged = self.trainers.new().validate(model, **self.for_validation, verbose=False)
+        return _logged(self.metric, logged)
 
 
 class _Trainers:
@@ -133,6 +155,19 @@ def _logged(metric: str, logged: list[dict[str, Any]]) -> float:
         f"metric: validation logged no {metric!r}; it logged {', '.join(names) or 'nothing'}: "
         "self.log(…) in validation_step"
     )
+
+
+def _made(checkpoints: str | os.PathLike[str]) -> Path:
+    """The folder for checkpoints, which is known to work before anything trains."""
+    if not isinstance(checkpoints, str | os.PathLike) or not os.fspath(checkpoints):
+        raise UsageError(f"checkpoints: got {checkpoints!r}, wanted a folder")
+    folder = Path(checkpoints)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise DataError(f"checkpoints: {folder}: {error.strerror}; choose another folder") from None
+    return folder
 
 
 def _folder_of(folder: Path, model: nn.Module, mask: PruningMask, start_step: int) -> Path:
