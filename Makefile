@@ -3,7 +3,7 @@ PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
 .PHONY: check lint test test-slow fuzz chaos chaos-ray bench gpu docs api ray
-.PHONY: slurm lightning hf trackers
+.PHONY: slurm lightning hf trackers notebooks
 
 check:
 	bash .ci/run
@@ -44,7 +44,8 @@ slurm:
 		tests/integrations/test_slurm_options.py $(ARGS)
 
 lightning:
-	bash .ci/integration lightning lightning tests/integrations/test_lightning.py $(ARGS)
+	bash .ci/integration lightning lightning tests/integrations/test_lightning.py \
+		tests/integrations/test_lightning_library.py $(ARGS)
 
 # Hugging Face: transformers' Trainer, accelerate's loops, peft's LoRA
 hf:
@@ -54,6 +55,11 @@ hf:
 trackers:
 	bash .ci/integration trackers mlflow,tensorboard,wandb,trackio \
 		tests/integrations/test_trackers.py $(ARGS)
+
+# notebooks/*.ipynb from their sources, and run, with outputs, in notebooks/executed;
+# ARGS='mnist --set QUICK=False' for one of them
+notebooks:
+	$(PYTHON) notebooks/render.py --execute $(ARGS)
 
 bench:
 	$(PYTHON) benchmarks/bench_store.py
@@ -82,6 +88,7 @@ docs: api
 	$(PYTHON) docs/results/render.py
 	$(PYTHON) docs/results/speed.py
 	$(PYTHON) docs/results/ship.py
+	$(PYTHON) docs/results/lightning.py
 	$(PYTHON) docs/results/how_it_works.py --render
 	$(PYTHON) docs/results/verdict.py --render
 	$(PYTHON) docs/results/reproductions.py

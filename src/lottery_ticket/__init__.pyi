@@ -19,9 +19,11 @@ from .pruning import MagnitudePruner as MagnitudePruner
 from .pruning import Structured24Pruner as Structured24Pruner
 from .pruning import prune as prune
 from .pruning import register_policy as register_policy
+from .runs import load_runs as load_runs
 from .spec import Spec as Spec
 from .spec import load_spec as load_spec
 from .tickets import Ticket as Ticket
+from .tracking import register_tracker as register_tracker
 from .train import register_loss as register_loss
 from .train import register_metric as register_metric
 from .train import register_optimizer as register_optimizer

@@ -1,6 +1,6 @@
 """From Python what the command line does: `run` an experiment, look at one in the store."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DataError, LotteryError, UsageError, known_keywords, nearest
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.store import (
+    RunEdit,
+    RunLabels,
     RunRecord,
     Store,
     correct_rows,
@@ -27,13 +30,15 @@ if TYPE_CHECKING:
         Assumptions,
         Context,
         Executes,
-        Forecast,
+        Forecasts,
         Plan,
         RunOutcome,
     )
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
+    from lottery_ticket.report import Page
     from lottery_ticket.spec import Spec
+    from lottery_ticket.tracking import Hook, Listeners
 
 __all__ = [
     "Prepared",
@@ -44,6 +49,7 @@ __all__ = [
     "prepare_tickets",
     "report",
     "run",
+    "told_apart",
 ]
 
 _WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
@@ -61,6 +67,12 @@ _HOW = (
     "executor",
     "address",
     "per_device",
+    "track",
+    "on_level",
+    "on_record",
+    "name",
+    "tags",
+    "notes",
 )
 
 
@@ -84,6 +96,50 @@ class RunResult:
     def id(self) -> str:
         """The run's id."""
         return self.record.id
+
+    @property
+    def name(self) -> str:
+        """What the run is called: the name it was given, else that of its spec."""
+        return self._labels.name or self.record.name
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, sorted."""
+        return self._labels.tags
+
+    @property
+    def notes(self) -> str:
+        """What was noted of it."""
+        return self._labels.notes
+
+    @cached_property
+    def _labels(self) -> RunLabels:
+        return self.store.labels_of(self.id)
+
+    @known_keywords("edit")
+    def edit(
+        self,
+        *,
+        name: str | None = None,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        notes: str | None = None,
+    ) -> None:
+        """Change what the run is called; nothing that is named by its contents changes.
+
+        Args:
+            name: by which it can be asked for; `""` takes it away, None leaves it.
+            add_tags, remove_tags: tags that it gets, and that it had.
+            notes: in place of what was noted; `""` takes it away, None leaves it.
+
+        Raises:
+            UsageError: the name would be taken for another run's, or something cannot be shown.
+            StoreError: the store cannot be written.
+
+        >>> load_run().edit(name="baseline", add_tags=["paper"])  # doctest: +SKIP
+        """
+        edit = RunEdit(name, add_tags, remove_tags, notes)
+        vars(self)["_labels"] = self.store.edit_run(self.id, edit)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -171,14 +227,11 @@ class RunResult:
                 raise UsageError(f"{self.id}: the results are invalid: {place}: {problems[0]}")
 
     def _claim(self, margin: float | None) -> "Claim | None":
-        from lottery_ticket.analysis import Claim, default_margin, metric_of, num_test_of
+        from lottery_ticket.analysis import default_margin, metric_of, num_test_of, stated_claim
 
-        stated, table = self.record.claim, self.table
-        if stated is None:
-            return None
+        table = self.table
         default = default_margin(metric_of(table), num_test_of(table))
-        one, other = (default if m is None else m for m in (stated.margin, margin))
-        return Claim(stated.level, stated.num_trained, one == other)
+        return stated_claim(self.record.claim, margin, default)
 
     def between(self, one: str, other: str, *, margin: float | None = None) -> "Between":
         """One arm against another, level by level: better, worse, or equal within the margin.
@@ -331,7 +384,7 @@ class RunResult:
         check_folder(out)
         self._check_measured()
         (verdict, _), tables = self._judged(), self.tables
-        of = {"title": self.record.heading, "run": self.id, "formats": formats}
+        of = {"title": self.record.heading(self.name), "run": self.id, "formats": formats}
         paths = draw_all(tables, out, verdict=verdict, **of)
         has_accuracy = any(row["test_accuracy"] is not None for row in self._rows)
         if self.record.spec["prune"].get("once") and has_accuracy:
@@ -346,9 +399,41 @@ class RunResult:
         margin: float | None = None,
         data_dir: str | Path | None = None,
         data: Mapping[str, Any] | None = None,
-    ) -> str:
+    ) -> "Page":
         """A report of the run; see `report`."""
         return report([self], out, format=format, margin=margin, data_dir=data_dir, data=data)
+
+    def track(
+        self,
+        *to: object,
+        data_dir: str | Path | None = None,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
+        """Send the run to trackers, as if it had been tracked while it went: what is finished of
+        it. What a tracker has of it already is not sent again.
+
+        Args:
+            to: as `track` of `run`.
+            data_dir: where data files are, for the report.
+            note: is told in a line what could not be sent; by default it is printed on standard
+                error.
+
+        Raises:
+            UsageError: there is no such tracker, or what it needs is not installed.
+            LotteryError: a tracker failed; the same call sends what is missing.
+
+        >>> load_run().track("tensorboard=runs")  # doctest: +SKIP
+        """
+        from lottery_ticket.streams import StandardError
+        from lottery_ticket.tracking import chosen_trackers, track_finished
+
+        trackers = chosen_trackers([each for one in to for each in _each(one)])
+        if not trackers:
+            raise UsageError('track: say where to, such as track("tensorboard")')
+        say = note or partial(print, file=StandardError())
+        folder = None if data_dir is None else Path(data_dir).absolute()
+        files = partial(_files_of, self, data_dir=folder)
+        track_finished(self.record, self.store, trackers, say, files)
 
     def pruned_model(
         self,
@@ -627,6 +712,8 @@ class RunResult:
         options = {} if split == "test" else {"split": split}
         return self.probe("evaluate", options=options, data=data, **how)
 
+    _repr_html_ = notebook_html
+
     def __repr__(self) -> str:
         done = len(self._rows)
         return f"RunResult({self.id!r}, {done} of {len(self.record.rows)} trainings finished)"
@@ -641,6 +728,10 @@ class Prepared:
     context: "Context"
     jobs: int
     executor: "Executes | None" = None
+    listeners: "Listeners | None" = None
+    edit: RunEdit | None = None
+
+    _repr_html_ = notebook_html
 
     @property
     def is_for_workers(self) -> bool:
@@ -664,7 +755,9 @@ class Prepared:
         """
         from lottery_ticket.experiment import submit_plan
 
-        return submit_plan(self.plan, self.store, self.context, retry_failed=retry_failed)
+        return submit_plan(
+            self.plan, self.store, self.context, retry_failed=retry_failed, edit=self.edit
+        )
 
     def run(self, *, progress: bool = True, retry_failed: bool = False) -> RunResult:
         """Make whatever is not in the store yet; what became of it is in the result's `outcome`.
@@ -675,11 +768,16 @@ class Prepared:
         """
         from lottery_ticket.experiment import Workers, run_plan, submission_of
         from lottery_ticket.process import random_state_kept
+        from lottery_ticket.tracking import Listeners
 
         with random_state_kept():  # rich draws a random number when it is imported
             from lottery_ticket.progress import observer
 
-        with observer(is_quiet=not progress) as watching:
+        listeners = self.listeners or Listeners()
+        with (
+            observer(is_quiet=not progress) as watching,
+            listeners.told(watching, self._files) as told,
+        ):
             for note in self.plan.inputs.notes:
                 watching.note(note)
             executor = self.executor
@@ -697,11 +795,17 @@ class Prepared:
                 self.store,
                 self.context,
                 jobs=self.jobs,
-                observer=watching,
+                observer=told,
                 executor=executor,
+                edit=None if self.is_for_workers else self.edit,
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
+
+    def _files(self, folder: Path, note: Callable[[str], None]) -> list[tuple[str, Path]]:
+        """What trackers get of the run once it is complete."""
+        result = RunResult(self.store, self.store.read_run(self.plan.id))
+        return _files_of(result, folder, note, self.context.data_dir)
 
     def forecast(
         self,
@@ -710,7 +814,7 @@ class Prepared:
         *,
         seconds: Mapping[str, float] | None = None,
         seed: int = 0,
-    ) -> "list[Forecast]":
+    ) -> "Forecasts":
         """What the cells that are left would take on so many workers that share a store.
 
         Cells like finished ones take as long as these did; other trainings as long as tried steps
@@ -729,6 +833,7 @@ class Prepared:
         """
         from lottery_ticket.experiment import (
             Assumptions,
+            Forecasts,
             cell_seconds,
             finished_cells,
             forecast,
@@ -743,9 +848,9 @@ class Prepared:
         executions = {name: cell.execution for name, cell in known.items()}
         foreseen = cell_seconds(self.plan, seconds, executions)
         tasks = tasks_of(self.plan, done, foreseen, keep=self.context.keep)
-        return [
+        return Forecasts(
             forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
-        ]
+        )
 
 
 @known_keywords("prepare", also=_HOW)
@@ -758,6 +863,12 @@ def prepare(
     executor: str = "local",
     address: str | None = None,
     per_device: int = 1,
+    track: object = None,
+    on_level: "Hook | None" = None,
+    on_record: "Hook | None" = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
     **how: Any,
 ) -> Prepared:
     """Check everything and plan the run, before any work starts; the arguments are those of `run`.
@@ -776,7 +887,9 @@ def prepare(
     )
     from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
+    from lottery_ticket.tracking import Listeners
 
+    edit = RunEdit(name, tags, notes=notes)
     opened = Store(default_store_path() if store is None else store, claims=claims)
     place = Place(how.get("jobs"), address, per_device, how.get("device", "auto"), how.get("group"))
     executes = chosen_executor(executor, place)
@@ -784,6 +897,7 @@ def prepare(
     context, jobs = context_and_jobs(opened, is_here=is_here, **how)
     with neutral_settings():
         import_user_code(context.imports, refresh=True)
+        listeners = Listeners.checked(track, on_level, on_record)
         if isinstance(spec, str | Path):
             spec = load_spec(spec, overrides)
         elif overrides:
@@ -798,7 +912,10 @@ def prepare(
         if how.get("group") is None and context.kernels == "auto" and is_known:
             context = replace(context, group=group_size(spec, context.data_dir, context.device))
         planned = plan(spec, inputs)
-    return Prepared(planned, opened, context, jobs, executes)
+    if edit.name:
+        opened.check_name(planned.id, edit.name)
+    labels = None if edit == RunEdit() else edit
+    return Prepared(planned, opened, context, jobs, executes, listeners, labels)
 
 
 def context_and_jobs(
@@ -872,7 +989,13 @@ def run(
     executor: str = "local",
     address: str | None = None,
     per_device: int = 1,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
     progress: bool = True,
+    track: object = None,
+    on_level: "Hook | None" = None,
+    on_record: "Hook | None" = None,
 ) -> RunResult:
     """Run an experiment: whatever of it is not in the store yet.
 
@@ -901,8 +1024,17 @@ def run(
         address: of the Ray cluster; else `$RAY_ADDRESS`, else the one on this machine, which is
             started if there is none.
         per_device: cells on a GPU of the cluster at a time.
+        name: what the run is called, by which it can be asked for as by its id; else as its spec.
+            It renames nothing, and can be changed later (`RunResult.edit`), as can:
+        tags: that the run gets.
+        notes: what there is to say of it, in place of what was said.
         progress: show on standard error how the run goes: bars on a terminal or in a notebook,
             else a line now and then.
+        track: where to follow it, too: `"mlflow"`, `"tensorboard"`, `"trackio"`, `"wandb"`, or
+            `"mlflow=http://…"` to say where; one of your own (`lottery_ticket.tracking.Tracker`);
+            or several of these. What fails there is said, and ends nothing.
+        on_level: is called with a `lottery_ticket.tracking.Record` of each finished training.
+        on_record: is called with one of each measurement along a training, once that is finished.
 
     Returns:
         The run, with `.table`, `.summary`, `.verdict()` and `.plot(folder)`.
@@ -932,6 +1064,12 @@ def run(
         executor=executor,
         address=address,
         per_device=per_device,
+        track=track,
+        on_level=on_level,
+        on_record=on_record,
+        name=name,
+        tags=tags,
+        notes=notes,
     )
     return _completed(prepared, progress)
 
@@ -980,6 +1118,21 @@ def _completed(prepared: Prepared, progress: bool) -> RunResult:
     return result
 
 
+def _each(to: object) -> Sequence[object]:
+    return to if isinstance(to, list | tuple) else (to,)
+
+
+def _files_of(
+    result: RunResult,
+    folder: Path,
+    note: Callable[[str], None],
+    data_dir: Path | None,
+) -> list[tuple[str, Path]]:
+    from lottery_ticket.tracking import run_files
+
+    return run_files(result, folder, note, data_dir)
+
+
 def _check_outcome(outcome: "RunOutcome", what: str) -> None:
     """Raise what kept a call from its end."""
     if outcome.failures:
@@ -990,7 +1143,7 @@ def _check_outcome(outcome: "RunOutcome", what: str) -> None:
 
 
 def load_run(reference: str = "last", *, store: str | Path | Store | None = None) -> RunResult:
-    """A run that is in the store, by id, unique prefix or `"last"`.
+    """A run that is in the store, by id, unique prefix, name or `"last"`.
 
     Args:
         reference: which run.
@@ -1007,6 +1160,28 @@ def load_run(reference: str = "last", *, store: str | Path | Store | None = None
     return RunResult(opened, opened.run(reference))
 
 
+def told_apart(runs: "Sequence[RunResult]", *, but: Collection[str] = ()) -> list[str]:
+    """For each of several runs the keys of its recipe that tell it from the others: `"lr=0.1"`.
+
+    Args:
+        runs: that are shown together; those of different specs are told apart by their names, too.
+        but: keys that are told elsewhere.
+    """
+    from lottery_ticket.spec import short_labels
+
+    return short_labels([run.record.told for run in runs], but=but, is_named=False)
+
+
+def _titles(runs: "Sequence[RunResult]") -> list[str]:
+    """What heads each of several runs that are reported together."""
+    titles = [
+        f"{run._labels.name} ({run.record.title})" if run._labels.name else run.record.title
+        for run in runs
+    ]
+    differs = told_apart(runs)
+    return [f"{t}: {d}" if d else t for t, d in zip(titles, differs, strict=True)]
+
+
 def report(
     runs: "Sequence[RunResult]",
     out: str | Path | None = None,
@@ -1015,7 +1190,7 @@ def report(
     margin: float | None = None,
     data_dir: str | Path | None = None,
     data: Mapping[str, Any] | None = None,
-) -> str:
+) -> "Page":
     """Runs as one self-contained page: verdict first, then figures, tables, and what was run.
 
     Args:
@@ -1028,7 +1203,7 @@ def report(
         data: options of the data sets that are others here: `{"path": "moved.npz"}`.
 
     Returns:
-        The page.
+        The page, a text. A notebook shows it in a frame; where it was written, a link to the file.
 
     Raises:
         UsageError: no training of a run is finished, there is no such format, or what is at `out`
@@ -1044,7 +1219,14 @@ def report(
         write_file,
         writing,
     )
-    from lottery_ticket.report import ReportRun, content_of, html_page, markdown_page, run_facts
+    from lottery_ticket.report import (
+        Page,
+        ReportRun,
+        content_of,
+        html_page,
+        markdown_page,
+        run_facts,
+    )
 
     pages = {"html": html_page, "markdown": markdown_page}
     if format not in pages:
@@ -1055,7 +1237,7 @@ def report(
         out = usable_path(out, "out")
         check_replaceable(out)
     contents = []
-    for result in runs:
+    for result, title in zip(runs, _titles(runs), strict=True):
         tables = result.tables
         if tables.table.empty:
             raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
@@ -1063,12 +1245,10 @@ def report(
         verdict, reason = result._judged(margin)
         facts = run_facts(result.store, result.record)
         classes = None if verdict is None else result._by_class_or_why(verdict, data_dir, data)
-        contents.append(
-            content_of(ReportRun(result.record.title, tables, verdict or reason, facts, classes))
-        )
+        contents.append(content_of(ReportRun(title, tables, verdict or reason, facts, classes)))
     page = pages[format](contents)
     if out is not None:
         with writing(out) as path:
             make_folder(path.parent)
             write_file(path, page.encode())
-    return page
+    return Page(page).called(", ".join(result.id for result in runs), format, out)

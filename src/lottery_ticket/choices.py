@@ -1,6 +1,6 @@
 """What some options can be, known without importing torch: the command line lists it."""
 
-__all__ = ["CLAIMS", "DEVICES", "EXECUTORS", "KEEP", "KERNELS"]
+__all__ = ["CLAIMS", "DEVICES", "EXECUTORS", "KEEP", "KERNELS", "TRACKERS"]
 
 CLAIMS = ("lock", "lease")
 """How a folder's cells are claimed: as one operating system knows, or machines that share it."""
@@ -16,3 +16,6 @@ KERNELS = ("auto", "autograd", "compiled", "direct", "direct-dense", "direct-spa
 
 KEEP = ("all", "needed")
 """Whose trained weights are kept: of every cell, or of those that other cells read."""
+
+TRACKERS = ("mlflow", "tensorboard", "trackio", "wandb")
+"""Where runs can be followed, beside people's own."""

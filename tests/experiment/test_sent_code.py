@@ -116,7 +116,13 @@ def told(code: SentCode, name: str, root: Path) -> list[str]:
     return ran.stdout.splitlines()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "layout",
+    [
+        pytest.param(layout, marks=[] if layout in ("beside", "in a package") else pytest.mark.slow)
+        for layout in LAYOUTS
+    ],
+)
 def test_it_is_called_and_hashed_as_at_home(layout, tmp_path):
     module = LAYOUTS[layout]()
     import_user_code([module])

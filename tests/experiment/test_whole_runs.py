@@ -100,14 +100,14 @@ EXECUTORS = {
 }
 
 
-def pairs(*quick_pools: str) -> list[Any]:
-    """Each store with each executor. A pool imports all of torch anew, so that those of these
-    stores alone are for every day; test_interruption.py has others."""
+def pairs(**quick: str) -> list[Any]:
+    """Each store with each executor. Other processes import all of torch anew, so that those of the
+    stores named alone are for every day (`pool="memory s3"`); test_interruption.py has others."""
     return [
         pytest.param(
             store,
             executor,
-            marks=[pytest.mark.slow] if executor == "pool" and store not in quick_pools else [],
+            marks=[] if store in quick.get(executor, store).split() else [pytest.mark.slow],
         )
         for store in STORES
         for executor in EXECUTORS
@@ -186,7 +186,9 @@ def check_run(store, run, plan, undisturbed, logs) -> None:
     check_same(store, plan, undisturbed)
 
 
-@pytest.mark.parametrize(("store", "executor"), pairs("memory", "s3"), indirect=["store"])
+@pytest.mark.parametrize(
+    ("store", "executor"), pairs(pool="memory s3", workers="memory lock s3"), indirect=["store"]
+)
 def test_the_same_run_on_each_pair(store, executor, plan, undisturbed, tmp_path):
     check_run(store, EXECUTORS[executor].run, plan, undisturbed, tmp_path / "logs")
 
@@ -253,8 +255,15 @@ def check_outlives(store, moment, plan, undisturbed, folder) -> None:
     check_same(store, plan, undisturbed)
 
 
-@pytest.mark.parametrize("moment", ["step 5", "the end of a commit"])
-@pytest.mark.parametrize("store", SHARED, indirect=True)
+@pytest.mark.parametrize(
+    ("store", "moment"),
+    [
+        pytest.param(store, moment, marks=[] if (store == "lock") == is_early else pytest.mark.slow)
+        for store in SHARED
+        for moment, is_early in (("step 5", True), ("the end of a commit", False))
+    ],
+    indirect=["store"],
+)
 def test_a_worker_that_dies_takes_nothing_with_it(store, moment, plan, undisturbed, tmp_path):
     check_outlives(store, moment, plan, undisturbed, tmp_path)
 
@@ -280,6 +289,8 @@ def check_continues(store, way, plan, undisturbed, logs) -> None:
     check_run(store, way.run, plan, undisturbed, logs)
 
 
-@pytest.mark.parametrize(("store", "executor"), pairs("memory"), indirect=["store"])
+@pytest.mark.parametrize(
+    ("store", "executor"), pairs(pool="memory", workers="memory lease"), indirect=["store"]
+)
 def test_what_ctrl_c_stopped_goes_on(store, executor, plan, undisturbed, tmp_path):
     check_continues(store, EXECUTORS[executor], plan, undisturbed, tmp_path / "logs")

@@ -86,6 +86,9 @@ class MemoryBoard:
     def get(self, kind, name):
         return self._notes.get((kind, name))
 
+    def get_all(self, kind):
+        return {name: self._notes[kind, name] for name in self.names(kind)}
+
     def names(self, kind):
         return sorted(name for each, name in self._notes if each == kind)
 
@@ -231,9 +234,11 @@ class MemoryStore(Store):
         return freed
 
     def _forget(self):
-        known = {"failed": self._needed(), "submitted": self.world.runs, "stop": self.world.runs}
+        runs = self.world.runs
+        known = {"failed": self._needed(), **dict.fromkeys(("submitted", "stop", "labels"), runs)}
         for kind, name in list(self.world.notes):
-            if name not in known.get(kind, {name}) and len(name) != 16:
+            of = name.rpartition(".")[0] if kind == "labels" else name
+            if of not in known.get(kind, {of}) and len(name) != 16:
                 del self.world.notes[kind, name]
 
     def collect_garbage(self, *, dry_run=False):

@@ -4,7 +4,9 @@ import contextlib
 import inspect
 import pickle
 import secrets
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_bucket import MemoryBucket
-from memory_store import MemoryStore
+from memory_store import MemoryBoard, MemoryStore
 from small_cells import WEIGHTS, name_of, record_of, run_of
 
 from lottery_ticket.errors import DamagedError, UsageError
-from lottery_ticket.store import LocalStore, Store
+from lottery_ticket.store import LocalStore, RunEdit, RunLabels, Store
+from lottery_ticket.store._label_changes import add_change
 from lottery_ticket.store.remote import ObjectStore
 
 LEASE_SECONDS = "3"  # long enough for a machine that is busy, and soon renewed
@@ -309,7 +312,9 @@ def test_everybody_sees_the_notes(notes, tmp_path_factory):
                 store.board.put(what, name, data)
                 left[what, name] = data
         for what in ("stop", "failed", "none"):
-            assert other.board.names(what) == sorted(n for each, n in left if each == what)
+            there = {name: data for (each, name), data in sorted(left.items()) if each == what}
+            assert other.board.names(what) == list(there)
+            assert list(other.board.get_all(what).items()) == list(there.items())
             for name in ("a", "b-1", "run.x"):
                 assert other.board.get(what, name) == left.get((what, name))
 
@@ -365,6 +370,74 @@ def test_a_run_is_kept_while_it_is_run(kind, tmp_path):
     check_a_run_is_kept_while_it_is_run(kind, tmp_path / "store")
 
 
+def check_names(kind: Kind, place: Path) -> None:
+    """What runs are called is no part of them; by a name a run is found as by its id."""
+    store, other = opened(kind, place), kind.open(place)
+    runs = [store.save_run(run_of([n], f"small-{n}")) for n in range(2)]
+    assert (other.labels(), other.labels_of("small-0")) == ({}, RunLabels())
+    edits = [
+        RunEdit(name="böse eins", add_tags=["b", "a"], notes="two\nlines"),
+        RunEdit(add_tags=["c"], remove_tags=["b", "none"]),
+        RunEdit(name="other", notes=""),
+        RunEdit(name=""),
+    ]
+    wanted = [
+        RunLabels("böse eins", ("a", "b"), "two\nlines"),
+        RunLabels("böse eins", ("a", "c"), "two\nlines"),
+        RunLabels("other", ("a", "c"), ""),
+        RunLabels("", ("a", "c"), ""),
+    ]
+    for edit, labels in zip(edits, wanted, strict=True):
+        num_written = len(store.board.names("labels"))
+        for _ in range(2):  # said twice it is said once
+            assert store.edit_run("small-1", edit) == labels
+        assert len(store.board.names("labels")) == num_written + 1
+        assert other.labels() == {"small-1": labels}
+        assert other.labels_of("small-1") == labels
+        if labels.name:
+            assert other.run(labels.name) == other.run("small-1")
+        with pytest.raises(UsageError, match="no run 'none'"):
+            other.run("none")
+    assert store.edit_run("small-0", RunEdit(name="other")) == RunLabels("other")
+    assert other.run("other") == runs[0]
+    assert (other.runs(), other.run_ids()) == (runs, ["small-0", "small-1"])
+    for name in ("other", "last", "small", "small-1", "new-0123abcd"):
+        with pytest.raises(UsageError, match="name: "):
+            other.edit_run("small-1", RunEdit(name=name))
+    assert other.run("small-1") == runs[1]
+
+
+def test_runs_are_called_by_names(kind, tmp_path):
+    check_names(kind, tmp_path / "store")
+
+
+def check_two_at_once(kind: Kind, place: Path) -> None:
+    """Two who change what a run is called at once, each without having seen the other's."""
+    stores = [opened(kind, place) for _ in range(2)]
+    run = stores[0].save_run(run_of([1]))
+    stores[0].edit_run(run.id, RunEdit(add_tags=["old"], notes="before"))
+    gate = threading.Barrier(2)
+
+    def change(number: int) -> None:
+        gate.wait()
+        for step in range(3):
+            stores[number].edit_run(run.id, RunEdit(add_tags=[f"{number}-{step}"]))
+        edit = RunEdit(name=f"by {number}", remove_tags=["old"], notes=f"said by {number}")
+        stores[number].edit_run(run.id, edit)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(change, range(2)))
+    found = stores[0].labels_of(run.id)
+    assert found.tags == tuple(f"{number}-{step}" for number in range(2) for step in range(3))
+    assert found.name in ("by 0", "by 1")
+    assert set(found.notes.splitlines()) <= {"said by 0", "said by 1"}
+    assert stores[1].labels_of(run.id) == found
+
+
+def test_two_who_change_what_a_run_is_called_lose_nothing(kind, tmp_path):
+    check_two_at_once(kind, tmp_path / "store")
+
+
 def check_garbage(kind: Kind, place: Path) -> None:
     """What a run has stays, and what is being made; all else goes."""
     store, other = opened(kind, place), kind.open(place)
@@ -398,8 +471,9 @@ def test_garbage_is_what_belongs_to_no_run(kind, tmp_path):
     check_garbage(kind, tmp_path / "store")
 
 
-def notes(store: Store) -> dict[str, list[str]]:
-    return {kind: store.board.names(kind) for kind in ("submitted", "stop", "failed", "other")}
+def notes(store: Store) -> dict[str, object]:
+    kinds = ("submitted", "stop", "failed", "other")
+    return {"labels": store.labels()} | {kind: store.board.names(kind) for kind in kinds}
 
 
 def check_notes_go(kind: Kind, place: Path) -> None:
@@ -410,6 +484,8 @@ def check_notes_go(kind: Kind, place: Path) -> None:
     for run in (doomed, kept):
         store.board.put("submitted", run.id, b"")
         store.board.put("stop", run.id, b"")
+        store.edit_run(run.id, RunEdit(name=f"of {run.id}", add_tags=["a"]))
+        store.edit_run(run.id, RunEdit(remove_tags=["a"]))
     for what, name in (("stop", call), ("other", "x"), *(("failed", name) for name in failed)):
         store.board.put(what, name, b"")
     before = notes(store)
@@ -417,11 +493,15 @@ def check_notes_go(kind: Kind, place: Path) -> None:
     store.collect_garbage()
     assert notes(store) == before
     store.remove_run(doomed)
+    with pytest.raises(UsageError, match="was it removed meanwhile"):
+        store.edit_run(doomed.id, RunEdit(name="new"))
     left = {"submitted": [kept.id], "stop": sorted([call, kept.id]), "other": ["x"]}
+    left["labels"] = {kept.id: RunLabels(f"of {kept.id}")}
     assert notes(store) == {**left, "failed": sorted([name_of(1), name_of(2)])}
     store.board.put("submitted", doomed.id, b"")  # as earlier versions left them
     store.board.put("stop", doomed.id, b"")
     store.board.put("failed", name_of(0), b"")
+    add_change(store.board, store.location, doomed.id, RunEdit(name=f"of {doomed.id}"))
     store.collect_garbage(dry_run=True)
     assert notes(store) == before
     store.collect_garbage()
@@ -623,6 +703,27 @@ class TakesAllNotes(MemoryStore):
         self.world.notes.clear()
 
 
+class LosesNotes(MemoryStore):
+    """One note for a run, in place of one for each change."""
+
+    @property
+    def board(self):
+        return _OneForEach(self.world.notes)
+
+
+class _OneForEach(MemoryBoard):
+    def put(self, kind, name, data):
+        for each, other in list(self._notes):
+            if (each, other.rpartition(".")[0]) == (kind, name.rpartition(".")[0]):
+                del self._notes[each, other]
+        super().put(kind, name, data)
+
+
+class NamesAnything(MemoryStore):
+    def check_name(self, run_id, name):
+        """Forgets to."""
+
+
 class NeverStartedAgain(MemoryStore):
     def _write_run(self, run):
         self.world.runs.setdefault(run.id, (run, next(self.world.clock)))
@@ -642,6 +743,9 @@ class NeverStartedAgain(MemoryStore):
         (check_notes_go, KeepsNotes),
         (check_notes_go, TakesAllNotes),
         (check_runs, NeverStartedAgain),
+        (check_names, LosesNotes),
+        (check_names, NamesAnything),
+        (check_two_at_once, LosesNotes),
     ],
 )
 def test_stores_that_break_a_law_are_caught(check, wrong, tmp_path):

@@ -66,6 +66,9 @@ from lottery_ticket.analysis.telling.words import SHORT as SHORT
 from lottery_ticket.analysis.verdicts.examples import ClassDifferences as ClassDifferences
 from lottery_ticket.analysis.verdicts.examples import class_differences as class_differences
 from lottery_ticket.analysis.verdicts.examples import image_intervals as image_intervals
+from lottery_ticket.analysis.verdicts.glance import Glance as Glance
+from lottery_ticket.analysis.verdicts.glance import glance as glance
+from lottery_ticket.analysis.verdicts.glance import stated_claim as stated_claim
 from lottery_ticket.analysis.verdicts.others import Between as Between
 from lottery_ticket.analysis.verdicts.others import between as between
 from lottery_ticket.analysis.verdicts.others import compare as compare

@@ -25,6 +25,7 @@ from lottery_ticket.charts._levels import pick_levels as pick_levels
 from lottery_ticket.charts._limits import fit_limits as fit_limits
 from lottery_ticket.charts._masks import layer_chart as layer_chart
 from lottery_ticket.charts._masks import overlap_charts as overlap_charts
+from lottery_ticket.charts._progress import progress_chart as progress_chart
 from lottery_ticket.charts._run import run_charts as run_charts
 from lottery_ticket.charts._style import ARM_STYLE as ARM_STYLE
 from lottery_ticket.charts._style import VERDICT_STYLE as VERDICT_STYLE

@@ -117,6 +117,8 @@ def _series(
     series = []
     for level, color in colors.items():
         own = curves.loc[curves["level"] == level].set_index("step")["mean"].reindex(steps)
+        if own.isna().all():  # this arm has not come so far
+            continue
         text = [value_text(mean, metric) for mean in own]
         series.append(Series(names.get(level, f"level {level}"), color, nulls(own), text))
     return series

@@ -141,11 +141,12 @@ def _points(metric: Metric) -> str:
     return " (points)" if metric.unit == "%" else ""
 
 
-def compare_chart(verdicts: Sequence[Verdict]) -> Chart:
+def compare_chart(verdicts: Sequence[Verdict], labels: Sequence[str] | None = None) -> Chart:
     """Each run's ticket minus its own dense net; what is winning is filled.
 
     Args:
         verdicts: of the runs, judged by one metric, see `analysis.compare`.
+        labels: what each is called in the legend; None for the runs' ids.
 
     Raises:
         UsageError: no run has a difference to draw, or the metrics differ.
@@ -154,6 +155,7 @@ def compare_chart(verdicts: Sequence[Verdict]) -> Chart:
     if len(metrics) != 1:
         raise UsageError(f"compare: got {len(metrics)} metrics, wanted one or more runs of one")
     (metric,) = metrics
+    labels = [verdict.run for verdict in verdicts] if labels is None else labels
     longest = max(verdicts, key=lambda verdict: len(verdict.levels))
     numbers = sorted({found.level for verdict in verdicts for found in verdict.levels})
     densities = {
@@ -161,8 +163,8 @@ def compare_chart(verdicts: Sequence[Verdict]) -> Chart:
     }
     levels = Levels(numbers, [densities[level] for level in numbers])
     series = [
-        _run_series(levels, verdict, RUN_STYLES[index % len(RUN_STYLES)])
-        for index, verdict in enumerate(verdicts)
+        _run_series(levels, verdict, label, RUN_STYLES[index % len(RUN_STYLES)])
+        for index, (verdict, label) in enumerate(zip(verdicts, labels, strict=True))
     ]
     ends = [value for line in series for part in (line.y, line.low or (), line.high or ())
             for value in part if value is not None]  # fmt: skip
@@ -181,14 +183,14 @@ def compare_chart(verdicts: Sequence[Verdict]) -> Chart:
     )
 
 
-def _run_series(levels: Levels, verdict: Verdict, style: ArmStyle) -> Series:
+def _run_series(levels: Levels, verdict: Verdict, label: str, style: ArmStyle) -> Series:
     found = {one.level: one for one in verdict.levels}
     rows = _differences(verdict)
     rows = rows.loc[(rows["control"] == "dense") & rows["level"].isin(found)]
     rows = rows.assign(x=[100 * found[int(level)].density for level in rows["level"]])
     winning = {level for level, one in found.items() if one.label == WINNING}
     return levels.series(
-        verdict.run,
+        label,
         style.color,
         rows,
         marker=style.marker,

@@ -13,8 +13,10 @@ from lottery_ticket.cli._bench_export import bench_export
 from lottery_ticket.cli._classes import classes
 from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
+from lottery_ticket.cli._edit import edit
 from lottery_ticket.cli._export import export
 from lottery_ticket.cli._gc import gc
+from lottery_ticket.cli._init import init
 from lottery_ticket.cli._list import list_runs
 from lottery_ticket.cli._models import models
 from lottery_ticket.cli._plan import plan
@@ -27,6 +29,7 @@ from lottery_ticket.cli._report import report
 from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
+from lottery_ticket.cli._runs import runs
 from lottery_ticket.cli._status import status
 from lottery_ticket.cli._streams import (
     check_current_folder,
@@ -36,9 +39,11 @@ from lottery_ticket.cli._streams import (
 )
 from lottery_ticket.cli._submit import stop, submit
 from lottery_ticket.cli._table import table
+from lottery_ticket.cli._track import track
 from lottery_ticket.cli._transfer import transfer
 from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
+from lottery_ticket.cli._watch import watch
 from lottery_ticket.cli._work import work
 from lottery_ticket.errors import LotteryError
 
@@ -72,21 +77,26 @@ def _lottery(
     pass
 
 
+app.command("init")(init)
 app.command("run")(run)
 app.command("plan")(plan)
 app.command("submit")(submit)
 app.command("work")(work)
 app.command("status")(status)
+app.command("watch")(watch)
 app.command("stop")(stop)
 app.command("presets")(presets)
 app.command("models")(models)
 app.command("list")(list_runs)
+app.command("runs")(runs)
+app.command("edit")(edit)
 app.command("table")(table)
 app.command("verdict")(verdict)
 app.command("classes")(classes)
 app.command("compare")(compare)
 app.command("plot")(plot)
 app.command("report")(report)
+app.command("track")(track)
 app.command("export")(export)
 app.command("bench-export")(bench_export)
 app.command("transfer")(transfer)

@@ -22,11 +22,14 @@ __all__ = ["compare"]
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 _ABOUT = ("data", "model", "criterion", "scope", "rewind")
+_SPARE = ("margin", "n")
+_TOLD = ("data.name", "model.name", "prune.criterion", "prune.scope", "rewind", "margin")
 
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN…", help="Ids or unique prefixes of them.")
+        list[str],
+        typer.Argument(metavar="RUN RUN…", help="Ids, unique prefixes of them, or names."),
     ],
     out: Annotated[
         Path | None,
@@ -43,24 +46,31 @@ def compare(
     if out is not None:
         check_replaceable(out)
     from lottery_ticket.analysis import compare as compared
-    from lottery_ticket.api import load_run
+    from lottery_ticket.api import load_run, told_apart
 
     import_code(imports)
     opened = open_store(store)
-    verdicts = [load_run(run, store=opened).verdict(margin) for run in runs]
-    table = compared(verdicts)
+    results = [load_run(run, store=opened) for run in runs]
+    verdicts = [result.verdict(margin) for result in results]
+    table = compared(verdicts, differs=told_apart(results, but=_TOLD))
+    names = [opened.labels_of(result.id).name for result in results]
     if out is not None:
-        _draw(verdicts, out)
+        differs = told_apart(results)
+        called = [name or result.id for name, result in zip(names, results, strict=True)]
+        labels = [f"{c}: {d}" if d else c for c, d in zip(called, differs, strict=True)]
+        _draw(verdicts, labels, out)
+    if any(names):
+        table.insert(1, "name", names)
     if json:
         print_json(table.astype(object).where(table.notna(), None).to_dict("records"))
         return
     _print(table, verdicts[0].metric)
 
 
-def _draw(verdicts: "Sequence[Verdict]", out: Path) -> None:
+def _draw(verdicts: "Sequence[Verdict]", labels: "Sequence[str]", out: Path) -> None:
     from lottery_ticket.plots import compare_figure, save
 
-    figure = compare_figure(verdicts)
+    figure = compare_figure(verdicts, labels=labels)
     try:
         save(figure, out)
     except OSError as error:
@@ -77,15 +87,21 @@ def _print(table: "pd.DataFrame", metric: "Metric") -> None:
     # what all runs have in common is said once
     shared = [name for name in _ABOUT if len(set(table[name])) == 1]
     differing = [name for name in _ABOUT if name not in shared]
-    rows = [["run", *differing, "n", "margin", "dense", "winning at", "− dense", "− reinit"]]
+    texts = [name for name in ("name", "differs") if name in table and any(table[name])]
+    rows = [
+        ["run", *texts, *differing, "n", "margin", "dense", "winning at", "− dense", "− reinit"]
+    ]
     for row in table.to_dict("records"):
         dense, density = row["dense"], row["density"]
-        cells = [row["run"], *(str(row[name] or "–") for name in differing), str(row["n"])]
+        cells = [row["run"], *(row[name] for name in texts)]
+        cells += [*(str(row[name] or "–") for name in differing), str(row["n"])]
         cells += [shown(row[name], dense) for name in ("margin", "dense")]
         cells.append(SHORT[row["verdict"]] if math.isnan(density) else format_percent(density))
         cells += [shown(row[name], dense, "+") for name in ("minus_dense", "minus_reinit")]
         rows.append(cells)
-    print_table(rows, title=metric.axis_label, num_left=1 + len(differing))
+    print_table(
+        rows, title=metric.axis_label, num_left=1 + len(texts) + len(differing), spare=_SPARE
+    )
     if shared:
         same = ", ".join(f"{name} {table[name].iloc[0]}" for name in shared)
         console.print(f"in all: {same}", soft_wrap=True)

@@ -10,9 +10,22 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from lottery_ticket.choices import CLAIMS, DEVICES, EXECUTORS, KEEP, KERNELS
+from lottery_ticket.choices import CLAIMS, DEVICES, EXECUTORS, KEEP, KERNELS, TRACKERS
 
-__all__ = ["CLUSTER", "PLAIN", "DataDir", "Execution", "Imports", "StorePath", "executed"]
+__all__ = [
+    "CLUSTER",
+    "LABELS",
+    "PLAIN",
+    "AddTags",
+    "DataDir",
+    "Execution",
+    "Imports",
+    "Name",
+    "Notes",
+    "StorePath",
+    "executed",
+    "places",
+]
 
 
 def _among(choices: Collection[str]) -> Callable[[], list[str]]:
@@ -20,7 +33,7 @@ def _among(choices: Collection[str]) -> Callable[[], list[str]]:
     return lambda: list(choices)
 
 
-def _places(begun: str) -> list[str]:
+def places(begun: str) -> list[str]:
     """What a shell completes: folders here, and how addresses begin."""
     from lottery_ticket.store.remote import SCHEMES
 
@@ -38,7 +51,7 @@ StorePath = Annotated[
         metavar="FOLDER|URL",
         help="Where results are: a folder, or s3://bucket/prefix, gs://…, az://…; else "
         "$LOTTERY_STORE, else ./lottery_runs.",
-        autocompletion=_places,
+        autocompletion=places,
         show_default=False,
     ),
 ]
@@ -60,9 +73,28 @@ Imports = Annotated[
 ]
 
 
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        help="What to call the run, beside its id; renames nothing. See `lottery edit`.",
+        show_default=False,
+    ),
+]
+AddTags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="TAG", help="A tag for the run. Repeatable."),
+]
+Notes = Annotated[
+    str | None,
+    typer.Option("--notes", "--note", help="What there is to say of the run.", show_default=False),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Where and how cells are made; none of it decides what a run finds."""
+    """Where and how cells are made, and what the run is called; none of it decides what a run
+    finds."""
 
     store: StorePath = None
     claims: Annotated[
@@ -127,11 +159,26 @@ class Execution:
     per_device: Annotated[
         int, typer.Option(help="Cells on a GPU at a time, of a worker or a Ray cluster.")
     ] = 1
+    name: Name = None
+    tags: AddTags = None
+    notes: Notes = None
+
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--track",
+            metavar="NAME[=PLACE]",
+            help="Follow it elsewhere, too: mlflow, tensorboard, trackio, wandb, or one of your "
+            "own; mlflow=http://… says where. Repeatable.",
+            autocompletion=_among(TRACKERS),
+            show_default=False,
+        ),
+    ] = None
 
     def arguments(self, *left_out: str) -> dict[str, Any]:
         """As the functions of `lottery_ticket.api` take them, but for some."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
-        found["imports"] = tuple(self.imports or ())
+        found |= {name: tuple(found[name] or ()) for name in ("imports", "tags")}
         return {name: value for name, value in found.items() if name not in left_out}
 
 
@@ -139,6 +186,9 @@ PLAIN = Execution()
 
 CLUSTER = ("executor", "address", "per_device")
 """The options that say who makes cells."""
+
+LABELS = ("name", "tags", "notes")
+"""The options that say what a run is called."""
 
 
 def executed(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

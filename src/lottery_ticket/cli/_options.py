@@ -37,7 +37,8 @@ SpecSource = Annotated[
     str, typer.Argument(metavar="SPEC", help="A preset's name, or a YAML file.", show_default=False)
 ]
 RunReference = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix of it, or 'last'.")
+    str,
+    typer.Argument(metavar="RUN", help="A run's id, a unique prefix of it, its name, or 'last'."),
 ]
 Level = Annotated[int, typer.Option(help="The level; 0 is dense.", show_default=False)]
 Arm = Annotated[str, typer.Option(help="Whose training of that level.")]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lottery_ticket.cli._execution import CLUSTER, PLAIN, Execution, executed
+from lottery_ticket.cli._execution import CLUSTER, LABELS, PLAIN, Execution, executed
 from lottery_ticket.cli._forecast import (
     Bandwidth,
     Latency,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["plan", "print_plan"]
 
 
-@executed("claims", "kernels", "group", "keep", *CLUSTER)
+@executed("claims", "kernels", "group", "keep", *CLUSTER, *LABELS, "track")
 def plan(
     spec: SpecSource,
     override: Set = None,

@@ -99,7 +99,10 @@ def print_table(
     """
     left_out: list[str] = []
     if _is_terminal:
+        spare = [name for name in spare if name in rows[0]]
+        left = rows[0][:num_left]
         rows, left_out = fitting(rows, console.width, spare)
+        num_left -= sum(name in left_out for name in left)
     _print_table(rows, title, num_left)
     if left_out:
         console.print(f"left out, since the terminal is narrow: {', '.join(left_out)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lottery_ticket.cli._execution import CLUSTER, PLAIN, Execution, executed
+from lottery_ticket.cli._execution import CLUSTER, LABELS, PLAIN, Execution, executed
 from lottery_ticket.cli._options import (
     RunReference,
 )
@@ -48,7 +48,7 @@ Printed = Annotated[
 ]
 
 
-@executed("claims", "kernels", "group", "keep", *CLUSTER)
+@executed("claims", "kernels", "group", "keep", *CLUSTER, *LABELS, "track")
 def probe(
     run: RunReference,
     name: Annotated[str, typer.Argument(metavar="PROBE", help="evaluate, or one of your own.")],
@@ -62,7 +62,7 @@ def probe(
     _measured(run, name, _options(option), data, tuple(arm or ()), format, how)
 
 
-@executed("claims", "kernels", "group", "keep", *CLUSTER)
+@executed("claims", "kernels", "group", "keep", *CLUSTER, *LABELS, "track")
 def evaluate(
     run: RunReference = "last",
     data: Data = None,
@@ -100,7 +100,8 @@ def _measured(
 
     result = load_run(run, store=how.store)
     is_text = format is Format.text
-    arguments = how.arguments("store", "claims", "kernels", "group", "keep", *CLUSTER)
+    left_out = ("store", "claims", "kernels", "group", "keep", *CLUSTER, *LABELS, "track")
+    arguments = how.arguments(*left_out)
     rows = result.probe(name, options=options, data=data, arms=arms, progress=is_text, **arguments)
     if format is Format.json:
         print(rows.to_json(orient="records", indent=1))

@@ -22,7 +22,7 @@ Runs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[RUN]...",
-        help="Ids, unique prefixes of them, or 'last'; by default all runs.",
+        help="Ids, unique prefixes of them, names, or 'last'; by default all runs.",
         show_default=False,
     ),
 ]

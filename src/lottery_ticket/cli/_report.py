@@ -32,7 +32,7 @@ def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN…]", help="Ids or unique prefixes of them.", show_default="last"
+            metavar="[RUN…]", help="Ids, unique prefixes of them, or names.", show_default="last"
         ),
     ] = None,
     out: Annotated[

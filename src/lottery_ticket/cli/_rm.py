@@ -13,7 +13,9 @@ __all__ = ["rm"]
 
 
 def rm(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id or a unique prefix.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix of it, or its name.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: DryRun = False,
     store: StorePath = None,

@@ -1,7 +1,6 @@
 """`lottery status`."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,34 +73,15 @@ def _shown(found: "RunStatus") -> RenderableType:
     for title, message in found.failed.items():
         parts.append(Text(f"failed: {title}: {message}", style="red"))
     if found.failed:
-        parts.append(Text("`lottery submit SPEC --retry-failed` tries these again"))
+        again = "`lottery submit SPEC --retry-failed`" if found.is_submitted else "the same command"
+        parts.append(Text(f"{again} tries these again"))
     return Group(*parts)
 
 
 def _head(found: "RunStatus") -> str:
-    return f"{found.run_id}: {', '.join(_counts(found))}"
+    from lottery_ticket.progress import status_words
 
-
-def _counts(found: "RunStatus") -> Iterator[str]:
-    from lottery_ticket.progress import time_text
-
-    yield f"{found.num_finished} of {found.num_cells} cells done"
-    if found.working:
-        yield f"{len(found.working)} running"
-    if found.num_waiting:
-        yield f"{found.num_waiting} waiting"
-    if found.failed:
-        yield f"{len(found.failed)} failed"
-    if found.seconds_left is not None and found.num_finished < found.num_cells:
-        yield f"about {time_text(found.seconds_left)} left"
-    if found.num_finished == found.num_cells:
-        return
-    if found.is_stopped:
-        yield "it was asked to stop"
-    elif not found.is_submitted and not found.working:
-        yield "nobody makes it: run it, or submit it to workers"
-    elif not found.working:
-        yield "no worker is at a cell just now (`lottery work` starts one)"
+    return f"{found.run_id}: {', '.join(status_words(found))}"
 
 
 def _working(working: "tuple[Working, ...]") -> Table:

@@ -26,7 +26,7 @@ _OF_WORKERS = ("jobs", "group", "device", "per_device")  # they start with these
 _NOT_SUBMITTED = (*_OF_WORKERS, "executor", "address")
 
 
-@executed("executor", "address")
+@executed("executor", "address", "track")
 def submit(
     spec: SpecSource,
     override: Set = None,

@@ -80,6 +80,10 @@ def _read_runs(store: Store, found: _Findings) -> set[str]:
             found.take(error)
     if num_whole == len(run_ids):
         found.num_runs = num_whole
+    try:
+        found.damaged += map(str, store.damaged_labels())
+    except StoreError as error:
+        found.take(error)
     return searched
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lottery_ticket.cli._execution import PLAIN, Execution, executed
+from lottery_ticket.cli._execution import LABELS, PLAIN, Execution, executed
 from lottery_ticket.cli._options import Json
 from lottery_ticket.cli._print import console, print_error, print_json
 from lottery_ticket.errors import UsageError
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["work"]
 
 
-@executed("claims", "kernels", "keep", "threads", "executor", "address")
+_NOT_OF_WORKERS = (
+    *("claims", "kernels", "keep", "threads", "executor", "address"),
+    *(*LABELS, "track"),
+)
+
+
+@executed(*_NOT_OF_WORKERS)
 def work(
     runs: Annotated[
         list[str] | None,
@@ -41,7 +47,7 @@ def work(
 
     if until_empty and forever:
         raise UsageError("--until-empty and --forever: choose one")
-    arguments = how.arguments("claims", "kernels", "keep", "threads", "executor", "address")
+    arguments = how.arguments(*_NOT_OF_WORKERS)
     worked = work_on(
         runs=runs or (), is_forever=forever, observer=_log(is_quiet=quiet or json), **arguments
     )

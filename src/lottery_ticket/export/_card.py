@@ -1,13 +1,11 @@
 """The card of an export: what it is, where it came from and how to load it; JSON and Markdown."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from lottery_ticket.export._formats import FORMATS
 from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.hub import TAGS, front_matter
 from lottery_ticket.tickets import versions
 
 __all__ = ["card_of", "readme_of"]
@@ -65,17 +63,13 @@ def _front_matter(card: Mapping[str, Any]) -> str:
     data = card.get("data", {})
     values: dict[str, Any] = {
         "library_name": "lottery_ticket",
-        "tags": ["lottery-ticket-hypothesis", "pruning", "sparsity", "pytorch"],
+        "tags": list(TAGS),
     }
     if "name" in data:
         values["datasets"] = [data["name"]]
     if "accuracy" in card.get("metrics", {}):
         values["metrics"] = ["accuracy"]
-    text = io.StringIO()
-    writer = YAML()
-    writer.default_flow_style = False
-    writer.dump(values, text)
-    return f"---\n{text.getvalue()}---"
+    return front_matter(values)
 
 
 def _lead(card: Mapping[str, Any]) -> str:

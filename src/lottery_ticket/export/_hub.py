@@ -9,7 +9,7 @@ from safetensors import safe_open
 from torch import nn
 
 from lottery_ticket.errors import LotteryError
-from lottery_ticket.export._others import check_extra
+from lottery_ticket.extras import check_extra
 from lottery_ticket.models import build, outline
 from lottery_ticket.tensor_files import made_sense_of
 

@@ -1,33 +1,14 @@
-"""Packages of others: whether those of an extra are here, and silence for what they say."""
+"""Packages of others: silence for what they say."""
 
 import contextlib
-import importlib.util
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 
-from lottery_ticket.errors import UsageError
 from lottery_ticket.process import alone
 
-__all__ = ["check_extra", "quiet"]
-
-_MODULES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "hub": ("huggingface_hub",)}
-
-
-def check_extra(extra: str, wanted_by: str) -> None:
-    """Raises `UsageError` that says how to install an extra of which something is missing.
-
-    Args:
-        extra: `"onnx"` or `"hub"`.
-        wanted_by: what needs it.
-    """
-    missing = [name for name in _MODULES[extra] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"{wanted_by} needs {', '.join(missing)}, not installed here: "
-            f"pip install 'lottery-ticket[{extra}]'"
-        )
+__all__ = ["quiet"]
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.masks import Attachment
 from lottery_ticket.pruning import PIPELINES, Pipeline
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "check_optional_call",
     "checked_functions",
     "start_step",
+    "the_attachment",
     "whole_number",
     "within",
 ]
@@ -68,25 +70,32 @@ def check_call(name: str, wanted: str, function: object, *args: object, **kwargs
 
 
 def checked_functions(
-    train_fn: object, eval_fn: object, *, starts_later: bool
+    train_fn: object, eval_fn: object, *, starts_later: bool, mode: str
 ) -> tuple[Callable[..., object], Callable[..., Any]]:
     """The two functions of the user's.
 
     Args:
         train_fn, eval_fn: as they were passed.
         starts_later: whether trainings start elsewhere than at step 0 of the schedule.
+        mode: the search's; an `eval_fn` may have one too, as those of integrations do.
 
     Raises:
-        UsageError: one of them is none, or cannot be called as it will be.
+        UsageError: one of them is none, cannot be called as it will be, or has another mode.
     """
     wanted = "train_fn(model, mask" + (", start_step=0)" if starts_later else ")")
     if not callable(train_fn):
         raise UsageError(f"train_fn: got {type(train_fn).__name__}, wanted a function {wanted}")
-    check_call("train_fn", wanted, train_fn, None, None, **start_step(train_fn, int(starts_later)))
+    given = {**start_step(train_fn, int(starts_later)), **the_attachment(train_fn, None)}
+    check_call("train_fn", wanted, train_fn, None, None, **given)
     wanted = "eval_fn(model) -> float"
     if not callable(eval_fn):
         raise UsageError(f"eval_fn: got {type(eval_fn).__name__}, wanted a function {wanted}")
     check_call("eval_fn", wanted, eval_fn, None)
+    if (own := getattr(eval_fn, "mode", mode)) != mode:
+        better = "a lower" if own == "min" else "a higher"
+        raise UsageError(
+            f"eval_fn: {better} value of it is better; LotteryTicketFinder(mode={own!r})"
+        )
     return train_fn, eval_fn
 
 
@@ -110,6 +119,17 @@ def start_step(train_fn: Callable[..., object], step: int) -> dict[str, int]:
         "this pipeline starts its trainings elsewhere than at step 0 of the learning-rate "
         "schedule; let train_fn take it: train_fn(model, mask, start_step=0)"
     )
+
+
+def the_attachment(
+    train_fn: Callable[..., object], attached: Attachment | None
+) -> dict[str, Attachment | None]:
+    """The mask at work, for a `train_fn` with a parameter `attached`."""
+    try:
+        parameters = inspect.signature(train_fn).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {"attached": attached} if "attached" in parameters else {}
 
 
 def check_name(name: object) -> None:

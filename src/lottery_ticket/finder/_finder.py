@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import nn
 from lottery_ticket.arms import ARMS, REINIT
 from lottery_ticket.chain import At
 from lottery_ticket.criteria import CriterionLike
-from lottery_ticket.errors import UsageError, known_keywords, nearest
+from lottery_ticket.errors import LotteryError, UsageError, known_keywords, nearest
 from lottery_ticket.finder._arguments import (
     as_folder,
     check_name,
@@ -33,6 +33,7 @@ from lottery_ticket.finder._plain import described_example
 from lottery_ticket.finder._problems import metric_problems
 from lottery_ticket.finder._results import TicketResults
 from lottery_ticket.finder._search import Row, Search
+from lottery_ticket.finder._told import Told, search_id, telling
 from lottery_ticket.finder._training import (
     EvalFn,
     TrainFn,
@@ -42,11 +43,13 @@ from lottery_ticket.finder._training import (
 )
 from lottery_ticket.masks import Budget, PruningMask, copied_model
 from lottery_ticket.names import lazy_names
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.pruning import Pipeline, Schedule, inputs_seen
 from lottery_ticket.seeds import derive
 from lottery_ticket.store import Store
 from lottery_ticket.tensor_files import made_sense_of
 from lottery_ticket.tickets import ModelOrigin, Ticket, WeightsOrigin, versions
+from lottery_ticket.tracking import TICKET_FILE, Hook, Listeners
 
 __all__ = ["LotteryTicketFinder"]
 
@@ -104,6 +107,8 @@ class LotteryTicketFinder:
     mask: PruningMask
     """The mask of the ticket found last."""
 
+    _repr_html_ = notebook_html
+
     @known_keywords("LotteryTicketFinder")
     def __init__(
         self,
@@ -131,6 +136,7 @@ class LotteryTicketFinder:
         self._method: Method | None = None
         self._model: nn.Module | None = None
         self._keeper: Keeper | None = None
+        self._tracked_id = ""  # what trackers know the search by
         self._num_asked: dict[tuple[str, int], int] = {}  # draws of a control at a level
 
     @known_keywords("find_winning_ticket", elsewhere=_FINDER_TAKES_IT)
@@ -156,6 +162,9 @@ class LotteryTicketFinder:
         max_drop: float | None = None,
         resume: str | Path | Store | None = None,
         name: str | None = None,
+        track: object = None,
+        on_level: Hook | None = None,
+        on_record: Hook | None = None,
     ) -> tuple[nn.Module, PruningMask, TicketResults]:
         """Train, prune, rewind, repeat.
 
@@ -163,7 +172,8 @@ class LotteryTicketFinder:
             model: the model to find a ticket in; trained in place. None builds one.
             train_fn: `train_fn(model, mask) -> None` trains the model. Its gradients are masked
                 while it runs, whether or not it uses the mask. For pipelines that start elsewhere
-                than step 0 of the learning-rate schedule it also takes `start_step`.
+                than step 0 of the learning-rate schedule it also takes `start_step`. One that takes
+                `attached` gets the mask at work (`Attachment`), for checkpoints of its own.
             eval_fn: `eval_fn(model) -> float`, an accuracy (fraction or percent), or a loss with
                 `mode="min"`. It is called once before any training, so that a mistake in it costs
                 nothing.
@@ -195,6 +205,11 @@ class LotteryTicketFinder:
                 `export`; searches that differ by their `seed` alone are its replicates.
             name: what the search is called; by default as its model. In a store a search of
                 another name is another search.
+            track: where to follow it, too: `"mlflow"`, `"tensorboard"`, …, as of
+                `lottery_ticket.run`; it gets the ticket at the end.
+            on_level: is called with a `lottery_ticket.tracking.Record` of each level, once it is
+                trained and judged; of those that were finished before, too.
+            on_record: is called with each measurement, which in a search is the same.
 
         Returns:
             The model with the trained ticket, its mask, and the results. With `model=` given it is
@@ -218,9 +233,10 @@ class LotteryTicketFinder:
             loss=loss,
             batch_loss=batch_loss,
         )
-        train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
+        train_fn, eval_fn = self._functions(train_fn, eval_fn, method)
         max_drop = None if max_drop is None else within("max_drop", max_drop)
         check_name(name)
+        listeners = Listeners.checked(track, on_level, on_record)
         model, origin = self._model_and_origin(model)
         dense = PruningMask(model, **self._prunable)
         levels = chosen_schedule(schedule, target_sparsity, pruning_rounds, method.pipeline)
@@ -255,7 +271,10 @@ class LotteryTicketFinder:
                 print(f"{keeper}: {continued(search, code)}", flush=True)
             self.initial_state, self._search, self._method = search.initial, search, method
             self._model, self._keeper, self._num_asked = model, keeper, {}
-            self._train_levels(model, train_fn, eval_fn, budgets, verbose=verbose)
+            self._tracked_id = search_id(search, keeper)
+            self._train_levels(
+                model, train_fn, eval_fn, budgets, verbose=verbose, listeners=listeners
+            )
         restore_(model, search.best)
         found = search.masks[search.best_level].to(_device_of(model))
         self.mask = found.told_by(dense)  # no file holds that
@@ -269,6 +288,10 @@ class LotteryTicketFinder:
         arms: Sequence[str] = ("reinit",),
         replicates: int = 1,
         verbose: bool = True,
+        *,
+        track: object = None,
+        on_level: Hook | None = None,
+        on_record: Hook | None = None,
     ) -> TicketResults:
         """Train controls at the ticket's density.
 
@@ -287,6 +310,7 @@ class LotteryTicketFinder:
                 once. They are *draws* in the table: this search is one replicate, however many
                 there are. For independent replicates search again under another `seed`.
             verbose: print a line after each training.
+            track, on_level, on_record: as in `find_winning_ticket`.
 
         Returns:
             The results of the search, with these trainings added.
@@ -296,15 +320,20 @@ class LotteryTicketFinder:
                 the model anew.
         """
         search, method = self._found()
-        train_fn, eval_fn = checked_functions(train_fn, eval_fn, starts_later=method.starts_later)
+        train_fn, eval_fn = self._functions(train_fn, eval_fn, method)
         replicates = whole_number("replicates", replicates, least=1)
         self._check_arms(arms, train_fn)
-        with _at_work(self._keeper):
+        listeners = Listeners.checked(track, on_level, on_record)
+        with _at_work(self._keeper), self._telling(listeners) as told:
             for arm in arms:
                 first = self._num_asked.get((arm, search.best_level), 0)
                 draws = range(first, first + replicates) if controls()[arm].has_draws else [0]
-                for draw in self._missing(arm, draws):
+                missing = self._missing(arm, draws)
+                for row in self._controls_there(arm, set(draws) - set(missing)):
+                    told(row)
+                for draw in missing:
                     self._train_control(arm, draw, train_fn, eval_fn)
+                    told(search.rows[-1])
                     if verbose:
                         print(self.results.line(search.rows[-1]), flush=True)
                 self._num_asked[arm, search.best_level] = first + replicates
@@ -316,6 +345,28 @@ class LotteryTicketFinder:
         search = self._begun()[0]
         there = {r.draw for r in search.rows if r.arm == arm and r.level == search.best_level}
         return [draw for draw in draws if draw not in there]
+
+    def _controls_there(self, arm: str, draws: Container[int]) -> list[Row]:
+        search = self._begun()[0]
+        of_arm = [r for r in search.rows if r.arm == arm and r.level == search.best_level]
+        return [row for row in of_arm if row.draw in draws]
+
+    def _telling(
+        self, listeners: Listeners, levels: Sequence[int] = ()
+    ) -> contextlib.AbstractContextManager[Told]:
+        search, run_id = self._begun()[0], self._tracked_id
+        return telling(listeners, search, self._keeper, run_id, levels, self._files)
+
+    def _files(self, folder: Path, note: Callable[[str], None]) -> list[tuple[str, Path]]:
+        """What trackers get of a search: its results as text, and the ticket."""
+        results, ticket = folder / "results.txt", folder / TICKET_FILE
+        results.write_text(f"{self.results}\n", encoding="utf-8")
+        try:
+            self.ticket().save(ticket)
+        except LotteryError as error:
+            note(f"track: no ticket is sent: {error}")
+            return [(results.name, results)]
+        return [(results.name, results), (ticket.name, ticket)]
 
     def verify_random_ticket(self, train_fn: TrainFn, eval_fn: EvalFn) -> float:
         """`eval_fn` of the ticket's mask trained from fresh initial weights: the `reinit` control.
@@ -398,11 +449,19 @@ class LotteryTicketFinder:
             method, mask = Method.of_settings(search.settings), search.masks[search.best_level]
         self._search, self._method, self.mask = search, method, mask
         self._keeper, self._num_asked = None, {}
+        self._tracked_id = search_id(search, None)
         for row in search.rows:  # a further call draws further ones
             key = row.arm, row.level
             self._num_asked[key] = max(self._num_asked.get(key, 0), row.draw + 1)
         self.initial_state = search.initial
         return self.results
+
+    def _functions(
+        self, train_fn: object, eval_fn: object, method: Method
+    ) -> tuple[TrainFn, EvalFn]:
+        return checked_functions(
+            train_fn, eval_fn, starts_later=method.starts_later, mode=self._mode
+        )
 
     def _begun(self) -> tuple[Search, Method]:
         if self._search is None or self._method is None:
@@ -485,6 +544,7 @@ class LotteryTicketFinder:
         budgets: Sequence[Budget],
         *,
         verbose: bool,
+        listeners: Listeners,
     ) -> None:
         search, keeper = self._begun()[0], self._keeper
         if not search.rows and search.unrated is None:
@@ -493,13 +553,17 @@ class LotteryTicketFinder:
         if keeper is not None and len(search.chain) < len(budgets) and not search.has_fallen:
             keeper.save(search)  # so that it is known to work before anything trains
         chain = self._chain(model, train_fn, budgets)
-        for level in range(len(search.chain), len(budgets)):
-            if search.has_fallen:
-                break
-            with _saving(search, keeper):
-                self._train_level(chain, level, eval_fn, is_last=level + 1 == len(budgets))
-            if verbose:
-                print(self.results.line(search.rows[-1]), flush=True)
+        with self._telling(listeners, range(len(budgets))) as told:
+            for row in search.chain:
+                told(row)
+            for level in range(len(search.chain), len(budgets)):
+                if search.has_fallen:
+                    break
+                with _saving(search, keeper):
+                    self._train_level(chain, level, eval_fn, is_last=level + 1 == len(budgets))
+                told(search.rows[-1])
+                if verbose:
+                    print(self.results.line(search.rows[-1]), flush=True)
 
     def _train_level(self, chain: LiveChain, level: int, eval_fn: EvalFn, *, is_last: bool) -> None:
         search = chain.search

@@ -9,6 +9,7 @@ from lottery_ticket.arms import ARMS, TICKET, Arm
 from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._search import OF_A_SEED, Row, Search
 from lottery_ticket.masks import PruningMask
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.pruning import PIPELINES, Pipeline
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class TicketResults:
         """A row per training, with the columns of `lottery table`; accuracies are fractions."""
         from lottery_ticket.analysis import as_table
 
-        return as_table([self._table_row(row) for row in self.rows])
+        return as_table([self.table_row(row) for row in self.rows])
 
     @property
     def summary(self) -> "pd.DataFrame":
@@ -180,6 +181,7 @@ class TicketResults:
         return "\n".join(lines)
 
     __repr__ = __str__
+    _repr_html_ = notebook_html
 
     @property
     def _is_max(self) -> bool:
@@ -212,7 +214,8 @@ class TicketResults:
         unit = " points" if self._is_max else ""
         return f"{sign}{self._number(abs(value - other))}{unit}"
 
-    def _table_row(self, row: Row) -> dict[str, Any]:
+    def table_row(self, row: Row) -> dict[str, Any]:
+        """A training as a row of the table."""
         num_prunable = self.num_prunable
         column = "test_accuracy" if self._is_max else "test_loss"
         return {

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.finder._arguments import start_step
+from lottery_ticket.finder._arguments import start_step, the_attachment
 from lottery_ticket.finder._problems import check_can_be_rewound, training_problems
 from lottery_ticket.masks import Attachment, MaskPolicy, PruningMask, RewindPoint, copied_to_cpu
 from lottery_ticket.names import named_state
@@ -87,19 +87,22 @@ def train_watched(
     What is looked at is the model as it is then, by its names: parameters may be other ones. Which
     of them are trained (`requires_grad`) is put back: the next training starts as this one did.
 
-    With a policy the mask in force changes on the way; `train_fn` gets the one it starts with.
+    With a policy the mask in force changes on the way; `train_fn` gets the one it starts with. One
+    that takes `attached` gets the attachment itself: with its `state_dict` in checkpoints of its
+    own, a training that was killed goes on being counted from where it was.
 
     Raises:
         UsageError: `start.step` is not 0 and `train_fn` takes no `start_step`; or after it the
             model's state has other names, shapes or ties, so that it cannot be rewound.
     """
-    extra = start_step(train_fn, start.step)
+    extra: dict[str, Any] = {**start_step(train_fn, start.step)}
     restore_(model, start.weights)
     trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     attached = Attachment(
         mask, model, rewind_step=rewind_step, start_step=start.step,
         policy=policy, seed=policy_seed,
     )  # fmt: skip
+    extra |= the_attachment(train_fn, attached)
     before = state_on_cpu(model)
     optimizers = _Optimizers(model, mask, attached, start.optimizer_state)
     given = copy.deepcopy(mask)  # what is done to it is not done to the one that holds

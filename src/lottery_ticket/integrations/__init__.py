@@ -1,1 +1,1 @@
-"""Outside frameworks that start what is here: a file for each."""
+"""Outside frameworks that start what is here, or are told of it: a file for each."""

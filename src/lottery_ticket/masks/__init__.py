@@ -3,6 +3,10 @@
 from lottery_ticket.masks._attach import Attachment as Attachment
 from lottery_ticket.masks._attach_state import RewindPoint as RewindPoint
 from lottery_ticket.masks._attach_state import copied_to_cpu as copied_to_cpu
+from lottery_ticket.masks._beside import MASK_FILE as MASK_FILE
+from lottery_ticket.masks._beside import counts_of as counts_of
+from lottery_ticket.masks._beside import layers_of as layers_of
+from lottery_ticket.masks._beside import metadata_of as metadata_of
 from lottery_ticket.masks._budget import SCOPES as SCOPES
 from lottery_ticket.masks._budget import Budget as Budget
 from lottery_ticket.masks._budget import budget_at_densities as budget_at_densities

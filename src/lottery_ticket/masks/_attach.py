@@ -34,6 +34,7 @@ from lottery_ticket.masks._present import (
 )
 from lottery_ticket.masks._rest import Rest, reference_of, sums_of
 from lottery_ticket.masks._undo import Undo
+from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Attachment"]
 
@@ -145,6 +146,8 @@ class Attachment:
             self.detach()
         else:
             self.release()  # what went wrong is said already
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         total = sum(kept.numel() for kept in self.mask.values())

@@ -9,6 +9,7 @@ import torch
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.names import check_shape
+from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["AttachmentState", "RewindPoint", "check_same_reference", "copied_to_cpu"]
 
@@ -28,6 +29,8 @@ class RewindPoint:
     step: int
     weights: Mapping[str, torch.Tensor]
     optimizer_state: Mapping[int, Any]
+
+    _repr_html_ = notebook_html
 
 
 @dataclass(frozen=True)

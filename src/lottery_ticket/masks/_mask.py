@@ -12,6 +12,8 @@ from torch.nn.utils.prune import is_pruned
 
 from lottery_ticket.errors import DataError, UsageError, known_keywords
 from lottery_ticket.files import write_file
+from lottery_ticket.hub import fetched, pushed, saved
+from lottery_ticket.masks._beside import MASK_FILE, mask_beside
 from lottery_ticket.masks._files import packed_bytes, unpacked_masks
 from lottery_ticket.masks._interop import (
     masks_of_pruned,
@@ -23,6 +25,7 @@ from lottery_ticket.masks._prunable import check_any, prunable_in
 from lottery_ticket.masks._saved import read_saved
 from lottery_ticket.masks._targets import QUIET_REASONS, Target
 from lottery_ticket.names import check_shape, find_parameters
+from lottery_ticket.notebook_html import notebook_html
 
 if TYPE_CHECKING:
     from lottery_ticket.masks._attach import Attachment
@@ -242,6 +245,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, so not a key
 
+    _repr_html_ = notebook_html
+
     def __repr__(self) -> str:
         return (
             f"PruningMask({self.num_kept:,} of {self.num_prunable:,} weights kept, "
@@ -412,6 +417,84 @@ class PruningMask(Mapping[str, torch.Tensor]):
             write_file(target, _plain_bytes(self) if _is_plain(target) else self.to_bytes())
         except OSError as error:
             raise DataError(f"{target}: cannot write the mask ({error.strerror})") from error
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], *, base_model: str | None = None
+    ) -> None:
+        """Write the mask into a folder, beside a model that `model.save_pretrained` put there.
+
+        `AutoModel.from_pretrained` reads the folder as before. A section of its `README.md`, the
+        model's card, says how much is kept, where, and how to load the mask; what others wrote
+        into the card stays.
+
+        Args:
+            save_directory: the folder, `pruning_mask.safetensors` in it is replaced.
+            base_model: what the model was made from, for the card: `"bert-base-uncased"`.
+
+        Raises:
+            UsageError: the model in the folder has weights where the mask prunes.
+            DataError: the folder cannot be written, or its card cannot be read.
+        """
+        saved(mask_beside(self), Path(save_directory), base_model=base_model, repository=None)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+    ) -> "PruningMask":
+        """Read the mask from a folder, or from a repository of the Hugging Face Hub.
+
+        Args:
+            pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or a checkpoint of
+                a Trainer under `PruningCallback`, or the id of a repository, `"owner/name"`; that
+                needs the extra `hub`.
+            revision, token, cache_dir, local_files_only: as in `huggingface_hub`.
+
+        Raises:
+            UsageError: no such folder or repository, or no such file in it.
+            LotteryError: the Hub cannot be reached.
+            DataError: the file is damaged.
+        """
+        path = fetched(
+            os.fspath(pretrained_model_name_or_path), MASK_FILE, revision=revision, token=token,
+            cache_dir=cache_dir, local_files_only=local_files_only,
+        )  # fmt: skip
+        return cls.from_file(path)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        base_model: str | None = None,
+        token: str | bool | None = None,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Put the mask into a repository of the Hugging Face Hub, beside its model.
+
+        Args:
+            repo_id: `"owner/name"`; made if it is not there.
+            base_model: as in `save_pretrained`.
+            token, private, revision, commit_message, create_pr: as in `huggingface_hub`.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            UsageError: the extra `hub` is missing, or there may be no such repository.
+            LotteryError: the Hub cannot be reached, or refuses.
+        """
+        return pushed(
+            mask_beside(self), repo_id, base_model=base_model, token=token, private=private,
+            revision=revision, commit_message=commit_message, create_pr=create_pr,
+        )  # fmt: skip
 
     def load(self, path: str | os.PathLike[str]) -> "PruningMask":
         """Take over a mask file, in place; names and shapes must be this mask's.

@@ -194,12 +194,17 @@ def signs_figure(
 
 
 def compare_figure(
-    verdicts: Sequence[Verdict], *, title: str | None = None, ax: Axes | None = None
+    verdicts: Sequence[Verdict],
+    *,
+    labels: Sequence[str] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Each run's ticket minus its own dense net, against the weights kept; winning levels filled.
 
     Args:
         verdicts: of the runs, judged by one metric, see `analysis.compare`.
+        labels: what each is called in the legend; None for the runs' ids.
         title: what heads it; None for how many runs they are, empty for no title.
         ax: as of `density_figure`.
 
@@ -210,4 +215,4 @@ def compare_figure(
         UsageError: no run has a difference to draw, or the metrics differ.
     """
     heading = f"{len(verdicts)} runs" if title is None else title
-    return chart_figure([compare_chart(verdicts)], title=heading, ax=ax)
+    return chart_figure([compare_chart(verdicts, labels)], title=heading, ax=ax)

@@ -38,8 +38,12 @@ def run_facts(store: Store, run: RunRecord) -> RunFacts:
     trainings = {row.cell for row in run.rows}
     executions = [cell.execution for cell in store.cells(trainings).values()]
     replicates = len({row.replicate for row in run.rows})
+    labels = store.labels_of(run.id)
     rows = {
         "run": run.id,
+        "name": labels.name,
+        "tags": ", ".join(labels.tags),
+        "notes": " ".join(labels.notes.split()),
         "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.created)),
         "data": run.data_name if run.searches else _options(run.spec["data"]),
         "model": f"{run.model or run.spec['model']['name']}, {run.num_prunable:,} prunable "

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from lottery_ticket.report._content import RunContent
 from lottery_ticket.report._words import words
 
-__all__ = ["html_page"]
+__all__ = ["html_page", "page_part"]
 
 
 def html_page(runs: Sequence[RunContent]) -> str:
@@ -42,8 +42,8 @@ def html_page(runs: Sequence[RunContent]) -> str:
         charts=charts,
         shared=_shared_merits(runs),
         words=words(arm for run in runs for arm in run.arms),
-        style=_asset("page.css"),
-        script=_asset("page.js"),
+        style=Markup(page_part("page.css")),
+        script=Markup("\n".join(map(page_part, ("chart.js", "page.js")))),
         version=version("lottery-ticket"),
     )
     return page.lstrip()
@@ -60,5 +60,6 @@ def _shared_merits(runs: Sequence[RunContent]) -> list[str]:
     return [name for name in names[0] if all(name in others for others in names)] if names else []
 
 
-def _asset(name: str) -> Markup:
-    return Markup((files("lottery_ticket.report") / "page" / name).read_text(encoding="utf-8"))
+def page_part(name: str) -> str:
+    """The text of a file that the page is put together from: `"chart.js"` draws a `Chart`."""
+    return (files("lottery_ticket.report") / "page" / name).read_text(encoding="utf-8")

@@ -1,3 +1,9 @@
+from ._apart import ABSENT as ABSENT
+from ._apart import differing_keys as differing_keys
+from ._apart import short_labels as short_labels
+from ._apart import short_names as short_names
+from ._apart import spec_values as spec_values
+from ._apart import value_text as value_text
 from ._canonical import canonical as canonical
 from ._canonical import canonical_json as canonical_json
 from ._canonical import fingerprint as fingerprint
@@ -18,3 +24,4 @@ from ._spec import ArmSpec as ArmSpec
 from ._spec import ClaimSpec as ClaimSpec
 from ._spec import SourceSpec as SourceSpec
 from ._spec import Spec as Spec
+from ._yaml import parsed as parsed

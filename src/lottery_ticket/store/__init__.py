@@ -35,8 +35,11 @@ from lottery_ticket.store._rows import example_rows as example_rows
 from lottery_ticket.store._rows import history_rows as history_rows
 from lottery_ticket.store._rows import layer_rows as layer_rows
 from lottery_ticket.store._rows import probe_rows as probe_rows
+from lottery_ticket.store._rows import rows_of as rows_of
 from lottery_ticket.store._rows import table_rows as table_rows
 from lottery_ticket.store._rows import versions_text as versions_text
+from lottery_ticket.store._run_labels import RunEdit as RunEdit
+from lottery_ticket.store._run_labels import RunLabels as RunLabels
 from lottery_ticket.store._runs import ProbeRow as ProbeRow
 from lottery_ticket.store._runs import RunClaim as RunClaim
 from lottery_ticket.store._runs import RunRecord as RunRecord

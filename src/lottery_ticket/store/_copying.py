@@ -15,6 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._answers import Finished, IndexedCell
+from lottery_ticket.store._label_changes import LABELS, check_change, labelled_run
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunClaim, RunRecord
 from lottery_ticket.store._store import Store
@@ -265,6 +266,7 @@ def copy_runs(plan: CopyPlan, *, watch: Callable[[CopyStep], None] | None = None
                 if watch is not None:
                     watch(step)
             saved = copying.save(run)
+            copying.label(run.id)
             copying.copied.runs.append(saved.id)
             if (said := _said_of_claims(run, saved, plan.source)) is not None:
                 copying.copied.notes.append(said)
@@ -293,6 +295,8 @@ class _Copying:
         self.copied = Copied(
             plan.num_present, list(plan.differing), list(plan.unfit), list(plan.damaged)
         )
+        there = set(plan.target.board.names(LABELS))
+        self.changes = [n for n in plan.source.board.names(LABELS) if n not in there]
 
     def next_of(self, names: Iterable[str]) -> Iterator[CopyStep]:
         """Those of some cells that are still to be copied, parents first."""
@@ -358,6 +362,20 @@ class _Copying:
         seen = {row.cell for row in run.rows if row.level} & self.plan.contents.keys()
         joined = joined_run(earlier, run, len(seen))
         return joined if joined == earlier else target.save_run(joined, earlier)
+
+    def label(self, run_id: str) -> None:
+        """Hand over what was changed of the run's name, tags and notes."""
+        source, target = self.plan.source, self.plan.target
+        for change in self.changes:
+            data = source.board.get(LABELS, change) if labelled_run(change) == run_id else None
+            if data is None:
+                continue
+            try:
+                check_change(source.location, change, data)
+            except DamagedError as error:
+                self.copied.damaged.append(str(error))
+            else:
+                target.board.put(LABELS, change, data)
 
 
 def _whole(target: Store, name: str) -> Finished | None:

@@ -99,6 +99,15 @@ class Board(Protocol):
         """
         ...
 
+    def get_all(self, kind: str) -> dict[str, bytes]:
+        """All notes of a kind, sorted by name, several read at once where that is quicker; one
+        that is taken away meanwhile may be left out.
+
+        Raises:
+            StoreError: as `get`.
+        """
+        ...
+
     def names(self, kind: str) -> list[str]:
         """The names of all notes of a kind, sorted; raises `StoreError` if they cannot be read."""
         ...

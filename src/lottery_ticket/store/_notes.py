@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lottery_ticket.errors import DamagedError
 from lottery_ticket.store._files import sealed_json, unsealed_json
+from lottery_ticket.store._label_changes import LABELS, labelled_run
 from lottery_ticket.store._making import Board
 from lottery_ticket.store._store import Store
 from lottery_ticket.store._values import COUNT, NUMBER, TEXT, Kind, check, mapping_of
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _SUBMITTED, _FAILED = "submitted", "failed"
+_TRIED = "tried"  # what failed in a run of one process: for people, since workers try it
 _STOP = "stop"  # of a run, or of one call of it by its token (`experiment.executors.stop`)
 _CALL = re.compile("[0-9a-f]{16}")
 
@@ -104,17 +106,24 @@ def take_back_submission(store: Store, run_id: str) -> None:
     store.board.remove(_SUBMITTED, run_id)
 
 
-def note_failure(store: Store, cell: str, failure: Failure) -> None:
-    """Say that a cell failed, so that nobody tries it again."""
-    store.board.put(_FAILED, cell, _bytes(failure))
+def note_failure(store: Store, cell: str, failure: Failure, *, is_final: bool = True) -> None:
+    """Say that a cell failed.
 
-
-def _read_failure(store: Store, cell: str) -> Failure | None:
-    return _read(store, _FAILED, cell, Failure)
+    Args:
+        store: on whose board.
+        cell: which.
+        failure: why.
+        is_final: so that no worker tries it again; else it is for people to read.
+    """
+    store.board.put(_FAILED if is_final else _TRIED, cell, _bytes(failure))
 
 
 def read_failures(
-    store: Store, cells: Collection[str], known: Mapping[str, Failure] | None = None
+    store: Store,
+    cells: Collection[str],
+    known: Mapping[str, Failure] | None = None,
+    *,
+    is_final: bool = True,
 ) -> dict[str, Failure]:
     """Which of some cells failed, and why.
 
@@ -122,38 +131,47 @@ def read_failures(
         store: whose board to look at.
         cells: which.
         known: what was read before, and is not read again.
+        is_final: those that no worker tries again; else those that a run of one process left out.
     """
-    names = [name for name in store.board.names(_FAILED) if name in cells]
-    found = {name: (known or {}).get(name) or _read_failure(store, name) for name in names}
+    kind = _FAILED if is_final else _TRIED
+    names = [name for name in store.board.names(kind) if name in cells]
+    found = {name: (known or {}).get(name) or _read(store, kind, name, Failure) for name in names}
     return {name: failure for name, failure in found.items() if failure is not None}
 
 
 def forgive(store: Store, cells: Collection[str]) -> int:
     """Let those of some cells that failed be tried again; how many there were."""
-    names = [name for name in store.board.names(_FAILED) if name in cells]
-    for name in names:
-        store.board.remove(_FAILED, name)
-    return len(names)
+    return forget_notes(store.board, (), cells)
 
 
 def notes_of_runs(board: Board) -> set[str]:
     """The ids of the runs of which something was noted, be they there or not."""
     names = {*board.names(_SUBMITTED), *board.names(_STOP)}
-    return {name for name in names if not _CALL.fullmatch(name)}
+    labelled = set(map(labelled_run, board.names(LABELS))) - {""}
+    return {name for name in names if not _CALL.fullmatch(name)} | labelled
 
 
 def notes_of_cells(board: Board) -> set[str]:
     """The names of the cells that failed, be they of a run or not."""
-    return set(board.names(_FAILED))
+    return {*board.names(_FAILED), *board.names(_TRIED)}
 
 
-def forget_notes(board: Board, runs: Iterable[str], cells: Collection[str]) -> None:
-    """Take away all that was noted of runs and cells that go."""
-    for run_id in runs:
+def forget_notes(board: Board, runs: Iterable[str], cells: Collection[str]) -> int:
+    """Take away all that was noted of runs and cells that go; of how many cells something was."""
+    runs = set(runs)
+    for run_id in sorted(runs):
         for kind in (_SUBMITTED, _STOP):
             board.remove(kind, run_id)
-    for name in notes_of_cells(board) & set(cells):
-        board.remove(_FAILED, name)
+    for name in board.names(LABELS) if runs else ():
+        if labelled_run(name) in runs:
+            board.remove(LABELS, name)
+    found: set[str] = set()
+    for kind in (_FAILED, _TRIED):
+        noted = {*board.names(kind)} & {*cells}
+        found |= noted
+        for name in noted:
+            board.remove(kind, name)
+    return len(found)
 
 
 def _bytes(note: "Submission | Failure") -> bytes:

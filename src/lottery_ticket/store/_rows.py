@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.arms import ARMS, Arm
 from lottery_ticket.errors import DamagedError
+from lottery_ticket.store._answers import IndexedCell
 from lottery_ticket.store._record import CellRecord
 from lottery_ticket.store._runs import RunRecord, RunRow
 from lottery_ticket.store._values import COUNT
@@ -21,6 +22,7 @@ __all__ = [
     "history_rows",
     "layer_rows",
     "probe_rows",
+    "rows_of",
     "table_rows",
     "versions_text",
 ]
@@ -92,11 +94,18 @@ def table_rows(store: Store, run: RunRecord) -> list[dict[str, Any]]:
         DamagedError: a training is finished, but not as it was written.
     """
     cells = store.cells(row.cell for row in run.rows)
+    for row in run.rows:
+        if row.cell not in cells:
+            store.finished(row.cell)  # says so if it is damaged: what is left is not the run
+    return rows_of(run, cells)
+
+
+def rows_of(run: RunRecord, cells: Mapping[str, IndexedCell]) -> list[dict[str, Any]]:
+    """The same of a run of which the index says what is finished."""
     prune = run.spec["prune"]
     rows = []
     for row in run.rows:
         if row.cell not in cells:
-            store.finished(row.cell)  # says so if it is damaged: what is left is not the run
             continue
         summary, execution = cells[row.cell].summary, cells[row.cell].execution
         arm = ARMS.get(row.arm, Arm())

@@ -11,8 +11,15 @@ from typing import Any
 
 from lottery_ticket.errors import DamagedError, UsageError, nearest
 from lottery_ticket.store._answers import Finished, Freed, IndexedCell
+from lottery_ticket.store._label_changes import (
+    add_change,
+    damaged_notes,
+    labels_by_run,
+    labels_of_run,
+)
 from lottery_ticket.store._making import Board, Claim, Desk
 from lottery_ticket.store._record import CellRecord
+from lottery_ticket.store._run_labels import RunEdit, RunLabels, check_name, runs_called
 from lottery_ticket.store._runs import RunRecord
 
 __all__ = ["Store", "default_store_path", "is_address"]
@@ -271,7 +278,8 @@ class Store:
         return sorted(map(self.read_run, self.run_ids()), key=lambda run: run.created)
 
     def run(self, reference: str) -> RunRecord:
-        """A run by its id, a unique prefix of it, or `"last"`: the one started last, anew or again.
+        """A run by its id, a unique prefix of it, its name, or `"last"`: the one started last, anew
+        or again.
 
         Raises:
             UsageError: there is none, or more than one.
@@ -283,15 +291,59 @@ class Store:
                 f"{self.location}: no runs here; start one with `lottery run quickstart`"
             )
         if not reference:
-            raise UsageError(f"RUN is an id, a unique prefix of one, or 'last'; here: {ids}")
+            raise UsageError(f"RUN is an id, a prefix of one, a name, or 'last'; here: {ids}")
         if reference == "last":
             return self.read_run(max(ids, key=lambda run_id: started[run_id]))
-        matches = [reference] if reference in ids else [i for i in ids if i.startswith(reference)]
+        if reference in ids:
+            return self.read_run(reference)
+        names = {run_id: known.name for run_id, known in self.labels().items() if known.name}
+        matches = runs_called(reference, ids, names)
         if not matches:
-            raise UsageError(f"{self.location}: no run {reference!r}{nearest(reference, ids)}")
+            known = [*ids, *(names[run_id] for run_id in names.keys() & started.keys())]
+            raise UsageError(f"{self.location}: no run {reference!r}{nearest(reference, known)}")
         if len(matches) > 1:
             raise UsageError(f"{reference!r} could be any of: {', '.join(matches)}")
         return self.read_run(matches[0])
+
+    # what people call runs
+
+    def labels(self) -> Mapping[str, RunLabels]:
+        """What each run is called that was given a name, tags or notes; raises `StoreError`."""
+        return labels_by_run(self.board, self.location)
+
+    def labels_of(self, run_id: str) -> RunLabels:
+        """What one run is called; raises `StoreError`."""
+        return labels_of_run(self.board, self.location, run_id)
+
+    def damaged_labels(self) -> list[DamagedError]:
+        """What is damaged of what runs are called; raises `StoreError`."""
+        return damaged_notes(self.board, self.location)
+
+    def check_name(self, run_id: str, name: str) -> None:
+        """See that a run, be it there or not, can be asked for by a name.
+
+        Raises:
+            UsageError: it would be taken for another's, for an id, or for `"last"`.
+            StoreError: the store cannot be read.
+        """
+        check_name(name, run_id, self.run_ids(), self.labels())
+
+    def edit_run(self, run_id: str, edit: RunEdit) -> RunLabels:
+        """Change what a run is called; several may at once, and nothing of theirs is lost.
+
+        Returns:
+            What it is called now.
+
+        Raises:
+            UsageError: there is no such run (any more); or the name cannot be its name, see
+                `check_name`.
+            StoreError: the store cannot be written or read.
+        """
+        if not self.has_run(run_id):
+            raise UsageError(f"{self.location}: no run {run_id!r}; was it removed meanwhile?")
+        if edit.name:
+            self.check_name(run_id, edit.name)
+        return add_change(self.board, self.location, run_id, edit)
 
     # tidying
 

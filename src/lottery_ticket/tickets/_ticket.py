@@ -11,10 +11,13 @@ from torch import nn
 
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.files import write_file
+from lottery_ticket.hub import fetched, pushed, saved
 from lottery_ticket.masks import PruningMask, canonical_name, has_only_zeros_where_pruned
 from lottery_ticket.names import named_state
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.pruning import rewind_
 from lottery_ticket.tensor_files import made_sense_of
+from lottery_ticket.tickets._beside import TICKET_FILE, ticket_beside
 from lottery_ticket.tickets._canonical import plain
 from lottery_ticket.tickets._format import REMEDY, packed, unpacked
 from lottery_ticket.tickets._kept import check_fits, zeroed
@@ -177,6 +180,85 @@ class Ticket:
             raise DataError(f"{path}: cannot read the ticket ({error.strerror})") from error
         return cls.from_bytes(data, path, max_weights=max_weights)
 
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], *, base_model: str | None = None
+    ) -> None:
+        """Write the ticket into a folder, beside a model that `model.save_pretrained` put there.
+
+        `AutoModel.from_pretrained` reads the folder as before. A section of its `README.md`, the
+        model's card, says what the ticket keeps, where its weights come from, what was measured
+        and how to load it; what others wrote into the card stays.
+
+        Args:
+            save_directory: the folder, `ticket.safetensors` in it is replaced.
+            base_model: what the model was made from, for the card: `"bert-base-uncased"`.
+
+        Raises:
+            UsageError: the model in the folder has weights where the mask prunes.
+            DataError: the folder cannot be written, or its card cannot be read.
+        """
+        saved(ticket_beside(self), Path(save_directory), base_model=base_model, repository=None)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        max_weights: int | None = None,
+    ) -> "Ticket":
+        """Read the ticket from a folder, or from a repository of the Hugging Face Hub.
+
+        Args:
+            pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or the id of
+                a repository, `"owner/name"`; that needs the extra `hub`.
+            revision, token, cache_dir, local_files_only: as in `huggingface_hub`.
+            max_weights: as in `load`.
+
+        Raises:
+            UsageError: no such folder or repository, or no such file in it.
+            LotteryError: the Hub cannot be reached.
+            DataError: the file is damaged.
+        """
+        path = fetched(
+            os.fspath(pretrained_model_name_or_path), TICKET_FILE, revision=revision, token=token,
+            cache_dir=cache_dir, local_files_only=local_files_only,
+        )  # fmt: skip
+        return cls.load(path, max_weights=max_weights)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        base_model: str | None = None,
+        token: str | bool | None = None,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Put the ticket into a repository of the Hugging Face Hub, beside its model.
+
+        Args:
+            repo_id: `"owner/name"`; made if it is not there.
+            base_model: as in `save_pretrained`.
+            token, private, revision, commit_message, create_pr: as in `huggingface_hub`.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            UsageError: the extra `hub` is missing, or there may be no such repository.
+            LotteryError: the Hub cannot be reached, or refuses.
+        """
+        return pushed(
+            ticket_beside(self), repo_id, base_model=base_model, token=token, private=private,
+            revision=revision, commit_message=commit_message, create_pr=create_pr,
+        )  # fmt: skip
+
     @classmethod
     def from_bytes(
         cls, data: bytes, source: object = "ticket", *, max_weights: int | None = None
@@ -196,6 +278,8 @@ class Ticket:
         return self.to_bytes() == other.to_bytes()
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, so not a key
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         kept = repr(self.mask).removeprefix("PruningMask(").removesuffix(")")

@@ -22,12 +22,14 @@ __all__ = [
     "arm_values",
     "contrast_of",
     "contrast_table",
+    "contrasts_between",
     "contrasts_of",
     "dense_contrast",
     "dense_contrast_of",
     "dense_nets",
     "difference_columns",
     "null_check",
+    "without_noise",
 ]
 
 
@@ -208,7 +210,12 @@ def contrasts_of(table: pd.DataFrame, metric: Metric) -> Contrasts:
         UsageError: the table has no ticket, or none beside the dense training.
     """
     levels = _finished(table, metric)
-    values = arm_values(table, metric, levels)
+    return contrasts_between(arm_values(table, metric, levels), levels)
+
+
+def contrasts_between(values: dict[str, np.ndarray], levels: pd.Index) -> Contrasts:
+    """The same from what `arm_values` returned; the ticket and its dense nets are among it."""
+    values = dict(values)
     dense = dense_nets(values)
     assert dense is not None
     against = {DENSE: dense_contrast(values, LEAD, dense)}
@@ -227,7 +234,7 @@ def arm_values(table: pd.DataFrame, metric: Metric, levels: pd.Index) -> dict[st
     replicates = sorted({replicate for frame in wide.values() for replicate in frame.columns})
     sign = 1.0 if metric.higher_is_better else -1.0
     return {
-        arm: sign * _without_noise(frame.reindex(columns=replicates).to_numpy("float64").T)
+        arm: sign * without_noise(frame.reindex(columns=replicates).to_numpy("float64").T)
         for arm, frame in wide.items()
     }
 
@@ -270,7 +277,7 @@ def _finished(table: pd.DataFrame, metric: Metric) -> pd.Index:
     return levels
 
 
-def _without_noise(values: np.ndarray) -> np.ndarray:
+def without_noise(values: np.ndarray) -> np.ndarray:
     """What a mean leaves in the last bits is no spread."""
     if np.isnan(values).all():
         return values

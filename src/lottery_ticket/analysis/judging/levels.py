@@ -241,7 +241,12 @@ class LevelVerdict:
 
 
 def judged_levels(
-    contrasts: Contrasts, margin: float, sizes: pd.DataFrame, claim: Claim | None = None
+    contrasts: Contrasts,
+    margin: float,
+    sizes: pd.DataFrame,
+    claim: Claim | None = None,
+    *,
+    is_planned: bool = True,
 ) -> tuple[LevelVerdict, ...]:
     """The verdict of each level.
 
@@ -250,6 +255,8 @@ def judged_levels(
         margin: in the metric's own unit.
         sizes: what `size_by_level` returned.
         claim: the level that the run is about, if there is one.
+        is_planned: whether it is also told how many replicates would decide it, which takes longer
+            than all else.
     """
     dense = contrasts.against[DENSE]
     reinit = contrasts.against.get(FRESH, Contrast.untested(dense))
@@ -262,7 +269,7 @@ def judged_levels(
     beats = dense.p_above() <= ALPHA
     fresh = contrasts.fresh or Contrast.untested(dense)
     fresh_matches = fresh.p_above(-margin) <= ALPHA
-    needs = level_needs(dense, reinit, margin)
+    needs = level_needs(dense, reinit, margin) if is_planned else [None] * len(labels)
     return tuple(
         LevelVerdict(
             int(level),

@@ -1,7 +1,7 @@
 """Beside a verdict: any two arms of a run, and several runs side by side."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from lottery_ticket.analysis.telling.words import aligned, margin_text, signed_n
 from lottery_ticket.analysis.verdicts.verdict import Verdict
 from lottery_ticket.arms import REINIT
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Between", "between", "compare"]
 
@@ -59,10 +60,16 @@ class Between:
         """All of it as plain values; what is not known is None."""
         return plain(asdict(self) | {"table": self.table.to_dict("records")})
 
+    @staticmethod
+    def label(row: Mapping[Any, Any]) -> str:
+        """What a row of `table` says, in a word or two."""
+        return _label(row)
+
     def __str__(self) -> str:
         return "\n".join(_lines(self))
 
     __repr__ = __str__
+    _repr_html_ = notebook_html
 
 
 def between(table: pd.DataFrame, one: str, other: str, *, margin: float | None = None) -> Between:
@@ -177,7 +184,7 @@ def _lines(found: Between) -> Iterator[str]:
     )
 
 
-def _label(row: dict[Any, Any]) -> str:
+def _label(row: Mapping[Any, Any]) -> str:
     if pd.isna(row["p_better"]):
         return MISSING
     words = [w for w, is_so in (("better", row["is_better"]), ("worse", row["is_worse"])) if is_so]
@@ -190,7 +197,7 @@ def _label(row: dict[Any, Any]) -> str:
 ABOUT = ("data", "model", "criterion", "scope", "rewind")
 
 
-def compare(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def compare(verdicts: Sequence[Verdict], *, differs: Sequence[str] | None = None) -> pd.DataFrame:
     """A row per run: what was run, and how far it was pruned with which verdict.
 
     Each run is judged against its own dense nets and its own controls. Runs are not tested against
@@ -198,12 +205,14 @@ def compare(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
     Args:
         verdicts: of the runs, in the order of the rows.
+        differs: for each what tells its recipe from the others' (`spec.short_labels`), a column.
 
     Returns:
-        A frame of run, data, model, criterion, scope and rewind (what is known of them), n, metric,
-        margin (in the metric's own unit), dense (mean), verdict, level (the sparsest that is
-        claimed as winning; null where none is), density, num_kept, ticket (its mean there),
-        minus_dense, minus_reinit, search_steps, and matching_density, that of `matching_level`.
+        A frame of run, differs (where it is given), data, model, criterion, scope and rewind (what
+        is known of them), n, metric, margin (in the metric's own unit), dense (mean), verdict,
+        level (the sparsest that is claimed as winning; null where none is), density, num_kept,
+        ticket (its mean there), minus_dense, minus_reinit, search_steps, and matching_density, that
+        of `matching_level`.
 
     Raises:
         UsageError: there is none, or they are judged by different metrics.
@@ -216,6 +225,8 @@ def compare(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             f"compare: the runs are judged by {' and '.join(sorted(metrics))}; compare those of one"
         )
     rows = pd.DataFrame([_row(verdict) for verdict in verdicts])
+    if differs is not None:
+        rows.insert(1, "differs", list(differs))
     counts = dict.fromkeys(("level", "num_kept"), "Int64")
     return rows.astype(
         counts | dict.fromkeys(("density", "search_steps", "matching_density"), "float64")

@@ -1,5 +1,6 @@
 """What a scheduler heeds of others who make cells of the same run at the same time."""
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -7,6 +8,7 @@ import time
 from collections.abc import Mapping, Set
 from typing import Protocol
 
+from lottery_ticket.errors import StoreError
 from lottery_ticket.experiment.cells.cell import Cell
 from lottery_ticket.experiment.planning.plan import Work
 from lottery_ticket.store import Failure, Store, forgive, note_failure, read_failures
@@ -46,9 +48,16 @@ class Peers(Protocol):
 
 
 class Alone:
-    """Nobody is known; whoever makes a cell at the same time is met at its claim."""
+    """Nobody is known; whoever makes a cell at the same time is met at its claim.
+
+    Args:
+        store: where those who look at the run read what failed.
+    """
 
     is_alone = True
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def in_order(self, waiting: Mapping[str, Cell]) -> list[str]:
         """The order of the plan."""
@@ -67,10 +76,12 @@ class Alone:
         return None
 
     def tell_failure(self, cell: Cell, message: str) -> None:
-        """There is nobody to tell."""
+        """A note for people: who comes later tries it."""
+        with contextlib.suppress(StoreError, OSError):  # how the run ends says it too
+            note_failure(self._store, cell.name, _failure(message), is_final=False)
 
     def tell_made(self, cell: Cell) -> None:
-        """Nor here."""
+        """What had failed was forgiven when the run began."""
 
 
 class Crew:
@@ -116,8 +127,7 @@ class Crew:
 
     def tell_failure(self, cell: Cell, message: str) -> None:
         """A note on the board."""
-        line = " ".join(f"{message}".split())
-        failure = Failure(line, socket.gethostname(), os.getpid(), time.time())
+        failure = _failure(message)
         note_failure(self._store, cell.name, failure)
         self.failures[cell.name] = failure
 
@@ -145,6 +155,11 @@ def remaining_steps(work: Work) -> dict[str, int]:
             if parent in left:
                 left[parent] = max(left[parent], max(1, work.cells[parent].num_steps) + left[name])
     return left
+
+
+def _failure(message: str) -> Failure:
+    """What failed here and now, in one line."""
+    return Failure(" ".join(message.split()), socket.gethostname(), os.getpid(), time.time())
 
 
 def _mixed(token: str, name: str) -> bytes:

@@ -18,7 +18,7 @@ from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.scheduler import Scheduler
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
-from lottery_ticket.store import RunClaim, RunRecord, Store, forgive
+from lottery_ticket.store import RunClaim, RunEdit, RunRecord, Store, forgive
 
 __all__ = ["finished_cells", "run_plan", "run_work", "saved_run"]
 
@@ -31,6 +31,7 @@ def run_plan(
     jobs: int = 1,
     observer: Observer | None = None,
     executor: Executes | None = None,
+    edit: RunEdit | None = None,
 ) -> RunOutcome:
     """Make every cell of the plan that is not finished.
 
@@ -43,6 +44,7 @@ def run_plan(
         jobs: cells at a time.
         observer: is told how it goes.
         executor: context → what executes the cells; by default this machine, with so many jobs.
+        edit: what the run is to be called.
 
     Raises:
         StoreError: the store cannot be written, or a finished cell not be read.
@@ -58,6 +60,7 @@ def run_plan(
         jobs=jobs,
         observer=observer,
         executor=executor,
+        edit=edit,
     )
 
 
@@ -71,6 +74,7 @@ def run_work(
     jobs: int = 1,
     observer: Observer | None = None,
     executor: Executes | None = None,
+    edit: RunEdit | None = None,
 ) -> RunOutcome:
     """Make cells that belong to a run; as `run_plan`.
 
@@ -83,6 +87,8 @@ def run_work(
     with store.writing(), store.in_use(work.id), new_stop(store) as stop:
         earlier = store.earlier_run(work.id)
         run = store.save_run(recorded(earlier), earlier)
+        if edit is not None:
+            store.edit_run(run.id, edit)
         for token in stops:
             take_back(store, token)
         context = replace(

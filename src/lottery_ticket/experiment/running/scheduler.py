@@ -63,7 +63,7 @@ class Scheduler:
         peers: Peers | None = None,
     ) -> None:
         self.plan = plan
-        self.peers = peers or Alone()
+        self.peers = peers or Alone(store)
         self.store = store
         self.context = context
         self.executor = executor

@@ -1,14 +1,21 @@
 """How far a run is, whoever makes it: from its store alone."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from lottery_ticket.experiment.cells.progress import Maker, Progress, read_maker, read_progress
 from lottery_ticket.experiment.executors.stop import is_asked_to_stop
-from lottery_ticket.store import IndexedCell, RunRecord, Store, read_failures, submitted_runs
+from lottery_ticket.store import (
+    Failure,
+    IndexedCell,
+    RunRecord,
+    Store,
+    read_failures,
+    submitted_runs,
+)
 
-__all__ = ["RunStatus", "Working", "run_status"]
+__all__ = ["RunStatus", "Seen", "Working", "look_at", "run_status"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,8 @@ class RunStatus:
         num_finished: those that are in the store.
         working: those that somebody makes.
         silent: those whose maker seems to be dead: they wait until another takes them over.
-        failed: title of those that no worker tries again → why.
+        failed: title of those that failed → why: no worker tries them again, nor does the run of
+            one process that left them out.
         is_submitted: whether workers are to make it.
         is_stopped: whether it was asked to stop.
         seconds_left: about, at the pace of now; None if nobody is at work, or nothing is known.
@@ -68,19 +76,46 @@ class RunStatus:
         return is_finished or is_left or (self.is_stopped and not self.working)
 
 
-def run_status(store: Store, run: RunRecord) -> RunStatus:
-    """Look how far a run is.
+@dataclass(frozen=True)
+class Seen:
+    """What a look at the cells of a run found.
+
+    Args:
+        names: all of them.
+        finished: those that are in the store.
+        failures: those that failed, and why.
+        begun: those that somebody is at, or was until he fell silent.
+        is_submitted, is_stopped: as of `RunStatus`.
+    """
+
+    names: Set[str]
+    finished: Mapping[str, IndexedCell]
+    failures: Mapping[str, Failure]
+    begun: tuple[Working, ...]
+    is_submitted: bool
+    is_stopped: bool
+
+
+def look_at(store: Store, run: RunRecord, known: Mapping[str, IndexedCell] | None = None) -> Seen:
+    """Look at the cells of a run, whoever makes it.
+
+    Args:
+        store, run: which.
+        known: cells that were seen finished, and are not looked at again.
 
     Raises:
         StoreError: the store cannot be read.
     """
     names, titles = run.cells(), _titles(run)
-    finished = store.cells(names)
+    finished = {name: cell for name, cell in (known or {}).items() if name in names}
+    finished |= store.cells(names - finished.keys())
     left = names - finished.keys()
-    failures = read_failures(store, left)
+    is_submitted = run.id in submitted_runs(store)
+    failures = {} if is_submitted else read_failures(store, left, is_final=False)
+    failures |= read_failures(store, left)
     busy = sorted(store.claimed_names() & left - failures.keys())
     silences = store.silent_seconds() if busy else {}
-    begun = [
+    begun = tuple(
         Working(
             name,
             titles.get(name, name[:12]),
@@ -90,18 +125,34 @@ def run_status(store: Store, run: RunRecord) -> RunStatus:
         )
         for name in busy
         for desk in (store.desk(name),)
-    ]
-    working = tuple(one for one in begun if one.silent_seconds is None)
+    )
+    is_stopped = is_asked_to_stop(store, run.id)
+    return Seen(names, finished, failures, begun, is_submitted, is_stopped)
+
+
+def run_status(store: Store, run: RunRecord, seen: Seen | None = None) -> RunStatus:
+    """Look how far a run is.
+
+    Args:
+        store, run: which.
+        seen: what a look at it found, if there was one already.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    seen = look_at(store, run) if seen is None else seen
+    titles, left = _titles(run), seen.names - seen.finished.keys()
+    working = tuple(one for one in seen.begun if one.silent_seconds is None)
     return RunStatus(
         run.id,
-        len(names),
-        len(finished),
+        len(seen.names),
+        len(seen.finished),
         working,
-        tuple(one for one in begun if one.silent_seconds is not None),
-        {titles.get(n, n[:12]): f"{f.message} (on {f.host})" for n, f in failures.items()},
-        run.id in submitted_runs(store),
-        is_asked_to_stop(store, run.id),
-        _seconds_left(run, finished, left - failures.keys(), working),
+        tuple(one for one in seen.begun if one.silent_seconds is not None),
+        {titles.get(n, n[:12]): f"{f.message} (on {f.host})" for n, f in seen.failures.items()},
+        seen.is_submitted,
+        seen.is_stopped,
+        _seconds_left(run, seen.finished, left - seen.failures.keys(), working),
     )
 
 
@@ -120,7 +171,7 @@ def _titles(run: RunRecord) -> dict[str, str]:
 def _seconds_left(
     run: RunRecord,
     finished: Mapping[str, IndexedCell],
-    left: set[str],
+    left: Set[str],
     working: tuple[Working, ...],
 ) -> float | None:
     """What is left takes as long as what is finished did, cell by cell of its kind, and as many are

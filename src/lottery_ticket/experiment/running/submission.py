@@ -10,7 +10,7 @@ from lottery_ticket.experiment.objects.inputs import Inputs
 from lottery_ticket.experiment.objects.run_data import run_spec
 from lottery_ticket.experiment.planning.plan import Plan, plan
 from lottery_ticket.experiment.running.run import saved_run
-from lottery_ticket.store import RunRecord, Store, Submission, forgive, submit
+from lottery_ticket.store import RunEdit, RunRecord, Store, Submission, forgive, submit
 
 __all__ = ["planned_again", "submission_of", "submit_plan"]
 
@@ -27,13 +27,19 @@ def submission_of(plan: Plan, context: Context) -> Submission:
 
 
 def submit_plan(
-    plan: Plan, store: Store, context: Context, *, retry_failed: bool = False
+    plan: Plan,
+    store: Store,
+    context: Context,
+    *,
+    retry_failed: bool = False,
+    edit: RunEdit | None = None,
 ) -> RunRecord:
     """Let workers make what of a plan is not finished.
 
     Args:
         plan, store, context: what, where to, and how.
         retry_failed: whether cells that failed are tried again.
+        edit: what the run is to be called.
 
     Returns:
         The run's record.
@@ -45,6 +51,8 @@ def submit_plan(
     store.open_for_writing()
     with store.writing(), store.in_use(plan.id):
         run = saved_run(plan, store)
+        if edit is not None:
+            store.edit_run(run.id, edit)
         if retry_failed:
             forgive(store, plan.cells)
         take_back(store, plan.id)

@@ -21,12 +21,13 @@ from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.export._export import write_checked
 from lottery_ticket.export._format import Format, Run, made_once
 from lottery_ticket.export._formats import FORMATS, format_named
-from lottery_ticket.export._others import check_extra, quiet
+from lottery_ticket.export._others import quiet
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.export.measuring.flops import count_flops
 from lottery_ticket.export.measuring.measured import DENSE, MASKED, Measured
 from lottery_ticket.export.measuring.memory import peak_memory
 from lottery_ticket.export.measuring.timing import in_turns
+from lottery_ticket.extras import check_extra
 from lottery_ticket.process import as_it_was, on_threads
 from lottery_ticket.tickets import versions
 

@@ -37,6 +37,10 @@ class LocalBoard:
                     raise
                 return None  # taken away meanwhile
 
+    def get_all(self, kind: str) -> dict[str, bytes]:
+        found = {name: self.get(kind, name) for name in self.names(kind)}
+        return {name: data for name, data in found.items() if data is not None}
+
     def names(self, kind: str) -> list[str]:
         with reading(self._paths.root):
             return [e.name for e in scanned(self._folder(kind)) if RUN_ID.fits(e.name)]

@@ -20,6 +20,11 @@ class BucketBoard:
         found = self._bucket.get(keys.note(kind, name))
         return None if found is None else found.data
 
+    def get_all(self, kind: str) -> dict[str, bytes]:
+        wanted = (keys.note(kind, name) for name in self.names(kind))
+        found = self._bucket.get_many(wanted)
+        return {keys.last_of(key): one.data for key, one in found if one is not None}
+
     def names(self, kind: str) -> list[str]:
         folder = keys.note(kind, "any").rpartition("/")[0]
         found = [keys.last_of(one.key) for one in self._bucket.list(folder)]

@@ -1,0 +1,386 @@
+"""A search over several fits of somebody else's trainer: which level is next, and from where.
+
+Here nobody calls `train_fn`: a callback of the trainer asks what a fit starts with, and says how it
+ended.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from lottery_ticket.arms import TICKET
+from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.finder._levels_state import (
+    mask_of,
+    rewind_point_of,
+    row_of,
+    saved_mask,
+    saved_rewind_point,
+    saved_row,
+)
+from lottery_ticket.finder._method import Method, chosen_schedule
+from lottery_ticket.finder._packed import PackedMasks
+from lottery_ticket.finder._results import TicketResults
+from lottery_ticket.finder._search import Row, Search
+from lottery_ticket.masks import (
+    Attachment,
+    Budget,
+    MaskPolicy,
+    PruningMask,
+    copied_to_cpu,
+    warn_on_collapse,
+)
+from lottery_ticket.names import named_state
+from lottery_ticket.pruning import PIPELINES, Schedule, iterative, rewind_
+from lottery_ticket.tickets import Ticket, WeightsOrigin, versions
+
+__all__ = ["FitStart", "Levels"]
+
+
+@dataclass(frozen=True)
+class FitStart:
+    """What a fit starts with.
+
+    Args:
+        mask: what is kept.
+        step: optimiser steps that lie before it.
+        rewind_step: keep θ_k of it, after so many steps.
+        optimizer_state: of step `step`; None for a fresh one.
+        policy: what moves the mask.
+        seed: of what that draws.
+    """
+
+    mask: PruningMask
+    step: int = 0
+    rewind_step: int | None = None
+    optimizer_state: Mapping[int, Any] | None = None
+    policy: MaskPolicy | None = None
+    seed: int = 0
+
+
+@dataclass
+class Levels:
+    """What a search over several fits has found, and what its next fit trains.
+
+    Args:
+        method: how masks are made.
+        schedule: how many weights each level keeps.
+        prunable: `targets`, `ignore` and `min_size`, as in `PruningMask`.
+        monitor: the metric that a level is judged by, as it was logged; None for none.
+        mode: `"max"` if a higher value of it is better, else `"min"`.
+        name: what results call the search; by default as its model.
+
+    >>> levels, model = Levels.checked(target_sparsity=0.5, pruning_rounds=1), nn.Linear(4, 2)
+    >>> while not levels.is_done:
+    ...     start = levels.begin(model)
+    ...     with start.mask.attach(model) as attached:
+    ...         pass  # the trainer's fit
+    ...     levels.finish(model, attached)
+    >>> [row.num_kept for row in levels.results.rows]
+    [8, 4]
+    """
+
+    method: Method
+    schedule: Schedule
+    prunable: Mapping[str, Any]
+    monitor: str | None = None
+    mode: str = "max"
+    name: str | None = None
+    search: Search | None = None
+    metric: float = math.nan  # of the fit under way, as last seen
+    budgets: Sequence[Budget] = field(default_factory=list)
+    _is_logged: bool = False
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        target_sparsity: float | None = None,
+        pruning_rounds: int | None = None,
+        schedule: Schedule | None = None,
+        amount: float | None = None,
+        rewind_step: int | None = None,
+        prunable: Mapping[str, Any] | None = None,
+        monitor: str | None = None,
+        mode: str = "max",
+        name: str | None = None,
+        **method: Any,
+    ) -> "Levels":
+        """The levels, once their arguments are known to fit.
+
+        Args:
+            target_sparsity, pruning_rounds, schedule: as in `find_winning_ticket`.
+            amount: in place of `target_sparsity`, the fraction of what *remains* that each level
+                prunes.
+            rewind_step: k; None for θ₀.
+            prunable, monitor, mode, name: as in the record.
+            method: `criterion`, `scope`, `structure`, `min_layer_density`, `batches`, `loss`,
+                `batch_loss`, `seed`, as in `find_winning_ticket`.
+
+        Raises:
+            UsageError: they do not.
+        """
+        if mode not in ("max", "min"):
+            raise UsageError(f"mode: got {mode!r}{nearest(mode, ('max', 'min'))}")
+        usual = {
+            "scope": "global", "structure": "unstructured", "min_layer_density": 0.0, "seed": 0,
+            "loss": None, "batch_loss": None,
+        }  # fmt: skip
+        given = {**usual, **method}
+        criterion, batches = given.pop("criterion", "magnitude"), given.pop("batches", None)
+        pipeline = "lth" if rewind_step is None else "rewind"
+        return cls(
+            Method.checked(criterion, pipeline, rewind_step, batches, **given),
+            _schedule_of(schedule, target_sparsity, pruning_rounds, amount),
+            prunable or {},
+            monitor,
+            mode,
+            name,
+        )
+
+    @property
+    def num_finished(self) -> int:
+        """Levels that are trained."""
+        return 0 if self.search is None else len(self.search.rows)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every level is trained."""
+        return self.search is not None and self.num_finished == len(self.budgets)
+
+    @property
+    def results(self) -> TicketResults:
+        """The trainings so far.
+
+        Raises:
+            UsageError: none is finished.
+        """
+        return TicketResults(self._found())
+
+    def begin(self, model: nn.Module, *, is_continued: bool = False) -> FitStart:
+        """What the next level starts with, in the model unless a fit is continued.
+
+        The first one takes the weights that the model has as θ₀.
+
+        Raises:
+            UsageError: every level is trained, or the model is another one.
+        """
+        if self.is_done:
+            raise UsageError(
+                f"all {len(self.budgets)} levels are trained (is_done); make a new callback for "
+                "another search"
+            )
+        if self.search is None:
+            self._start_search(model)
+        level, k, search = self.num_finished, self.method.rewind_step, self.search
+        assert search is not None
+        mask = search.masks[level].to(_device_of(model))
+        if not is_continued:
+            self._rewind(model, mask)
+        if not level:
+            return FitStart(mask, rewind_step=k)
+        point = search.rewind_point
+        if point is None:
+            return FitStart(mask)
+        return FitStart(mask, point.step, optimizer_state=point.optimizer_state)
+
+    def finish(
+        self,
+        model: nn.Module,
+        attached: Attachment,
+        seconds: float = 0.0,
+        problems: Sequence[str] = (),
+    ) -> None:
+        """Note that the level of a model is trained, and make the mask of the next one.
+
+        Raises:
+            UsageError: it ended before the rewind step.
+        """
+        search, level = self.search, self.num_finished
+        assert search is not None
+        if not level:
+            search.rewind_point = attached.rewind_point
+            self._check_was_reached(attached)
+        search.trained = copied_to_cpu(named_state(model))
+        search.add(
+            Row(
+                arm=TICKET,
+                level=level,
+                draw=0,
+                num_kept=attached.mask.num_kept,
+                metric=self.metric,
+                num_steps=attached.num_steps,
+                seconds=seconds,
+                criterion=self.method.criterion.name,
+                scope=self.method.scope,
+                device=_device_of(model).type,
+                problems=(*problems, *self._metric_problems()),
+            )
+        )
+        self.metric, self._is_logged = math.nan, False
+        if not self.is_done:
+            search.masks.append(self._next_mask(model, attached.mask))
+
+    def ticket(self, *, trained: bool = True) -> Ticket:
+        """The ticket that was trained last.
+
+        Raises:
+            UsageError: none was, or its results are invalid.
+        """
+        search = self._found()
+        if problems := self.results.problems:
+            raise UsageError(f"ticket: the results are invalid: {problems[0]}")
+        point, row = search.rewind_point, search.rows[-1]
+        is_rewound = point is not None and row.level > 0
+        return Ticket(
+            mask=search.masks[row.level],
+            origin=WeightsOrigin(point.weights, point.step)
+            if is_rewound and point is not None
+            else WeightsOrigin(search.initial),
+            metrics=self._metrics(row, search.rows[0]),
+            provenance={**versions(), "level": row.level, **self.method.settings},
+            trained=search.trained if trained and search.trained else None,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of it: tensors and plain values."""
+        search = self.search
+        if search is None:
+            return {}
+        return {
+            "settings": json.dumps(search.settings, default=repr),
+            "initial": dict(search.initial),
+            "masks": [saved_mask(search.masks.to_bytes(i)) for i in range(len(search.masks))],
+            "rewind_point": saved_rewind_point(search.rewind_point),
+            "rows": [saved_row(row) for row in search.rows],
+            "metric": self.metric,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` said.
+
+        Raises:
+            UsageError: it is of another search.
+        """
+        masks = [mask_of(saved) for saved in state["masks"]]
+        settings = json.loads(state["settings"])
+        wanted = json.loads(json.dumps(self._settings(masks[0], settings["name"]), default=repr))
+        for key in ("schedule", *self.method.settings, "mode", "monitor"):
+            if settings.get(key) != wanted[key]:
+                raise UsageError(
+                    f"checkpoint: it is of a search with {key} {settings.get(key)!r}, and this "
+                    f"one has {wanted[key]!r}; choose another checkpoint, or the same arguments"
+                )
+        self.budgets = self._budgets(masks[0])
+        self.search = Search(
+            settings,
+            dict(state["initial"]),
+            rows=[row_of(saved) for saved in state["rows"]],
+            masks=PackedMasks(masks),
+            rewind_point=rewind_point_of(state["rewind_point"]),
+        )
+        self.metric = float(state["metric"])
+
+    def note_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Take the metric that the level will be judged by, if it was logged by now."""
+        if self.monitor is not None and self.monitor in metrics:
+            self.metric, self._is_logged = float(metrics[self.monitor]), True
+
+    def _start_search(self, model: nn.Module) -> None:
+        dense = PruningMask(model, **self.prunable)
+        dense = self.method.layers(model, dense, lambda: None)
+        self.budgets = self._budgets(dense)
+        self.method.check_structure(model, dense, self.budgets)
+        self.method.check_batches(model, dense)
+        initial = copied_to_cpu(named_state(model))
+        settings = self._settings(dense, type(model).__name__)
+        self.search = Search(settings, initial, masks=PackedMasks([dense]))
+
+    def _rewind(self, model: nn.Module, mask: PruningMask) -> None:
+        """Put θ₀, or from level 1 on θ_k, into the model."""
+        search = self.search
+        assert search is not None
+        point = search.rewind_point if self.num_finished else None
+        try:
+            rewind_(model, search.initial if point is None else point.weights, mask)
+        except RuntimeError as error:
+            raise UsageError(
+                "the model is not the one that the search began with; give each fit that one, or "
+                f"one made like it ({error})"
+            ) from None
+
+    def _found(self) -> Search:
+        if self.search is None or not self.search.rows:
+            raise UsageError("nothing was found yet: no fit was finished")
+        return self.search
+
+    def _budgets(self, dense: PruningMask) -> list[Budget]:
+        shapes = {name: tuple(kept.shape) for name, kept in dense.items()}
+        floor = 0.0 if self.method.has_channels else self.method.min_layer_density
+        return self.schedule.budgets(shapes, scope=self.method.scope, min_layer_density=floor)
+
+    def _settings(self, dense: PruningMask, model: str) -> dict[str, Any]:
+        return {
+            "name": self.name or model,
+            "model": {"name": model},
+            "mode": self.mode,
+            "monitor": self.monitor,
+            "replicate": 0,
+            "layers": {name: list(kept.shape) for name, kept in dense.items()},
+            "schedule": repr(self.schedule),
+            "max_drop": None,
+            "origin": None,
+            **self.method.settings,
+        }
+
+    def _next_mask(self, model: nn.Module, mask: PruningMask) -> PruningMask:
+        search = self.search
+        assert search is not None
+        keep = self.budgets[self.num_finished]
+        made = self.method.next_mask(model, mask.to(_device_of(model)), keep, search.initial)
+        warn_on_collapse(made)
+        return made
+
+    def _check_was_reached(self, attached: Attachment) -> None:
+        k = self.method.rewind_step
+        if k is not None and attached.rewind_point is None:
+            raise UsageError(
+                f"rewind_step {k} was not reached: the fit made {attached.num_steps} optimizer "
+                "steps"
+            )
+
+    def _metric_problems(self) -> list[str]:
+        if self.monitor is None or math.isfinite(self.metric):
+            return []
+        if math.isnan(self.metric) and not self._is_logged:
+            return [f"the fit logged no {self.monitor!r}"]
+        return [f"{self.monitor!r} is {self.metric}"]
+
+    def _metrics(self, row: Row, dense: Row) -> dict[str, Any]:
+        if self.monitor is None or math.isnan(row.metric):
+            return {}
+        return {"metric": row.metric, "dense": dense.metric, "mode": self.mode}
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _schedule_of(
+    schedule: Schedule | None, sparsity: float | None, rounds: int | None, amount: float | None
+) -> Schedule:
+    if amount is None:
+        return chosen_schedule(schedule, sparsity, rounds, PIPELINES["lth"])
+    if schedule is not None or sparsity is not None:
+        raise UsageError("give amount (of what remains), or target_sparsity, or schedule")
+    if rounds is None:
+        raise UsageError(
+            f"amount={amount!r} of what remains is pruned by each level; pass pruning_rounds, how "
+            "many there are"
+        )
+    return iterative(amount, rounds)

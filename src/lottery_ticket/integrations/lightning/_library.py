@@ -1,0 +1,90 @@
+"""Lightning itself, which is imported where it is used, once its version is known to be safe."""
+
+import functools
+import importlib
+import importlib.metadata
+import re
+import sys
+from typing import Any
+
+from lottery_ticket.errors import UsageError
+
+__all__ = ["check_version", "joined", "pytorch"]
+
+_LEAST, _END = (2, 4), (3,)
+_MALWARE = ("2.6.2", "2.6.3")
+_PACKAGES = {"lightning": "lightning.pytorch", "pytorch-lightning": "pytorch_lightning"}
+_PIP = "pip install 'lottery-ticket[lightning]'"
+
+
+def check_version(version: str, package: str = "lightning") -> None:
+    """See that a version of Lightning can be used, before anything of it is imported.
+
+    Args:
+        version: as the installed package says it.
+        package: `"lightning"` or `"pytorch-lightning"`.
+
+    Raises:
+        UsageError: 2.6.2 and 2.6.3 are malware (GHSA-w37p-236h-pfx3); others are too old or new.
+
+    >>> check_version("2.6.6")
+    >>> check_version("2.6.3")
+    Traceback (most recent call last):
+        ...
+    lottery_ticket.errors.UsageError: lightning 2.6.3 is malware that was put on the package \
+index (GHSA-w37p-236h-pfx3): it was not imported; remove it, change the secrets that this machine \
+had, and pip install 'lottery-ticket[lightning]'
+    """
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])
+    # also 2.6.3.post1, and the like
+    if ".".join(map(str, numbers)) in _MALWARE:
+        raise UsageError(
+            f"{package} {version} is malware that was put on the package index "
+            "(GHSA-w37p-236h-pfx3): it was not imported; remove it, change the secrets that this "
+            f"machine had, and {_PIP}"
+        )
+    if not _LEAST <= numbers < _END:
+        raise UsageError(f"{package} {version}: wanted 2.4 or later, and less than 3: {_PIP}")
+
+
+def pytorch() -> Any:
+    """The package that has `Trainer` and `Callback`: `lightning.pytorch`, or `pytorch_lightning`.
+
+    Raises:
+        UsageError: neither is installed, or in a version that is refused.
+    """
+    return _packages(())[0]
+
+
+def joined(own: type) -> type:
+    """A class of ours that is a `Callback` of Lightning's too, of whichever package is in use.
+
+    Lightning is only imported when such an object is made: `import lottery_ticket` stays cheap, and
+    the class can be named where Lightning is not installed.
+    """
+    in_use = tuple(name for name in _PACKAGES.values() if name in sys.modules)
+    return _joined(own, _packages(in_use))
+
+
+@functools.cache
+def _joined(own: type, packages: tuple[Any, ...]) -> type:
+    bases = (own, *(package.Callback for package in packages))
+    return type(own.__name__, bases, {"__module__": own.__module__, "__doc__": own.__doc__})
+
+
+def _packages(in_use: tuple[str, ...]) -> tuple[Any, ...]:
+    """What is imported already, else the first that is installed."""
+    found = []
+    for package, module in _PACKAGES.items():
+        if in_use and module not in in_use:
+            continue
+        try:
+            check_version(importlib.metadata.version(package), package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found.append(importlib.import_module(module))
+        if not in_use:
+            break
+    if not found:
+        raise UsageError(f"Lightning is not installed here: {_PIP}")
+    return tuple(found)

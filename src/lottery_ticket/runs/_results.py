@@ -1,0 +1,50 @@
+"""What came of a run, in a few columns."""
+
+from typing import Any
+
+from lottery_ticket.analysis import Glance, glance
+from lottery_ticket.errors import UsageError
+from lottery_ticket.runs._listed import ListedRun
+from lottery_ticket.store import rows_of
+
+__all__ = ["RESULTS", "results_of"]
+
+RESULTS = (
+    "metric",
+    "dense",
+    "winning_density",
+    "matching_density",
+    "sparsest_density",
+    "sparsest",
+    "verdict",
+)
+"""What is known of a run from its results."""
+
+
+def results_of(run: ListedRun) -> dict[str, Any]:
+    """A value for each of `RESULTS`; None where it is not known."""
+    rows = rows_of(run.record, run.cells)
+    if not rows:
+        return dict.fromkeys(RESULTS)
+    found = _judged(run, rows)
+    values = {name: getattr(found, name) for name in RESULTS if name != "metric"}
+    return {"metric": found.metric.short, **values}
+
+
+def _judged(run: ListedRun, rows: list[dict[str, Any]]) -> Glance:
+    record = run.record
+    try:
+        found = glance(rows, margin=record.margin, claim=record.claim)
+    except UsageError:  # a margin that is less than a test image
+        found = glance(rows, claim=record.claim)
+        return Glance(found.metric, found.dense)
+    if record.searches and _has_problems(run):
+        return Glance(found.metric)  # its trainings were none under their masks
+    return found
+
+
+def _has_problems(run: ListedRun) -> bool:
+    """Whether a training of a search was none under its mask."""
+    names = [row.cell for row in run.record.rows if row.cell in run.cells]
+    found = (run.store.get(name) for name in names)
+    return any(one is not None and one.results.get("row", {}).get("problems") for one in found)

@@ -1,0 +1,177 @@
+"""An observer that tells trackers of a run, from threads of its own."""
+
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from lottery_ticket.errors import LotteryError
+from lottery_ticket.experiment import Cell, Observer, Outcome, Work, read_history
+from lottery_ticket.store import RunRecord, RunRow, Store
+from lottery_ticket.tracking._pump import Pump
+from lottery_ticket.tracking._record import Record, measured_so_far, stored_records
+from lottery_ticket.tracking._story import Call, Story
+from lottery_ticket.tracking._tracked import whole_run
+from lottery_ticket.tracking._tracker import Named
+
+__all__ = ["Files", "Telling"]
+
+_LONGEST_END_SECONDS = 120.0  # that a run waits for its trackers
+_LOOK_SECONDS = 2.0  # how often what goes on is looked at
+
+Files = Callable[[Path, Callable[[str], None]], Iterable[tuple[str, Path]]]
+"""A folder to write into, and what is told what cannot be made → names and paths."""
+
+
+class Telling(Observer):
+    """Tells trackers what a run comes to; nothing of it is done by the thread that runs.
+
+    Args:
+        trackers: which.
+        note: is told in a line what goes wrong; from any thread.
+        files: makes what a tracker gets of a run that is complete.
+    """
+
+    def __init__(
+        self, trackers: Sequence[Named], note: Callable[[str], None], files: Files | None = None
+    ) -> None:
+        self._trackers, self._note, self._files = trackers, note, files
+        self._pumps: list[Pump] = []
+        self._story: Story | None = None
+        self._running: set[str] = set()
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="lottery-track", daemon=True)
+
+    def begin(self, plan: Work, finished: set[str], store: Store) -> None:
+        self.begin_run(plan.id, store, lambda row: row.cell in finished)
+
+    def started(self, cell: Cell) -> None:
+        if cell.num_steps:
+            self._jobs.put(lambda: self._running.add(cell.name))
+
+    def ended(self, cell: Cell, outcome: Outcome) -> None:
+        self._jobs.put(lambda: self._running.discard(cell.name))
+        if outcome.status in ("made", "found"):
+            self._jobs.put(lambda: self._tell_cell(cell.name))
+        for pump in self._pumps:
+            pump.look()
+
+    def begin_run(
+        self, run_id: str, store: Store, is_there: Callable[[RunRow], bool] = lambda row: True
+    ) -> None:
+        """Begin with what is in the store of a run."""
+        self._jobs.put(lambda: self._begin(store.read_run(run_id), store, is_there))
+        self._thread.start()
+
+    def begin_story(self, story: Story, again: str) -> None:
+        """Begin with a story that `tell` goes on with.
+
+        Args:
+            story: nothing of it is told yet.
+            again: the command that sends later what is missing, with `{name}` of a tracker in it.
+        """
+        self._jobs.put(lambda: self._open(story, again))
+        self._thread.start()
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """Tell of a training that has ended."""
+        self._jobs.put(lambda: self._put(self._begun.add(records)))
+
+    def end(
+        self, *, is_complete: bool | None = None, seconds: float | None = _LONGEST_END_SECONDS
+    ) -> None:
+        """Tell that no more is to come, and wait for the trackers, but not for ever.
+
+        Args:
+            is_complete: whether all is done; None where the story knows.
+            seconds: the longest that is waited for each tracker; None: as long as it answers.
+        """
+        if not self._thread.is_alive() and self._story is None:
+            return  # it never began
+        self._jobs.put(None)
+        self._thread.join(seconds)
+        if self._thread.is_alive() or self._story is None:
+            self._note("track: the store does not answer; what is missing can be sent later")
+            return
+        story = self._story
+        done = story.is_complete if is_complete is None else is_complete
+        self._put(story.end(is_complete=is_complete))
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            if self._files is not None and done:
+                self._put(story.files(self._files(Path(folder), self._note)))
+            self._put(story.over(is_complete=is_complete))
+            for pump in self._pumps:
+                pump.close(seconds)
+
+    @property
+    def failed(self) -> list[str]:
+        """Once it has ended: the trackers that lack something."""
+        if self._story is None:
+            return [named.name for named in self._trackers]
+        return [pump.name for pump in self._pumps if pump.has_failed]
+
+    @property
+    def _begun(self) -> Story:
+        if self._story is None:
+            raise LotteryError("track: the run's record could not be read")
+        return self._story
+
+    def _work(self) -> None:
+        has_said = False
+        while (job := self._next_job()) is not None:
+            try:
+                job()
+            except Exception as error:
+                if not has_said:
+                    self._note(f"track: {error}; the run goes on")
+                has_said = True
+
+    def _next_job(self) -> Callable[[], None] | None:
+        """What is to be done next: a look at what goes on, where there is time for it."""
+        try:
+            return self._jobs.get(timeout=max(0.0, self._next_look - time.monotonic()))
+        except queue.Empty:
+            return self._look
+
+    def _look(self) -> None:
+        """Tell what was measured by now along the trainings that go on."""
+        story, self._next_look = self._story, time.monotonic() + _LOOK_SECONDS
+        if story is None:
+            return
+        for name in self._running:
+            rows = [row for row in self._rows.get(name, ()) if story.is_next(row)]
+            history = read_history(self._store.desk(name)) if rows else []
+            for row in rows if history else ():
+                self._put(story.along(measured_so_far(self._run, row, history)))
+
+    def _begin(self, run: RunRecord, store: Store, is_there: Callable[[RunRow], bool]) -> None:
+        self._run, self._store = run, store
+        self._rows: dict[str, list[RunRow]] = {}
+        for row in run.rows:
+            self._rows.setdefault(row.cell, []).append(row)
+        self._open(Story(whole_run(run), run.rows), f"lottery track {run.id} --to {{name}}")
+        for row in run.rows:
+            if is_there(row):
+                self._tell_row(row)
+
+    def _open(self, story: Story, again: str) -> None:
+        self._pumps = [Pump(named, self._note, again) for named in self._trackers]
+        self._story = story
+        self._put(story.begin())
+
+    def _tell_cell(self, name: str) -> None:
+        for row in self._rows.get(name, ()) if self._story is not None else ():
+            self._tell_row(row)
+
+    def _tell_row(self, row: RunRow) -> None:
+        records = stored_records(self._store, self._run, row)
+        if records:
+            self._put(self._begun.add(records))
+
+    def _put(self, calls: Iterable[Call]) -> None:
+        for call in calls:
+            for pump in self._pumps:
+                pump.put(call)
