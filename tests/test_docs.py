@@ -141,7 +141,9 @@ def results(monkeypatch):
     return script_of
 
 
-@pytest.mark.parametrize("name", ["render.py", "speed.py", "reproductions.py", "ship.py"])
+@pytest.mark.parametrize(
+    "name", ["render.py", "speed.py", "reproductions.py", "ship.py", "hugging_face.py"]
+)
 def test_pages_say_what_was_measured(name, results):
     results(name).main()
 
