@@ -3,7 +3,7 @@ PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
 .PHONY: check lint test test-slow fuzz chaos chaos-ray bench gpu docs api ray
-.PHONY: slurm lightning hf trackers
+.PHONY: slurm lightning hf trackers notebooks
 
 check:
 	bash .ci/run
@@ -56,6 +56,11 @@ trackers:
 	bash .ci/integration trackers mlflow,tensorboard,wandb,trackio \
 		tests/integrations/test_trackers.py $(ARGS)
 
+# notebooks/*.ipynb from their sources, and run, with outputs, in notebooks/executed;
+# ARGS='mnist --set QUICK=False' for one of them
+notebooks:
+	$(PYTHON) notebooks/render.py --execute $(ARGS)
+
 bench:
 	$(PYTHON) benchmarks/bench_store.py
 	$(PYTHON) benchmarks/bench_stores.py --repeats 2
@@ -83,6 +88,7 @@ docs: api
 	$(PYTHON) docs/results/render.py
 	$(PYTHON) docs/results/speed.py
 	$(PYTHON) docs/results/ship.py
+	$(PYTHON) docs/results/lightning.py
 	$(PYTHON) docs/results/how_it_works.py --render
 	$(PYTHON) docs/results/verdict.py --render
 	$(PYTHON) docs/results/reproductions.py

@@ -96,11 +96,16 @@ def run_page(text):
     return num_compared
 
 
-@pytest.mark.parametrize(("page", "num_outputs"), [("your-own-model", 11), ("how-it-works", 2)])
+@pytest.mark.parametrize(
+    ("page", "num_outputs"), [("your-own-model", 11), ("how-it-works", 2), ("trackers", 2)]
+)
 def test_pages_run_and_print_what_they_show(page, num_outputs, tmp_path, monkeypatch):
+    from lottery_ticket.tracking import TRACKERS
+
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    assert run_page(text) == num_outputs
+    with TRACKERS.restored():
+        assert run_page(text) == num_outputs
 
 
 @pytest.mark.parametrize(
@@ -142,13 +147,14 @@ def results(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["render.py", "speed.py", "reproductions.py", "ship.py", "hugging_face.py"]
+    "name",
+    ["render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py", "hugging_face.py"],
 )
 def test_pages_say_what_was_measured(name, results):
     results(name).main()
 
 
-@pytest.mark.parametrize("name", ["speed.py", "ship.py"])
+@pytest.mark.parametrize("name", ["speed.py", "ship.py", "lightning.py"])
 def test_pages_that_say_something_else_are_caught(name, results, monkeypatch, tmp_path):
     module = results(name)
     head, mark, rest = module.PAGE.read_text(encoding="utf-8").partition("<!-- measured -->\n")

@@ -20,7 +20,7 @@ SOURCE = HERE.parent.parent / "src"
 PACKAGE = "lottery_ticket"
 ROOMS = (
     *("finder", "plots", "analysis", "analysis.structure", "export", "masks", "criteria"),
-    *("pruning", "tickets", "models", "data"),
+    *("pruning", "tickets", "models", "data", "tracking"),
 )
 TOP = "README"  # what GitHub shows for the folder
 KINDS = ("class", "function", "attribute")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DataError, LotteryError, UsageError, known_keywords, nearest
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.store import (
     RunEdit,
     RunLabels,
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
         Assumptions,
         Context,
         Executes,
-        Forecast,
+        Forecasts,
         Plan,
         RunOutcome,
     )
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
+    from lottery_ticket.report import Page
     from lottery_ticket.spec import Spec
     from lottery_ticket.tracking import Hook, Listeners
 
@@ -136,7 +138,7 @@ class RunResult:
 
         >>> load_run().edit(name="baseline", add_tags=["paper"])  # doctest: +SKIP
         """
-        edit = RunEdit(name, tuple(add_tags), tuple(remove_tags), notes)
+        edit = RunEdit(name, add_tags, remove_tags, notes)
         vars(self)["_labels"] = self.store.edit_run(self.id, edit)
 
     @property
@@ -382,7 +384,7 @@ class RunResult:
         check_folder(out)
         self._check_measured()
         (verdict, _), tables = self._judged(), self.tables
-        of = {"title": self.record.heading, "run": self.id, "formats": formats}
+        of = {"title": self.record.heading(self.name), "run": self.id, "formats": formats}
         paths = draw_all(tables, out, verdict=verdict, **of)
         has_accuracy = any(row["test_accuracy"] is not None for row in self._rows)
         if self.record.spec["prune"].get("once") and has_accuracy:
@@ -397,7 +399,7 @@ class RunResult:
         margin: float | None = None,
         data_dir: str | Path | None = None,
         data: Mapping[str, Any] | None = None,
-    ) -> str:
+    ) -> "Page":
         """A report of the run; see `report`."""
         return report([self], out, format=format, margin=margin, data_dir=data_dir, data=data)
 
@@ -710,6 +712,8 @@ class RunResult:
         options = {} if split == "test" else {"split": split}
         return self.probe("evaluate", options=options, data=data, **how)
 
+    _repr_html_ = notebook_html
+
     def __repr__(self) -> str:
         done = len(self._rows)
         return f"RunResult({self.id!r}, {done} of {len(self.record.rows)} trainings finished)"
@@ -726,6 +730,8 @@ class Prepared:
     executor: "Executes | None" = None
     listeners: "Listeners | None" = None
     edit: RunEdit | None = None
+
+    _repr_html_ = notebook_html
 
     @property
     def is_for_workers(self) -> bool:
@@ -808,7 +814,7 @@ class Prepared:
         *,
         seconds: Mapping[str, float] | None = None,
         seed: int = 0,
-    ) -> "list[Forecast]":
+    ) -> "Forecasts":
         """What the cells that are left would take on so many workers that share a store.
 
         Cells like finished ones take as long as these did; other trainings as long as tried steps
@@ -827,6 +833,7 @@ class Prepared:
         """
         from lottery_ticket.experiment import (
             Assumptions,
+            Forecasts,
             cell_seconds,
             finished_cells,
             forecast,
@@ -841,9 +848,9 @@ class Prepared:
         executions = {name: cell.execution for name, cell in known.items()}
         foreseen = cell_seconds(self.plan, seconds, executions)
         tasks = tasks_of(self.plan, done, foreseen, keep=self.context.keep)
-        return [
+        return Forecasts(
             forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
-        ]
+        )
 
 
 @known_keywords("prepare", also=_HOW)
@@ -1183,7 +1190,7 @@ def report(
     margin: float | None = None,
     data_dir: str | Path | None = None,
     data: Mapping[str, Any] | None = None,
-) -> str:
+) -> "Page":
     """Runs as one self-contained page: verdict first, then figures, tables, and what was run.
 
     Args:
@@ -1196,7 +1203,7 @@ def report(
         data: options of the data sets that are others here: `{"path": "moved.npz"}`.
 
     Returns:
-        The page.
+        The page, a text. A notebook shows it in a frame; where it was written, a link to the file.
 
     Raises:
         UsageError: no training of a run is finished, there is no such format, or what is at `out`
@@ -1212,7 +1219,14 @@ def report(
         write_file,
         writing,
     )
-    from lottery_ticket.report import ReportRun, content_of, html_page, markdown_page, run_facts
+    from lottery_ticket.report import (
+        Page,
+        ReportRun,
+        content_of,
+        html_page,
+        markdown_page,
+        run_facts,
+    )
 
     pages = {"html": html_page, "markdown": markdown_page}
     if format not in pages:
@@ -1237,4 +1251,4 @@ def report(
         with writing(out) as path:
             make_folder(path.parent)
             write_file(path, page.encode())
-    return page
+    return Page(page).called(", ".join(result.id for result in runs), format, out)

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 L = pytest.importorskip("lightning", reason="`make lightning` has it")
 
+from lightning.pytorch import callbacks as their_own  # noqa: E402
 from lightning_nets import (  # noqa: E402
     Net,
     digits,
@@ -23,13 +26,16 @@ from lightning_nets import (  # noqa: E402
     small_conv,
     trainer,
 )
+from test_docs import ROOT, run_page  # noqa: E402
 
-from lottery_ticket import PruningMask, prune  # noqa: E402
+from lottery_ticket import LotteryTicketFinder, MaskPolicy, PruningMask, prune  # noqa: E402
 from lottery_ticket.data import load_dataset  # noqa: E402
+from lottery_ticket.errors import UsageError  # noqa: E402
 from lottery_ticket.integrations.lightning import (  # noqa: E402
     LotteryTicketCallback,
     lightning_functions,
 )
+from lottery_ticket.pruning import polynomial  # noqa: E402
 
 # of Lightning's own: it advises on workers, logging and checkpoints, and uses what torch is about
 # to give up
@@ -39,6 +45,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*(does not have many workers|no logger|litlogger).*"),
     pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
     pytest.mark.filterwarnings("ignore:.*last checkpoint available.*"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
+    pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`, callbacks used"),
 ]  # fmt: skip
 
 HERE = Path(__file__).parent
@@ -168,6 +176,20 @@ def test_a_ticket_is_found_over_several_fits(real_mnist):
     assert same_weights(ticket.weights(trained=True), dict(model.state_dict()))
 
 
+def test_starts_from_other_weights_are_seen():
+    """The mutant of the test above: an initial weight that is off by its last bit."""
+    train, starts = ordered(digits().train), Starts()
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1)
+    model = seeded_net()
+    initial = copy.deepcopy(model.state_dict())
+    trainer([callback, starts], max_epochs=1).fit(model, train)
+    bias = callback.results.search.initial["net.1.bias"]
+    bias[0] = torch.nextafter(bias[0], torch.tensor(2.0))
+    trainer([callback, starts], max_epochs=1).fit(model, train)
+    assert same_weights(starts.fits[0]["weights"], initial)
+    assert not same_weights(starts.fits[1]["weights"], masked(initial, callback.mask))
+
+
 # a conv net with batch norm, k in the middle of an epoch, at its end, with accumulation
 @pytest.mark.parametrize(("k", "accumulated"), [(7, 1), (10, 1), (7, 2)])
 def test_fits_begin_at_step_k(k, accumulated, data_dir):
@@ -266,7 +288,7 @@ model = seeded_net()
 data = ordered(digits().train), loader(digits().validation, 300)
 while not callback.is_done:
     save = ModelCheckpoint("checkpoints", save_last=True)
-    fit = trainer([callback, Tell(), save], max_epochs=4, enable_checkpointing=True)
+    fit = trainer([callback, Tell(), save], max_epochs=4)
     fit.fit(model, *data, ckpt_path="last")
 print(callback.results)
 print(digest(model, callback.mask), [row.num_steps for row in callback.results.rows],
@@ -284,7 +306,7 @@ class Dropped(Net):
         return super().training_step((torch.nn.functional.dropout(x, 0.1), y), batch_idx)
 reached = []
 level = lambda: len(finder.results.rows) if finder._search.rows else 0
-make = lambda: trainer([Tell()], max_epochs=4, enable_checkpointing=True)
+make = lambda: trainer([Tell()], max_epochs=4)
 functions = lightning_functions(
     make, train_dataloaders=loader(digits().train, shuffle=True),
     val_dataloaders=loader(digits().validation, 300), checkpoints="checkpoints",
@@ -335,3 +357,407 @@ def test_a_killed_process_goes_on(script, tmp_path):
 
 def undisturbed_epochs(lines, level):
     return [line for line in lines if line.startswith("epoch") and line.endswith(str(level))]
+
+
+def search_of(train, rounds=1, max_epochs=2, model=None, extra=(), **options):
+    """A whole search over fits of the digits; the callback and the model."""
+    callback = LotteryTicketCallback(target_sparsity=0.8, pruning_rounds=rounds, **options)
+    model = seeded_net() if model is None else model
+    while not callback.is_done:
+        trainer([callback, *(make() for make in extra)], max_epochs=max_epochs).fit(model, train)
+    return callback, model
+
+
+def saver(folder, **options):
+    return their_own.ModelCheckpoint(folder, save_last=True, **options)
+
+
+def test_a_checkpoint_is_plain(tmp_path):
+    """It loads without running code, and without the callback has weights with exact zeros."""
+    train = ordered(digits().train)
+    callback, model = search_of(train, extra=[lambda: saver(tmp_path)], rewind_step=5)
+    paths = sorted(tmp_path.glob("last*.ckpt"), key=os.path.getmtime)
+    saved = torch.load(paths[-1], weights_only=True)
+    state = saved["callbacks"]["LotteryTicketCallback"]
+    assert state["plan"]["rewind_point"]["step"] == 5
+    plain = seeded_net(seed=1)
+    plain.load_state_dict(saved["state_dict"])
+    assert same_weights(dict(plain.state_dict()), dict(model.state_dict()))
+    pruned = ~callback.mask["net.1.weight"]
+    assert pruned.any()
+    assert not plain.net[1].weight[pruned].any()
+    again = LotteryTicketCallback(target_sparsity=0.8, pruning_rounds=1, rewind_step=5)
+    again.load_state_dict(state)  # and by hand
+    assert again.mask == callback.mask
+
+
+def test_evaluating_a_checkpoint_changes_no_search(tmp_path):
+    train, held = ordered(digits().train), loader(digits().validation, 300)
+    callback = LotteryTicketCallback(target_sparsity=0.9, pruning_rounds=2, monitor="val_acc")
+    model, save = seeded_net(), saver(tmp_path)
+    fit = trainer([callback, save], max_epochs=1)
+    fit.fit(model, train, held)
+    dense, path = callback.results.dense, save.last_model_path
+    fit = trainer([callback], max_epochs=1)
+    fit.fit(model, train, held)
+    mask, rows = callback.mask, list(callback.results.rows)
+    told = fit.test(model, held, ckpt_path=path, verbose=False)  # of level 0
+    assert told[0]["val_acc"] == pytest.approx(dense)
+    fit.validate(model, held, verbose=False)
+    assert (callback.mask, callback.level) == (mask, 1)
+    assert list(callback.results.rows) == rows
+    trainer([callback], max_epochs=1).fit(model, train, held)
+    assert callback.is_done
+
+
+class Regrow(MaskPolicy):
+    """Swaps some pruned weights for kept ones every five steps, as SET does."""
+
+    def is_due(self, step):
+        return step % 5 == 0
+
+    def next_mask(self, moment):
+        made = {}
+        for name, kept in moment.mask.items():
+            now = kept.clone().flatten()
+            gone, there = (~now).nonzero().flatten(), now.nonzero().flatten()
+            draws = torch.randperm(len(gone), generator=moment.generator)[:20]
+            weakest = moment.weights[name].flatten()[there].abs().argsort()[:20]
+            now[there[weakest]], now[gone[draws]] = False, True
+            made[name] = now.view_as(kept)
+        return made
+
+
+POLICIES = {
+    "polynomial": lambda: {"policy": polynomial(0.9, begin_step=5, end_step=60, every_steps=5)},
+    "regrowing": lambda: {"mask": prune(seeded_net(), sparsity=0.9), "policy": Regrow()},
+}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_moving_mask_goes_on_from_a_checkpoint(name, tmp_path):
+    train = ordered(digits().train)
+
+    def fitted(max_epochs, *more, path=None):
+        callback = LotteryTicketCallback(**POLICIES[name]())
+        model, spy = seeded_net(), Spy(callback=callback)
+        fit = trainer([callback, spy, *more], max_epochs=max_epochs)
+        fit.fit(model, train, ckpt_path=path)
+        assert not spy.found
+        return callback, dict(model.state_dict())
+
+    whole, weights = fitted(4)
+    total = whole.mask.num_prunable
+    assert whole.mask.num_kept == total - (9 * total + 5) // 10
+    fitted(2, saver(tmp_path))
+    again, others = fitted(4, path=tmp_path / "last.ckpt")
+    assert same_weights(weights, others)
+    assert again.mask == whole.mask
+    assert again.attached.num_steps == whole.attached.num_steps == 76
+    forgetful = torch.load(tmp_path / "last.ckpt", weights_only=True)  # the mutant
+    forgetful["callbacks"].pop("LotteryTicketCallback")
+    torch.save(forgetful, tmp_path / "forgetful.ckpt")
+    _, others = fitted(4, path=tmp_path / "forgetful.ckpt")
+    assert not same_weights(weights, others)
+
+
+@pytest.mark.parametrize("average", ["EMA", "SWA"])
+def test_averaged_weights_are_zero_where_pruned(average, tmp_path):
+    make = {
+        "EMA": lambda: their_own.EMAWeightAveraging(decay=0.9, update_every_n_steps=1),
+        "SWA": lambda: their_own.StochasticWeightAveraging(swa_lrs=0.05, swa_epoch_start=0.5),
+    }[average]
+    if average == "EMA" and not hasattr(their_own, "EMAWeightAveraging"):
+        pytest.skip("of Lightning 2.6")
+    model = seeded_net(interval="epoch")
+    callback, _ = search_of(ordered(digits().train), 1, 4, model, [make])
+    assert callback.results.problems == []
+    assert not any(model.get_parameter(n)[~kept].any() for n, kept in callback.mask.items())
+
+
+class Two(Net):
+    """Two optimisers, by hand."""
+
+    automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        for optimizer in self.optimizers():
+            optimizer.zero_grad()
+        loss = super().training_step(batch, batch_idx)
+        self.manual_backward(loss)
+        for optimizer in self.optimizers():
+            optimizer.step()
+
+    def configure_optimizers(self):
+        first, last = self.net[1].parameters(), self.net[3].parameters()
+        return torch.optim.SGD(first, lr=0.1, momentum=0.9), torch.optim.Adam(last)
+
+
+def test_several_optimizers():
+    torch.manual_seed(0)
+    model, train = Two(), ordered(digits().train)
+    callback = LotteryTicketCallback(target_sparsity=0.8, pruning_rounds=1)
+    while not callback.is_done:
+        spy = Spy(callback=callback)
+        trainer([callback, spy], max_epochs=2).fit(model, train)
+        assert not spy.found
+        assert callback.attached.num_steps == 38  # of the first one
+    assert callback.results.problems == []
+    callback = LotteryTicketCallback(target_sparsity=0.8, pruning_rounds=1, rewind_step=5)
+    trainer([callback], max_epochs=1).fit(model, train)
+    with pytest.raises(UsageError, match="manual optimization"):
+        trainer([callback], max_epochs=1).fit(model, train)
+
+
+def test_a_compiled_model():
+    model = torch.compile(seeded_net(), backend="eager")
+    callback, _ = search_of(ordered(digits().train), model=model)
+    assert callback.results.problems == []
+    assert callback.mask.density == 0.2
+
+
+def test_skipped_steps_are_not_counted():
+    """Under a GradScaler, some of whose steps overflow."""
+
+    class Overflows(Net):
+        def training_step(self, batch, batch_idx):
+            loss = super().training_step(batch, batch_idx)
+            return loss * float("inf") if batch_idx in (2, 5) else loss
+
+    torch.manual_seed(0)
+    plugin = L.pytorch.plugins.MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+    model, train = Overflows(), ordered(digits().train)
+    callback = LotteryTicketCallback(prune(model, sparsity=0.8))
+    spy = Spy(callback=callback)
+    fit = trainer([callback, spy], max_epochs=1, plugins=[plugin])
+    fit.fit(model, train)
+    assert fit.global_step == 19
+    assert callback.attached.num_steps == 17
+    assert not spy.found
+
+
+def test_the_finder_drives_a_trainer():
+    data = digits()
+    functions = lightning_functions(
+        lambda: trainer(max_epochs=2),
+        train_dataloaders=loader(data.train, shuffle=True),
+        val_dataloaders=loader(data.validation, 300),
+    )
+    finder = LotteryTicketFinder(model_fn=Net)
+    _, mask, results = finder.find_winning_ticket(
+        **functions, pruning_rounds=2, pipeline="rewind", rewind_step=8, verbose=False
+    )
+    results = finder.verify(**functions, arms=["reinit", "random", "gradual"], verbose=False)
+    assert results.problems == []
+    assert [row.num_steps for row in results.rows] == [38] * 6
+    assert len({row.num_kept for row in results.rows[2:]}) == 1
+    assert results.ticket > results.control("random")[0]
+    whole = mask.num_prunable
+    assert mask.num_kept == whole - (9 * whole + 5) // 10
+
+
+def test_the_finder_takes_a_datamodule():
+    class Data(L.LightningDataModule):
+        def train_dataloader(self):
+            return ordered(digits().train)
+
+        def val_dataloader(self):
+            return loader(digits().validation, 300)
+
+    functions = lightning_functions(lambda: trainer(max_epochs=1), Data())
+    finder = LotteryTicketFinder(model_fn=Net)
+    _, _, results = finder.find_winning_ticket(**functions, pruning_rounds=1, verbose=False)
+    assert results.problems == []
+    assert results.dense > 0.5
+
+
+def test_pytorch_lightning_works_too():
+    theirs = pytest.importorskip("pytorch_lightning")
+    made = LotteryTicketCallback(target_sparsity=0.5)
+    assert isinstance(made, theirs.Callback)
+    assert isinstance(made, L.pytorch.Callback)
+    assert isinstance(made, LotteryTicketCallback)
+
+
+REFUSED = {
+    "unknown": ({"target_sparsty": 0.9}, "did you mean 'target_sparsity'"),
+    "ModelPruning's": ({"pruning_fn": "l1_unstructured"}, "criterion= says"),
+    "its lottery tickets": ({"use_lottery_ticket_hypothesis": True}, "always rewinds"),
+    "amount alone": ({"amount": 0.2}, "pass pruning_rounds"),
+    "two amounts": ({"amount": 0.2, "target_sparsity": 0.9}, "give amount"),
+    "no fraction": ({"target_sparsity": 90}, "target_sparsity"),
+    "two words": ({"targets": ["Linear"], "parameters_to_prune": []}, "say the same thing"),
+    "mode": ({"mode": "maximum"}, "mode: got 'maximum'"),
+    "rewind step": ({"rewind_step": -1}, "rewind_step"),
+    "policy and search": (
+        {"policy": polynomial(0.9, end_step=9), "pruning_rounds": 3},
+        "pruning_rounds has no effect with policy",
+    ),
+    "no policy": ({"policy": 0.9}, "wanted a schedule such as polynomial"),
+    "no mask": ({"mask": 0.9}, "mask: got a float, wanted a PruningMask"),
+    "policy by data": (
+        {"policy": polynomial(0.9, end_step=9), "criterion": "snip", "batches": [(0, 0)]},
+        "prunes by weights alone",
+    ),
+    "criterion": ({"criterion": "magnitud"}, "did you mean 'magnitude'"),
+    "data": ({"criterion": "snip"}, "needs data"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_arguments_that_make_no_sense_are_refused(name):
+    options, message = REFUSED[name]
+    with pytest.raises(UsageError, match=re.escape(message)):
+        LotteryTicketCallback(**options)
+
+
+def test_what_a_fit_cannot_do_is_refused_before_it_trains(tmp_path):
+    train = ordered(digits().train)
+    model = seeded_net()
+    fit = trainer([LotteryTicketCallback(prune(seeded_net(net=nn.Linear(3, 2)), sparsity=0.5))])
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(UsageError, match=r"no parameter 'net\.weight'"):
+        fit.fit(model, train)
+    assert same_weights(before, dict(model.state_dict()))
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1)
+    with pytest.raises(UsageError, match="nothing was found yet"):
+        _ = callback.results
+    fit = trainer([callback], max_epochs=1)
+    fit.fit(model, train)
+    with pytest.raises(UsageError, match="make a new one for each fit"):
+        fit.fit(model, train)
+    with pytest.raises(UsageError, match="not the one that the search began with"):
+        trainer([callback], max_epochs=1).fit(Net(nn.Linear(64, 10)), train)
+    trainer([callback], max_epochs=1).fit(model, train)
+    assert callback.is_done
+    with pytest.raises(UsageError, match="all 2 levels are trained"):
+        trainer([callback], max_epochs=1).fit(model, train)
+    with pytest.raises(UsageError, match="holds a mask in one fit"):
+        _ = LotteryTicketCallback(callback.mask).results
+
+
+def test_other_checkpoints_are_refused(tmp_path):
+    train, model = ordered(digits().train), seeded_net()
+    trainer([saver(tmp_path / "plain")], max_epochs=1).fit(model, train)
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1)
+    path = tmp_path / "plain" / "last.ckpt"
+    with pytest.raises(UsageError, match="made without this callback"):
+        trainer([callback], max_epochs=2).fit(model, train, ckpt_path=path)
+    trainer([callback, saver(tmp_path / "search")], max_epochs=1).fit(model, train)
+    path = tmp_path / "search" / "last.ckpt"
+    other = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1, criterion="random")
+    with pytest.raises(UsageError, match="criterion 'magnitude', and this one has 'random'"):
+        trainer([other], max_epochs=1).fit(model, train, ckpt_path=path)
+
+
+def test_a_fit_that_fails_is_trained_again():
+    """From its first weights; and no hook of ours stays behind."""
+
+    class Fails(Net):
+        is_failing = False
+
+        def training_step(self, batch, batch_idx):
+            if self.is_failing and batch_idx == 5:
+                raise RuntimeError("as it was told to")
+            return super().training_step(batch, batch_idx)
+
+    train, starts = ordered(digits().train), Starts()
+    torch.manual_seed(0)
+    model = Fails()
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1)
+    model.is_failing = True
+    with pytest.raises(RuntimeError, match="as it was told to"):
+        trainer([callback, starts], max_epochs=1).fit(model, train)
+    assert not model.net[1].weight._post_accumulate_grad_hooks
+    model.is_failing = False
+    trainer([callback, starts], max_epochs=1).fit(model, train)
+    assert callback.level == 0
+    assert same_weights(starts.fits[0]["weights"], starts.fits[1]["weights"])
+
+
+def test_schedules_that_follow_metrics_are_refused_where_fits_begin_later():
+    class Plateau(Net):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max")
+            return {"optimizer": optimizer, "lr_scheduler": schedule, "monitor": "val_acc"}
+
+    data = ordered(digits().train), loader(digits().validation, 300)
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1, rewind_step=5)
+    model = Plateau()
+    trainer([callback], max_epochs=1).fit(model, *data)
+    with pytest.raises(UsageError, match="ReduceLROnPlateau had done by then follows from metrics"):
+        trainer([callback], max_epochs=1).fit(model, *data)
+    callback, _ = search_of(data[0], model=seeded_net(), rewind_step=5)
+    with pytest.raises(UsageError, match="rewind_step 500 was not reached"):
+        search_of(data[0], model=seeded_net(), rewind_step=500)
+
+
+ONE = trainer(max_epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: None, "wanted a Lightning Trainer"),
+        (ONE, "wanted a function that makes a new Trainer each time"),
+        (lambda: ONE, "the Trainer that it returned before"),
+        (lambda: trainer(devices=2, strategy="ddp"), "has 2 processes"),
+        (lambda: trainer(devices=2, strategy="ddp_spawn"), "end with the fit"),
+    ],
+)
+def test_trainers_that_the_finder_cannot_drive(make, message):
+    data = {
+        "train_dataloaders": ordered(digits().train),
+        "val_dataloaders": loader(digits().validation, 300),
+    }
+    finder = LotteryTicketFinder(model_fn=Net)
+    how = {"pruning_rounds": 1, "verbose": False}
+    with pytest.raises(UsageError, match=message):
+        finder.find_winning_ticket(**lightning_functions(make, **data), **how)
+
+
+def test_metrics_that_were_not_logged_are_named():
+    data = {
+        "train_dataloaders": ordered(digits().train),
+        "val_dataloaders": loader(digits().validation, 300),
+    }
+    functions = lightning_functions(lambda: trainer(max_epochs=1), **data, metric="val_accuracy")
+    with pytest.raises(UsageError, match="logged no 'val_accuracy'; it logged val_acc"):
+        LotteryTicketFinder(model_fn=Net).find_winning_ticket(**functions, pruning_rounds=1)
+    with pytest.raises(UsageError, match="give datamodule, or"):
+        lightning_functions(trainer, object(), train_dataloaders=data["train_dataloaders"])
+    callback = LotteryTicketCallback(pruning_rounds=1, monitor="val_accuracy")
+    trainer([callback], max_epochs=1).fit(seeded_net(), *data.values())
+    assert "logged no 'val_accuracy'" in callback.results.problems[0]
+
+
+PROCESSES = (
+    SEARCH
+    + """
+callback = LotteryTicketCallback(target_sparsity=0.9, pruning_rounds=2, rewind_step=5)
+level = lambda: callback.level
+model = seeded_net()
+while not callback.is_done:
+    fit = trainer([callback], max_epochs=2, devices=2, strategy="ddp")
+    fit.fit(model, loader(digits().train))
+    assert fit.world_size == 2 and not callback.attached.revived()
+print(fit.global_rank, callback.mask.num_kept, digest(model, callback.mask), flush=True)
+assert callback.results.problems == []
+"""
+)
+
+
+def test_several_processes(tmp_path):
+    told = finished(run(PROCESSES, tmp_path / "ddp"))
+    ranks = [line.split() for line in told if line[:2] in ("0 ", "1 ")]
+    assert sorted(line[0] for line in ranks) == ["0", "1"]
+    assert ranks[0][1:] == ranks[1][1:]
+    assert ranks[0][1] == "370"
+
+
+def test_the_page_prints_what_it_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    text = (ROOT / "docs" / "lightning.md").read_text(encoding="utf-8")
+    assert run_page(text) == 5

@@ -18,7 +18,7 @@ from small_cells import WEIGHTS, cell_folder, everything, name_of, run_of
 from store_kinds import KINDS
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
-from lottery_ticket.store import ProbeRow, RunClaim, Store, copy_runs, plan_copy
+from lottery_ticket.store import ProbeRow, RunClaim, RunEdit, Store, copy_runs, plan_copy
 
 HERE = Path(__file__).parent
 PAIRS = list(itertools.product(KINDS.values(), repeat=2))
@@ -521,3 +521,91 @@ def test_a_full_disk_loses_nothing(disk, tmp_path):
     copied = copy(source, target)
     assert (copied.num_copied, copied.num_present) == (1, 1)
     assert told(target) == told(source)
+
+
+# what people call runs
+
+
+def check_labels_meet(one: Store, other: Store, steps, copy=copy_runs) -> None:
+    """Whatever was changed on either side: who has copied from the other says the same, and what
+    only one side says is said on both."""
+    for store in (one, other):
+        store.open_for_writing()
+        store.save_run(run_of([1], "small-1"))
+        store.edit_run("small-1", RunEdit(add_tags=["both"]))
+    copy(plan_copy(one, other))
+    for is_one, edit in steps:
+        (one if is_one else other).edit_run("small-1", edit)
+    before = [store.labels_of("small-1") for store in (one, other)]
+    copy(plan_copy(one, other))
+    copy(plan_copy(other, one))
+    found = one.labels_of("small-1")
+    assert found == other.labels_of("small-1")
+    removed = {tag for _, edit in steps for tag in edit.remove_tags}
+    assert {tag for said in before for tag in said.tags} - removed <= {*found.tags}
+    names = [edit.name for _, edit in steps if edit.name is not None]
+    assert found.name in (names or [""])
+    changed = {is_one for is_one, edit in steps if edit.notes is not None}
+    if len(changed) == 2:
+        assert {line for said in before for line in said.notes.splitlines()} == {
+            *found.notes.splitlines()
+        }
+
+
+EDITS = st.builds(
+    RunEdit,
+    name=st.sampled_from([None, "", "one", "two"]),
+    add_tags=st.lists(st.sampled_from(["a", "b"]), max_size=1),
+    remove_tags=st.lists(st.sampled_from(["c", "both"]), max_size=1),
+    notes=st.sampled_from([None, None, "x", "y", ""]),
+)
+
+
+@settings(max_examples=40)
+@given(steps=st.lists(st.tuples(st.booleans(), EDITS), max_size=6))
+def test_what_runs_are_called_meets(steps, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("meet")
+    check_labels_meet(Store(folder / "one"), Store(folder / "other"), steps)
+
+
+def _keeps_its_own(plan):
+    before = {run.id: plan.target.labels_of(run.id) for run in plan.runs}
+    copied = copy_runs(plan)
+    for run_id, labels in before.items():
+        now = plan.target.labels_of(run_id)
+        added = [tag for tag in labels.tags if tag not in now.tags]
+        gone = [tag for tag in now.tags if tag not in labels.tags]
+        plan.target.edit_run(run_id, RunEdit(labels.name, added, gone, labels.notes))
+    return copied
+
+
+def test_a_copy_that_leaves_labels_behind_is_caught(tmp_path):
+    steps = [(True, RunEdit("one", ["a"], notes="x")), (False, RunEdit(notes="y"))]
+    check_labels_meet(Store(tmp_path / "a"), Store(tmp_path / "b"), steps)
+    with pytest.raises(AssertionError):
+        check_labels_meet(Store(tmp_path / "c"), Store(tmp_path / "d"), steps, _keeps_its_own)
+
+
+def test_labels_travel_between_all_kinds_of_stores(pair):
+    here, there = pair
+    family(here)
+    labels = here.edit_run("small-00000000", RunEdit("mine", ["a"], notes="said\nso"))
+    copy_runs(plan_copy(here, there))
+    assert there.labels() == {"small-00000000": labels}
+    assert there.run("mine").id == "small-00000000"
+
+
+def test_a_damaged_label_is_named_and_not_copied(folders):
+    here, there = folders
+    family(here)
+    here.edit_run("small-00000000", RunEdit("mine"))
+    here.edit_run("small-00000000", RunEdit(add_tags=["a"]))
+    path = max((here.root / "board" / "labels").iterdir(), key=lambda p: b"mine" in p.read_bytes())
+    path.write_bytes(path.read_bytes().replace(b"mine", b"your"))
+    copied = copy_runs(plan_copy(here, there))
+    (said,) = copied.damaged
+    assert path.name in said
+    assert "nothing but a name, tags or notes" in said
+    assert there.labels_of("small-00000000").tags == ("a",)
+    with pytest.raises(DamagedError, match="remove it"):
+        here.labels()

@@ -77,6 +77,31 @@ def test_steps_go_on_from_level_to_level():
     assert calls[-1] == ("finish", {"is_complete": True})
 
 
+@given(seen=st.lists(st.integers(1, 2), max_size=4))
+def test_what_is_seen_on_the_way_is_nothing(seen):
+    """Told as it is measured, or once it is finished: the same calls."""
+
+    def watched(story):
+        calls = story.begin()
+        for records in TRAININGS:
+            for number in seen:  # also what goes back behind a checkpoint
+                calls += story.along(records[:number])
+            calls += story.add(records)
+        calls += [*story.end(), *story.over()]
+        found = {}
+        for call in calls:
+            found.setdefault(call.run.id, []).append((call.method, dict(call.arguments)))
+        return found
+
+    assert watched(planned()) == told(planned(), TRAININGS)
+
+
+def test_nothing_is_seen_on_the_way_before_its_turn():
+    story = planned()
+    assert story.along(training(LINES[0], 1)[:1]) == []
+    assert [call.method for call in story.along(training(LINES[0], 0)[:1])] == ["start", "log"]
+
+
 def test_what_is_missing_holds_the_rest_back_until_the_end():
     story = planned()
     story.begin()

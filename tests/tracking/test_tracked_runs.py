@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -14,9 +15,12 @@ import pytest
 from line_tracker import LineTracker, by_run, lines
 
 import lottery_ticket
+import lottery_ticket.workers
+from lottery_ticket.api import prepare
 from lottery_ticket.errors import LotteryError, UsageError
-from lottery_ticket.experiment import Observer, run_plan
+from lottery_ticket.experiment import Observer, read_history, run_plan
 from lottery_ticket.store import Store
+from lottery_ticket.tracking import TRACKERS, Named, Telling
 
 TINY = ["replicates=2", "prune.levels=2", "train.duration=2ep", "model.hidden=[12, 8]"]
 PATIENCE_SECONDS = 60.0
@@ -175,6 +179,54 @@ def test_one_that_was_killed_goes_on_where_it_was(tracked, tmp_path):
     assert digests(store) == digests(Path(result.store.location))
 
 
+class Told:
+    """Says what it is told, to whoever waits for it."""
+
+    def __init__(self):
+        self.values = queue.SimpleQueue()
+
+    def start(self, run): ...
+
+    def log(self, run, values, step):
+        self.values.put((run.arm, values, step))
+
+    def artifact(self, run, name, path): ...
+
+    def finish(self, run, is_complete): ...
+
+
+def test_a_training_is_told_of_while_it_goes_on(tmp_path):
+    """One that was stopped half way stands for one that goes on: it is what is seen of it."""
+    long = [*TINY, "replicates=1", "train.duration=3000ep"]
+    prepared = prepare("quickstart", overrides=long, store=tmp_path / "store", jobs=1, threads=1)
+    store, cells = prepared.store, prepared.plan.cells
+    dense = next(cell for cell in cells.values() if cell.num_steps)
+
+    def stop_it():
+        while len(read_history(store.desk(dense.name))) < 3:
+            time.sleep(0.02)
+        lottery_ticket.workers.stop(prepared.plan.id, store=store)
+
+    stopping = threading.Thread(target=stop_it)
+    stopping.start()
+    assert prepared.run(progress=False).outcome.is_stopped
+    stopping.join(PATIENCE_SECONDS)
+    assert dense.name not in store.cell_names()
+
+    tracker, notes = Told(), []
+    telling = Telling([Named("told", tracker)], notes.append)
+    telling.begin(prepared.plan, set(), store)
+    telling.started(dense)
+    seen = [tracker.values.get(timeout=PATIENCE_SECONDS) for _ in range(3)]
+    telling.end()
+    history = read_history(store.desk(dense.name))
+    assert notes == []
+    assert [step for arm, _, step in seen if arm == seen[0][0]] == [
+        each["step"] for each in history[:3]
+    ]
+    assert seen[0][1]["training/train_loss"] == history[0]["train_loss"]
+
+
 # what a tracker does must be nothing to the run
 
 
@@ -236,8 +288,6 @@ class Direct(Observer):
 
 
 def by_the_thread_that_runs(store, tracker):
-    from lottery_ticket.api import prepare
-
     prepared = prepare("quickstart", overrides=TINY, store=store, jobs=1, threads=1)
     run_plan(prepared.plan, prepared.store, prepared.context, observer=Direct(tracker))
 
@@ -314,6 +364,13 @@ def test_what_was_lost_is_sent_later(tracked, tmp_path, capsys):
 # what is asked for is checked before anything runs
 
 
+@pytest.fixture
+def trackers_forgotten():
+    """What a test registers is forgotten after it."""
+    with TRACKERS.restored():
+        yield
+
+
 @pytest.mark.parametrize(
     ("track", "said"),
     [
@@ -344,7 +401,7 @@ def test_what_cannot_be_is_said_before_anything_runs(track, said, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-def test_one_that_cannot_be_made_is_said(tmp_path, forgotten):
+def test_one_that_cannot_be_made_is_said(tmp_path, trackers_forgotten):
     @lottery_ticket.register_tracker("fragile")
     class Fragile(LineTracker):
         def __init__(self):

@@ -177,9 +177,7 @@ def _checked_file(file: Path, force: bool) -> Path:
 
     file = usable_path(file, "FILE")
     if file.suffix not in (".yaml", ".yml"):
-        raise UsageError(
-            f"{file}: a spec's name ends in .yaml; call it {file.with_suffix('.yaml')}"
-        )
+        raise UsageError(f"{file}: a spec's name ends in .yaml; call it {file}.yaml")
     check_replaceable(file)
     if not file.absolute().parent.is_dir():
         raise UsageError(f"{file}: there is no folder {file.parent}; make it first")
@@ -207,7 +205,7 @@ def _write(drafting: _Drafting, file: Path | None, *, force: bool, can_ask: bool
     code = file.with_name(f"{file.stem.replace('-', '_')}_code.py")
     if drafting.templates:
         if code.exists() and not force:
-            raise UsageError(f"{code}: is there already; --force replaces it, or name another FILE")
+            raise UsageError(f"{code}: is there already; name another FILE, or --force replaces it")
         answers = _with_code(answers, drafting, code)
         text = template(
             code.name, **{kind: kind in drafting.templates for kind in ("data", "model")}

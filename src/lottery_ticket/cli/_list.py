@@ -91,6 +91,8 @@ def _print(runs: list[dict[str, Any]], *, has_stores: bool) -> None:
     rows = [[row[key] for key in (*texts, *numbers)] for row in shown]
     print_table([[*texts, *numbers], *rows], num_left=len(texts), spare=("created", "tags", "arms"))
     print_shared(shown[0], same)
+    if any(row["differs"].endswith("…") for row in shown):
+        console.print("…: in more keys; `lottery runs` has a column for each", markup=False)
 
 
 def _cut(label: str) -> str:

@@ -25,6 +25,8 @@ from lottery_ticket.cli._print import console, print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lottery_ticket.store import Store
+
 __all__ = ["runs"]
 
 _SHARED = ("data", "model", "arms", "metric", "replicates")
@@ -73,9 +75,16 @@ def runs(
         writer.writerow(columns)
         writer.writerows([_plain(name, row.get(name)) for name in columns] for row in rows)
     elif not rows:
-        console.print("no runs, or none is such a one; `lottery list` has all")
+        console.print(_none(stores, is_filtered=bool(where or tag or data or since)))
     else:
         _print(rows, shown, has_stores=len(stores) > 1, is_markdown=format is Format.markdown)
+
+
+def _none(stores: "Sequence[Store]", *, is_filtered: bool) -> str:
+    if is_filtered and any(store.run_ids() for store in stores):
+        return "none of the runs is such a one; `lottery list` has all"
+    places = ", ".join(store.location for store in stores)
+    return f"{places}: no runs yet; start one with `lottery run quickstart`"
 
 
 def _json(name: str, value: Any) -> Any:
@@ -92,10 +101,13 @@ def _plain(name: str, value: Any) -> Any:
 def _print(
     rows: "Sequence[dict[str, Any]]", keys: "Sequence[str]", *, has_stores: bool, is_markdown: bool
 ) -> None:
-    from lottery_ticket.spec import short_names
+    from lottery_ticket.spec import ABSENT, short_names
 
     short = short_names(keys)
     shown = [_texts(row, keys, short) for row in rows]
+    metrics = {row["metric"] for row in shown} - {ABSENT}
+    if len(metrics) == 1:  # of those that have results
+        shown = [row | {"metric": min(metrics)} for row in shown]
     same = shared(shown, (*_SHARED, *short.values()))
     optional = [key for key in ("name", "tags") if any(run[key] for run in shown)]
     left = ["run", *(key for key in ("name", "data", "model", "arms", "tags", "store", "metric")
@@ -136,7 +148,7 @@ def _texts(row: dict[str, Any], keys: "Sequence[str]", short: dict[str, str]) ->
         "name": row["name"] if row["is_named"] else "",
         **{key: str(row[key]) for key in ("data", "model", "store", "replicates")},
         **{key: ", ".join(row[key]) for key in ("arms", "tags")},
-        "metric": "accuracy (%)" if row["metric"] == "accuracy" else row["metric"] or "–",
+        "metric": "accuracy (%)" if row["metric"] == "accuracy" else row["metric"] or ABSENT,
         "finished": f"{row['finished']} of {row['cells']}",
         **{short[key]: value(key) for key in keys},
         "dense": _metric(row, "dense"),

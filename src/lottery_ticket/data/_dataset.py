@@ -10,6 +10,7 @@ import torch
 
 from lottery_ticket.data._features import Features, each, pieces, shapes_of, take, tensors_of
 from lottery_ticket.errors import UsageError
+from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["PARTS", "DataSet", "Normalisation", "Split", "content_digest"]
 
@@ -83,6 +84,8 @@ class Split:
 
     x: Features
     y: torch.Tensor
+
+    _repr_html_ = notebook_html
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "y", _tensor("y", self.y))
@@ -188,6 +191,8 @@ class DataSet:
     normalisation: Normalisation | None = None
     licence: str | None = None
     classes: tuple[Any, ...] | None = None
+
+    _repr_html_ = notebook_html
 
     def __post_init__(self) -> None:
         self._check_fields()

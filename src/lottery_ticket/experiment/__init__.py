@@ -2,6 +2,7 @@
 
 from lottery_ticket.experiment.cells.cell import WEIGHTS as WEIGHTS
 from lottery_ticket.experiment.cells.cell import Cell as Cell
+from lottery_ticket.experiment.cells.journal import read_history as read_history
 from lottery_ticket.experiment.cells.kinds import KINDS as KINDS
 from lottery_ticket.experiment.cells.making import Pace as Pace
 from lottery_ticket.experiment.cells.mask import remade_mask as remade_mask
@@ -33,6 +34,7 @@ from lottery_ticket.experiment.forecast.estimate import estimated_seconds as est
 from lottery_ticket.experiment.forecast.estimate import least_seconds as least_seconds
 from lottery_ticket.experiment.forecast.estimate import training_seconds as training_seconds
 from lottery_ticket.experiment.forecast.forecast import Forecast as Forecast
+from lottery_ticket.experiment.forecast.forecast import Forecasts as Forecasts
 from lottery_ticket.experiment.forecast.forecast import forecast as forecast
 from lottery_ticket.experiment.forecast.simulate import simulate as simulate
 from lottery_ticket.experiment.forecast.tasks import cell_seconds as cell_seconds

@@ -18,6 +18,7 @@ from lottery_ticket.export._onnx import check_opset
 from lottery_ticket.export._pruned_model import PrunedModel
 from lottery_ticket.extras import check_extra
 from lottery_ticket.files import folder_aside, sync_folder
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.process import as_it_was
 
 __all__ = ["Exported", "ExportedFile", "export", "write_checked"]
@@ -51,6 +52,8 @@ class ExportedFile:
     tolerance: float
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    _repr_html_ = notebook_html
+
     def __repr__(self) -> str:
         return (
             f"ExportedFile({self.file}: {self.format}, {self.num_bytes:,} bytes, "
@@ -71,6 +74,8 @@ class Exported:
     path: Path
     files: tuple[ExportedFile, ...]
     card: Mapping[str, Any]
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         files = [

@@ -13,6 +13,7 @@ from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.export._copies import eval_copy
 from lottery_ticket.masks import PruningMask, check_any, prunable_in
 from lottery_ticket.names import canonical_name, named_modules, named_state
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.tickets import Ticket
 
 __all__ = ["PrunedModel", "state_of"]
@@ -45,6 +46,8 @@ class PrunedModel:
     test: Split | None = None
     dense: nn.Module | None = None
     ticket: Ticket | None = None
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         optional = ("calibration", "test", "dense", "ticket")

@@ -43,6 +43,7 @@ from lottery_ticket.finder._training import (
 )
 from lottery_ticket.masks import Budget, PruningMask, copied_model
 from lottery_ticket.names import lazy_names
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.pruning import Pipeline, Schedule, inputs_seen
 from lottery_ticket.seeds import derive
 from lottery_ticket.store import Store
@@ -105,6 +106,8 @@ class LotteryTicketFinder:
 
     mask: PruningMask
     """The mask of the ticket found last."""
+
+    _repr_html_ = notebook_html
 
     @known_keywords("LotteryTicketFinder")
     def __init__(

@@ -94,6 +94,7 @@ class Levels:
     search: Search | None = None
     metric: float = math.nan  # of the fit under way, as last seen
     budgets: Sequence[Budget] = field(default_factory=list)
+    _is_logged: bool = False
 
     @classmethod
     def checked(
@@ -206,8 +207,6 @@ class Levels:
             search.rewind_point = attached.rewind_point
             self._check_was_reached(attached)
         search.trained = copied_to_cpu(named_state(model))
-        if not level:
-            search.dense = search.trained
         search.add(
             Row(
                 arm=TICKET,
@@ -220,10 +219,10 @@ class Levels:
                 criterion=self.method.criterion.name,
                 scope=self.method.scope,
                 device=_device_of(model).type,
-                problems=tuple(problems),
+                problems=(*problems, *self._metric_problems()),
             )
         )
-        self.metric = math.nan
+        self.metric, self._is_logged = math.nan, False
         if not self.is_done:
             search.masks.append(self._next_mask(model, attached.mask))
 
@@ -290,7 +289,7 @@ class Levels:
     def note_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Take the metric that the level will be judged by, if it was logged by now."""
         if self.monitor is not None and self.monitor in metrics:
-            self.metric = float(metrics[self.monitor])
+            self.metric, self._is_logged = float(metrics[self.monitor]), True
 
     def _start_search(self, model: nn.Module) -> None:
         dense = PruningMask(model, **self.prunable)
@@ -354,6 +353,13 @@ class Levels:
                 f"rewind_step {k} was not reached: the fit made {attached.num_steps} optimizer "
                 "steps"
             )
+
+    def _metric_problems(self) -> list[str]:
+        if self.monitor is None or math.isfinite(self.metric):
+            return []
+        if math.isnan(self.metric) and not self._is_logged:
+            return [f"the fit logged no {self.monitor!r}"]
+        return [f"{self.monitor!r} is {self.metric}"]
 
     def _metrics(self, row: Row, dense: Row) -> dict[str, Any]:
         if self.monitor is None or math.isnan(row.metric):

@@ -9,6 +9,7 @@ from lottery_ticket.arms import ARMS, TICKET, Arm
 from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._search import OF_A_SEED, Row, Search
 from lottery_ticket.masks import PruningMask
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.pruning import PIPELINES, Pipeline
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ class TicketResults:
         return "\n".join(lines)
 
     __repr__ = __str__
+    _repr_html_ = notebook_html
 
     @property
     def _is_max(self) -> bool:

@@ -21,7 +21,7 @@ from lottery_ticket.tracking import TrackedRun
 
 __all__ = ["WandbTracker"]
 
-_OFFLINE = ("offline", "dryrun", "disabled", "shared")
+_OFFLINE = ("offline", "dryrun", "disabled")
 _AXES = {"training/*": "training/step", "level/*": "level/level"}
 
 
@@ -53,9 +53,8 @@ class WandbTracker:
         if slash and not (entity and project):
             raise UsageError(f"--track wandb={where}: wanted PROJECT or ENTITY/PROJECT")
         self._entity, self._project = entity or None, project or os.environ.get("WANDB_PROJECT")
-        if os.environ.get("WANDB_MODE", "online") not in _OFFLINE and not _is_logged_in(
-            self._wandb
-        ):
+        self._is_online = os.environ.get("WANDB_MODE", "online") not in _OFFLINE
+        if self._is_online and not _is_logged_in(self._wandb):
             raise UsageError(
                 "--track wandb: nobody is logged in here; call `wandb login`, or set "
                 "WANDB_API_KEY, or WANDB_MODE=offline and sync later"
@@ -65,7 +64,7 @@ class WandbTracker:
     def start(self, run: TrackedRun) -> None:
         """Go on with the run of this id, or begin it; what it has is skipped by its steps."""
         begun = self._begun(run)
-        if run.is_whole and begun.url:
+        if run.is_whole and self._is_online and begun.url:
             StandardError().write(f"track wandb: {begun.url}\n")
         for metrics, axis in _AXES.items():
             begun.define_metric(metrics, step_metric=axis)
@@ -135,7 +134,14 @@ def _id(own: str) -> str:
 
 
 def _is_logged_in(wandb: Any) -> bool:
-    return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
+    """Whether wandb would find a key without asking for one; this reads none."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    files = [os.environ.get("NETRC") or "~/.netrc", "~/_netrc"]
+    if any(Path(file).expanduser().is_file() for file in files):
+        return True
+    settings = getattr(wandb, "api", None)  # where a key in its settings is seen
+    return settings is None or bool(settings.api_key)
 
 
 def _imported() -> Any:

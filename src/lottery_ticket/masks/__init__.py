@@ -46,6 +46,8 @@ from lottery_ticket.masks._policy import MaskPolicy as MaskPolicy
 from lottery_ticket.masks._policy import Moment as Moment
 from lottery_ticket.masks._policy import asked as asked
 from lottery_ticket.masks._policy import impose_ as impose_
+from lottery_ticket.masks._present import check_can_be_held as check_can_be_held
+from lottery_ticket.masks._present import is_zero_where_pruned as is_zero_where_pruned
 from lottery_ticket.masks._prunable import check_any as check_any
 from lottery_ticket.masks._prunable import input_dims as input_dims
 from lottery_ticket.masks._prunable import layer_weights as layer_weights

@@ -48,7 +48,8 @@ class Aside:
         noted = self._memory.setdefault(optimizer, {})
         for name, parameter in parameters.items():
             for key, value in _of_shape(optimizer, parameter).items():
-                _note(noted, (name, key), value, mask[name])
+                if bool(torch.gt(value != 0, mask[name].to(value.device)).any()):
+                    _note(noted, (name, key), value, mask[name])
 
     def forget_memory(self, optimizer: torch.optim.Optimizer) -> None:
         """An optimiser's state has been loaded."""
@@ -72,7 +73,7 @@ def _note(noted: _Noted, key: _Key, value: torch.Tensor, kept: torch.Tensor) -> 
     if before is not None and before[0].shape == now.shape:
         values, gone = (each.to(now.device) for each in before)
         noted[key] = torch.where(gone, values, now), gone | pruned
-    elif bool(now.masked_fill(~pruned, 0.0).any()):
+    else:
         noted[key] = now.clone(), pruned
 
 

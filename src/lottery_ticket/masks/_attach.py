@@ -16,7 +16,12 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks._attach_state import AttachmentState, RewindPoint, copied_to_cpu
+from lottery_ticket.masks._attach_state import (
+    AttachmentState,
+    RewindPoint,
+    check_same_reference,
+    copied_to_cpu,
+)
 from lottery_ticket.masks._held import HeldParameters
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._optimizers import torch_optimizer
@@ -24,11 +29,12 @@ from lottery_ticket.masks._policy import MaskPolicy, asked
 from lottery_ticket.masks._present import (
     check_can_be_held,
     check_is_whole,
-    is_zero_where_pruned,
     present_parameters,
     ties_in,
 )
+from lottery_ticket.masks._rest import Rest, reference_of, sums_of
 from lottery_ticket.masks._undo import Undo
+from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Attachment"]
 
@@ -84,6 +90,7 @@ class Attachment:
         start_step: int = 0,
         policy: MaskPolicy | None = None,
         seed: int = 0,
+        freeze_to: Mapping[str, torch.Tensor] | nn.Module | str | bool | None = None,
         siblings: list["Attachment"] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
@@ -94,7 +101,9 @@ class Attachment:
         self._model = model
         self.mask = mask
         self._ties = ties_in(model, mask)
-        check_can_be_held(self._parameters())
+        found = self._parameters()
+        check_can_be_held(found)
+        self._reference = reference_of(freeze_to, model, found)
         self._policy, self._seed = policy, seed
         names = frozenset() if optimizer is None else self._names_trained_by(optimizer)
         self._rewind_step = rewind_step
@@ -114,7 +123,7 @@ class Attachment:
         is_whole = self._policy is not None
         undo = Undo(self._parameters(), self.mask, optimizer, is_whole=is_whole)
         try:
-            self._held = HeldParameters(self._model, self.mask, self._ties, self)
+            self._held = HeldParameters(self._model, self.mask, self._ties, self, self._reference)
             self._overwritten, self._written = self._held.overwritten, self._held.written
             if optimizer is not None:
                 self._follow(optimizer, names)
@@ -137,6 +146,8 @@ class Attachment:
             self.detach()
         else:
             self.release()  # what went wrong is said already
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         total = sum(kept.numel() for kept in self.mask.values())
@@ -201,8 +212,8 @@ class Attachment:
         if not is_current and (lost := self._revived_if_there()):
             raise UsageError(
                 f"{lost[0]!r} was replaced while the mask was attached, and no optimizer step was "
-                "seen since; it is not zero where the mask prunes: call zero_() after replacing "
-                "parameters, or mask.apply(model) now"
+                f"seen since; it is not {self._rest_is()} where the mask prunes: call zero_() "
+                "after replacing parameters, or now"
             )
 
     def release(self) -> None:
@@ -226,7 +237,7 @@ class Attachment:
 
     @torch.no_grad()
     def zero_(self) -> None:
-        """Set the pruned weights to exactly zero, as after loading a checkpoint.
+        """Set the pruned weights to exactly zero, or to the reference if they are frozen to one.
 
         Parameters that were replaced are masked from now on.
         """
@@ -234,7 +245,7 @@ class Attachment:
             self._held.take_up(self._model)
             return
         for name, parameter in self._parameters().items():
-            parameter.masked_fill_(~self.mask[name].to(parameter.device), 0.0)
+            self._rest_of(name, parameter).put_(parameter)
 
     def state_dict(self) -> dict[str, Any]:
         """The mask, steps and rewind point as plain values, to lie in a checkpoint of any trainer.
@@ -244,8 +255,8 @@ class Attachment:
 
         >>> model = nn.Linear(2, 1)
         >>> attached = PruningMask(model).attach(model)
-        >>> sorted(attached.state_dict())[:3]
-        ['format', 'mask', 'num_steps']
+        >>> sorted(attached.state_dict())[2:4]
+        ['mask', 'num_steps']
         """
         return self._state().plain()
 
@@ -261,6 +272,7 @@ class Attachment:
         held = self._check_attached("load_state_dict")
         found = AttachmentState.read(state)
         self._state().check_continues(found, self._model.state_dict())
+        check_same_reference(sums_of(self._reference, found.mask), found.freeze_to)
         held.take_up_loaded(self._model, found.mask)
         self.mask = found.mask.told_by(self.mask)
         for optimizer in self.optimizers:
@@ -271,9 +283,9 @@ class Attachment:
             held.keep_gradients(self._policy.wants_gradients(self.num_steps + 1))
 
     def revived(self) -> list[str]:
-        """The parameters in which some pruned weight is not exactly zero."""
+        """The parameters in which some pruned weight is not exactly zero, or the reference's."""
         found = self._parameters().items()
-        return [name for name, value in found if not is_zero_where_pruned(value, self.mask[name])]
+        return [name for name, value in found if not self._rest_of(name, value).is_kept_by(value)]
 
     def meet_replaced(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse an optimiser that still has parameters which were replaced, or follow a new one.
@@ -295,11 +307,19 @@ class Attachment:
             if not self.follows(optimizer):
                 self.follow(optimizer)
 
+    def _rest_of(self, name: str, parameter: nn.Parameter) -> Rest:
+        reference = None if self._reference is None else self._reference[name]
+        return Rest.of(self.mask[name].to(parameter.device), parameter, reference)
+
+    def _rest_is(self) -> str:
+        return "zero" if self._reference is None else "at the reference"
+
     def _state(self) -> AttachmentState:
         policy = None if self._policy is None else type(self._policy).__name__
         return AttachmentState(
-            self.mask, self.num_steps, self._rewind_step, self.rewind_point, policy, self._seed
-        )
+            self.mask, self.num_steps, self._rewind_step, self.rewind_point, policy, self._seed,
+            sums_of(self._reference, self.mask),
+        )  # fmt: skip
 
     def _status(self) -> str:
         if self._held is None:

@@ -9,8 +9,9 @@ import torch
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.names import check_shape
+from lottery_ticket.notebook_html import notebook_html
 
-__all__ = ["AttachmentState", "RewindPoint", "copied_to_cpu"]
+__all__ = ["AttachmentState", "RewindPoint", "check_same_reference", "copied_to_cpu"]
 
 _FORMAT = "lottery_ticket.attachment/1"
 
@@ -29,6 +30,8 @@ class RewindPoint:
     weights: Mapping[str, torch.Tensor]
     optimizer_state: Mapping[int, Any]
 
+    _repr_html_ = notebook_html
+
 
 @dataclass(frozen=True)
 class AttachmentState:
@@ -42,6 +45,7 @@ class AttachmentState:
         policy: the class of what changes the mask. A policy remembers nothing: what it says next
             follows from the mask, the step and the seed.
         seed: of what it draws.
+        freeze_to: numbers that tell apart what pruned weights are frozen to; None for zeros.
     """
 
     mask: PruningMask
@@ -50,6 +54,7 @@ class AttachmentState:
     rewind_point: RewindPoint | None
     policy: str | None
     seed: int
+    freeze_to: Mapping[str, int] | None
 
     def plain(self) -> dict[str, Any]:
         """Tensors, numbers, texts and dicts of them: `torch.load(weights_only=True)` reads it."""
@@ -62,6 +67,7 @@ class AttachmentState:
             "rewind_point": None if point is None else dict(vars(point)),
             "policy": self.policy,
             "seed": self.seed,
+            "freeze_to": self.freeze_to,
         }
 
     @classmethod
@@ -88,6 +94,7 @@ class AttachmentState:
             None if state["rewind_point"] is None else _point_in(state["rewind_point"]),
             state["policy"],
             state["seed"],
+            state["freeze_to"],
         )
 
     def check_continues(
@@ -115,6 +122,26 @@ class AttachmentState:
                 )
         if other.rewind_point is not None:
             _check_same_names(weights, other.rewind_point.weights)
+
+
+def check_same_reference(now: Mapping[str, int] | None, then: object) -> None:
+    """See that pruned weights are frozen to what they were frozen to when a state was saved.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if now == then:
+        return
+    if now is None or then is None:
+        was, told = ("", "out") if then is None else ("frozen to a reference", "")
+        raise UsageError(
+            f"load_state_dict: pruned weights were {was or 'at zero'} when the state was saved; "
+            f"attach the mask with{told} freeze_to, as it was"
+        )
+    raise UsageError(
+        "load_state_dict: pruned weights were frozen to other values when the state was saved; "
+        "attach the mask with freeze_to=… of the same reference"
+    )
 
 
 def copied_to_cpu(value: Any) -> Any:

@@ -16,6 +16,7 @@ from lottery_ticket.names import check_shape, find_parameters
 
 __all__ = [
     "MaskedParameters",
+    "as_bits",
     "has_only_zeros_where_pruned",
     "keep_bits",
     "keep_only_",
@@ -23,6 +24,11 @@ __all__ = [
 ]
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes per element
+
+
+def as_bits(values: torch.Tensor) -> torch.Tensor:
+    """A tensor's memory as integers of the size of its elements."""
+    return values.view(_BITS[values.element_size()])
 
 
 def keep_bits(kept: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -28,6 +28,7 @@ from lottery_ticket.masks._enforce import keep_bits, keep_only_, mask_optimizer_
 from lottery_ticket.masks._marks import LoadingHook, Mark
 from lottery_ticket.masks._optimizers import trains_any
 from lottery_ticket.masks._present import is_zero_where_pruned, present_parameters
+from lottery_ticket.masks._rest import Rest, decays_into_memory
 from lottery_ticket.masks._watch import forget, unwatch, watch
 from lottery_ticket.names import Location, check_shape, parameter_locations
 
@@ -50,6 +51,7 @@ class HeldParameters:
         mask: what is kept; a layer kept whole costs nothing.
         ties: the other names that a parameter has, and must go on to have.
         owner: told when parameters were replaced; held weakly.
+        reference: what pruned weights are held at, by name; None for zeros.
 
     Raises:
         UsageError: the mask names a parameter that the model does not have, or in another shape.
@@ -70,7 +72,10 @@ class HeldParameters:
         mask: Mapping[str, torch.Tensor],
         ties: Mapping[str, Sequence[str]],
         owner: Owner,
+        reference: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
+        self._reference = reference
+        self._rests: dict[str, Rest] = {}  # of what is pruned
         self._model, self._owner = weakref.ref(model), weakref.ref(owner)
         self._marks: list[Mark] = []
         self._versions: dict[str, int] = {}  # of what is pruned, as torch counts writes
@@ -124,11 +129,14 @@ class HeldParameters:
         replaced = {mark.name for mark in self._marks if mark.found_in(model) is None}
         self._is_settled = self._is_settled and not replaced
         self._take_hooks_off()
-        self.mask = {}
+        self.mask, self._rests = {}, {}
         locations = parameter_locations(model)
         for name, parameter in found.items():
             kept = self.mask[name] = mask[name].to(parameter.device)
-            if name in replaced and not is_zero_where_pruned(parameter, kept):
+            is_pruned = not bool(kept.all())  # else it costs nothing
+            if is_pruned:
+                self._rests[name] = self._rest_of(name, parameter)
+            if name in replaced and not self.is_at_rest(name, parameter):
                 self.overwritten.append(name)
             places = (locations.get(each) for each in (name, *self._ties.get(name, ())))
             self._hold(name, parameter, [at for at in places if at])
@@ -223,12 +231,16 @@ class HeldParameters:
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Look whether the first step of an optimiser left pruned weights at zero.
 
+        Those that are held at a reference are put back after each step.
+
         Raises:
             UsageError: it did not. They are zero again.
         """
         model = self._model()
         if model is None:
             return
+        if self._reference is not None:
+            self._put_back_(optimizer, model)
         self._note_versions(model)
         if optimizer not in self._unseen:
             return
@@ -244,6 +256,27 @@ class HeldParameters:
         owner = self._owner()
         if owner is None or optimizer not in owner.optimizers:
             self.after_step(optimizer)
+
+    @torch.no_grad()
+    def _put_back_(self, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
+        """Decay and momentum have moved what is to be at the reference, and remember it.
+
+        Which ones cannot be told by `_version`: fused optimisers do not count what they write.
+        """
+        theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        found = {m.name: m.parameter_in(model) for m in self._marks if m.hook is not None}
+        is_remembered = decays_into_memory(optimizer)
+        for name, parameter in found.items():
+            if parameter is None or id(parameter) not in theirs:
+                continue
+            rest = self._rests[name] = self._rest_of(name, parameter)
+            rest.put_(parameter)
+            memory = optimizer.state.get(parameter, {}).values() if is_remembered else ()
+            for value in memory:
+                if isinstance(value, torch.Tensor) and rest.fits(value):
+                    keep_only_(value, rest.keep)
+                elif isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                    value.masked_fill_(~self.mask[name].to(value.device), 0.0)
 
     def _is_touched(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether something was written into a parameter since the last step."""
@@ -264,7 +297,7 @@ class HeldParameters:
                 self._versions[name] = parameter._version
 
     def _revived(self, parameters: Mapping[str, nn.Parameter]) -> list[str]:
-        return [n for n, p in parameters.items() if not is_zero_where_pruned(p, self.mask[n])]
+        return [n for n, p in parameters.items() if not self.is_at_rest(n, p)]
 
     def _meet(self, optimizer: torch.optim.Optimizer) -> None:
         self._met.add(optimizer)
@@ -295,27 +328,44 @@ class HeldParameters:
 
     def _hold(self, name: str, parameter: nn.Parameter, places: Iterable[Location | Mark]) -> None:
         """Mask a parameter, and mark it at each of its places."""
-        kept, hook = self.mask[name], None
-        if not bool(kept.all()):  # else it costs nothing
-            if self._aside is not None:
-                self._aside.note_weights(name, parameter, kept)
-            parameter.masked_fill_(~kept, 0.0)
+        hook = None
+        if name in self._rests:
+            self._put_to_rest_(name, parameter)
             hook = self._hooked(name, parameter)
             self._versions[name] = parameter._version
         whole = parameter if hook is None else None
         here = parameter._cdata, parameter.data_ptr()
         self._marks += [Mark(name, at.path, at.leaf, *here, hook, whole) for at in places]
 
+    def _rest_of(self, name: str, parameter: nn.Parameter) -> Rest:
+        """Where it is held, in the precision and on the device that it has now."""
+        rest = self._rests.get(name)
+        if rest is None or not rest.fits(parameter):
+            reference = None if self._reference is None else self._reference[name]
+            kept = self.mask[name] = self.mask[name].to(parameter.device)
+            rest = Rest.of(kept, parameter, reference)
+        return rest
+
+    def is_at_rest(self, name: str, parameter: nn.Parameter) -> bool:
+        """Whether every pruned weight is exactly where it is held: at zero, or at the reference."""
+        return name not in self._rests or self._rest_of(name, parameter).is_kept_by(parameter)
+
+    def _put_to_rest_(self, name: str, parameter: nn.Parameter) -> bool:
+        """Hold it where it is to be; False if it was there."""
+        rest = self._rests[name] = self._rest_of(name, parameter)
+        was_there = rest.is_kept_by(parameter)
+        if not was_there and self._aside is not None:
+            self._aside.note_weights(name, parameter, self.mask[name])
+        rest.put_(parameter)  # in any case: a zero may have had a sign
+        return not was_there
+
     def _hold_loaded(self, mark: Mark, parameter: nn.Parameter, model: nn.Module) -> None:
         name, is_same = mark.name, mark.found_in(model) is parameter
-        kept = self.mask[name] = self.mask[name].to(parameter.device)
         self._aside = self._aside or Aside()
         self._aside.forget_weights(name)
-        if not is_zero_where_pruned(parameter, kept):
+        if self._put_to_rest_(name, parameter):
             noted = self.written if is_same else self.overwritten
             noted += [] if name in noted else [name]
-            self._aside.note_weights(name, parameter, kept)
-            parameter.masked_fill_(~kept, 0.0)
         if is_same:
             self._versions[name] = parameter._version
             return
@@ -341,7 +391,7 @@ class HeldParameters:
         if parameter._post_accumulate_grad_hooks is not None:
             # those that torch.utils.swap_tensors left behind are linked again
             parameter._post_accumulate_grad_hooks = parameter._post_accumulate_grad_hooks
-        mask_gradient = _GradientMask(name, self, keep_bits(self.mask[name], parameter))
+        mask_gradient = _GradientMask(name, self, self._rests[name].keep)
         hook = parameter.register_post_accumulate_grad_hook(mask_gradient)
         parameter.requires_grad_(is_trained)
         if parameter.grad is not None:

@@ -25,6 +25,7 @@ from lottery_ticket.masks._prunable import check_any, prunable_in
 from lottery_ticket.masks._saved import read_saved
 from lottery_ticket.masks._targets import QUIET_REASONS, Target
 from lottery_ticket.names import check_shape, find_parameters
+from lottery_ticket.notebook_html import notebook_html
 
 if TYPE_CHECKING:
     from lottery_ticket.masks._attach import Attachment
@@ -244,6 +245,8 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, so not a key
 
+    _repr_html_ = notebook_html
+
     def __repr__(self) -> str:
         return (
             f"PruningMask({self.num_kept:,} of {self.num_prunable:,} weights kept, "
@@ -320,6 +323,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
         start_step: int = 0,
         policy: "MaskPolicy | None" = None,
         seed: int = 0,
+        freeze_to: Mapping[str, torch.Tensor] | nn.Module | str | bool | None = None,
     ) -> "Attachment":
         """Hold this mask in any training loop, from now until `detach()` or the end of a `with`.
 
@@ -329,12 +333,14 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
         Args:
             model: the model; wrapped by `torch.compile` or DDP it works too.
-            optimizer: over its parameters; with it, optimiser steps are counted. One that
-                accelerate or Lightning has wrapped is one too.
+            optimizer: over its parameters; with it, optimiser steps are counted. Wrapped by
+                accelerate or Lightning it works too.
             rewind_step: keep θ_k, all weights and optimiser state after step k, for rewinding.
             start_step: optimiser steps already done, where a training continues.
             policy: what changes the mask between steps; `attached.mask` is the one in force.
             seed: of what the policy draws.
+            freeze_to: hold pruned weights not at zero but at a reference, to the bit, and train the
+                others: sparse fine-tuning. A state_dict or a model; True for what they are now.
 
         Returns:
             The attachment, with `num_steps`, `rewind_point` and `detach()`.
@@ -353,6 +359,21 @@ class PruningMask(Mapping[str, torch.Tensor]):
         ...     optimizer.step()
         >>> model.weight[0, 1].item(), attached.num_steps
         (0.0, 1)
+
+        Pre-trained weights stay where the mask prunes, and what is learnt is as sparse as it:
+
+        >>> before = model.weight.detach().clone()
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+        >>> with mask.attach(model, optimizer, freeze_to=True):
+        ...     model(torch.ones(1, 2)).sum().backward()
+        ...     optimizer.step()
+        >>> (model.weight == before).tolist()
+        [[False, True]]
+
+        Source of `freeze_to`: sparse fine-tuning under a fixed mask, Ansell et al. 2022 and Sung et
+        al. 2021 (FISH mask), where the mask is known before; not diff pruning (Guo et al. 2021),
+        which learns it. Decay pulls kept weights to zero, as the optimiser does it, not to the
+        reference.
         """
         if rewind_step and optimizer is None:
             raise UsageError("attach: rewind_step counts the steps of an optimizer; pass it too")
@@ -368,6 +389,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
             start_step=start_step,
             policy=policy,
             seed=seed,
+            freeze_to=freeze_to,
             siblings=self._attachments,
         )
 

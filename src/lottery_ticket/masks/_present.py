@@ -119,7 +119,7 @@ def present_parameters(
 
 def is_zero_where_pruned(parameter: torch.Tensor, kept: torch.Tensor) -> bool:
     """Whether every pruned weight is exactly zero."""
-    return not bool(parameter.detach().masked_fill(kept.to(parameter.device), 0.0).any())
+    return not bool(torch.gt(parameter.detach() != 0, kept.to(parameter.device)).any())
 
 
 def _where_it_went(model: nn.Module, name: str) -> str:

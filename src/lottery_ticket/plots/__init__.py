@@ -30,6 +30,9 @@ from lottery_ticket.plots._figures import signs_figure as signs_figure
 from lottery_ticket.plots._forms import draw_forms as draw_forms
 from lottery_ticket.plots._forms import forms_figure as forms_figure
 from lottery_ticket.plots._inputs import inputs_figure as inputs_figure
+from lottery_ticket.plots._shown import Figures as Figures
+from lottery_ticket.plots._shown import ShownFigure as ShownFigure
+from lottery_ticket.plots._shown import figure_png as figure_png
 from lottery_ticket.plots._style import save as save
 from lottery_ticket.plots._sweep import draw_sweep as draw_sweep
 from lottery_ticket.plots._verdict import verdict_figure as verdict_figure

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.export import Measured
@@ -81,7 +81,7 @@ def _log_axis(ax: Axes, values: Sequence[float]) -> None:
     ax.set_xlim(low, high)
     ax.xaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def draw_forms(

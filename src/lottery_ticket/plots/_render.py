@@ -163,7 +163,7 @@ def _x_axis(ax: Axes, chart: Chart) -> None:
         ax.set_xlim(axis.low * math.exp(room), axis.high / math.exp(room))
         ax.xaxis.set_major_locator(FixedLocator(spread_ticks([stop.x for stop in chart.stops])))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: percent_label(x)))
+        ax.xaxis.set_major_formatter(FuncFormatter(_percent_tick))
         return
     room = _ROOM * (axis.high - axis.low) or 0.5
     ax.set_xlim(axis.low - room, axis.high + room)
@@ -186,8 +186,12 @@ def _y_axis(ax: Axes, chart: Chart) -> None:
         ax.yaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_minor_formatter(NullFormatter())
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: percent_label(y)))
+        ax.yaxis.set_major_formatter(FuncFormatter(_percent_tick))
     ax.set_ylim(low, high)
+
+
+def _percent_tick(value: float, _: int) -> str:  # a function of the module, so that figures pickle
+    return percent_label(value)
 
 
 def spread_ticks(percents: Sequence[float], *, most: int = 9) -> list[float]:

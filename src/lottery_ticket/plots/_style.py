@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.files import make_folder, write_file
+from lottery_ticket.plots._shown import ShownFigure
 
 __all__ = ["GREY", "HEIGHT", "WIDTH", "dress", "finish", "new_figure", "save"]
 
@@ -29,7 +30,7 @@ def new_figure(
     share_y: bool = False,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of panels, row by row, with a light grid; panels of a column share their x axis."""
-    figure = Figure(figsize=(width, height))
+    figure = ShownFigure(figsize=(width, height))
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.06)
     grid = figure.subplots(num_rows, num_columns, sharex="col", sharey=share_y, squeeze=False)

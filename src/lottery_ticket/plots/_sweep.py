@@ -74,7 +74,7 @@ def _parameters(levels: pd.DataFrame, title: str, run: str) -> Figure:
     ax.set_xticks(places, [f"{100 * sparsity:.0f}" for sparsity in levels["sparsity"]])
     ax.set_xlabel("weights pruned (%)")
     ax.set_ylabel("weights kept")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ax.yaxis.set_major_formatter("{x:,.0f}")
     total = levels["num_prunable"].iloc[0]
     caption = f"Of {total:,} prunable weights; biases are not pruned."
     finish(figure, title=title, what="weights kept", caption=caption, run=run)
@@ -116,7 +116,7 @@ def _combined(chart: Chart, levels: pd.DataFrame, title: str, run: str) -> Figur
     other.plot(x, kept, color=KEPT_COLOR, linestyle=":", marker=".", linewidth=1.5)
     other.set_ylabel("weights kept (dotted)", color=GREY, size=10.5)
     other.set_ylim(0, 1.05 * kept.max())
-    other.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    other.yaxis.set_major_formatter("{x:,.0f}")
     other.tick_params(labelsize=9.5, colors=GREY)
     other.spines[["top"]].set_visible(False)
     caption = f"Left: {chart.caption} Right: weights kept, dotted."

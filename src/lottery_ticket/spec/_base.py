@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.registry import Registry, shown
 from lottery_ticket.steps import Duration
 
@@ -17,6 +18,7 @@ class Record(BaseModel):
     """A frozen, strictly validated value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    _repr_html_ = notebook_html
 
 
 def one_of(names: Registry[Any]) -> Any:

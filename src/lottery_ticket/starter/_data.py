@@ -1,4 +1,4 @@
-"""Which data: a set of this machine, one to download, a file of one's own, or code that makes it."""
+"""Which data: a set of this machine, one to download, a file of one's own, or code for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ KNOWN_FACTS: Mapping[str, tuple[tuple[int, ...], int, int]] = {
     "cifar100": ((3, 32, 32), 100, 50_000),
     "svhn": ((3, 32, 32), 10, 73_257),
 }
-"""Of the sets that can be downloaded: shape, classes and training examples, before they are here."""
+"""Of sets to download, before they are here: shape, classes, training examples."""
 
 
 def data_lines(data_dir: Path | None = None) -> dict[str, str]:
@@ -97,8 +97,8 @@ def chosen_data(text: str, data_dir: Path | None = None) -> DataChoice:
         name, options = "arrays", {"path": name, **options}
     elif name not in DATASETS:
         raise UsageError(
-            f"data {name!r}: no data set is called so{nearest(name, data_lines(data_dir))}, and "
-            "it is no .npz, no folder of .npy files and no .py file"
+            f"data {name!r}: no data set is called so, and it is no .npz, no folder of .npy files "
+            f"and no .py file{nearest(name, data_lines(data_dir))}"
         )
     if name in KNOWN_FACTS and found_datasets(data_dir).get(name) is None:
         shape, classes, count = KNOWN_FACTS[name]

@@ -125,7 +125,7 @@ def _labels(changes: Iterable[_Change]) -> RunLabels:
     changes = sorted(changes, key=lambda change: (change.at, change.token))
     for change in changes:
         labels = change.edit.of(labels)
-    said = (change.edit.notes for change in _of_notes(changes))
+    said = dict.fromkeys(change.edit.notes for change in _of_notes(changes))
     return RunLabels(labels.name, labels.tags, "\n".join(filter(None, said)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DamagedError, UsageError
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.steps import Duration
 from lottery_ticket.store._files import sealed_json, unsealed_json
 from lottery_ticket.store._values import (
@@ -195,6 +196,8 @@ class RunRecord:
     probes: tuple[ProbeRow, ...] = ()
     searches: tuple[str, ...] = ()
 
+    _repr_html_ = notebook_html
+
     @property
     def data_name(self) -> str:
         """Which data set it is about; a search does not know."""
@@ -214,10 +217,13 @@ class RunRecord:
         """What tables of the run are headed with, and its report."""
         return self._of_model(self.id)
 
-    @property
-    def heading(self) -> str:
-        """What figures of the run are headed with; the id is in their small print."""
-        return self._of_model(self.name)
+    def heading(self, name: str = "") -> str:
+        """What figures of the run are headed with; the id is in their small print.
+
+        Args:
+            name: that the run was given; empty for its spec's.
+        """
+        return self._of_model(name or self.name)
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 from lottery_ticket.errors import DataError, LotteryError, UsageError, nearest
 from lottery_ticket.masks import PruningMask, canonical_name
 from lottery_ticket.models import build, outline
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.tensor_files import check_claim
 from lottery_ticket.tickets._canonical import plain, weights_sha256
 from lottery_ticket.tickets._kept import check_fits
@@ -41,6 +42,8 @@ class ModelOrigin:
     seed: int
     sha256: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    _repr_html_ = notebook_html
 
     def __post_init__(self) -> None:
         if type(self.seed) is not int:
@@ -109,6 +112,8 @@ class WeightsOrigin:
     weights: str = "kept"
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    _repr_html_ = notebook_html
 
     def __post_init__(self) -> None:
         if self.weights not in STORED:

@@ -14,6 +14,7 @@ from lottery_ticket.files import write_file
 from lottery_ticket.hub import fetched, pushed, saved
 from lottery_ticket.masks import PruningMask, canonical_name, has_only_zeros_where_pruned
 from lottery_ticket.names import named_state
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.pruning import rewind_
 from lottery_ticket.tensor_files import made_sense_of
 from lottery_ticket.tickets._beside import TICKET_FILE, ticket_beside
@@ -277,6 +278,8 @@ class Ticket:
         return self.to_bytes() == other.to_bytes()
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, so not a key
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         kept = repr(self.mask).removeprefix("PruningMask(").removesuffix(")")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.experiment import Cell, Observer, Outcome, Work
 from lottery_ticket.registry import shown
 from lottery_ticket.store import RunRecord, RunRow, Store
@@ -100,7 +100,11 @@ class HookObserver(Observer):
                 self._hooks.tell(records)
 
     def _tell(self, run: RunRecord, row: RunRow) -> None:
-        records = stored_records(self._store, run, row)
+        try:
+            records = stored_records(self._store, run, row)
+        except LotteryError as error:
+            self._note(f"no hook is told of {row.arm} level {row.level}: {error}")
+            return
         if records:
             for told in self._order.add(records):
                 self._hooks.tell(told)

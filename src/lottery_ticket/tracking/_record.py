@@ -7,7 +7,7 @@ from typing import Any
 
 from lottery_ticket.store import RunRecord, RunRow, Store, table_rows
 
-__all__ = ["Record", "level_record", "stored_records"]
+__all__ = ["Record", "level_record", "measured_so_far", "stored_records"]
 
 _MEASURED = (
     "test_accuracy",
@@ -94,6 +94,21 @@ def stored_records(store: Store, run: RunRecord, row: RunRow) -> list[Record]:
     ended = level_record(rows[0])
     history = cell.results.get("history", ())
     return [*(_measurement(ended, measured) for measured in history), ended]
+
+
+def measured_so_far(
+    run: RunRecord, row: RunRow, history: Iterable[Mapping[str, Any]]
+) -> list[Record]:
+    """What there is to tell of a training that goes on.
+
+    Args:
+        run, row: which.
+        history: what was measured along it.
+    """
+    density = row.num_kept / run.num_prunable
+    place = (run.id, row.arm, row.level, row.replicate, row.draw, density, row.num_kept)
+    begun = Record(*place, run.num_prunable, 0, {})
+    return [_measurement(begun, measured) for measured in history]
 
 
 def _measurement(ended: Record, measured: Mapping[str, Any]) -> Record:

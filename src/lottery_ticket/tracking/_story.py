@@ -76,6 +76,10 @@ class Order:
             ready.append(held.pop(self._open[line].pop(0)))
         return ready
 
+    def is_next(self, place: Place) -> bool:
+        """Whether a training is the next of its line to be told."""
+        return self._open.get(line_of(place), [])[:1] == [place.level]
+
     def rest(self) -> list[list[Record]]:
         """What was held back for a level that is not there."""
         found = [held[level] for held in self._held.values() for level in sorted(held)]
@@ -109,6 +113,7 @@ class Story:
         self._order = Order(places)
         self._parts: dict[Line, TrackedRun] = {}  # those that are begun, and not finished
         self._steps: dict[Line, int] = {}  # of the dense training, which is as long as all others
+        self._num_told: dict[Line, int] = {}  # measurements of the training that is next
 
     @property
     def is_complete(self) -> bool:
@@ -131,6 +136,25 @@ class Story:
             calls.append(Call("finish", self._parts.pop(line), {"is_complete": True}))
         return calls
 
+    def along(self, records: Sequence[Record]) -> list[Call]:
+        """What is called while a training goes on; nothing if another is to be told first.
+
+        Args:
+            records: all that was measured along it so far.
+        """
+        if not records or not self._order.is_next(records[-1]):
+            return []
+        line, level = line_of(records[-1]), records[-1].level
+        if level and line not in self._steps:
+            return []  # of which length its levels are is not known yet
+        calls, part = self._part_of(records[-1])
+        calls += self._measured(part, level, records)
+        return calls
+
+    def is_next(self, place: Place) -> bool:
+        """Whether `along` has something to say of a training."""
+        return self._order.is_next(place)
+
     def end(self, *, is_complete: bool | None = None) -> list[Call]:
         """What is called for all that is not finished, but for the run as a whole."""
         calls = [call for told in self._order.rest() for call in self._told(told)]
@@ -149,19 +173,31 @@ class Story:
         return [Call("finish", self.whole, {"is_complete": done})]
 
     def _told(self, records: Sequence[Record]) -> list[Call]:
-        line, ended, calls = line_of(records[-1]), records[-1], []
-        part = self._parts.get(line)
-        if part is None:
-            part = self._parts[line] = self.whole.part(ended)
-            calls.append(Call("start", part))
-        along = records[:-1]
+        ended, along = records[-1], records[:-1]
+        line = line_of(ended)
+        calls, part = self._part_of(ended)
         if ended.level == 0 and along:
             self._steps[line] = along[-1].step
         if line in self._steps:
-            first = ended.level * self._steps[line]
-            calls += [_log(part, "training", _along(each), first + each.step) for each in along]
-        calls.append(_log(part, "level", _come_to(ended), ended.level))
-        return calls
+            calls += self._measured(part, ended.level, along)
+        self._num_told.pop(line, None)
+        return [*calls, _log(part, "level", _come_to(ended), ended.level)]
+
+    def _part_of(self, record: Record) -> tuple[list[Call], TrackedRun]:
+        """The run that a record is a part of, and the call that begins it if nothing has."""
+        line = line_of(record)
+        if line in self._parts:
+            return [], self._parts[line]
+        part = self._parts[line] = self.whole.part(record)
+        return [Call("start", part)], part
+
+    def _measured(self, part: TrackedRun, level: int, along: Sequence[Record]) -> list[Call]:
+        """The calls for what was measured along a training, but for what was told."""
+        line = line_of(along[-1]) if along else ("", 0, 0)
+        first = level * self._steps.get(line, 0)
+        new = along[self._num_told.get(line, 0) :]
+        self._num_told[line] = max(len(along), self._num_told.get(line, 0))
+        return [_log(part, "training", _along(each), first + each.step) for each in new]
 
 
 def _log(run: TrackedRun, prefix: str, values: Mapping[str, float], step: int) -> Call:

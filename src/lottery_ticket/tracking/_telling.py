@@ -3,14 +3,15 @@
 import queue
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lottery_ticket.errors import LotteryError
-from lottery_ticket.experiment import Cell, Observer, Outcome, Work
+from lottery_ticket.experiment import Cell, Observer, Outcome, Work, read_history
 from lottery_ticket.store import RunRecord, RunRow, Store
 from lottery_ticket.tracking._pump import Pump
-from lottery_ticket.tracking._record import Record, stored_records
+from lottery_ticket.tracking._record import Record, measured_so_far, stored_records
 from lottery_ticket.tracking._story import Call, Story
 from lottery_ticket.tracking._tracked import whole_run
 from lottery_ticket.tracking._tracker import Named
@@ -18,6 +19,7 @@ from lottery_ticket.tracking._tracker import Named
 __all__ = ["Files", "Telling"]
 
 _LONGEST_END_SECONDS = 120.0  # that a run waits for its trackers
+_LOOK_SECONDS = 2.0  # how often what goes on is looked at
 
 Files = Callable[[Path, Callable[[str], None]], Iterable[tuple[str, Path]]]
 """A folder to write into, and what is told what cannot be made → names and paths."""
@@ -38,13 +40,20 @@ class Telling(Observer):
         self._trackers, self._note, self._files = trackers, note, files
         self._pumps: list[Pump] = []
         self._story: Story | None = None
+        self._running: set[str] = set()
+        self._next_look = time.monotonic() + _LOOK_SECONDS
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="lottery-track", daemon=True)
 
     def begin(self, plan: Work, finished: set[str], store: Store) -> None:
         self.begin_run(plan.id, store, lambda row: row.cell in finished)
 
+    def started(self, cell: Cell) -> None:
+        if cell.num_steps:
+            self._jobs.put(lambda: self._running.add(cell.name))
+
     def ended(self, cell: Cell, outcome: Outcome) -> None:
+        self._jobs.put(lambda: self._running.discard(cell.name))
         if outcome.status in ("made", "found"):
             self._jobs.put(lambda: self._tell_cell(cell.name))
         for pump in self._pumps:
@@ -112,13 +121,31 @@ class Telling(Observer):
 
     def _work(self) -> None:
         has_said = False
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next_job()) is not None:
             try:
                 job()
             except Exception as error:
                 if not has_said:
                     self._note(f"track: {error}; the run goes on")
                 has_said = True
+
+    def _next_job(self) -> Callable[[], None] | None:
+        """What is to be done next: a look at what goes on, where there is time for it."""
+        try:
+            return self._jobs.get(timeout=max(0.0, self._next_look - time.monotonic()))
+        except queue.Empty:
+            return self._look
+
+    def _look(self) -> None:
+        """Tell what was measured by now along the trainings that go on."""
+        story, self._next_look = self._story, time.monotonic() + _LOOK_SECONDS
+        if story is None:
+            return
+        for name in self._running:
+            rows = [row for row in self._rows.get(name, ()) if story.is_next(row)]
+            history = read_history(self._store.desk(name)) if rows else []
+            for row in rows if history else ():
+                self._put(story.along(measured_so_far(self._run, row, history)))
 
     def _begin(self, run: RunRecord, store: Store, is_there: Callable[[RunRow], bool]) -> None:
         self._run, self._store = run, store

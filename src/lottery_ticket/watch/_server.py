@@ -74,7 +74,8 @@ class Watcher(ThreadingHTTPServer):
         """Without the name of this machine, which is looked up in a network."""
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.server_address[:2]
+        host, port = self.server_address[:2]
+        self.server_name, self.server_port = str(host), int(port)
 
     @property
     def url(self) -> str:

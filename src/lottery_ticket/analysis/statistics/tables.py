@@ -10,6 +10,7 @@ import pandas as pd
 
 from lottery_ticket.arms import ARMS, REINIT
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.store import (
     SCHEMA_VERSION,
     TABLE_COLUMNS,
@@ -186,6 +187,8 @@ class RunTables:
     inputs: pd.DataFrame = field(default_factory=pd.DataFrame)
     effective: pd.DataFrame = field(default_factory=pd.DataFrame)
     kept_weights: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    _repr_html_ = notebook_html
 
 
 def run_tables(

@@ -18,6 +18,7 @@ from lottery_ticket.analysis.statistics.tables import ACCURACY, plain
 from lottery_ticket.analysis.statistics.text import MISSING, format_percent
 from lottery_ticket.analysis.telling.words import aligned, signed_number, wrapped
 from lottery_ticket.errors import UsageError
+from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["ClassDifferences", "class_differences", "dense_images", "image_intervals"]
 
@@ -168,6 +169,7 @@ class ClassDifferences:
         return "\n".join([*wrapped(self.sentence), "", *aligned(rows), *legend])
 
     __repr__ = __str__
+    _repr_html_ = notebook_html
 
 
 def class_differences(

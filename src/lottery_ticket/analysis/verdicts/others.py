@@ -1,7 +1,7 @@
 """Beside a verdict: any two arms of a run, and several runs side by side."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from lottery_ticket.analysis.telling.words import aligned, margin_text, signed_n
 from lottery_ticket.analysis.verdicts.verdict import Verdict
 from lottery_ticket.arms import REINIT
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Between", "between", "compare"]
 
@@ -59,10 +60,16 @@ class Between:
         """All of it as plain values; what is not known is None."""
         return plain(asdict(self) | {"table": self.table.to_dict("records")})
 
+    @staticmethod
+    def label(row: Mapping[Any, Any]) -> str:
+        """What a row of `table` says, in a word or two."""
+        return _label(row)
+
     def __str__(self) -> str:
         return "\n".join(_lines(self))
 
     __repr__ = __str__
+    _repr_html_ = notebook_html
 
 
 def between(table: pd.DataFrame, one: str, other: str, *, margin: float | None = None) -> Between:
@@ -177,7 +184,7 @@ def _lines(found: Between) -> Iterator[str]:
     )
 
 
-def _label(row: dict[Any, Any]) -> str:
+def _label(row: Mapping[Any, Any]) -> str:
     if pd.isna(row["p_better"]):
         return MISSING
     words = [w for w, is_so in (("better", row["is_better"]), ("worse", row["is_worse"])) if is_so]

@@ -43,6 +43,7 @@ from lottery_ticket.analysis.statistics.tables import metric_of, plain
 from lottery_ticket.analysis.telling.notes import tested_text
 from lottery_ticket.analysis.telling.sentence import verdict_sentence, verdict_text
 from lottery_ticket.errors import UsageError
+from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Verdict", "verdict"]
 
@@ -108,6 +109,7 @@ class Verdict(VerdictFacts):
         return verdict_text(self)
 
     __repr__ = __str__
+    _repr_html_ = notebook_html
 
 
 def verdict(

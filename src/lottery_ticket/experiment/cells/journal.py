@@ -7,17 +7,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lottery_ticket.errors import DamagedError
+from lottery_ticket.errors import DamagedError, StoreError
 from lottery_ticket.experiment.cells.making import Pace, Stopped
 from lottery_ticket.experiment.cells.progress import Progress, write_progress
 from lottery_ticket.experiment.cells.train import TrainCell
 from lottery_ticket.store import Desk
 from lottery_ticket.train import CheckpointError, TrainState, checkpoint_bytes, restore_
 
-__all__ = ["CHECKPOINT", "Journal", "Watch"]
+__all__ = ["CHECKPOINT", "Journal", "Watch", "read_history"]
 
 CHECKPOINT, _HISTORY = "checkpoint", "history.jsonl"
-_MAX_CHECKPOINT_BYTES = 1 << 40
+_MAX_CHECKPOINT_BYTES, _MAX_HISTORY_BYTES = 1 << 40, 1 << 26
+
+
+def read_history(desk: Desk) -> list[dict[str, Any]]:
+    """What was measured so far of the training that goes on there; nothing if it cannot be read.
+
+    The training's record has it once it is finished; this is to look at.
+    """
+    found: list[dict[str, Any]] = []
+    try:
+        lines = (desk.read(_HISTORY, _MAX_HISTORY_BYTES) or b"").split(b"\n")
+        for line in lines[:-1]:  # after the last there is what is being written
+            record = json.loads(line)
+            if not isinstance(record, dict) or type(record.get("step")) is not int:
+                break
+            found.append(record)
+    except (StoreError, ValueError, RecursionError):
+        return found
+    return found
 
 
 @dataclass

@@ -20,8 +20,9 @@ from lottery_ticket.experiment.forecast.simulate import (
     checkpoint_seconds,
     simulate,
 )
+from lottery_ticket.notebook_html import notebook_html
 
-__all__ = ["Forecast", "forecast"]
+__all__ = ["Forecast", "Forecasts", "forecast"]
 
 _BEAT_REQUESTS = 7  # the lease, progress and history, and twice two signs to stop
 _SIGN_REQUESTS = 2  # these as a training begins
@@ -72,6 +73,14 @@ class Forecast:
     repeated_seconds: float
     cost: float | None
     bound: str
+
+    _repr_html_ = notebook_html
+
+
+class Forecasts(list[Forecast]):
+    """What a plan would take on several numbers of workers, a forecast for each."""
+
+    _repr_html_ = notebook_html
 
 
 def forecast(

@@ -18,6 +18,7 @@ from lottery_ticket.experiment.planning.draft import Draft
 from lottery_ticket.experiment.planning.replicate import Replicate
 from lottery_ticket.experiment.planning.setting import Setting
 from lottery_ticket.masks import Budget
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.spec import Spec, fingerprint
 from lottery_ticket.store import RunRow
 
@@ -30,6 +31,8 @@ class Work:
 
     id: str
     cells: Mapping[str, Cell]
+
+    _repr_html_ = notebook_html
 
     @property
     def num_steps(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lottery_ticket.experiment.cells.cell import Cell
 from lottery_ticket.experiment.executors.executor import Outcome
 from lottery_ticket.experiment.planning.plan import Work
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.store import RunRecord, Store
 
 __all__ = ["Observer", "RunOutcome"]
@@ -50,6 +51,8 @@ class RunOutcome:
     is_stopped: bool
     seconds: float
     record: RunRecord | None = None
+
+    _repr_html_ = notebook_html
 
     @property
     def is_complete(self) -> bool:

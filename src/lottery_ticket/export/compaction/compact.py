@@ -15,6 +15,7 @@ from lottery_ticket.export._trace import Example, Trace, inputs_of, outputs_of, 
 from lottery_ticket.export.compaction.flow import Flow, flow_of
 from lottery_ticket.export.compaction.narrow import narrow_
 from lottery_ticket.export.compaction.operations import Mixing, Opaque
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.process import alone
 
 __all__ = ["Compacted", "Widths", "compact"]
@@ -52,6 +53,8 @@ class Compacted:
     removed: Mapping[str, Widths]
     left_alone: Mapping[str, str]
     max_difference: float
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         num_kept = sum(p.numel() for p in self.model.parameters())

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lottery_ticket.notebook_html import notebook_html
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -51,6 +53,8 @@ class Measured:
     rows: tuple[Mapping[str, Any], ...]
     about: Mapping[str, Any]
     skipped: Mapping[str, str] = field(default_factory=dict)
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         """A line per form, and what to ship: all of it is in `table` and `notes`."""

@@ -15,6 +15,7 @@ from lottery_ticket.export._trace import Example, inputs_of, outputs_of, trace
 from lottery_ticket.export.sparse_nets.chains import links_of
 from lottery_ticket.export.sparse_nets.decide import converted, measured
 from lottery_ticket.export.sparse_nets.graph_file import read_graph, write_graph
+from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.process import alone
 from lottery_ticket.tensor_files import made_sense_of
 
@@ -45,6 +46,8 @@ class Sparse:
     max_difference: float
     dense: fx.GraphModule
     example: tuple[torch.Tensor, ...]
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         num_sparse = sum(way == "sparse" for way in self.layers.values())

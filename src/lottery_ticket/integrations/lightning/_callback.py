@@ -153,6 +153,8 @@ class LotteryTicketCallback:
         """
         if self._attached is not None:
             return self._attached.mask
+        if self._continued is not None:
+            return PruningMask.from_bytes(self._continued["mask"].numpy().tobytes(), "checkpoint")
         if isinstance(self._plan, Hold) and self._plan.mask is not None:
             return self._plan.mask
         if isinstance(self._plan, Levels) and self._plan.search is not None:
@@ -163,7 +165,8 @@ class LotteryTicketCallback:
     def level(self) -> int:
         """The level that the model is at: in training, or trained last; 0 is dense."""
         finished = self._plan.num_finished if isinstance(self._plan, Levels) else 0
-        return finished if self._is_fitting else max(0, finished - 1)
+        is_begun = self._is_fitting or self._continued is not None
+        return finished if is_begun else max(0, finished - 1)
 
     @property
     def is_done(self) -> bool:
@@ -245,6 +248,7 @@ class LotteryTicketCallback:
         """Called first, before a checkpoint is loaded."""
         self._is_evaluating = stage != "fit"
         if stage == "fit":
+            self._is_fitting = False
             self._continued, self._other_level, self._position = None, None, None
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -300,13 +304,15 @@ class LotteryTicketCallback:
         self._spent = weakref.ref(trainer)
         revived = attached.revived()
         attached.release()
-        problems = [f"{name!r} is not zero where the mask prunes" for name in revived[:1]]
         self._plan.note_metrics(trainer.callback_metrics)
+        problems = [f"{name!r} is not zero where the mask prunes" for name in revived[:1]]
         self._plan.finish(pl_module, attached, time.monotonic() - self._started, problems)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """A fit that failed is no level: the next one trains it again, from its start."""
-        self._is_fitting = False
+        """A fit that failed is no level: the next one trains it again, from its start.
+
+        Or goes on with it, from a checkpoint that others make of it now.
+        """
         if self._attached is not None:
             self._attached.release()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lottery_ticket.errors import UsageError
 
-__all__ = ["callbacks", "check_version", "joined", "pytorch"]
+__all__ = ["check_version", "joined", "pytorch"]
 
 _LEAST, _END = (2, 4), (3,)
 _MALWARE = ("2.6.2", "2.6.3")
@@ -54,11 +54,6 @@ def pytorch() -> Any:
         UsageError: neither is installed, or in a version that is refused.
     """
     return _packages(())[0]
-
-
-def callbacks() -> Any:
-    """Lightning's own callbacks."""
-    return pytorch().callbacks
 
 
 def joined(own: type) -> type:

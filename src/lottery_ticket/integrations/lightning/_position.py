@@ -116,24 +116,20 @@ def _step_each(trainer: Any, pl_module: Any, interval: str, number: int) -> None
 def _set_progress(fit_loop: Any, at: Position, batches: int) -> None:
     epoch_loop = fit_loop.epoch_loop
     done = at.epoch * batches + at.num_batches
-    is_within = at.num_batches > 0
-    _set(fit_loop.epoch_progress.total, at.epoch, begun=at.epoch + is_within)
-    _set(fit_loop.epoch_progress.current, at.epoch, begun=at.epoch + is_within)
+    _set(fit_loop.epoch_progress.total, at.epoch)
+    _set(fit_loop.epoch_progress.current, at.epoch)
     _set(epoch_loop.batch_progress.total, done)
     _set(epoch_loop.batch_progress.current, at.num_batches)
     optimizer = epoch_loop.automatic_optimization.optim_progress.optimizer
     for progress in (optimizer.step, optimizer.zero_grad):
         _set(progress.total, at.step)
     epoch_loop._batches_that_stepped = at.step  # loggers' x axis
-    if is_within:
-        fit_loop.restarting = True  # else an epoch begins anew
+    # else the epoch begins with its first batch; the loop around it does begin an epoch
+    epoch_loop.restarting = at.num_batches > 0
 
 
-def _set(tracker: Any, done: int, *, begun: int | None = None) -> None:
+def _set(tracker: Any, done: int) -> None:
     """Put a count into a tracker of Lightning's, which has two to four of these."""
-    for name in ("ready", "started"):
-        if hasattr(tracker, name):
-            setattr(tracker, name, done if begun is None else begun)
-    for name in ("processed", "completed"):
+    for name in ("ready", "started", "processed", "completed"):
         if hasattr(tracker, name):
             setattr(tracker, name, done)

@@ -27,13 +27,13 @@ def check_strategy(trainer: Any) -> None:
     is_known = any(kind in _STRATEGIES for kind in kinds)
     if not is_known or any(kind in _SHARDED for kind in kinds):
         raise UsageError(
-            f"LotteryTicketCallback: {kinds[0]} does not leave the whole model in each process, "
-            'which a mask needs; use one device, or Trainer(strategy="ddp")'
+            f"{kinds[0]} does not leave the whole model in each process, which a mask needs; use "
+            'one device, or Trainer(strategy="ddp")'
         )
     if "MultiProcessing" in type(strategy.launcher).__name__:
         raise UsageError(
-            "LotteryTicketCallback: this strategy trains in processes that end with the fit, and "
-            'what was found with them; use Trainer(strategy="ddp"), started as a script'
+            "this strategy trains in processes that end with the fit, and what was found with "
+            'them; use Trainer(strategy="ddp"), started as a script'
         )
 
 
