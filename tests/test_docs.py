@@ -148,7 +148,8 @@ def results(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py"]
+    "name",
+    ["render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py", "hugging_face.py"],
 )
 def test_pages_say_what_was_measured(name, results):
     results(name).main()
