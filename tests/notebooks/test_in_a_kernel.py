@@ -33,6 +33,7 @@ def test_values_figures_and_reports_show_themselves_once(tmp_path):
     shown = executed(cells, tmp_path)
     bar, value = outputs(shown, 0)
     assert "100 % in" in bar["text/html"]
+    assert "100 % in" in bar["text/plain"]
     assert 'src="data:image/png;base64,' in value["text/html"]
     assert "6 of 6 trainings finished" in value["text/html"]
     for cell in (1, 6, 7, 8):
