@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
     from lottery_ticket.papers import Citation
-    from lottery_ticket.plots import LookOptions
+    from lottery_ticket.plots import Figures, LookOptions
     from lottery_ticket.report import Page
     from lottery_ticket.spec import Spec
     from lottery_ticket.tracking import Hook, Listeners
@@ -145,7 +145,7 @@ class RunResult:
 
         >>> load_run().edit(name="baseline", add_tags=["paper"])  # doctest: +SKIP
         """
-        edit = RunEdit(name, tuple(add_tags), tuple(remove_tags), notes)
+        edit = RunEdit(name, add_tags, remove_tags, notes)
         vars(self)["_labels"] = self.store.edit_run(self.id, edit)
 
     @property
@@ -369,7 +369,7 @@ class RunResult:
 
     def figures(
         self, only: Sequence[str] | None = None, **look: "Unpack[LookOptions]"
-    ) -> "dict[str, Figure]":
+    ) -> "Figures":
         """The figures that the run has values for, the same that `plot` writes.
 
         Args:
@@ -378,7 +378,8 @@ class RunResult:
                 or text: `"84mm"`), `font`; see `lottery_ticket.plots.LookOptions`.
 
         Returns:
-            Name → figure of matplotlib's, in the order in which they are read.
+            Name → figure of matplotlib's, in the order in which they are read; a notebook shows
+            them all.
 
         Raises:
             UsageError: there is no such figure, or the run has no values for it; the look makes no
@@ -415,7 +416,7 @@ class RunResult:
         if not self._rows:
             raise UsageError(f"{self.id}: nothing to draw yet, no training is finished")
         return {
-            "title": self.record.heading,
+            "title": self.record.heading(self.name),
             "run": self.id,
             "verdict": self._judged()[0],
             "is_sweep": self._is_sweep,

@@ -36,8 +36,9 @@ from lottery_ticket.plots._inputs import inputs_figure as inputs_figure
 from lottery_ticket.plots._lengths import inches as inches
 from lottery_ticket.plots._look import LookOptions as LookOptions
 from lottery_ticket.plots._settings import STYLES as STYLES
-from lottery_ticket.plots._style import ShownFigure as ShownFigure
-from lottery_ticket.plots._style import figure_png as figure_png
+from lottery_ticket.plots._shown import Figures as Figures
+from lottery_ticket.plots._shown import ShownFigure as ShownFigure
+from lottery_ticket.plots._shown import figure_png as figure_png
 from lottery_ticket.plots._style import save as save
 from lottery_ticket.plots._sweep import draw_sweep as draw_sweep
 from lottery_ticket.plots._sweep import save_sweep as save_sweep

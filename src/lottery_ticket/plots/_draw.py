@@ -15,6 +15,7 @@ from lottery_ticket.plots._figures import density_figure
 from lottery_ticket.plots._inputs import inputs_figure
 from lottery_ticket.plots._look import LookOptions, look_of, look_on
 from lottery_ticket.plots._render import chart_figure, check_axes
+from lottery_ticket.plots._shown import Figures
 from lottery_ticket.plots._style import save
 from lottery_ticket.plots._sweep import SWEEP_FIGURES, sweep_figures
 from lottery_ticket.plots._verdict import verdict_figure
@@ -46,7 +47,7 @@ def run_figures(
     is_sweep: bool = False,
     only: Sequence[str] | None = None,
     **look: Unpack[LookOptions],
-) -> dict[str, Figure]:
+) -> Figures:
     """The figures that the tables have values for, in the order in which they are read.
 
     Args:
@@ -60,7 +61,7 @@ def run_figures(
         look: as of `density_figure`.
 
     Returns:
-        Name → figure; the names are those of the files that `draw_all` writes.
+        Name → figure, which a notebook shows; the names are those of the files that `draw_all` writes.
 
     Raises:
         UsageError: there is no such figure, or this run has no values for it; no training has a
@@ -74,7 +75,7 @@ def run_figures(
         raise UsageError(f"no training has a {metric_of(tables.table).label}; nothing to draw")
     names = _chosen(only, [*makers, *sweep])
     with seen.applied():
-        figures = {name: makers[name](None) for name in names if name in makers}
+        figures = Figures({name: makers[name](None) for name in names if name in makers})
     wanted = [name for name in names if name in sweep]
     if wanted:
         figures |= sweep_figures(tables.table, title=title, run=run, only=wanted, **look)

@@ -13,11 +13,11 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.files import make_folder, write_file
 from lottery_ticket.plots._look import DEFAULT, Look
 from lottery_ticket.plots._settings import SCREEN, settings
+from lottery_ticket.plots._shown import ShownFigure
 
-__all__ = ["ShownFigure", "dress", "figure_png", "finish", "new_figure", "save"]
+__all__ = ["dress", "finish", "new_figure", "save"]
 
 DPI = 200
-_SCREEN_DPI = 100
 # letters as outlines that a publisher takes (TrueType, not Type 3), and the same bytes every time
 _WRITING = {
     "pdf.fonttype": 42,
@@ -26,26 +26,6 @@ _WRITING = {
     "savefig.bbox": None,  # as wide as was asked for
 }
 _LINE_INCHES, _ROW_INCHES = 0.15, 0.19  # of small print, and of a legend
-
-
-class ShownFigure(Figure):
-    """A figure that shows itself as the last line of a notebook's cell.
-
-    Figures are made without pyplot, which would keep them all, and so no backend of a notebook
-    knows of them. Where one has a way of its own to show figures (`%matplotlib inline`), it is
-    used, and a figure is shown once.
-    """
-
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        width, height = (round(_SCREEN_DPI * inches) for inches in self.get_size_inches())
-        return figure_png(self), {"width": width, "height": height}
-
-
-def figure_png(figure: Figure, *, dpi: float = 2 * _SCREEN_DPI) -> bytes:
-    """A figure as a PNG file; by default with two pixels for one of an ordinary screen."""
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=dpi)
-    return image.getvalue()
 
 
 def new_figure(
