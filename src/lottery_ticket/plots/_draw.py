@@ -61,7 +61,8 @@ def run_figures(
         look: as of `density_figure`.
 
     Returns:
-        Name → figure, which a notebook shows; the names are those of the files that `draw_all` writes.
+        Name → figure, which a notebook shows; the names are those of the files that `draw_all`
+        writes.
 
     Raises:
         UsageError: there is no such figure, or this run has no values for it; no training has a
