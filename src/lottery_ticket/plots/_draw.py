@@ -80,7 +80,7 @@ def run_figures(
     wanted = [name for name in names if name in sweep]
     if wanted:
         figures |= sweep_figures(tables.table, title=title, run=run, only=wanted, **look)
-    return figures
+    return Figures(figures)
 
 
 def run_figure(
