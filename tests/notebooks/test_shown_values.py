@@ -143,10 +143,13 @@ SAID_IN_TEXT = {
 # what trainers' callbacks hand on, which no cell ends with
 HANDED_ON = {"FitStart", "Levels"}
 
+# keywords of functions, of which no value is made
+KEYWORDS = {"LookOptions"}
+
 
 def undecided(kinds):
     """Names of records that are neither shown nor said in a line, or both."""
-    said = SAID_IN_TEXT | HANDED_ON
+    said = SAID_IN_TEXT | HANDED_ON | KEYWORDS
     return [k.__name__ for k in kinds if hasattr(k, "_repr_html_") == (k.__name__ in said)]
 
 
