@@ -24,7 +24,12 @@ from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._aside import Aside
-from lottery_ticket.masks._enforce import keep_only_, mask_optimizer_state_
+from lottery_ticket.masks._enforce import (
+    keep_bits,
+    keep_only_,
+    mask_optimizer_state_,
+    remembers_each_weight,
+)
 from lottery_ticket.masks._gradients import DenseGradients, GradientMask
 from lottery_ticket.masks._marks import LoadingHook, Mark
 from lottery_ticket.masks._optimizers import trains_any
@@ -264,10 +269,9 @@ class HeldParameters:
             rest.put_(parameter)
             memory = optimizer.state.get(parameter, {}).values() if is_remembered else ()
             for value in memory:
-                if isinstance(value, torch.Tensor) and rest.fits(value):
-                    keep_only_(value, rest.keep)
-                elif isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                    value.masked_fill_(~self.mask[name].to(value.device), 0.0)
+                if remembers_each_weight(value, parameter):
+                    fits = rest.fits(value)
+                    keep_only_(value, rest.keep if fits else keep_bits(self.mask[name], value))
 
     def _is_touched(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether something was written into a parameter since the last step."""
