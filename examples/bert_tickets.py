@@ -203,10 +203,10 @@ def main() -> None:
     parser.add_argument("--model", choices=["bert", "gpt2"], default="bert")
     parser.add_argument("--task", choices=["quarter", "words"], default="quarter")
     parser.add_argument("--seeds", type=int, default=1, help="replicates, pre-training and all")
-    parser.add_argument("--pretraining-steps", type=int, default=1500)
-    parser.add_argument("--steps", type=int, default=300, help="of each training on the task")
+    parser.add_argument("--pretraining-steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=200, help="of each training on the task")
     parser.add_argument("--sparsity", type=float, default=0.8)
-    parser.add_argument("--levels", type=int, default=4)
+    parser.add_argument("--levels", type=int, default=3)
     parser.add_argument("--json", type=Path, help="where to write the rows")
     options = parser.parse_args()
     text = Text.read(options.text)
@@ -214,9 +214,9 @@ def main() -> None:
     started, rows = time.process_time(), []
     for seed in range(options.seeds):
         rows += search(kind, text, seed, options)
-    print(f"{time.process_time() - started:.0f} s of CPU time")
-    if options.json is not None:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        print(f"{time.process_time() - started:.0f} s of CPU time until here", flush=True)
+        if options.json is not None:
+            options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,14 @@ def run_page(text):
 
 
 @pytest.mark.parametrize(
-    ("page", "num_outputs"), [("your-own-model", 11), ("how-it-works", 2), ("trackers", 2)]
+    ("page", "num_outputs"),
+    [
+        ("your-own-model", 11),
+        ("how-it-works", 2),
+        ("trackers", 2),
+        ("papers", 0),
+        ("notebooks", 0),
+    ],
 )
 def test_pages_run_and_print_what_they_show(page, num_outputs, tmp_path, monkeypatch):
     from lottery_ticket.tracking import TRACKERS
@@ -147,7 +154,8 @@ def results(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py"]
+    "name",
+    ["render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py", "hugging_face.py"],
 )
 def test_pages_say_what_was_measured(name, results):
     results(name).main()

@@ -1,8 +1,8 @@
 """Packages of others that an extra brings: whether they are here, and new enough."""
 
+import importlib.metadata
 import importlib.util
 import re
-from importlib.metadata import PackageNotFoundError, version
 
 from lottery_ticket.errors import UsageError
 
@@ -39,8 +39,8 @@ def check_extra(extra: str, wanted_by: str) -> None:
 def _installed(name: str) -> str:
     """The version that is installed; "" if nobody knows."""
     try:
-        return version(name)
-    except PackageNotFoundError:  # a folder on the path
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # a folder on the path
         return ""
 
 

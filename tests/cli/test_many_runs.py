@@ -155,6 +155,8 @@ def test_from_python_too(lottery, tmp_path):
             run("quickstart", **wrong, **how)
     with pytest.raises(UsageError, match="did you mean 'add_tags'"):
         result.edit(add_tag=["a"])
+    with pytest.raises(UsageError, match="wanted a list of texts"):
+        result.edit(add_tags="ab")
 
 
 def test_runs_as_text(many):

@@ -465,3 +465,13 @@ def test_metrics_that_are_not_there_and_other_modes_are_refused(text, tmp_path):
         LotteryTicketFinder(model_fn=bert_unseeded).find_winning_ticket(**missing)
     with pytest.raises(UsageError, match="got a Trainer, wanted a function"):
         trainer_functions(make_trainer(bert()))
+
+
+def test_the_page_runs_and_prints_what_it_shows(tmp_path, monkeypatch):
+    from test_docs import ROOT, run_page
+    from transformers.trainer_callback import PrinterCallback
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PrinterCallback, "on_log", lambda *args, **kwargs: None)
+    text = (ROOT / "docs" / "hugging-face.md").read_text(encoding="utf-8")
+    assert run_page(text) == 4

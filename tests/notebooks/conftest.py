@@ -9,7 +9,8 @@ import pytest
 for name in ("nbclient", "nbformat", "ipykernel", "jupytext"):
     pytest.importorskip(name, reason="the extra `dev` has what executes notebooks")
 
-sys.path.append(str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path += [str(HERE), str(HERE.parent / "report")]  # kernels and samples; runs by formula
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from small_cells import WEIGHTS, name_of, record_of, run_of
 
 from lottery_ticket.errors import DamagedError, UsageError
 from lottery_ticket.store import LocalStore, RunEdit, RunLabels, Store
+from lottery_ticket.store._label_changes import add_change
 from lottery_ticket.store.remote import ObjectStore
 
 LEASE_SECONDS = "3"  # long enough for a machine that is busy, and soon renewed
@@ -492,13 +493,15 @@ def check_notes_go(kind: Kind, place: Path) -> None:
     store.collect_garbage()
     assert notes(store) == before
     store.remove_run(doomed)
+    with pytest.raises(UsageError, match="was it removed meanwhile"):
+        store.edit_run(doomed.id, RunEdit(name="new"))
     left = {"submitted": [kept.id], "stop": sorted([call, kept.id]), "other": ["x"]}
     left["labels"] = {kept.id: RunLabels(f"of {kept.id}")}
     assert notes(store) == {**left, "failed": sorted([name_of(1), name_of(2)])}
     store.board.put("submitted", doomed.id, b"")  # as earlier versions left them
     store.board.put("stop", doomed.id, b"")
     store.board.put("failed", name_of(0), b"")
-    store.edit_run(doomed.id, RunEdit(name=f"of {doomed.id}"))
+    add_change(store.board, store.location, doomed.id, RunEdit(name=f"of {doomed.id}"))
     store.collect_garbage(dry_run=True)
     assert notes(store) == before
     store.collect_garbage()

@@ -93,7 +93,7 @@ def bench_export(
             data_dir=data_dir,
             data=data_options(data),
         )
-    title = f"{result.record.heading}, {arm} at level {level}"
+    title = f"{result.record.heading(result.name)}, {arm} at level {level}"
     paths = [] if out is None else _write(measured, out, title=title, run=result.id)
     if json:
         print_json(measured.to_dict())

@@ -24,6 +24,7 @@ __all__ = [
     "Notes",
     "StorePath",
     "executed",
+    "places",
 ]
 
 
@@ -32,7 +33,7 @@ def _among(choices: Collection[str]) -> Callable[[], list[str]]:
     return lambda: list(choices)
 
 
-def _places(begun: str) -> list[str]:
+def places(begun: str) -> list[str]:
     """What a shell completes: folders here, and how addresses begin."""
     from lottery_ticket.store.remote import SCHEMES
 
@@ -50,7 +51,7 @@ StorePath = Annotated[
         metavar="FOLDER|URL",
         help="Where results are: a folder, or s3://bucket/prefix, gs://…, az://…; else "
         "$LOTTERY_STORE, else ./lottery_runs.",
-        autocompletion=_places,
+        autocompletion=places,
         show_default=False,
     ),
 ]

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lottery_ticket.cli._execution import places
 from lottery_ticket.cli._print import console
 from lottery_ticket.store import Store, default_store_path
 
@@ -46,6 +47,7 @@ Stores = Annotated[
         metavar="FOLDER|URL",
         help="Where results are: a folder, or s3://bucket/prefix, gs://…, az://…; else "
         "$LOTTERY_STORE, else ./lottery_runs. Repeatable.",
+        autocompletion=places,
         show_default=False,
     ),
 ]

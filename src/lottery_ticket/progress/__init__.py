@@ -5,5 +5,5 @@ from lottery_ticket.progress._log import LogObserver as LogObserver
 from lottery_ticket.progress._notebook import NotebookObserver as NotebookObserver
 from lottery_ticket.progress._terminal import BarObserver as BarObserver
 from lottery_ticket.progress._watching import SilentObserver as SilentObserver
-from lottery_ticket.progress._watching import status_words as status_words
-from lottery_ticket.progress._watching import time_text as time_text
+from lottery_ticket.progress._words import status_words as status_words
+from lottery_ticket.progress._words import time_text as time_text

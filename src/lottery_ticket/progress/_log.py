@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from lottery_ticket.experiment import Work
-from lottery_ticket.progress._watching import Watching, detail_text, time_text, title_of
+from lottery_ticket.progress._watching import Watching, detail_text, title_of
+from lottery_ticket.progress._words import time_text
 from lottery_ticket.store import Store
 
 __all__ = ["LogObserver"]

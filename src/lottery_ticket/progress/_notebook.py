@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from lottery_ticket.experiment import Cell, Outcome, Work
-from lottery_ticket.progress._watching import Watching, detail_text, time_text, title_of
+from lottery_ticket.progress._watching import Watching, detail_text, title_of
+from lottery_ticket.progress._words import time_text
 from lottery_ticket.store import Store
 
 __all__ = ["NotebookObserver", "is_notebook"]

@@ -8,7 +8,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from lottery_ticket.experiment import Cell, Outcome, Work
-from lottery_ticket.progress._watching import Watching, detail_text, time_text, title_of
+from lottery_ticket.progress._watching import Watching, detail_text, title_of
+from lottery_ticket.progress._words import time_text
 from lottery_ticket.store import Store
 
 __all__ = ["BarObserver"]

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery_ticket.errors import known_keywords
+from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.runs._listed import BASICS, listed_runs
 from lottery_ticket.runs._results import RESULTS, results_of
 from lottery_ticket.runs._select import Choice, recipe_keys, sort_rows
@@ -67,7 +67,11 @@ def load_runs(
 
 def opened_stores(store: Place | Sequence[Place] | None) -> list[Store]:
     """The stores that are meant, opened."""
-    places = [store] if store is None or isinstance(store, Place) else list(store)
+    places = [store] if store is None or isinstance(store, Place) else store
+    if not isinstance(places, list | tuple):
+        raise UsageError(
+            f"store: got {store!r:.40}, wanted a folder, an address, or a list of them"
+        )
     named = [default_store_path() if place is None else place for place in places]
     return [place if isinstance(place, Store) else Store(place) for place in named]
 

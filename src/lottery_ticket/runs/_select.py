@@ -12,7 +12,7 @@ from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.runs._listed import BASICS, IN_COLUMNS, ListedRun
 from lottery_ticket.spec import differing_keys, value_text
 
-__all__ = ["Choice", "recipe_keys", "resolved", "sort_rows"]
+__all__ = ["Choice", "recipe_keys", "resolved", "sort_rows", "texts"]
 
 _CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([mhdw])")
@@ -110,9 +110,10 @@ class Choice:
     since: "str | datetime | None" = None
 
     def __post_init__(self) -> None:
-        for field in ("where", "tags"):  # one may be said alone
-            given = getattr(self, field)
-            object.__setattr__(self, field, (given,) if isinstance(given, str) else tuple(given))
+        for field in ("where", "tags"):
+            object.__setattr__(self, field, texts(field, getattr(self, field)))
+        if not isinstance(self.data, str | None):
+            raise UsageError(f"data: got {self.data!r:.40}, wanted the name of a data set")
         object.__setattr__(self, "_conditions", tuple(map(Condition.parse, self.where)))
         object.__setattr__(self, "_earliest", _time(self.since))
 
@@ -164,17 +165,29 @@ class Choice:
             resolved(condition.key, known, "where")
 
 
+def texts(what: str, given: object) -> tuple[str, ...]:
+    """A text alone, or several.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = (given,) if isinstance(given, str) else given
+    if not isinstance(found, list | tuple | set) or not all(isinstance(t, str) for t in found):
+        raise UsageError(f"{what}: got {given!r:.40}, wanted a text or a list of texts")
+    return tuple(found)
+
+
 def _time(since: "str | datetime | None") -> float:
     """Seconds since the epoch."""
     if since is None:
         return float("-inf")
     if isinstance(since, datetime):
         return since.timestamp()
-    if found := _AGE.fullmatch(since.strip()):
-        return time.time() - float(found[1]) * _SECONDS[found[2]]
     try:
+        if found := _AGE.fullmatch(since.strip()):
+            return time.time() - float(found[1]) * _SECONDS[found[2]]
         return datetime.fromisoformat(since.strip()).timestamp()
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError, AttributeError):
         raise UsageError(
             f"since: got {since!r:.40}, wanted a date such as 2026-11-30, or an age such as 12h, "
             "7d or 2w"
@@ -215,8 +228,7 @@ def recipe_keys(runs: Sequence[ListedRun], keys: str | Sequence[str]) -> list[st
         return differing_keys([run.record.told for run in runs], but=IN_COLUMNS)
     if keys == "all":
         return sorted((key for key in known if key not in IN_COLUMNS), key=_place)
-    if isinstance(keys, str):
-        keys = [keys]
+    keys = texts("keys", keys)
     asked = [resolved(key, known, "keys") for key in keys] if runs else list(keys)
     return [key for key in dict.fromkeys(asked) if key not in BASICS]
 
@@ -235,6 +247,8 @@ def sort_rows(
     Raises:
         UsageError: there is no such key.
     """
+    if not isinstance(by, str):
+        raise UsageError(f"sort: got {by!r:.40}, wanted a column, such as 'dense' or '-dense'")
     key = resolved(by.removeprefix("-"), known, "sort")
     have = [row for row in rows if row.get(key) is not None]
     order = {"reverse": by.startswith("-")}

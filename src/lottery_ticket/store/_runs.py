@@ -217,10 +217,13 @@ class RunRecord:
         """What tables of the run are headed with, and its report."""
         return self._of_model(self.id)
 
-    @property
-    def heading(self) -> str:
-        """What figures of the run are headed with; the id is in their small print."""
-        return self._of_model(self.name)
+    def heading(self, name: str = "") -> str:
+        """What figures of the run are headed with; the id is in their small print.
+
+        Args:
+            name: that the run was given; empty for its spec's.
+        """
+        return self._of_model(name or self.name)
 
     @property
     def name(self) -> str:

@@ -335,9 +335,12 @@ class Store:
             What it is called now.
 
         Raises:
-            UsageError: the name cannot be its name, see `check_name`.
+            UsageError: there is no such run (any more); or the name cannot be its name, see
+                `check_name`.
             StoreError: the store cannot be written or read.
         """
+        if not self.has_run(run_id):
+            raise UsageError(f"{self.location}: no run {run_id!r}; was it removed meanwhile?")
         if edit.name:
             self.check_name(run_id, edit.name)
         return add_change(self.board, self.location, run_id, edit)
