@@ -145,7 +145,7 @@ def test_a_policy_ends_where_it_should(text, tmp_path):
 def run_script(kind, out, text, **options):
     out.mkdir(exist_ok=True)
     command = [sys.executable, str(SCRIPT), kind, str(out), str(text), json.dumps(options)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     if options.get("die_at"):
         assert ended.returncode == -signal.SIGKILL, ended.stderr
         return None
@@ -475,3 +475,16 @@ def test_the_page_runs_and_prints_what_it_shows(tmp_path, monkeypatch):
     monkeypatch.setattr(PrinterCallback, "on_log", lambda *args, **kwargs: None)
     text = (ROOT / "docs" / "hugging-face.md").read_text(encoding="utf-8")
     assert run_page(text) == 4
+
+
+def test_the_example_runs(text, tmp_path):
+    script = Path(__file__).parents[2] / "examples" / "bert_tickets.py"
+    few = ["--pretraining-steps", "3", "--steps", "3", "--levels", "1", "--model", "gpt2"]
+    out = ["--json", str(tmp_path / "rows.json"), "--task", "words"]
+    subprocess.run([sys.executable, script, "--text", text, *few, *out], check=True, timeout=300)
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    densities = {row["arm"]: row["density"] for row in rows if row["level"]}
+    assert set(densities) == {"ticket", "random", "shuffled", "reinit"}
+    assert all(density == pytest.approx(0.2, abs=1e-4) for density in densities.values())
+    # of each of two layers: attention in and out, and the two around the middle
+    assert {row["num_prunable"] for row in rows} == {2 * 64 * (3 * 64 + 64 + 256 + 256)}
