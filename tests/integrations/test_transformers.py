@@ -12,6 +12,7 @@ import torch
 pytest.importorskip("transformers", reason="`make hf` has transformers")
 pytest.importorskip("accelerate", reason="`make hf` has accelerate")
 
+from safetensors.torch import load_file
 from trainer_tasks import (
     VOCABULARY,
     accuracy,
@@ -212,6 +213,9 @@ def test_the_best_model_comes_with_its_mask(callback, text, tmp_path):
     assert pruning.mask == PruningMask.from_file(folder / "pruning_mask.safetensors")
     for name, kept in pruning.mask.items():
         assert not model.get_parameter(name)[~kept].any()
+    for name, value in load_file(folder / "model.safetensors").items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert pruning.num_steps == 36
 
 
 @pytest.mark.parametrize(
@@ -263,6 +267,11 @@ def test_sharded_weights_are_refused(name, text, tmp_path):
     [
         ({"rewind_step": 7}, {"rewind_step": 8}, "trained with rewind_step 7, this callback has 8"),
         ({"policy": "gradual", "sparsity": 0.9}, {}, "trained with policy 'gradual'"),
+        (
+            {"policy": "gradual", "sparsity": 0.9},
+            {"policy": "gradual", "sparsity": 0.8},
+            "trained with sparsity 0.9, this callback has 0.8",
+        ),
     ],
 )
 def test_a_checkpoint_of_another_callback_is_refused(first, then, reason, text, tmp_path):
