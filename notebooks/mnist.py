@@ -97,7 +97,7 @@ table.style.format(precision=2, thousands=",").hide(axis="index")
 # The paper: a winning ticket of 21.1 % of the weights learns faster than the whole network and gets
 # a higher test accuracy; at 3.6 % it is where the original network was; re-initialised, the same
 # masks learn slower and lose accuracy early (section 2). Their recipe is longer than this one, and
-# differs: Adam, 50,000 iterations, five trials (`paper-lenet-mnist` is that recipe here).
+# differs: Adam, 50,000 iterations, five trials (`paper/lenet-mnist` is that recipe here).
 #
 # Now ours, in numbers of this run:
 

@@ -97,7 +97,14 @@ def run_page(text):
 
 
 @pytest.mark.parametrize(
-    ("page", "num_outputs"), [("your-own-model", 11), ("how-it-works", 2), ("trackers", 2)]
+    ("page", "num_outputs"),
+    [
+        ("your-own-model", 11),
+        ("how-it-works", 2),
+        ("trackers", 2),
+        ("papers", 0),
+        ("notebooks", 0),
+    ],
 )
 def test_pages_run_and_print_what_they_show(page, num_outputs, tmp_path, monkeypatch):
     from lottery_ticket.tracking import TRACKERS

@@ -19,8 +19,8 @@ HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent / "src"
 PACKAGE = "lottery_ticket"
 ROOMS = (
-    *("finder", "plots", "analysis", "analysis.structure", "export", "masks", "criteria"),
-    *("pruning", "tickets", "models", "data", "tracking"),
+    *("finder", "plots", "papers", "analysis", "analysis.structure", "export", "masks"),
+    *("criteria", "pruning", "tickets", "models", "data", "tracking"),
 )
 TOP = "README"  # what GitHub shows for the folder
 KINDS = ("class", "function", "attribute")

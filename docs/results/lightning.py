@@ -29,8 +29,8 @@ INTRO = """LeNet-300-100 on 60,000 MNIST images, four trainings of one epoch (SG
 weight decay, batch 60), 20 % of the remaining weights pruned after each of the first three. One
 callback looks at all three ways, after every step."""
 WHY = """`ModelPruning` rewinds a parameter to the memory of its copy, which then trains with it:
-from the second time on it rewinds to what was trained. It prunes within one fit, so that optimiser and
-learning rates go on. Its checkpoints have neither mask nor first weights."""
+from the second time on it rewinds to what was trained. It prunes within one fit, so that optimiser
+and learning rates go on. Its checkpoints have neither mask nor first weights."""
 RATIO = "median of turns' ratios"
 ARE_COUNTS = {"pruned weights not zero after a step", "momentum not zero where pruned"}
 

@@ -22,7 +22,11 @@ from lottery_ticket.store import (
 )
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from lottery_ticket.analysis import Between, Claim, ClassDifferences, RunTables, Verdict
     from lottery_ticket.analysis.structure import MaskPlace
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     )
     from lottery_ticket.export import Exported, Measured, PrunedModel
     from lottery_ticket.masks import PruningMask
+    from lottery_ticket.papers import Citation
+    from lottery_ticket.plots import Figures, LookOptions
     from lottery_ticket.report import Page
     from lottery_ticket.spec import Spec
     from lottery_ticket.tracking import Hook, Listeners
@@ -50,6 +56,7 @@ __all__ = [
     "report",
     "run",
     "told_apart",
+    "write_text",
 ]
 
 _WHICH = ("arm", "replicate", "draw", "data_dir", "rederive", "data")
@@ -360,7 +367,75 @@ class RunResult:
 
         return read_masks(self.store, self.record, arm=arm, levels=levels)
 
-    def plot(self, out: str | Path, *, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    def figures(
+        self, only: Sequence[str] | None = None, **look: "Unpack[LookOptions]"
+    ) -> "Figures":
+        """The figures that the run has values for, the same that `plot` writes.
+
+        Args:
+            only: names of figures; `"density"` is that of what the run is judged by. None for all.
+            look: `style` (`"paper"`, `"talk"`, any of matplotlib's), `width` and `height` (inches,
+                or text: `"84mm"`), `font`; see `lottery_ticket.plots.LookOptions`.
+
+        Returns:
+            Name → figure of matplotlib's, in the order in which they are read; a notebook shows
+            them all.
+
+        Raises:
+            UsageError: there is no such figure, or the run has no values for it; the look makes no
+                sense; no training is finished.
+
+        >>> load_run().figures(["density"], style="paper", width="3.3in")  # doctest: +SKIP
+        """
+        from lottery_ticket.plots import run_figures
+
+        return run_figures(self.tables, only=only, **self._drawn(), **look)
+
+    def figure(
+        self, name: str = "density", *, ax: "Axes | None" = None, **look: "Unpack[LookOptions]"
+    ) -> "Figure":
+        """One figure of the run, on axes of its own or on those given.
+
+        Args:
+            name: as in `figures`.
+            ax: where to draw a figure of one panel, with neither title nor small print.
+            look: as of `figures`.
+
+        Raises:
+            UsageError: as `figures`; `ax` is given, and the figure has several panels.
+
+        >>> load_run().figure("difference", font="serif")  # doctest: +SKIP
+        """
+        from lottery_ticket.plots import run_figure
+
+        return run_figure(name, self.tables, ax=ax, **self._drawn(), **look)
+
+    def _drawn(self) -> dict[str, Any]:
+        """What all figures of the run are made of, beside its tables."""
+        self._check_measured()
+        if not self._rows:
+            raise UsageError(f"{self.id}: nothing to draw yet, no training is finished")
+        return {
+            "title": self.record.heading(self.name),
+            "run": self.id,
+            "verdict": self._judged()[0],
+            "is_sweep": self._is_sweep,
+        }
+
+    @property
+    def _is_sweep(self) -> bool:
+        """Whether a dense net was pruned once to each of several sparsities."""
+        has_accuracy = any(row["test_accuracy"] is not None for row in self._rows)
+        return bool(self.record.spec["prune"].get("once")) and has_accuracy
+
+    def plot(
+        self,
+        out: str | Path,
+        *,
+        formats: Sequence[str] = ("png", "svg"),
+        only: Sequence[str] | None = None,
+        **look: "Unpack[LookOptions]",
+    ) -> list[Path]:
         """Draw every figure that the run has values for into the folder `out`.
 
         Of a dense net that was pruned once to each of several sparsities, also those that
@@ -369,26 +444,23 @@ class RunResult:
         Args:
             out: the folder; it is made.
             formats: `"png"`, `"svg"`, `"pdf"`.
+            only, look: as of `figures`.
 
         Returns:
             The files written.
 
         Raises:
             UsageError: `out` is no folder, or something that is no file stands in a figure's place;
-                the run's own metric was never a number.
+                the run's own metric was never a number; as `figures`.
         """
         from lottery_ticket.files import check_folder, usable_path
-        from lottery_ticket.plots import draw_all, draw_sweep
+        from lottery_ticket.plots import save_figures, save_sweep
 
         out = usable_path(out, "out")
         check_folder(out)
-        self._check_measured()
-        (verdict, _), tables = self._judged(), self.tables
-        of = {"title": self.record.heading(self.name), "run": self.id, "formats": formats}
-        paths = draw_all(tables, out, verdict=verdict, **of)
-        has_accuracy = any(row["test_accuracy"] is not None for row in self._rows)
-        if self.record.spec["prune"].get("once") and has_accuracy:
-            paths += draw_sweep(tables.table, out, **of)
+        paths = save_figures(self.figures(only, **look), out, formats)
+        if self._is_sweep and only is None:
+            paths.append(save_sweep(self.table, out, self.id))
         return paths
 
     def report(
@@ -402,6 +474,86 @@ class RunResult:
     ) -> "Page":
         """A report of the run; see `report`."""
         return report([self], out, format=format, margin=margin, data_dir=data_dir, data=data)
+
+    def to_latex(
+        self,
+        out: str | Path | None = None,
+        *,
+        error: str = "sd",
+        arms: Sequence[str] | None = None,
+        levels: Sequence[int] | None = None,
+        trainings: bool = False,
+        caption: str | None = None,
+        label: str | None = None,
+        margin: float | None = None,
+    ) -> str:
+        r"""The run as a table for a paper, in the rules of booktabs: a row per level.
+
+        Arms are columns. In bold are the ticket's values at levels whose verdict is winning; the
+        caption says by what rule.
+
+        Args:
+            out: a file to write too; its folder is made.
+            error: what stands beside a mean: `"sd"`, `"ci"` (95 % interval) or `"none"`.
+            arms: which arms, in this order; None for all.
+            levels: which levels; None for all.
+            trainings: a row per training instead, over several pages where it is long; the
+                arguments above but `out` have no effect on it.
+            caption: plain text for its start, in place of the run's title: it is escaped.
+            label: the name that `\ref` is to know; else `tab:` and the run's name.
+            margin: as of `verdict`.
+
+        Returns:
+            LaTeX that compiles as it is.
+
+        Raises:
+            UsageError: no training is finished, the run has no such arm or level, or an argument
+                makes no sense.
+
+        >>> print(load_run().to_latex(levels=[0, 5, 10]))  # doctest: +SKIP
+        """
+        from lottery_ticket.papers import levels_latex, trainings_latex
+
+        self._check_measured()
+        of = {"name": self.record.title, "caption": caption, "label": label}
+        if trainings:
+            if error != "sd" or arms is not None or levels is not None:
+                raise UsageError(
+                    "trainings: error, arms and levels have no effect on a table of single "
+                    "trainings; leave them out"
+                )
+            text = str(trainings_latex(self.table, **of))
+        else:
+            verdict, reason = self._judged(margin)
+            remarks = [] if verdict is not None else [f"no verdict: {reason}"]
+            shown = {"error": error, "arms": arms, "levels": levels, "remarks": remarks}
+            text = str(levels_latex(self.table, verdict, **shown, **of))
+        write_text(out, text)
+        return text
+
+    def cite(self, *, margin: float | None = None) -> "Citation":
+        """How the run was done, in a paragraph, and whom to cite for what it used.
+
+        Every statement is read off the run's record, and true of that run. What a user brought is
+        told as their own.
+
+        Args:
+            margin: as of `verdict`.
+
+        Returns:
+            `.text`, `.markdown` (`[@key]`, as Pandoc reads it), `.latex` and `.bibtex`; printed, it
+            is text and BibTeX.
+
+        Raises:
+            UsageError: the margin makes no sense, or the results are invalid.
+
+        >>> print(load_run().cite().bibtex)  # doctest: +SKIP
+        """
+        from lottery_ticket import __version__
+        from lottery_ticket.papers import methods
+
+        verdict, _ = self._judged(margin)
+        return methods(self.record, self._rows, verdict, version=__version__)
 
     def track(
         self,
@@ -851,6 +1003,25 @@ class Prepared:
         return Forecasts(
             forecast(tasks, number, assumptions or Assumptions(), seed=seed) for number in workers
         )
+
+
+def write_text(out: str | Path | None, text: str) -> None:
+    """Write a file whose folder is made; nothing where `out` is None."""
+    from lottery_ticket.files import (
+        check_replaceable,
+        make_folder,
+        usable_path,
+        write_file,
+        writing,
+    )
+
+    if out is None:
+        return
+    path = usable_path(out, "out")
+    check_replaceable(path)
+    with writing(path) as place:
+        make_folder(place.parent)
+        write_file(place, text.encode())
 
 
 @known_keywords("prepare", also=_HOW)

@@ -26,6 +26,7 @@ NAMES = [
     "compare",
     "plot",
     "report",
+    "cite",
     "track",
     "export",
     "bench-export",
@@ -102,6 +103,7 @@ def test_whatever_shows_a_run_can_import_its_code():
     option = next(p for p in COMMANDS["run"].params if p.name == "imports")
     for name in (
         *("plan", "models", "table", "verdict", "classes", "compare", "plot", "report"),
+        "cite",
         *("export", "bench-export", "transfer", "retrain", "evaluate", "probe"),
     ):
         same = next(p for p in COMMANDS[name].params if p.name == "imports")

@@ -30,7 +30,7 @@ from test_docs import ROOT, run_page  # noqa: E402
 
 from lottery_ticket import LotteryTicketFinder, MaskPolicy, PruningMask, prune  # noqa: E402
 from lottery_ticket.data import load_dataset  # noqa: E402
-from lottery_ticket.errors import UsageError  # noqa: E402
+from lottery_ticket.errors import DataError, UsageError  # noqa: E402
 from lottery_ticket.integrations.lightning import (  # noqa: E402
     LotteryTicketCallback,
     lightning_functions,
@@ -571,12 +571,46 @@ def test_the_finder_takes_a_datamodule():
     assert results.dense > 0.5
 
 
-def test_pytorch_lightning_works_too():
-    theirs = pytest.importorskip("pytorch_lightning")
-    made = LotteryTicketCallback(target_sparsity=0.5)
-    assert isinstance(made, theirs.Callback)
-    assert isinstance(made, L.pytorch.Callback)
-    assert isinstance(made, LotteryTicketCallback)
+OTHER_PACKAGE = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import pytorch_lightning as L, torch
+from torch.utils.data import DataLoader, TensorDataset
+from lottery_ticket import LotteryTicketFinder
+from lottery_ticket.data import load_dataset
+from lottery_ticket.integrations.lightning import LotteryTicketCallback, lightning_functions
+
+class Net(L.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(64, 10)
+    def training_step(self, batch, batch_idx):
+        return torch.nn.functional.cross_entropy(self.layer(batch[0]), batch[1])
+    def validation_step(self, batch, batch_idx):
+        self.log("val_acc", (self.layer(batch[0]).argmax(1) == batch[1]).float().mean())
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+
+train = load_dataset("digits").train
+train = DataLoader(TensorDataset(train.x, train.y), 64)
+quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+make = lambda *callbacks: L.Trainer(max_epochs=1, callbacks=list(callbacks), **quiet)
+ticket, model = LotteryTicketCallback(target_sparsity=0.9, pruning_rounds=1), Net()
+while not ticket.is_done:
+    make(ticket).fit(model, train)
+functions = lightning_functions(
+    make, train_dataloaders=train, val_dataloaders=train, checkpoints="checkpoints"
+)
+found = LotteryTicketFinder(model_fn=Net).find_winning_ticket(
+    **functions, pruning_rounds=1, verbose=False
+)
+print(ticket.mask.num_kept, found[2].problems, "lightning.pytorch" in sys.modules)
+"""
+
+
+def test_pytorch_lightning_works_too(tmp_path):
+    pytest.importorskip("pytorch_lightning")
+    assert finished(run(OTHER_PACKAGE, tmp_path))[-1] == "64 [] False"
 
 
 REFUSED = {
@@ -715,6 +749,16 @@ def test_trainers_that_the_finder_cannot_drive(make, message):
     how = {"pruning_rounds": 1, "verbose": False}
     with pytest.raises(UsageError, match=message):
         finder.find_winning_ticket(**lightning_functions(make, **data), **how)
+
+
+@pytest.mark.parametrize(
+    ("where", "error"), [("file", DataError), ("file/below", DataError), (3, UsageError)]
+)
+def test_folders_that_cannot_be_written(where, error, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    with pytest.raises(error, match="checkpoints: "):
+        lightning_functions(trainer, checkpoints=where)
 
 
 def test_metrics_that_were_not_logged_are_named():

@@ -178,6 +178,20 @@ def test_values_and_gradients_are_those_of_the_masked_sum(kind):
             assert ours.any()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_hooks_on_base_layers_are_called_and_change_nothing(kind):
+    """Then the sum is not made beforehand: the other way to compute."""
+    model, mask = adapted(kind)
+    attach_lora(model, mask)
+    before = logits(model.eval())
+    called = []
+    layers = [module for module in model.modules() if hasattr(module, "lora_A")]
+    for layer in layers:
+        layer.base_layer.register_forward_hook(lambda *_: called.append(None))
+    assert torch.allclose(logits(model), before, atol=1e-5)
+    assert len(called) == len(layers)
+
+
 def text():
     folder = Path(os.environ.get("LOTTERY_DATA", "")) / "tinyshakespeare" / "input.txt"
     if not folder.is_file():

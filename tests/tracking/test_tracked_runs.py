@@ -3,6 +3,7 @@
 import hashlib
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -426,3 +427,21 @@ def test_one_folder_of_a_store_is_enough(tracked):
     """A store that another process opens has all that `lottery track` needs."""
     found = lottery_ticket.load_run(store=Store(tracked[0].store.location))
     assert found.id == tracked[0].id
+
+
+def test_what_is_damaged_is_said_and_the_rest_is_sent(tracked, tmp_path, capsys):
+    shutil.copytree(tracked[0].store.location, tmp_path / "store")
+    result = lottery_ticket.load_run(store=tmp_path / "store")
+    row = next(row for row in result.record.rows if (row.arm, row.level) == ("reinit", 2))
+    (path,) = (tmp_path / "store" / "cells").rglob(f"*{row.cell}*/record.json")
+    path.write_bytes(path.read_bytes()[:-20])
+    told = LineTracker(str(tmp_path / "lines.jsonl"))
+    with pytest.raises(LotteryError, match="not all of it was sent to LineTracker"):
+        result.track(told)
+    assert "damaged" in capsys.readouterr().err
+    found = by_run(lines(told.path))
+    lacking = f"{result.id}-reinit-{row.replicate}"
+    assert found[lacking][-1] == {"method": "finish", "run": lacking, "is_complete": False}
+    whole = by_run(tracked[1])
+    others = set(whole) - {lacking, result.id}
+    assert all(found[name] == whole[name] for name in others)

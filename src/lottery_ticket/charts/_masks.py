@@ -107,7 +107,9 @@ def _shares(levels: Levels, whole: pd.DataFrame) -> Chart:
 
 def _times_chance(levels: Levels, pairs: pd.DataFrame) -> Chart:
     times = pairs["share"] / pairs["expected"]
-    times = pairs.assign(y=times, text=[f"{value:.2f}×" for value in times])
+    # the lowest and the highest pair are shares, not multiples of chance
+    plain = pairs.drop(columns=["low", "high"])
+    times = plain.assign(y=times, text=[f"{value:.2f}×" for value in times])
     names = [name for name in dict.fromkeys(pairs["layer"]) if name != "all"]
     own = times.loc[times["layer"] != "all", "y"]
     series = _layers(levels, times, names)

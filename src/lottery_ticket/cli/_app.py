@@ -10,6 +10,7 @@ import typer
 
 from lottery_ticket import __version__
 from lottery_ticket.cli._bench_export import bench_export
+from lottery_ticket.cli._cite import cite
 from lottery_ticket.cli._classes import classes
 from lottery_ticket.cli._compare import compare
 from lottery_ticket.cli._doctor import doctor
@@ -96,6 +97,7 @@ app.command("classes")(classes)
 app.command("compare")(compare)
 app.command("plot")(plot)
 app.command("report")(report)
+app.command("cite")(cite)
 app.command("track")(track)
 app.command("export")(export)
 app.command("bench-export")(bench_export)

@@ -1,12 +1,22 @@
 """`lottery compare`."""
 
+import enum
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lottery_ticket.cli._options import Imports, Json, Margin, StorePath, import_code, open_store
+from lottery_ticket.cli._options import (
+    Caption,
+    Imports,
+    Json,
+    Label,
+    Margin,
+    StorePath,
+    import_code,
+    open_store,
+)
 from lottery_ticket.cli._print import console, print_json, print_table
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.files import check_replaceable
@@ -23,7 +33,16 @@ __all__ = ["compare"]
 _SUFFIXES = (".png", ".svg", ".pdf")
 _ABOUT = ("data", "model", "criterion", "scope", "rewind")
 _SPARE = ("margin", "n")
+_ROWS = ("arms", "replicates", "claim")  # how much was trained, not how
 _TOLD = ("data.name", "model.name", "prune.criterion", "prune.scope", "rewind", "margin")
+
+
+class Format(enum.StrEnum):
+    """How runs are printed."""
+
+    text = "text"
+    json = "json"
+    latex = "latex"
 
 
 def compare(
@@ -35,12 +54,20 @@ def compare(
         Path | None,
         typer.Option(help="Also draw them: a .png, .svg or .pdf file.", show_default=False),
     ] = None,
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.text,
+    caption: Caption = None,
+    label: Label = None,
     margin: Margin = None,
     imports: Imports = None,
     store: StorePath = None,
     json: Json = False,
 ) -> None:
     """Put the verdicts of several runs into one table: criteria, pipelines, architectures."""
+    if json and format is not Format.text:
+        raise UsageError(f"--json and --format {format}: leave one of them out")
+    for option, given in (("--caption", caption), ("--label", label)):
+        if given is not None and format is not Format.latex:
+            raise UsageError(f"{option}: has an effect with --format latex alone")
     if out is not None and out.suffix not in _SUFFIXES:
         raise UsageError(f"--out: got {str(out)!r}, wanted a file that ends in {_SUFFIXES}")
     if out is not None:
@@ -61,8 +88,16 @@ def compare(
         _draw(verdicts, labels, out)
     if any(names):
         table.insert(1, "name", names)
-    if json:
+    if json or format is Format.json:
         print_json(table.astype(object).where(table.notna(), None).to_dict("records"))
+        return
+    if format is Format.latex:
+        from lottery_ticket.papers import runs_latex
+
+        said = {"caption": caption, "label": label, "names": names}
+        print(
+            runs_latex(verdicts, differs=told_apart(results, but=(*_TOLD, *_ROWS)), **said), end=""
+        )
         return
     _print(table, verdicts[0].metric)
 

@@ -7,12 +7,14 @@ import typer
 __all__ = [
     "Arm",
     "BatchSize",
+    "Caption",
     "DataDir",
     "DataOptions",
     "Draw",
     "DryRun",
     "Imports",
     "Json",
+    "Label",
     "Level",
     "Margin",
     "PlanOnly",
@@ -26,6 +28,8 @@ __all__ = [
     "StorePath",
     "data_options",
     "import_code",
+    "level_numbers",
+    "listed",
     "open_store",
 ]
 
@@ -84,6 +88,17 @@ Margin = Annotated[
         show_default=False,
     ),
 ]
+Caption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of LaTeX: how its caption starts, as plain text, which is escaped.",
+        show_default=False,
+    ),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(help="Of LaTeX: its name for \\ref, such as tab:tickets.", show_default=False),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")]
 
 
@@ -108,3 +123,24 @@ def data_options(given: list[str] | None) -> dict[str, Any]:
         if not option.partition("=")[1]:
             raise UsageError(f"--data {option}: write key=value, such as path=moved.npz")
     return {".".join(key): value for key, value in parse_overrides(given or ()).items()}
+
+
+def listed(option: str, given: str | None) -> list[str] | None:
+    """`"ticket, reinit"` → `["ticket", "reinit"]`; None for what was not given."""
+    if given is None:
+        return None
+    names = [name.strip() for name in given.split(",")]
+    if not all(names):
+        raise UsageError(f"{option}: got {given!r}, wanted names with commas between them")
+    return names
+
+
+def level_numbers(given: str | None) -> list[int] | None:
+    """`"0,5,10"` → `[0, 5, 10]`; `"0-3"` is all between."""
+    found: list[int] = []
+    for part in listed("--levels", given) or ():
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"--levels: got {given!r}, wanted numbers such as 0,5,10 or 0-10")
+        found += range(int(first), int(last or first) + 1)
+    return None if given is None else found

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lottery_ticket.cli._options import Imports, RunReference, StorePath, import_code
+from lottery_ticket.cli._options import (
+    Caption,
+    Imports,
+    Label,
+    Margin,
+    RunReference,
+    StorePath,
+    import_code,
+    level_numbers,
+    listed,
+)
 from lottery_ticket.cli._print import console, print_table
+from lottery_ticket.errors import UsageError
 from lottery_ticket.store import TABLE_COLUMNS
 
 if TYPE_CHECKING:
@@ -25,6 +36,15 @@ class Format(enum.StrEnum):
     json = "json"
     csv = "csv"
     markdown = "markdown"
+    latex = "latex"
+
+
+class Error(enum.StrEnum):
+    """What stands beside a mean."""
+
+    sd = "sd"
+    ci = "ci"
+    none = "none"
 
 
 # what a terminal has room for, and the metric where there is one of the run's own; the other
@@ -52,19 +72,64 @@ def table(
     run: RunReference = "last",
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.text,
     summary: Annotated[
-        bool, typer.Option("--summary", help="One row per level instead of one per training.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--summary/--trainings",
+            help="One row per level, as LaTeX has them by default, or one per training, as the "
+            "others do.",
+            show_default=False,
+        ),
+    ] = None,
+    error: Annotated[
+        Error | None,
+        typer.Option(
+            help="Of LaTeX: standard deviation (by default), 95 % interval, or nothing beside a "
+            "mean.",
+            show_default=False,
+        ),
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARM,ARM…", help="Of LaTeX: these arms alone, in this order.",
+            show_default=False,
+        ),
+    ] = None,
+    levels: Annotated[
+        str | None,
+        typer.Option(metavar="0,5,10…", help="Of LaTeX: these levels alone.", show_default=False),
+    ] = None,
+    caption: Caption = None,
+    label: Label = None,
+    margin: Margin = None,
     imports: Imports = None,
     store: StorePath = None,
-) -> None:
+) -> None:  # fmt: skip
     """Print the table of a run: a row per (arm, level, replicate)."""
     from lottery_ticket.api import load_run
 
+    of_latex = {
+        "error": None if error is None else str(error),
+        "arms": listed("--arms", arms),
+        "levels": level_numbers(levels),
+        "caption": caption,
+        "label": label,
+        "margin": margin,
+    }
+    given = {name: value for name, value in of_latex.items() if value is not None}
+    if format is not Format.latex and given:
+        raise UsageError(f"--{next(iter(given))}: has an effect with --format latex alone")
     import_code(imports)
     result = load_run(run, store=store)
-    if summary:
+    if format is Format.latex:
+        print(result.to_latex(trainings=summary is False, **given), end="")
+    elif summary:
         _print_summary(result, format)
-        return
+    else:
+        _print_rows(result, format)
+
+
+def _print_rows(result: "RunResult", format: Format) -> None:
     rows = result.rows
     columns = tuple(TABLE_COLUMNS)
     full = [{column: row.get(column) for column in columns} for row in rows]

@@ -21,9 +21,7 @@ def watch(
             show_default=False,
         ),
     ] = None,
-    port: Annotated[
-        int, typer.Option(help="Where the page is; 0 for a port that is free.", min=0, max=65535)
-    ] = 0,
+    port: Annotated[int, typer.Option(help="Where the page is; 0 for a port that is free.")] = 0,
     host: Annotated[
         str, typer.Option(help="127.0.0.1, localhost or ::1: other machines cannot reach the page.")
     ] = "127.0.0.1",

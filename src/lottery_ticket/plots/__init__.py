@@ -1,4 +1,4 @@
-"""Tables as figures. No display and no global state: safe in threads and notebooks."""
+"""Tables as figures: without a display, and settings of matplotlib are as they were after each."""
 
 from lottery_ticket.charts import ARM_STYLE as ARM_STYLE
 from lottery_ticket.charts import UNREAD as UNREAD
@@ -19,6 +19,9 @@ from lottery_ticket.charts import select_curves as select_curves
 from lottery_ticket.charts import style_arms as style_arms
 from lottery_ticket.plots._draw import draw_all as draw_all
 from lottery_ticket.plots._draw import draw_summary_figure as draw_summary_figure
+from lottery_ticket.plots._draw import run_figure as run_figure
+from lottery_ticket.plots._draw import run_figures as run_figures
+from lottery_ticket.plots._draw import save_figures as save_figures
 from lottery_ticket.plots._figures import compare_figure as compare_figure
 from lottery_ticket.plots._figures import curves_figure as curves_figure
 from lottery_ticket.plots._figures import density_figure as density_figure
@@ -30,9 +33,14 @@ from lottery_ticket.plots._figures import signs_figure as signs_figure
 from lottery_ticket.plots._forms import draw_forms as draw_forms
 from lottery_ticket.plots._forms import forms_figure as forms_figure
 from lottery_ticket.plots._inputs import inputs_figure as inputs_figure
+from lottery_ticket.plots._lengths import inches as inches
+from lottery_ticket.plots._look import LookOptions as LookOptions
+from lottery_ticket.plots._settings import STYLES as STYLES
 from lottery_ticket.plots._shown import Figures as Figures
 from lottery_ticket.plots._shown import ShownFigure as ShownFigure
 from lottery_ticket.plots._shown import figure_png as figure_png
 from lottery_ticket.plots._style import save as save
 from lottery_ticket.plots._sweep import draw_sweep as draw_sweep
+from lottery_ticket.plots._sweep import save_sweep as save_sweep
+from lottery_ticket.plots._sweep import sweep_figures as sweep_figures
 from lottery_ticket.plots._verdict import verdict_figure as verdict_figure

@@ -14,18 +14,25 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from matplotlib.transforms import Transform, offset_copy
 
 from lottery_ticket.charts import Chart, Series, percent_label
-from lottery_ticket.plots._style import GREY, HEIGHT, dress, finish, new_figure
+from lottery_ticket.errors import UsageError
+from lottery_ticket.plots._look import DEFAULT, Look
+from lottery_ticket.plots._style import dress, finish, new_figure
 
 __all__ = ["chart_figure", "draw_chart", "draw_legend", "log_ticks", "spread_ticks"]
 
 _LINES = {"solid": "-", "dashed": "--", "dotted": ":"}
 _ROOM = 0.04  # beyond the first and the last stop, of the width
-_PANEL_INCHES = 2.1
+_HEIGHT, _PANEL_INCHES = 4.0, 2.1  # of a figure of one panel, and of each further one
 _MOST_VALUES = 8  # at the edges of an axis; more would lie on one another
 
 
 def chart_figure(
-    charts: Sequence[Chart], *, title: str, run: str = "", ax: Axes | None = None
+    charts: Sequence[Chart],
+    *,
+    title: str,
+    run: str = "",
+    ax: Axes | None = None,
+    look: Look = DEFAULT,
 ) -> Figure:
     """Charts as the panels of a figure, one below the other.
 
@@ -35,46 +42,69 @@ def chart_figure(
         run: the run's id, for the small print.
         ax: where to draw a single chart, without title and small print; None for a figure of its
             own.
+        look: of the figure.
 
     Returns:
         The figure, or the one that `ax` is in.
+
+    Raises:
+        UsageError: `ax` is no axes, or there are several charts for it.
     """
-    if ax is not None:
-        (chart,) = charts
-        dress(ax)
-        draw_chart(ax, chart)
+    with look.applied():
+        if ax is None:
+            return _own_figure(charts, title, run, look)
+        check_axes(ax, charts[0].title, len(charts))
+        dress(ax, look)
+        draw_chart(ax, charts[0], look)
         return ax.figure.figure
-    figure, axes = new_figure(len(charts), height=HEIGHT + _PANEL_INCHES * (len(charts) - 1))
+
+
+def check_axes(ax: object, what: str, num_panels: int = 1) -> None:
+    """Raise `UsageError` unless a figure can be drawn there."""
+    if not isinstance(ax, Axes):
+        raise UsageError(
+            f"ax: got {type(ax).__name__}, wanted the axes of matplotlib, such as "
+            "Figure().subplots() returns"
+        )
+    if num_panels > 1:
+        raise UsageError(f"ax: {what!r} has {num_panels} panels, and axes are room for one")
+
+
+def _own_figure(charts: Sequence[Chart], title: str, run: str, look: Look) -> Figure:
+    height = look.tall(_HEIGHT + _PANEL_INCHES * (len(charts) - 1))
+    figure, axes = new_figure(len(charts), height=height, look=look)
     drawn: list[list[str]] = []
     num_rows = 0
     for ax, chart in zip(axes, charts, strict=True):
         names = [line.name for line in chart.series]
-        num_rows += draw_chart(ax, chart, has_legend=names not in drawn)
+        num_rows += draw_chart(ax, chart, look, has_legend=names not in drawn)
         drawn.append(names)
         if ax is not axes[-1]:
             ax.set_xlabel("")
         if chart.panel:
+            size = look.label if look.changed else None
             ax.annotate(
-                chart.panel, (0.99, 0.05), xycoords="axes fraction", ha="right", fontweight="bold"
-            )
+                chart.panel, (0.99, 0.05), xycoords="axes fraction", ha="right",
+                fontweight="bold", fontsize=size,
+            )  # fmt: skip
     caption = " ".join(dict.fromkeys(chart.caption for chart in charts))
-    what = charts[0].title
-    finish(figure, title=title, what=what, caption=caption, run=run, num_rows=num_rows)
+    finish(figure, title=title, what=charts[0].title, caption=caption, run=run,
+           num_rows=num_rows, look=look)  # fmt: skip
     return figure
 
 
-def draw_chart(ax: Axes, chart: Chart, *, has_legend: bool = True) -> int:
+def draw_chart(ax: Axes, chart: Chart, look: Look = DEFAULT, *, has_legend: bool = True) -> int:
     """Draw a chart on axes; returns how many rows its legend has."""
-    _x_axis(ax, chart)
-    _y_axis(ax, chart)
+    _x_axis(ax, chart, look)
+    _y_axis(ax, chart, look)
     placed = zip(chart.series, _shifts(ax, chart), strict=True)
-    lines = [_draw_series(ax, chart, series, shift) for series, shift in placed]
+    lines = [_draw_series(ax, chart, series, shift, look) for series, shift in placed]
     rules = [
         ax.axhline(
             rule.y,
-            color=GREY,
+            color=look.grey,
             linestyle=_LINES[rule.line],
-            linewidth=1.0 if rule.line == "solid" else 1.2,
+            linewidth=(1.0 if rule.line == "solid" else 1.2) * look.line / DEFAULT.line,
             label=rule.name or None,
             zorder=2,
         )
@@ -84,84 +114,107 @@ def draw_chart(ax: Axes, chart: Chart, *, has_legend: bool = True) -> int:
         return 0
     named = [rule for rule, of in zip(rules, chart.rules, strict=True) if of.name]
     if not chart.ramp:
-        return draw_legend(ax, [*lines, *named])
+        return draw_legend(ax, [*lines, *named], look)
     inks = [line for line, of in zip(lines, chart.series, strict=True) if of.is_ink]
-    return _draw_ramp(ax, chart, [*inks, *named])
+    return _draw_ramp(ax, chart, [*inks, *named], look)
 
 
-def _draw_series(ax: Axes, chart: Chart, series: Series, shift: float) -> Artist:
+def _draw_series(ax: Axes, chart: Chart, series: Series, shift: float, look: Look) -> Artist:
     """A line with its spread and its marks; returns what stands for it in a legend."""
     where = offset_copy(ax.transData, ax.figure.figure, x=shift, units="points")
     points = chart.points(series)
     x, y = [x for _, x, _ in points], [y for _, _, y in points]
-    color, marker = series.color, series.marker or ("o" if len(points) == 1 else "")
+    color, marker = look.color(series.color), series.marker or ("o" if len(points) == 1 else "")
     if chart.spread(series):
-        _draw_spread(ax, chart, series, where)
+        _draw_spread(ax, chart, series, where, look)
     (line,) = ax.plot(
-        x, y, color=color, marker=marker, markersize=4.5, linewidth=1.5, label=series.name,
+        x, y, color=color, marker=marker, markersize=look.mark, linewidth=look.line,
+        label=series.name,
         linestyle="" if series.is_points else "--" if series.is_ink else "-",
         zorder=4 if series.is_ink else 3, transform=where,
     )  # fmt: skip
     if series.open is not None:
         hollow = [(x, y) for stop, x, y in points if series.open[stop]]
-        style = {"markersize": 4.5, "markerfacecolor": "white", "markeredgecolor": color}
+        style = {
+            "markersize": look.mark,
+            "markerfacecolor": look.paper,
+            "markeredgecolor": color,
+        }
         ax.plot(*np.reshape(hollow, (-1, 2)).T, marker, transform=where, zorder=4, **style)
     if series.marker and chart.outside(series):
-        _mark_outside(ax, chart, series, where)
+        _mark_outside(ax, chart, series, where, look)
     return line
 
 
-def _draw_spread(ax: Axes, chart: Chart, series: Series, where: Transform) -> None:
+def _draw_spread(ax: Axes, chart: Chart, series: Series, where: Transform, look: Look) -> None:
     x, low, high = np.reshape(chart.spread(series), (-1, 3)).T
+    color = look.color(series.color)
     if series.is_bars:
-        ax.vlines(x, low, high, color=series.color, linewidth=1.1, alpha=0.75, transform=where)
+        width = 1.1 * look.line / DEFAULT.line
+        ax.vlines(x, low, high, color=color, linewidth=width, alpha=0.75, transform=where)
     else:
-        ax.fill_between(x, low, high, color=series.color, alpha=0.16, linewidth=0)
+        ax.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
 
 
-def _mark_outside(ax: Axes, chart: Chart, series: Series, where: Transform) -> None:
+def _mark_outside(ax: Axes, chart: Chart, series: Series, where: Transform, look: Look) -> None:
     """What the axis does not reach stands at its edge, hollow; while few, with their values."""
     outside = {line.name: chart.outside(line) for line in chart.series}
     row = [name for name, points in outside.items() if points].index(series.name)
     is_told = sum(map(len, outside.values())) <= _MOST_VALUES
-    for _, x, y in chart.outside(series):
+    color, size = look.color(series.color), max(7.0, look.small * 7.5 / 8)
+    big = look.mark * 6 / DEFAULT.mark
+    # where stops are near one another, every other value stands a line further in
+    is_tight = _gap(ax, chart) < 2.9 * size and sum(map(bool, outside.values())) == 1
+    for place, (_, x, y) in enumerate(chart.outside(series)):
         is_below = y < chart.y.low
         edge, marker = (chart.y.low, "v") if is_below else (chart.y.high, "^")
-        style = {"color": series.color, "markerfacecolor": "white", "markersize": 6}
+        style = {"color": color, "markerfacecolor": look.paper, "markersize": big}
         ax.plot(x, edge, marker, clip_on=False, zorder=4, transform=where, **style)
         if is_told:
             text = ("−" if y < 0 else "") + percent_label(abs(y))
             inwards = 1 if is_below else -1
             ax.annotate(
-                text, (x, edge), (0, inwards * (7 + 9 * row)), textcoords="offset points",
-                color=series.color, fontsize=7.5, ha="center", va="bottom" if is_below else "top",
-                path_effects=[withStroke(linewidth=2, foreground="white")],
+                text, (x, edge), (0, inwards * size / 7.5 * (7 + 9 * (row + is_tight * place % 2))),
+                textcoords="offset points",
+                color=color, fontsize=size, ha="center", va="bottom" if is_below else "top",
+                path_effects=[withStroke(linewidth=2, foreground=look.paper)],
             )  # fmt: skip
 
 
 def _shifts(ax: Axes, chart: Chart) -> list[float]:
     """Points by which each series is moved, so that bars at one stop stand side by side."""
     bars = [line.name for line in chart.series if line.is_bars]
-    places = np.array([stop.x for stop in chart.stops])
-    if chart.x.scale == "density":
-        places = np.log(places)
-    gap = np.min(np.abs(np.diff(places)), initial=np.inf) / (np.ptp(places) or 1.0)
-    width = 72 * ax.bbox.width / ax.figure.dpi
-    step = min(3.0, 0.7 * gap * width / max(len(bars), 1))
+    step = min(3.0, 0.7 * _gap(ax, chart) / max(len(bars), 1))
     return [
         step * (bars.index(line.name) - (len(bars) - 1) / 2) if line.is_bars else 0.0
         for line in chart.series
     ]
 
 
-def _x_axis(ax: Axes, chart: Chart) -> None:
+def _gap(ax: Axes, chart: Chart) -> float:
+    """Points between those two stops that are nearest to one another."""
+    places = np.array([stop.x for stop in chart.stops])
+    if chart.x.scale == "density":
+        places = np.log(places)
+    gap = np.min(np.abs(np.diff(places)), initial=np.inf) / (np.ptp(places) or 1.0)
+    return gap * _points(ax)[0]
+
+
+def _points(ax: Axes) -> tuple[float, float]:
+    """How wide and how high axes are, in points, before they make room for their letters."""
+    scale = 72 / ax.figure.dpi
+    return scale * ax.bbox.width, scale * ax.bbox.height
+
+
+def _x_axis(ax: Axes, chart: Chart, look: Look) -> None:
     axis = chart.x
     ax.set_xlabel(axis.label)
     if axis.scale == "density":
         ax.set_xscale("log")
         room = max(_ROOM * math.log(axis.low / axis.high), math.log(1.03))
         ax.set_xlim(axis.low * math.exp(room), axis.high / math.exp(room))
-        ax.xaxis.set_major_locator(FixedLocator(spread_ticks([stop.x for stop in chart.stops])))
+        places = spread_ticks([stop.x for stop in chart.stops], most=_most_ticks(ax, look))
+        ax.xaxis.set_major_locator(FixedLocator(places))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(_percent_tick))
         return
@@ -169,7 +222,8 @@ def _x_axis(ax: Axes, chart: Chart) -> None:
     ax.set_xlim(axis.low - room, axis.high + room)
     if axis.scale == "names":
         ax.set_xticks([stop.x for stop in chart.stops], [stop.tick for stop in chart.stops])
-        is_crowded = sum(len(stop.tick) + 2 for stop in chart.stops) > 60
+        letters = sum(len(stop.tick) + 2 for stop in chart.stops)
+        is_crowded = letters > 60 * _points(ax)[0] / 301 * DEFAULT.tick / look.tick
         ax.tick_params(axis="x", labelrotation=90 if is_crowded else 0)
         return
     low, high = sorted((axis.low - room, axis.high + room))
@@ -178,9 +232,16 @@ def _x_axis(ax: Axes, chart: Chart) -> None:
     ax.set_xticks(inside if axis.low < axis.high else inside[::-1])
 
 
-def _y_axis(ax: Axes, chart: Chart) -> None:
+def _most_ticks(ax: Axes, look: Look) -> int:
+    """So many densities as stand beside one another: nine on a figure as it is by default."""
+    return max(2, min(9, int(_points(ax)[0] / (3.45 * look.tick))))
+
+
+def _y_axis(ax: Axes, chart: Chart, look: Look) -> None:
     low, high = chart.y.low, chart.y.high
-    ax.set_ylabel(textwrap.fill(chart.y.label, 30))
+    letters = int(1.45 * _points(ax)[1] / look.label)
+    wrapped = textwrap.wrap(chart.y.label, max(10, min(30, letters)), break_long_words=False)
+    ax.set_ylabel("\n".join(wrapped))
     if chart.y.scale == "log":
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
@@ -216,10 +277,12 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def draw_legend(ax: Axes, handles: Sequence[Artist], *, start: float = 0.0) -> int:
+def draw_legend(
+    ax: Axes, handles: Sequence[Artist], look: Look = DEFAULT, *, start: float = 0.0
+) -> int:
     """The legend above the data, where it can cover nothing; returns its number of rows."""
     labels = [str(handle.get_label()) for handle in handles]
-    room = (1.1 - start) * 72 * ax.bbox.width / ax.figure.dpi
+    room = (1.1 - start) * _points(ax)[0] * DEFAULT.legend / look.legend
     num_columns = len(labels)
     while num_columns > 1 and _legend_points(labels, num_columns) > room:
         num_columns -= 1
@@ -232,7 +295,7 @@ def draw_legend(ax: Axes, handles: Sequence[Artist], *, start: float = 0.0) -> i
         ncols=math.ceil(len(labels) / max(num_rows, 1)),  # as few as make as many rows
         alignment="left",
         frameon=False,
-        fontsize=9.5,
+        fontsize=look.legend,
         columnspacing=1.2,
         handlelength=1.6,
         handletextpad=0.5,
@@ -247,7 +310,7 @@ def _legend_points(labels: Sequence[str], num_columns: int) -> float:
     return sum(34 + 5.8 * max(map(len, column)) for column in columns)
 
 
-def _draw_ramp(ax: Axes, chart: Chart, handles: Sequence[Artist]) -> int:
+def _draw_ramp(ax: Axes, chart: Chart, handles: Sequence[Artist], look: Look) -> int:
     """The colours of many series as a bar above the data, its ends named."""
     series = [line for line in chart.series if not line.is_ink]
     bar = ax.inset_axes((0, 1.1, 0.6, 0.035))
@@ -259,7 +322,9 @@ def _draw_ramp(ax: Axes, chart: Chart, handles: Sequence[Artist]) -> int:
         (0.0, "left", series[0].name),
         (1.0, "right", series[-1].name),
     ):
-        bar.annotate(name, (x, 0), (0, -2), textcoords="offset points", ha=align, va="top", size=8)
-    bar.annotate(f"{chart.ramp}, first to last", (0, 1), (0, 2), textcoords="offset points", size=8)
-    draw_legend(ax, handles, start=0.62)
+        style = {"textcoords": "offset points", "ha": align, "va": "top", "size": look.small}
+        bar.annotate(name, (x, 0), (0, -2), **style)
+    style = {"textcoords": "offset points", "size": look.small}
+    bar.annotate(f"{chart.ramp}, first to last", (0, 1), (0, 2), **style)
+    draw_legend(ax, handles, look, start=0.62)
     return 2

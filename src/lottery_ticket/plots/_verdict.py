@@ -1,25 +1,34 @@
 """The verdict of each level, as a strip."""
 
+from typing import Unpack
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
-from lottery_ticket.analysis import Verdict
+from lottery_ticket.analysis import MISSING, SHORT, Verdict
 from lottery_ticket.charts import VERDICT_STYLE, percent_label
 from lottery_ticket.errors import UsageError
+from lottery_ticket.plots._look import Look, LookOptions, look_on
+from lottery_ticket.plots._render import check_axes, draw_legend
 from lottery_ticket.plots._style import dress, finish, new_figure
 
 __all__ = ["verdict_figure"]
 
 
 def verdict_figure(
-    verdict: Verdict, *, title: str = "", run: str = "", ax: Axes | None = None
+    verdict: Verdict,
+    *,
+    title: str = "",
+    run: str = "",
+    ax: Axes | None = None,
+    **look: Unpack[LookOptions],
 ) -> Figure:
     """A cell per level, from dense to sparse, in the colour of its verdict.
 
     Args:
         verdict: of the run.
-        title, run, ax: as of `density_figure`.
+        title, run, ax, look: as of `density_figure`.
 
     Returns:
         The figure; levels that the run claims together are filled.
@@ -29,28 +38,49 @@ def verdict_figure(
     """
     if not verdict.levels:
         raise UsageError("no level below dense is finished; nothing to draw")
-    if ax is not None:
-        dress(ax)
-        _draw_strip(ax, verdict)
+    seen = look_on(ax, **look)
+    with seen.applied():
+        if ax is None:
+            return _own_figure(verdict, title, run, seen)
+        check_axes(ax, "verdict")
+        dress(ax, seen)
+        _draw_strip(ax, verdict, seen)
         return ax.figure.figure
-    figure, (own,) = new_figure(height=1.9)
-    _draw_strip(own, verdict)
+
+
+def _own_figure(verdict: Verdict, title: str, run: str, look: Look) -> Figure:
+    # without words it is as high as its cells, and the legend of their signs
+    height = look.tall(1.9 if look.has_words else 1.5)
+    figure, (ax,) = new_figure(height=height, look=look)
+    _draw_strip(ax, verdict, look)
     labels = {found.label for found in verdict.levels}
     legend = [f"{style.sign} {label}" for label, style in VERDICT_STYLE.items() if label in labels]
     claimed = "; filled: claimed together, at 5 % in all" if verdict.level is not None else ""
     caption = f"{', '.join(legend)}. Each level judged by itself{claimed}."
-    finish(figure, title=title, what=verdict.label, caption=caption, run=run)
+    num_rows = 1
+    if not look.has_words:  # nothing else says what the signs are
+        num_rows = draw_legend(ax, [_sign(found) for found in SHORT if found in labels], look)
+    finish(figure, title=title, what=verdict.label, caption=caption, run=run,
+           num_rows=num_rows, look=look)  # fmt: skip
     return figure
 
 
-def _draw_strip(ax: Axes, verdict: Verdict) -> None:
+def _sign(label: str) -> Patch:
+    """What stands for a verdict in a legend."""
+    color, sign = VERDICT_STYLE[label]
+    name = label if SHORT[label] == MISSING else SHORT[label]
+    return Patch(facecolor=color, label=f"{sign} {name}")
+
+
+def _draw_strip(ax: Axes, verdict: Verdict, look: Look) -> None:
     for place, found in enumerate(verdict.levels):
         color, sign = VERDICT_STYLE[found.label]
         face = {"facecolor": color, "alpha": 1.0 if found.is_claimed else 0.22}
         ax.add_patch(Rectangle((place + 0.04, 0), 0.92, 1, linewidth=0, **face))
         ink = "white" if found.is_claimed else color
-        ax.text(place + 0.5, 0.5, sign, ha="center", va="center", color=ink, fontsize=11)
-    every = -(-len(verdict.levels) // 11)
+        ax.text(place + 0.5, 0.5, sign, ha="center", va="center", color=ink, fontsize=look.title)
+    most = max(2, min(11, int(ax.bbox.width * 72 / ax.figure.dpi / (2.8 * look.tick))))
+    every = -(-len(verdict.levels) // most)
     shown = range(0, len(verdict.levels), every)
     ax.set_xlim(0, len(verdict.levels))
     ax.set_ylim(0, 1)

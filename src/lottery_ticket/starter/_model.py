@@ -1,5 +1,6 @@
 """Which model: those of the library that take the data, or one of one's own."""
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,20 +51,26 @@ def fitting_models(data: DataChoice) -> list[ModelChoice]:
     >>> [model.name for model in fitting_models(chosen_data("digits"))]
     ['MLP', 'LeNet300']
     """
+    if not data.input_shape:
+        return []
+    return list(_fitting(data.input_shape, data.output_size))
+
+
+@functools.lru_cache(maxsize=16)  # each is built, which takes a while for the largest
+def _fitting(input_shape: tuple[int, ...], output_size: int) -> tuple[ModelChoice, ...]:
     found = []
     for form in FORMS:
         known = model_options(form.name)
         options = {name: v for name, v in form.options.items() if name not in _OF_DATA}
-        given = dict(options)
-        channels = data.input_shape[0] if len(data.input_shape) == 3 else None
+        channels = input_shape[0] if len(input_shape) == 3 else None
         if "input_channels" in known and channels not in (None, 3):
-            options["input_channels"] = given["input_channels"] = channels
-        if "input_size" not in known and not _is_like(form.input_shape, data.input_shape, known):
+            options["input_channels"] = channels
+        if "input_size" not in known and not _is_like(form.input_shape, input_shape, known):
             continue
-        count = _num_parameters(form.name, given, data)
+        count = _num_parameters(form.name, options, input_shape, output_size)
         if count is not None:
             found.append(ModelChoice(form.name, options, (), count))
-    return sorted(found, key=lambda model: model.num_parameters or 0)
+    return tuple(sorted(found, key=lambda model: model.num_parameters or 0))
 
 
 def _is_like(wanted: tuple[int, ...], got: tuple[int, ...], known: Mapping[str, Any]) -> bool:
@@ -73,22 +80,26 @@ def _is_like(wanted: tuple[int, ...], got: tuple[int, ...], known: Mapping[str, 
     return wanted == got or (is_image and "input_channels" in known and wanted[1:] == got[1:])
 
 
-def _num_parameters(name: str, options: Mapping[str, Any], data: DataChoice) -> int | None:
-    """Of the model for the data; None if it does not take them."""
+def _num_parameters(
+    name: str, options: Mapping[str, Any], input_shape: tuple[int, ...], output_size: int
+) -> int | None:
+    """Of the model for such data; None if it does not take them."""
     try:
-        model = outline(name, **_with_sizes(name, options, data)).eval()
+        model = outline(name, **_with_sizes(name, options, input_shape, output_size)).eval()
         with torch.no_grad():
-            output = model(torch.empty(2, *data.input_shape, device="meta"))
+            output = model(torch.empty(2, *input_shape, device="meta"))
     except Exception:  # it is tried; a model that does not fit raises anything
         return None
-    if tuple(output.shape) != (2, data.output_size):
+    if tuple(output.shape) != (2, output_size):
         return None
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _with_sizes(name: str, options: Mapping[str, Any], data: DataChoice) -> dict[str, Any]:
+def _with_sizes(
+    name: str, options: Mapping[str, Any], input_shape: tuple[int, ...], output_size: int
+) -> dict[str, Any]:
     """The options with those that follow from the data."""
-    follows = {"num_classes": data.output_size, "input_size": prod(data.input_shape)}
+    follows = {"num_classes": output_size, "input_size": prod(input_shape)}
     known = model_options(name)
     return {**{n: v for n, v in follows.items() if n in known}, **options}
 
@@ -96,7 +107,9 @@ def _with_sizes(name: str, options: Mapping[str, Any], data: DataChoice) -> dict
 def can_be_narrow(data: DataChoice, model: ModelChoice) -> bool:
     """Whether its hidden layers can be made narrower all together."""
     try:
-        largest_width(model.name, _with_sizes(model.name, model.options, data))
+        largest_width(
+            model.name, _with_sizes(model.name, model.options, data.input_shape, data.output_size)
+        )
     except Exception:  # a user's own model may raise anything
         return False
     return True
@@ -160,7 +173,7 @@ def _completed(
             f"{data.name!r}, {data.about}; these do: {others}"
         )
     said = {**named[0].options, **options}
-    count = _num_parameters(name, said, data)
+    count = _num_parameters(name, said, data.input_shape, data.output_size)
     if count is None:
         raise UsageError(
             f"model {name!r} with {options_text(options)} does not take examples of "

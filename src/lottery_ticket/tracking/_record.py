@@ -112,7 +112,8 @@ def measured_so_far(
 
 
 def _measurement(ended: Record, measured: Mapping[str, Any]) -> Record:
-    metrics = _numbers((name, value) for name, value in measured.items() if name != "step")
+    named = sorted(measured.items())  # a record has them so, what goes on as they were measured
+    metrics = _numbers((name, value) for name, value in named if name != "step")
     return replace(ended, step=int(measured["step"]), metrics=metrics)
 
 

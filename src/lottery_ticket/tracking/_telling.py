@@ -40,6 +40,7 @@ class Telling(Observer):
         self._trackers, self._note, self._files = trackers, note, files
         self._pumps: list[Pump] = []
         self._story: Story | None = None
+        self._lacks_something = False
         self._running: set[str] = set()
         self._next_look = time.monotonic() + _LOOK_SECONDS
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -109,7 +110,7 @@ class Telling(Observer):
     @property
     def failed(self) -> list[str]:
         """Once it has ended: the trackers that lack something."""
-        if self._story is None:
+        if self._story is None or self._lacks_something:
             return [named.name for named in self._trackers]
         return [pump.name for pump in self._pumps if pump.has_failed]
 
@@ -120,14 +121,17 @@ class Telling(Observer):
         return self._story
 
     def _work(self) -> None:
-        has_said = False
         while (job := self._next_job()) is not None:
             try:
                 job()
             except Exception as error:
-                if not has_said:
-                    self._note(f"track: {error}; the run goes on")
-                has_said = True
+                self._say(error)
+
+    def _say(self, error: Exception) -> None:
+        """Say once that something could not be read."""
+        if not self._lacks_something:
+            self._note(f"track: {error}; the run goes on")
+        self._lacks_something = True
 
     def _next_job(self) -> Callable[[], None] | None:
         """What is to be done next: a look at what goes on, where there is time for it."""
@@ -167,7 +171,11 @@ class Telling(Observer):
             self._tell_row(row)
 
     def _tell_row(self, row: RunRow) -> None:
-        records = stored_records(self._store, self._run, row)
+        try:
+            records = stored_records(self._store, self._run, row)
+        except LotteryError as error:  # damaged, say: the others are told of
+            self._say(error)
+            return
         if records:
             self._put(self._begun.add(records))
 

@@ -1,5 +1,6 @@
 """What a tracker is, and the table of those that are known."""
 
+import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
@@ -128,6 +129,8 @@ def chosen_trackers(track: object) -> tuple[Named, ...]:
     ):
         raise UsageError(f"track: got {shown(given)}, wanted each tracker once")
     with random_state_kept():  # some draw random numbers when they are imported
+        if given:  # its figures are drawn while trackers look at what it has, half imported or not
+            importlib.import_module("matplotlib.figure")
         return tuple(map(_chosen, given))
 
 

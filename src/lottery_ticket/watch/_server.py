@@ -4,6 +4,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -110,6 +111,8 @@ class Watcher(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that went away is none."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

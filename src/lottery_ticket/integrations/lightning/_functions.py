@@ -3,16 +3,18 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from lottery_ticket.errors import UsageError, known_keywords
+from lottery_ticket.errors import DataError, UsageError, known_keywords
 from lottery_ticket.integrations.lightning._finder_fit import FinderFit
-from lottery_ticket.integrations.lightning._library import pytorch
+from lottery_ticket.integrations.lightning._library import check_is_installed, package_of
 from lottery_ticket.integrations.lightning._trainer import check_strategy
 from lottery_ticket.masks import Attachment, PruningMask
 
@@ -51,49 +53,69 @@ def lightning_functions(
 
     Raises:
         UsageError: `make_trainer` cannot be called, or data are given twice; Lightning is missing.
+        DataError: the folder cannot be written.
 
     >>> finder = LotteryTicketFinder(model_fn=MyLightningModule)  # doctest: +SKIP
     >>> functions = lightning_functions(make_trainer, datamodule)  # doctest: +SKIP
     >>> finder.find_winning_ticket(**functions, target_sparsity=0.9)  # doctest: +SKIP
     """
-    pytorch()
-    if not callable(make_trainer) or isinstance(make_trainer, pytorch().Trainer):
+    check_is_installed()
+    if not callable(make_trainer) or package_of(make_trainer) is not None:
         raise UsageError(
             f"make_trainer: got a {type(make_trainer).__name__}, wanted a function that makes a "
             "new Trainer each time: lambda: Trainer(max_epochs=5)"
         )
     if datamodule is not None and (train_dataloaders is not None or val_dataloaders is not None):
         raise UsageError("give datamodule, or train_dataloaders and val_dataloaders")
-    folder = None if checkpoints is None else Path(checkpoints)
-    trainers = _Trainers(make_trainer)
-    data = {"datamodule": datamodule}
-    for_fit = data | {"train_dataloaders": train_dataloaders, "val_dataloaders": val_dataloaders}
+    given = {"datamodule": datamodule}
+    driver = _Driver(
+        _Trainers(make_trainer),
+        {"train_dataloaders": train_dataloaders, "val_dataloaders": val_dataloaders, **given},
+        {"dataloaders": val_dataloaders, **given},
+        metric,
+        None if checkpoints is None else _made(checkpoints),
+    )
+    return {"train_fn": driver.train, "eval_fn": driver.evaluate}
 
-    def train_fn(
-        model: nn.Module,
-        mask: PruningMask,
-        start_step: int = 0,
-        *,
-        attached: Attachment,
+
+@dataclass(frozen=True)
+class _Driver:
+    """Trains and validates with Trainers, as the finder asks for it.
+
+    Args:
+        trainers: makes them.
+        for_fit, for_validation: data, as `Trainer` takes them.
+        metric: what validation logs.
+        folder: for checkpoints; None for none.
+    """
+
+    trainers: "_Trainers"
+    for_fit: Mapping[str, Any]
+    for_validation: Mapping[str, Any]
+    metric: str
+    folder: Path | None
+
+    def train(
+        self, model: nn.Module, mask: PruningMask, start_step: int = 0, *, attached: Attachment
     ) -> None:
-        trainer = trainers.new()
+        """`train_fn`: a fit, or the rest of one that was killed."""
+        trainer = self.trainers.new()
         fit = FinderFit(attached, start_step)
         trainer.callbacks.insert(0, fit)
         path = None
-        if folder is not None:
-            path = _folder_of(folder, model, mask, start_step)
-            _remove_others(folder, path)
-            trainer.callbacks.append(_saver(path))
-        is_begun = path is not None and (path / _CHECKPOINT).is_file()
-        where = str(path / _CHECKPOINT) if path is not None and is_begun else None
-        trainer.fit(model, **for_fit, ckpt_path=where)
+        if self.folder is not None:
+            own = _folder_of(self.folder, model, mask, start_step)
+            _remove_others(self.folder, own)
+            trainer.callbacks.append(_saver(trainer, own))
+            path = own / _CHECKPOINT
+        is_begun = path is not None and path.is_file()
+        trainer.fit(model, **self.for_fit, ckpt_path=str(path) if is_begun else None)
         fit.check()
 
-    def eval_fn(model: nn.Module) -> float:
-        logged = trainers.new().validate(model, val_dataloaders, **data, verbose=False)
-        return _logged(metric, logged)
-
-    return {"train_fn": train_fn, "eval_fn": eval_fn}
+    def evaluate(self, model: nn.Module) -> float:
+        """`eval_fn`: what validation logs."""
+        logged = self.trainers.new().validate(model, **self.for_validation, verbose=False)
+        return _logged(self.metric, logged)
 
 
 class _Trainers:
@@ -104,7 +126,7 @@ class _Trainers:
 
     def new(self) -> Any:
         trainer = self._make()
-        if not isinstance(trainer, pytorch().Trainer):
+        if package_of(trainer) is None:
             raise UsageError(
                 f"make_trainer returned a {type(trainer).__name__}, wanted a Lightning Trainer"
             )
@@ -135,6 +157,19 @@ def _logged(metric: str, logged: list[dict[str, Any]]) -> float:
     )
 
 
+def _made(checkpoints: str | os.PathLike[str]) -> Path:
+    """The folder for checkpoints, which is known to work before anything trains."""
+    if not isinstance(checkpoints, str | os.PathLike) or not os.fspath(checkpoints):
+        raise UsageError(f"checkpoints: got {checkpoints!r}, wanted a folder")
+    folder = Path(checkpoints)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise DataError(f"checkpoints: {folder}: {error.strerror}; choose another folder") from None
+    return folder
+
+
 def _folder_of(folder: Path, model: nn.Module, mask: PruningMask, start_step: int) -> Path:
     """A folder for one training: named by its first weights, mask, step and random stream, so that
     no training goes on from another one's checkpoint."""
@@ -153,9 +188,9 @@ def _remove_others(folder: Path, own: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def _saver(folder: Path) -> Any:
+def _saver(trainer: object, folder: Path) -> Any:
     name = _CHECKPOINT.removesuffix(".ckpt")
-    return pytorch().callbacks.ModelCheckpoint(
+    return package_of(trainer).callbacks.ModelCheckpoint(
         dirpath=folder,
         filename=name,
         save_top_k=1,

@@ -9,7 +9,7 @@ from typing import Any
 
 from lottery_ticket.errors import UsageError
 
-__all__ = ["check_version", "joined", "pytorch"]
+__all__ = ["check_is_installed", "check_version", "joined", "package_of"]
 
 _LEAST, _END = (2, 4), (3,)
 _MALWARE = ("2.6.2", "2.6.3")
@@ -47,13 +47,15 @@ had, and pip install 'lottery-ticket[lightning]'
         raise UsageError(f"{package} {version}: wanted 2.4 or later, and less than 3: {_PIP}")
 
 
-def pytorch() -> Any:
-    """The package that has `Trainer` and `Callback`: `lightning.pytorch`, or `pytorch_lightning`.
+def check_is_installed() -> None:
+    """Raises `UsageError` if Lightning is missing, or a version that is refused."""
+    _packages(_in_use())
 
-    Raises:
-        UsageError: neither is installed, or in a version that is refused.
-    """
-    return _packages(())[0]
+
+def package_of(trainer: object) -> Any:
+    """`lightning.pytorch` or `pytorch_lightning`, whose `Trainer` this is; None if it is none."""
+    found = _packages(_in_use())
+    return next((each for each in found if isinstance(trainer, each.Trainer)), None)
 
 
 def joined(own: type) -> type:
@@ -62,8 +64,12 @@ def joined(own: type) -> type:
     Lightning is only imported when such an object is made: `import lottery_ticket` stays cheap, and
     the class can be named where Lightning is not installed.
     """
-    in_use = tuple(name for name in _PACKAGES.values() if name in sys.modules)
-    return _joined(own, _packages(in_use))
+    return _joined(own, _packages(_in_use()))
+
+
+def _in_use() -> tuple[str, ...]:
+    """The packages that are imported already."""
+    return tuple(name for name in _PACKAGES.values() if name in sys.modules)
 
 
 @functools.cache
