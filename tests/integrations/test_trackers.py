@@ -16,10 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import lottery_ticket
+from lottery_ticket.api import load_run
 from lottery_ticket.errors import UsageError
-from lottery_ticket.store import history_rows
+from lottery_ticket.store import Store, history_rows
 
 mlflow = pytest.importorskip("mlflow", reason="`make trackers` has mlflow")
 pytest.importorskip("tensorboard", reason="`make trackers` has tensorboard")
@@ -361,6 +363,36 @@ def test_later_it_is_the_same(name, tracked, settled):
     """Sent once more, nothing is doubled, and nothing lacks."""
     tracked[0].track(next(each for each in places(settled) if each.startswith(name)))
     check_tracked(name, settled, tracked[0])
+
+
+def test_a_search_is_there_in_each(settled, tracked):
+    """Levels alone, of a loop that only the user knows; and its ticket."""
+    x = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    y = (x.sum(1) > 0).long()
+
+    def train_fn(model, mask):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(5):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+    def eval_fn(model):
+        return (model(x).argmax(1) == y).float().mean().item()
+
+    finder = lottery_ticket.LotteryTicketFinder(model_fn=lambda: torch.nn.Linear(8, 2))
+    _, _, results = finder.find_winning_ticket(
+        train_fn=train_fn, eval_fn=eval_fn, target_sparsity=0.5, pruning_rounds=3, verbose=False,
+        name="quickstart", resume=Store(settled / "searches"), track=places(settled),
+    )  # fmt: skip
+    run = load_run(store=settled / "searches").id
+    wanted = {row.level: row.metric for row in results.rows}
+    assert len(wanted) == 4
+    for name, read in READ.items():
+        values = read(settled, results)[f"{run}-ticket-0"]
+        accuracies = {step: value for key, step, value in values if key == "level/test_accuracy"}
+        assert accuracies == pytest.approx(wanted), name
+        assert max(values.values()) == 1, name
 
 
 # what cannot be, said before anything runs

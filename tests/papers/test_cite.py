@@ -254,6 +254,24 @@ def test_the_test_of_the_verdict_is_the_one_that_was_made():
     assert "A ticket" not in told(None).text
 
 
+def test_a_search_knows_neither_data_nor_recipe():
+    from lottery_ticket.store import RunRecord, RunRow
+
+    rows = tuple(RunRow("ticket", n, 0, 0, 100 >> n, f"{n:064x}", None) for n in range(3))
+    pipeline = {"weights_from": "end", "lr_from": "start"}
+    spec = {"name": "mine", "model": {"name": "make_net"}, "rewind": "0it", "pipeline": pipeline,
+            "prune": {"criterion": "magnitude", "scope": "global"}, "replicates": 1,
+            "arms": [{"name": "ticket", "draws": 1}]}  # fmt: skip
+    record = RunRecord("mine-11111111", 1.0, spec, 100, {"w": [100]}, rows, searches=("0" * 32,))
+    found = methods(record, [], None, version="1")
+    assert "make_net (our own model), which has 100 prunable weights in 1 layer" in found.text
+    assert "in a training loop of our own" in found.text
+    assert "learning rate" not in found.text
+    assert "renda2020comparing" in found.keys
+    assert "frankle2020linear" not in found.keys
+    assert "under a seed of its own" in found.text
+
+
 def test_forms():
     found = Citation(("a_b", *Citation(()).parts))
     assert (found.text, found.markdown, found.latex) == ("a_b", r"a\_b", r"a\_b")

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -240,3 +241,11 @@ def test_pdflatex_takes_them(tmp_path):
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert said.returncode == 0, said.stdout[-2000:]
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+
+
+def test_the_table_that_the_docs_show_is_one():
+    page = (Path(__file__).parents[2] / "docs" / "papers.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```latex\n(.*?)```", page, re.S)
+    _, header, *rows = read_table(block)
+    assert header[-2:] == ["ticket", "reinit"]
+    assert len(rows) == 7

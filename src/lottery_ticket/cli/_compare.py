@@ -33,6 +33,7 @@ __all__ = ["compare"]
 _SUFFIXES = (".png", ".svg", ".pdf")
 _ABOUT = ("data", "model", "criterion", "scope", "rewind")
 _SPARE = ("margin", "n")
+_ROWS = ("arms", "replicates", "claim")  # how much was trained, not how
 _TOLD = ("data.name", "model.name", "prune.criterion", "prune.scope", "rewind", "margin")
 
 
@@ -94,7 +95,9 @@ def compare(
         from lottery_ticket.papers import runs_latex
 
         said = {"caption": caption, "label": label, "names": names}
-        print(runs_latex(verdicts, differs=told_apart(results, but=_TOLD), **said), end="")
+        print(
+            runs_latex(verdicts, differs=told_apart(results, but=(*_TOLD, *_ROWS)), **said), end=""
+        )
         return
     _print(table, verdicts[0].metric)
 

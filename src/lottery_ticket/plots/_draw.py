@@ -61,7 +61,8 @@ def run_figures(
         look: as of `density_figure`.
 
     Returns:
-        Name → figure; the names are those of the files that `draw_all` writes.
+        Name → figure, which a notebook shows; the names are those of the files that `draw_all`
+        writes.
 
     Raises:
         UsageError: there is no such figure, or this run has no values for it; no training has a
@@ -75,7 +76,7 @@ def run_figures(
         raise UsageError(f"no training has a {metric_of(tables.table).label}; nothing to draw")
     names = _chosen(only, [*makers, *sweep])
     with seen.applied():
-        figures = {name: makers[name](None) for name in names if name in makers}
+        figures = Figures({name: makers[name](None) for name in names if name in makers})
     wanted = [name for name in names if name in sweep]
     if wanted:
         figures |= sweep_figures(tables.table, title=title, run=run, only=wanted, **look)

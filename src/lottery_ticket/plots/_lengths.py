@@ -9,7 +9,7 @@ from lottery_ticket.errors import UsageError, nearest
 __all__ = ["Length", "inches"]
 
 Length: TypeAlias = float | str
-"""Inches, or a text with a unit: `"84mm"`."""
+"""Inches, or a text with its unit, as in `"84mm"`."""
 
 _INCHES = {
     "in": 1.0,
