@@ -29,15 +29,19 @@ def test_values_figures_and_reports_show_themselves_once(tmp_path):
         "figure",
         f"import matplotlib.pyplot as plt\n{FIGURE}",
         "import pickle\npickle.loads(pickle.dumps(figure))",
+        "result.figures(['density', 'layers'])",
     ]
     shown = executed(cells, tmp_path)
     bar, value = outputs(shown, 0)
     assert "100 % in" in bar["text/html"]
+    assert "100 % in" in bar["text/plain"]
     assert 'src="data:image/png;base64,' in value["text/html"]
     assert "6 of 6 trainings finished" in value["text/html"]
     for cell in (1, 6, 7, 8):
         (drawn,) = outputs(shown, cell)  # neither none nor twice
         assert drawn["image/png"].startswith("iVBOR"), cell
+    (gallery,) = outputs(shown, 9)
+    assert gallery["text/html"].count("data:image/png;base64,") == 2
     assert "<iframe srcdoc=" in outputs(shown, 2)[0]["text/html"]
     assert len(outputs(shown, 2)[0]["text/plain"]) < 100  # not the whole page again
     assert outputs(shown, 3)[0]["text/markdown"].startswith("## ")

@@ -1,6 +1,7 @@
 """Bars in a notebook: HTML in the output of a cell, which nothing but IPython is needed for."""
 
 import sys
+import threading
 import time
 from collections import Counter
 from html import escape
@@ -30,7 +31,8 @@ class NotebookObserver(Watching):
         super().__init__()
         self._id = ""
         self._handle: Any = None
-        self._last = ""
+        self._lock = threading.Lock()
+        self._body = self._last = ""
         self._notes: list[str] = []
         self._bars: list[str] = []
         self._counts: Counter[str] = Counter()
@@ -46,7 +48,7 @@ class NotebookObserver(Watching):
 
     def note(self, message: str) -> None:
         self._notes.append(message)
-        self._show("")
+        self._show()
 
     def refresh(self) -> None:
         progress = self.look()
@@ -72,7 +74,9 @@ class NotebookObserver(Watching):
         traceback: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, traceback)
-        self._show(f"<div>{escape(self._summary())}</div>" if self._id else "")
+        if self._id:
+            summary = self._summary()
+            self._show(f"<div>{escape(summary)}</div>", summary)
 
     def _summary(self) -> str:
         """How it ended, in the place of the bars."""
@@ -83,16 +87,23 @@ class NotebookObserver(Watching):
         goes_on = "; the same cell goes on" if is_open else ""
         return ", ".join([f"{self._id}: {share} in {seconds}", *parts]) + goes_on
 
-    def _show(self, bars: str) -> None:
-        from IPython.display import HTML, display
+    def _show(self, body: str | None = None, text: str = "") -> None:
+        """Put notes and bars in the place of what was shown; None leaves the bars as they are."""
+        from IPython.display import display
 
-        notes = "".join(f"<div>{escape(note)}</div>" for note in self._notes)
-        html = f'<div style="font-size:.9em">{notes}{bars}</div>'
-        if self._handle is None:
-            self._handle = display(HTML(html), display_id=True)
-        elif html != self._last:
-            self._handle.update(HTML(html))
-        self._last = html
+        with self._lock:  # notes come from another thread than bars
+            self._body = self._body if body is None else body
+            notes = "".join(f"<div>{escape(note)}</div>" for note in self._notes)
+            html = f'<div style="font-size:.9em">{notes}{self._body}</div>'
+            if html == self._last:
+                return
+            self._last = html
+            plain = "\n".join([*self._notes, text or self._id])
+            bundle = {"text/html": html, "text/plain": plain}  # the latter on Jupyter's console
+            if self._handle is None:
+                self._handle = display(bundle, raw=True, display_id=True)
+            else:
+                self._handle.update(bundle, raw=True)
 
 
 def _bar_html(title: str, done: float, total: float, detail: str) -> str:
