@@ -99,7 +99,7 @@ def run_page(text):
 @pytest.mark.parametrize(
     ("page", "num_outputs"),
     [
-        ("your-own-model", 11),
+        ("your-own-model", 13),
         ("how-it-works", 2),
         ("trackers", 2),
         ("papers", 0),

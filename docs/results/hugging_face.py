@@ -2,8 +2,10 @@
 
 python benchmarks/bench_transformers.py --text input.txt --json \\
     docs/results/bench/bench_transformers.json
-python examples/bert_tickets.py --text input.txt --seeds 3 --json \\
-    docs/results/bert-tickets/bert-quarter.json                  # and gpt2-words.json
+python examples/bert_tickets.py --text input.txt --seeds N --json \\
+    docs/results/bert-tickets/bert-quarter.json
+python examples/bert_tickets.py --text input.txt --seeds N --model gpt2 --task words --json \\
+    docs/results/bert-tickets/gpt2-words.json
 python docs/results/hugging_face.py            # write the page
 python docs/results/hugging_face.py --check    # exit 1 if it says anything else
 """

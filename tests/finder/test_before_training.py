@@ -190,6 +190,19 @@ def test_an_eval_fn_that_cannot_be_called_is_refused(eval_fn, message):
         find(never, eval_fn)
 
 
+@pytest.mark.parametrize(("mode", "other"), [("min", "max"), ("max", "min")])
+def test_an_eval_fn_of_another_mode_is_refused(mode, other):
+    """Those of integrations know whether a higher value is better."""
+
+    def eval_fn(model):
+        return 0.5
+
+    eval_fn.mode = mode
+    finder = LotteryTicketFinder(model_fn=lambda: torch.nn.Linear(2, 2), mode=other)
+    with pytest.raises(UsageError, match=f"LotteryTicketFinder\\(mode='{mode}'\\)"):
+        finder.find_winning_ticket(train_fn=lambda model, mask: None, eval_fn=eval_fn)
+
+
 def test_a_train_fn_that_cannot_start_later_is_refused_at_once():
     for arguments in ({"pipeline": "finetune"}, {"pipeline": "rewind", "rewind_step": 3}):
         with pytest.raises(UsageError, match=r"let train_fn take it: train_fn\(model, mask, start"):

@@ -679,6 +679,12 @@ def test_other_checkpoints_are_refused(tmp_path):
         trainer([callback], max_epochs=2).fit(model, train, ckpt_path=path)
     trainer([callback, saver(tmp_path / "search")], max_epochs=1).fit(model, train)
     path = tmp_path / "search" / "last.ckpt"
+    held = LotteryTicketCallback(PruningMask(model))
+    with pytest.raises(UsageError, match="of a search over several fits"):
+        trainer([held], max_epochs=2).fit(model, train, ckpt_path=path)
+    state = torch.load(path, weights_only=True)["callbacks"]["LotteryTicketCallback"]
+    with pytest.raises(DataError, match="checkpoint"):
+        callback.load_state_dict(state | {"plan": state["plan"] | {"masks": [3]}})
     other = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1, criterion="random")
     with pytest.raises(UsageError, match="criterion 'magnitude', and this one has 'random'"):
         trainer([other], max_epochs=1).fit(model, train, ckpt_path=path)

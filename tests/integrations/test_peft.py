@@ -7,6 +7,7 @@ import importlib.metadata
 import io
 import os
 import pickle
+import re
 import sys
 import weakref
 from pathlib import Path
@@ -633,6 +634,17 @@ def test_what_does_not_belong_together_is_refused_and_nothing_changes():
     refused(model, {name: torch.ones(32, 32)}, "must be a bool tensor, got torch.float32")
     with pytest.raises(UsageError, match="got a dict, wanted a model"):
         attach_lora({}, mask)
+
+
+def test_the_page_of_the_docs_runs_and_prints_what_it_shows(capsys):
+    page = Path(__file__).parents[2] / "docs" / "lora.md"
+    blocks = re.findall(
+        r"```python\n(.*?)```\n\n```text\n(.*?)```", page.read_text(encoding="utf-8"), re.S
+    )
+    assert len(blocks) == 1
+    for code, shown in blocks:
+        exec(code, {})
+        assert capsys.readouterr().out == shown
 
 
 def test_a_model_without_adapters_is_just_held():

@@ -12,6 +12,7 @@ import torch
 pytest.importorskip("transformers", reason="`make hf` has transformers")
 pytest.importorskip("accelerate", reason="`make hf` has accelerate")
 
+from safetensors.torch import load_file
 from trainer_tasks import (
     VOCABULARY,
     accuracy,
@@ -145,7 +146,7 @@ def test_a_policy_ends_where_it_should(text, tmp_path):
 def run_script(kind, out, text, **options):
     out.mkdir(exist_ok=True)
     command = [sys.executable, str(SCRIPT), kind, str(out), str(text), json.dumps(options)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     if options.get("die_at"):
         assert ended.returncode == -signal.SIGKILL, ended.stderr
         return None
@@ -212,6 +213,9 @@ def test_the_best_model_comes_with_its_mask(callback, text, tmp_path):
     assert pruning.mask == PruningMask.from_file(folder / "pruning_mask.safetensors")
     for name, kept in pruning.mask.items():
         assert not model.get_parameter(name)[~kept].any()
+    for name, value in load_file(folder / "model.safetensors").items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert pruning.num_steps == 36
 
 
 @pytest.mark.parametrize(
@@ -263,6 +267,11 @@ def test_sharded_weights_are_refused(name, text, tmp_path):
     [
         ({"rewind_step": 7}, {"rewind_step": 8}, "trained with rewind_step 7, this callback has 8"),
         ({"policy": "gradual", "sparsity": 0.9}, {}, "trained with policy 'gradual'"),
+        (
+            {"policy": "gradual", "sparsity": 0.9},
+            {"policy": "gradual", "sparsity": 0.8},
+            "trained with sparsity 0.9, this callback has 0.8",
+        ),
     ],
 )
 def test_a_checkpoint_of_another_callback_is_refused(first, then, reason, text, tmp_path):
@@ -475,3 +484,16 @@ def test_the_page_runs_and_prints_what_it_shows(tmp_path, monkeypatch):
     monkeypatch.setattr(PrinterCallback, "on_log", lambda *args, **kwargs: None)
     text = (ROOT / "docs" / "hugging-face.md").read_text(encoding="utf-8")
     assert run_page(text) == 4
+
+
+def test_the_example_runs(text, tmp_path):
+    script = Path(__file__).parents[2] / "examples" / "bert_tickets.py"
+    few = ["--pretraining-steps", "3", "--steps", "3", "--levels", "1", "--model", "gpt2"]
+    out = ["--json", str(tmp_path / "rows.json"), "--task", "words"]
+    subprocess.run([sys.executable, script, "--text", text, *few, *out], check=True, timeout=300)
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    densities = {row["arm"]: row["density"] for row in rows if row["level"]}
+    assert set(densities) == {"ticket", "random", "shuffled", "reinit"}
+    assert all(density == pytest.approx(0.2, abs=1e-4) for density in densities.values())
+    # of each of two layers: attention in and out, and the two around the middle
+    assert {row["num_prunable"] for row in rows} == {2 * 64 * (3 * 64 + 64 + 256 + 256)}

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import sys
 
 import pytest
 import torch
@@ -293,3 +294,21 @@ def test_a_failure_that_nobody_foresaw(monkeypatch):
         half_of(model).attach(model, optimizer)
     monkeypatch.undo()
     check_untouched(before, model, optimizer)
+
+
+def test_sharded_parameters_are_refused(tmp_path, monkeypatch):
+    """FSDP2 itself, of one process."""
+    from torch import distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        model = net()
+        mask = half_of(model)
+        fully_shard(model, mesh=init_device_mesh("cpu", (1,)))
+        with pytest.raises(LotteryError, match=r"'one.weight' is a DTensor, in pieces .*with DDP"):
+            mask.attach(model)
+    finally:
+        dist.destroy_process_group()

@@ -8,7 +8,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from lottery_ticket import UsageError
 from lottery_ticket.masks import Budget, PruningMask, select
-from lottery_ticket.pruning import GradualPruner, polynomial
+from lottery_ticket.pruning import GradualPruner, polynomial, rewind_optimizer_
 
 
 class Accelerated(torch.optim.Optimizer):
@@ -166,6 +166,41 @@ def test_gradual_pruning_through_a_wrapper(wrap):
             step(model, wrapped)
             check_zero(model, pruner.mask, inner)
     assert (pruner.num_steps, pruner.mask.num_kept) == (4, 33)
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS)
+def test_rewinding_the_memory_of_a_wrapped_optimizer(wrap):
+    model = net()
+    mask, inner = half_of(model), sgd(model)
+    step(model, inner)
+    wanted = {i: dict(memory) for i, memory in inner.state_dict()["state"].items()}
+    other = net()
+    rewound = sgd(other)
+    rewind_optimizer_(wrap(rewound), wanted, other, mask)
+    check_zero(other, PruningMask(other), rewound)
+    for name, kept in mask.items():
+        memory = rewound.state[other.get_parameter(name)]["momentum_buffer"]
+        before = inner.state[model.get_parameter(name)]["momentum_buffer"]
+        assert torch.equal(memory, before * kept)
+
+
+class EightBits(torch.optim.SGD):
+    """As bitsandbytes remembers: a code for each weight, of which 0 is no zero."""
+
+    def step(self, closure=None):
+        for parameter in self.param_groups[0]["params"]:
+            self.state[parameter].setdefault("state1", torch.full_like(parameter, 127).byte())
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("freeze_to", [None, True])
+def test_codes_of_memory_are_left_alone(freeze_to):
+    model = net()
+    optimizer = EightBits(model.parameters(), lr=0.1, weight_decay=0.1)
+    step(model, optimizer)
+    with half_of(model).attach(model, optimizer, freeze_to=freeze_to):
+        step(model, optimizer)
+        assert all((optimizer.state[p]["state1"] == 127).all() for p in model.parameters())
 
 
 def test_a_scheduler_that_patches_step_changes_nothing():

@@ -15,15 +15,8 @@ from torch import nn
 
 from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import UsageError, nearest
-from lottery_ticket.finder._levels_state import (
-    mask_of,
-    rewind_point_of,
-    row_of,
-    saved_mask,
-    saved_rewind_point,
-    saved_row,
-)
-from lottery_ticket.finder._method import Method, chosen_schedule
+from lottery_ticket.finder._levels_state import saved_search, search_in
+from lottery_ticket.finder._method import Method, schedule_of_levels
 from lottery_ticket.finder._packed import PackedMasks
 from lottery_ticket.finder._results import TicketResults
 from lottery_ticket.finder._search import Row, Search
@@ -36,7 +29,8 @@ from lottery_ticket.masks import (
     warn_on_collapse,
 )
 from lottery_ticket.names import named_state
-from lottery_ticket.pruning import PIPELINES, Schedule, iterative, rewind_
+from lottery_ticket.pruning import Schedule, rewind_
+from lottery_ticket.tensor_files import made_sense_of
 from lottery_ticket.tickets import Ticket, WeightsOrigin, versions
 
 __all__ = ["FitStart", "Levels"]
@@ -136,7 +130,7 @@ class Levels:
         pipeline = "lth" if rewind_step is None else "rewind"
         return cls(
             Method.checked(criterion, pipeline, rewind_step, batches, **given),
-            _schedule_of(schedule, target_sparsity, pruning_rounds, amount),
+            schedule_of_levels(schedule, target_sparsity, pruning_rounds, amount),
             prunable or {},
             monitor,
             mode,
@@ -249,41 +243,28 @@ class Levels:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of it: tensors and plain values."""
-        search = self.search
-        if search is None:
+        if self.search is None:
             return {}
-        return {
-            "settings": json.dumps(search.settings, default=repr),
-            "initial": dict(search.initial),
-            "masks": [saved_mask(search.masks.to_bytes(i)) for i in range(len(search.masks))],
-            "rewind_point": saved_rewind_point(search.rewind_point),
-            "rows": [saved_row(row) for row in search.rows],
-            "metric": self.metric,
-        }
+        return {**saved_search(self.search), "metric": self.metric}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` said.
 
         Raises:
+            DataError: it is something else.
             UsageError: it is of another search.
         """
-        masks = [mask_of(saved) for saved in state["masks"]]
-        settings = json.loads(state["settings"])
-        wanted = json.loads(json.dumps(self._settings(masks[0], settings["name"]), default=repr))
+        with made_sense_of("checkpoint", "state of a search over several fits", "; it is another"):
+            search = search_in(state)
+        dense, settings = search.masks[0], search.settings
+        wanted = json.loads(json.dumps(self._settings(dense, settings["name"]), default=repr))
         for key in ("schedule", *self.method.settings, "mode", "monitor"):
             if settings.get(key) != wanted[key]:
                 raise UsageError(
                     f"checkpoint: it is of a search with {key} {settings.get(key)!r}, and this "
                     f"one has {wanted[key]!r}; choose another checkpoint, or the same arguments"
                 )
-        self.budgets = self._budgets(masks[0])
-        self.search = Search(
-            settings,
-            dict(state["initial"]),
-            rows=[row_of(saved) for saved in state["rows"]],
-            masks=PackedMasks(masks),
-            rewind_point=rewind_point_of(state["rewind_point"]),
-        )
+        self.budgets, self.search = self._budgets(dense), search
         self.metric = float(state["metric"])
 
     def note_metrics(self, metrics: Mapping[str, Any]) -> None:
@@ -369,18 +350,3 @@ class Levels:
 
 def _device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
-
-
-def _schedule_of(
-    schedule: Schedule | None, sparsity: float | None, rounds: int | None, amount: float | None
-) -> Schedule:
-    if amount is None:
-        return chosen_schedule(schedule, sparsity, rounds, PIPELINES["lth"])
-    if schedule is not None or sparsity is not None:
-        raise UsageError("give amount (of what remains), or target_sparsity, or schedule")
-    if rounds is None:
-        raise UsageError(
-            f"amount={amount!r} of what remains is pruned by each level; pass pruning_rounds, how "
-            "many there are"
-        )
-    return iterative(amount, rounds)

@@ -34,12 +34,13 @@ from lottery_ticket.pruning import (
     channel_layers,
     example_of_given,
     inputs_seen,
+    iterative,
     next_mask,
     target_sparsity,
 )
 from lottery_ticket.seeds import generator
 
-__all__ = ["Method", "chosen_schedule"]
+__all__ = ["Method", "chosen_schedule", "schedule_of_levels"]
 
 _DEFAULT_SPARSITY = 0.9
 _DEFAULT_RATE = 0.2
@@ -246,3 +247,23 @@ def chosen_schedule(
         each = math.ceil(math.log(1 - sparsity) / math.log(1 - _DEFAULT_RATE))
         rounds = 1 if pipeline.masks_change == "never" else max(1, each)
     return target_sparsity(sparsity, rounds)
+
+
+def schedule_of_levels(
+    schedule: Schedule | None, sparsity: float | None, rounds: int | None, amount: float | None
+) -> Schedule:
+    """`chosen_schedule`, or by the fraction of what remains that each level prunes.
+
+    Raises:
+        UsageError: more than one is given, or an amount without the number of levels.
+    """
+    if amount is None:
+        return chosen_schedule(schedule, sparsity, rounds, PIPELINES["lth"])
+    if schedule is not None or sparsity is not None:
+        raise UsageError("give amount (of what remains), or target_sparsity, or schedule")
+    if rounds is None:
+        raise UsageError(
+            f"amount={amount!r} of what remains is pruned by each level; pass pruning_rounds, how "
+            "many there are"
+        )
+    return iterative(amount, rounds)

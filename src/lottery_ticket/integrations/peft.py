@@ -393,7 +393,7 @@ def _held(name: str, module: nn.Module, kept: torch.Tensor) -> list[Attachment]:
         return []
     leaf = name.rpartition(".")[2]
     mask = PruningMask.from_tensors({leaf: kept})
-    return [mask.attach(holder) for holder in _holders(module)]
+    return [mask.attach(mask.apply(holder)) for holder in _holders(module)]
 
 
 def _has_factors(name: str, module: nn.Module) -> bool:

@@ -42,6 +42,7 @@ from lottery_ticket.masks._mask import PruningMask as PruningMask
 from lottery_ticket.masks._n_of_m import is_nm as is_nm
 from lottery_ticket.masks._n_of_m import select_nm as select_nm
 from lottery_ticket.masks._n_of_m import unfit_for_nm as unfit_for_nm
+from lottery_ticket.masks._optimizers import torch_optimizer as torch_optimizer
 from lottery_ticket.masks._policy import MaskPolicy as MaskPolicy
 from lottery_ticket.masks._policy import Moment as Moment
 from lottery_ticket.masks._policy import asked as asked

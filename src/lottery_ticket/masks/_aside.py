@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from lottery_ticket.masks._enforce import remembers_each_weight
+
 __all__ = ["Aside"]
 
 _Key = tuple[str, str]  # name of a parameter, and of what is remembered of it: "" for its weights
@@ -85,8 +87,4 @@ def _put_back_(value: torch.Tensor, noted: tuple[torch.Tensor, torch.Tensor] | N
 
 def _of_shape(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> dict[str, torch.Tensor]:
     memory = optimizer.state.get(parameter, {})
-    return {
-        key: value
-        for key, value in memory.items()
-        if isinstance(value, torch.Tensor) and value.shape == parameter.shape
-    }
+    return {key: value for key, value in memory.items() if remembers_each_weight(value, parameter)}

@@ -8,6 +8,7 @@ decay, Adam, AdamW. Nothing is added to the model, so `deepcopy`, `pickle`, `sta
 """
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import torch
 from torch import nn
@@ -21,6 +22,7 @@ __all__ = [
     "keep_bits",
     "keep_only_",
     "mask_optimizer_state_",
+    "remembers_each_weight",
 ]
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes per element
@@ -91,6 +93,8 @@ def mask_optimizer_state_(
 ) -> None:
     """Set what an optimiser remembers of pruned weights (momentum, …) to exactly zero.
 
+    Codes of memory in eight bits (bitsandbytes) are left alone: their zero is another code.
+
     Args:
         optimizer: over the parameters, or some of them.
         parameters: by the names in `mask`.
@@ -98,8 +102,17 @@ def mask_optimizer_state_(
     """
     for name, parameter in parameters.items():
         for value in optimizer.state.get(parameter, {}).values():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+            if remembers_each_weight(value, parameter):
                 value.masked_fill_(~mask[name].to(value.device), 0.0)
+
+
+def remembers_each_weight(value: object, parameter: torch.Tensor) -> TypeGuard[torch.Tensor]:
+    """Whether an entry of an optimiser's state has a number for each weight of a parameter."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.shape == parameter.shape
+        and (value.is_floating_point() or value.is_complex())
+    )
 
 
 def has_only_zeros_where_pruned(

@@ -24,13 +24,19 @@ from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._aside import Aside
-from lottery_ticket.masks._enforce import keep_bits, keep_only_, mask_optimizer_state_
+from lottery_ticket.masks._enforce import (
+    keep_bits,
+    keep_only_,
+    mask_optimizer_state_,
+    remembers_each_weight,
+)
+from lottery_ticket.masks._gradients import DenseGradients, GradientMask
 from lottery_ticket.masks._marks import LoadingHook, Mark
 from lottery_ticket.masks._optimizers import trains_any
 from lottery_ticket.masks._present import is_zero_where_pruned, present_parameters
 from lottery_ticket.masks._rest import Rest, decays_into_memory
 from lottery_ticket.masks._watch import forget, unwatch, watch
-from lottery_ticket.names import Location, check_shape, parameter_locations
+from lottery_ticket.names import Location, parameter_locations
 
 __all__ = ["HeldParameters"]
 
@@ -88,8 +94,7 @@ class HeldParameters:
         self._memories = weakref.WeakKeyDictionary()
         self._unseen: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
         self.overwritten, self.written = [], []
-        self._is_keeping = False
-        self._dense: dict[str, torch.Tensor] = {}
+        self._dense = DenseGradients()
         try:
             self.take_up(model, mask)
         except BaseException:
@@ -178,22 +183,13 @@ class HeldParameters:
 
     def keep_gradients(self, is_keeping: bool) -> None:
         """Whether the gradients of the next step are kept as they were before they were masked."""
-        self._is_keeping, self._dense = is_keeping, {}
+        self._dense.begin(is_keeping=is_keeping)
 
     def gradients(self, model: nn.Module) -> dict[str, torch.Tensor]:
         """Those of the last step, of pruned weights too, if they were kept."""
         found = present_parameters(model, self.mask, self._ties)
         whole = {name: p.grad.detach() for name, p in found.items() if p.grad is not None}
-        return {**whole, **self._dense}
-
-    def note_gradient(self, name: str, gradient: torch.Tensor) -> None:
-        """A gradient that is about to be masked; what is summed over several calls is summed."""
-        if self._is_keeping:
-            before = self._dense.get(name)
-            dense = gradient.detach().clone()
-            if before is not None:  # the kept part is summed in the gradient itself
-                dense += before.masked_fill(self.mask[name].to(before.device), 0.0)
-            self._dense[name] = dense
+        return {**whole, **self._dense.found}
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Look whether what a step is about to train is still what is held.
@@ -273,10 +269,9 @@ class HeldParameters:
             rest.put_(parameter)
             memory = optimizer.state.get(parameter, {}).values() if is_remembered else ()
             for value in memory:
-                if isinstance(value, torch.Tensor) and rest.fits(value):
-                    keep_only_(value, rest.keep)
-                elif isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                    value.masked_fill_(~self.mask[name].to(value.device), 0.0)
+                if remembers_each_weight(value, parameter):
+                    fits = rest.fits(value)
+                    keep_only_(value, rest.keep if fits else keep_bits(self.mask[name], value))
 
     def _is_touched(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether something was written into a parameter since the last step."""
@@ -391,7 +386,8 @@ class HeldParameters:
         if parameter._post_accumulate_grad_hooks is not None:
             # those that torch.utils.swap_tensors left behind are linked again
             parameter._post_accumulate_grad_hooks = parameter._post_accumulate_grad_hooks
-        mask_gradient = _GradientMask(name, self, self._rests[name].keep)
+        kept, bits = self.mask[name], self._rests[name].keep
+        mask_gradient = GradientMask(name, kept, bits, self._dense)
         hook = parameter.register_post_accumulate_grad_hook(mask_gradient)
         parameter.requires_grad_(is_trained)
         if parameter.grad is not None:
@@ -405,35 +401,3 @@ class HeldParameters:
             if hook := self._marks.pop().hook:
                 hook.remove()
         self._versions = {}
-
-
-class _GradientMask:
-    """Masks the gradients of one parameter, also after it has changed its precision or device."""
-
-    def __init__(self, name: str, held: HeldParameters, bits: torch.Tensor) -> None:
-        self._name, self._held, self._bits = name, held, bits
-
-    def __call__(self, parameter: torch.Tensor) -> None:
-        gradient = parameter.grad
-        assert gradient is not None
-        bits = self._bits
-        if (
-            gradient.layout != torch.strided
-            or gradient.itemsize != bits.itemsize
-            or gradient.shape != bits.shape
-            or gradient.device != bits.device
-        ):
-            bits = self._refitted(gradient)
-        self._held.note_gradient(self._name, gradient)
-        keep_only_(gradient, bits)
-
-    def _refitted(self, gradient: torch.Tensor) -> torch.Tensor:
-        kept = self._held.mask[self._name]
-        if gradient.layout != torch.strided:
-            raise UsageError(
-                f"{self._name!r} has a {gradient.layout} gradient; a pruned parameter wants a "
-                "dense one (nn.Embedding(…, sparse=False)), or `ignore` it when making the mask"
-            )
-        check_shape(f"the mask of {self._name!r}", kept.shape, gradient.shape, "the model")
-        self._bits = keep_bits(kept, gradient)
-        return self._bits

@@ -19,6 +19,7 @@ from lottery_ticket.masks import (
     find_parameters,
     mask_optimizer_state_,
     select_at,
+    torch_optimizer,
 )
 
 __all__ = ["next_mask", "rewind_", "rewind_optimizer_"]
@@ -128,11 +129,13 @@ def rewind_optimizer_(
     """Put what an optimiser remembered at step k, or at an end, into `optimizer` in place.
 
     Args:
-        optimizer: over the parameters of `model`; its learning rate and other options stay.
+        optimizer: over the parameters of `model`, wrapped or not; its learning rate and other
+            options stay.
         state: the `["state"]` of a `state_dict()`; it is copied.
         model: the model that is trained.
         mask: what is kept; the memory of pruned weights becomes exactly zero.
     """
+    optimizer = torch_optimizer(optimizer, "rewind_optimizer_")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": copied_to_cpu(state), "param_groups": groups})
     mask_optimizer_state_(optimizer, find_parameters(model, mask), mask)

@@ -74,7 +74,12 @@ class Hold:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """Raises `UsageError` for the state of a search."""
+        if state:
+            raise UsageError(
+                "checkpoint: it is of a search over several fits, and this callback holds a mask "
+                "in one: leave out mask= and policy=, or choose another checkpoint"
+            )
 
     def _policy(self, mask: PruningMask) -> MaskPolicy | None:
         if not isinstance(self.policy, Polynomial):

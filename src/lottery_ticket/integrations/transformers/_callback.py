@@ -143,11 +143,7 @@ class PruningCallback(TrainerCallback, ExportableState):
             return
         best = state.best_model_checkpoint
         if args.load_best_model_at_end and best is not None:  # it is loaded by now
-            path = Path(best) / MASK_FILE
-            mask = PruningMask.from_file(path) if path.is_file() else attached.mask
-            if mask != attached.mask:  # a policy has moved it since
-                attached.replace_mask(mask.told_by(attached.mask))
-            attached.zero_()
+            _take_up_best(attached, Path(best))
         self._release()
 
     def state(self) -> dict[str, Any]:
@@ -172,7 +168,7 @@ class PruningCallback(TrainerCallback, ExportableState):
         step = state.global_step  # not 0 where a training goes on that had no callback
         if saved is not None:
             step = saved["num_steps"]
-            policy = None if policy is None else _Continued(policy, step)
+            policy = None if policy is None else _continued(policy, step)
             k = None if k is None or k <= step else k
         attached = mask.attach(
             model, optimizer, rewind_step=k, start_step=step, policy=policy, seed=self._seed
@@ -219,12 +215,14 @@ class PruningCallback(TrainerCallback, ExportableState):
             "policy": policy
             if policy is None or isinstance(policy, str)
             else type(policy).__name__,
+            "sparsity": self._sparsity,
+            "seed": None if policy is None else self._seed,
         }
 
     def _check_same(self, told: Mapping[str, Any]) -> None:
         """Raises `UsageError` where the checkpoint is of a training with another mask."""
         now = self._described()
-        for name in ("policy", "rewind_step"):
+        for name in ("policy", "sparsity", "seed", "rewind_step"):
             if now[name] != told[name]:
                 raise UsageError(
                     f"PruningCallback: the checkpoint was trained with {name} {told[name]!r}, this "
@@ -250,7 +248,7 @@ class PruningCallback(TrainerCallback, ExportableState):
 
 
 class _Continued(MaskPolicy):
-    """A policy that was asked at the step a training goes on from, before the checkpoint was."""
+    """See `_continued`."""
 
     def __init__(self, policy: MaskPolicy, step: int) -> None:
         self._policy, self._step = policy, step
@@ -263,6 +261,21 @@ class _Continued(MaskPolicy):
 
     def next_mask(self, moment: Any) -> Mapping[str, torch.Tensor] | None:
         return self._policy.next_mask(moment)
+
+
+def _take_up_best(attached: Attachment, folder: Path) -> None:
+    """The mask of the best model, which was loaded; a policy may have moved it since."""
+    so_far = attached.num_steps, attached.rewind_point
+    if (folder / _checkpoint.STATE_FILE).is_file():
+        attached.load_state_dict(_checkpoint.read(folder))
+    attached.num_steps, attached.rewind_point = so_far
+    attached.zero_()
+
+
+def _continued(policy: MaskPolicy, step: int) -> MaskPolicy:
+    """A policy that is not asked at the step a training goes on from: it was, before."""
+    kind = type(type(policy).__name__, (_Continued,), {})  # an attachment's state has the name
+    return kind(policy, step)
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:
