@@ -1070,7 +1070,7 @@ def prepare(
         import_user_code(context.imports, refresh=True)
         listeners = Listeners.checked(track, on_level, on_record)
         if isinstance(spec, str | Path):
-            spec = load_spec(spec, overrides)
+            spec = _spec_of_a_run(spec, overrides, opened) or load_spec(spec, overrides)
         elif overrides:
             raise UsageError("overrides go with a preset or file; change the spec itself instead")
         elif not isinstance(spec, Spec):
@@ -1087,6 +1087,29 @@ def prepare(
         opened.check_name(planned.id, edit.name)
     labels = None if edit == RunEdit() else edit
     return Prepared(planned, opened, context, jobs, executes, listeners, labels)
+
+
+def _spec_of_a_run(source: str | Path, overrides: Sequence[str], store: Store) -> "Spec | None":
+    """The spec of a run that is called so, where no preset or file is; None if there is no run.
+
+    Raises:
+        UsageError: the run is a search, which came from no spec, or an override makes no sense.
+    """
+    from lottery_ticket.experiment import check_registered
+    from lottery_ticket.spec import again_spec, names_a_spec
+
+    if names_a_spec(source):
+        return None
+    try:
+        record = store.run(str(source))
+    except UsageError:  # neither; what specs there are is said
+        return None
+    if str(source) not in ("last", record.id, store.labels_of(record.id).name):
+        return None  # a prefix may be a preset's name, misspelt
+    if record.searches:
+        raise UsageError(f"{record.id}: a search of the finder; the script that began it goes on")
+    check_registered(record)
+    return again_spec(record.spec, overrides)
 
 
 def context_and_jobs(
@@ -1171,7 +1194,8 @@ def run(
     """Run an experiment: whatever of it is not in the store yet.
 
     Args:
-        spec: a preset's name, a YAML file, a mapping of the same shape, or a `Spec`.
+        spec: a preset's name, a YAML file, a mapping of the same shape, or a `Spec`; or a run
+            that goes on: its id, its name, or `"last"`.
         overrides: `["train.lr=0.05"]`, for a preset or file.
         store: where results are: a folder, or an address such as `s3://bucket/prefix`; else
             `$LOTTERY_STORE`, else `./lottery_runs`.

@@ -99,7 +99,8 @@ def _exit(prepared: "Prepared", outcome: "RunOutcome") -> None:
     for message in outcome.failures.values():
         print_error(message)
     if outcome.num_blocked:
-        print_error(f"{outcome.num_blocked} cells could not be made after that; others were")
+        others = "; others were" if outcome.num_made else ""
+        print_error(f"{outcome.num_blocked} cells could not be made after that{others}")
     run, where = outcome.run_id, where_text(prepared.store)
     if outcome.failures and prepared.is_for_workers:
         print_error("workers try these again when they are asked to: --retry-failed")
