@@ -275,13 +275,22 @@ def test_listing_needs_no_pandas(many, tmp_path):
 
 def test_a_damaged_label_is_named(many, tmp_path):
     many("edit", "grid-00000001", "--name", "best")
-    (path,) = (tmp_path / "store" / "board" / "labels").iterdir()
+    many("edit", "grid-00000002", "--name", "other")
+    (path,) = (p for p in (tmp_path / "store/board/labels").iterdir() if b"best" in p.read_bytes())
     path.write_bytes(path.read_bytes().replace(b"best", b"rest"))
     found = many("verify")
-    assert found.code == 1
-    assert path.name in found.err
+    assert (found.code, "1 damaged" in found.out) == (1, True)
+    assert str(path) in found.err
     assert "nothing but a name, tags or notes of a run is in it" in found.err
-    assert many("table", "grid-00000001").code == 0
-    assert many("list").code == 1
-    path.unlink()
+    assert "anew" not in found.out
+    assert json.loads(many("verify", "--json").out)["num_notes"] == 1
+    for asked in ("list --json", "runs", "table other", "verdict other"):
+        command = [sys.executable, "-m", "lottery_ticket.cli", *asked.split()]
+        said = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert (said.returncode, said.stderr.count("warning:")) == (0, 1), asked
+        assert str(path) in said.stderr
+        assert "grid-00000002" in said.stdout
+    assert many("gc", "--dry-run").code == many("gc").code == 0
+    assert not path.exists()
     assert many("list").code == many("verify").code == 0
+    assert many("list").err == ""
