@@ -105,7 +105,7 @@ def _print(store: Store, found: _Findings) -> None:
     if len(found.damaged) > found.num_of_searches + found.num_notes:
         console.print("`lottery run` makes damaged cells anew, and what hung on other bytes")
     for path in found.strangers:
-        console.print(f"not the store's, and not checked: {path}", soft_wrap=True, markup=False)
+        console.print(f"not the store's, and not checked: {path}", soft_wrap=True)
     if found.num_unsealed:
         console.print(
             f"how it ran has no checksum in {found.num_unsealed} cells of an earlier version: "
