@@ -31,7 +31,9 @@ __all__ = [
 # a pipe has no width of its own: wide enough for a table not to fold
 _UNLIMITED = 10_000
 _is_terminal = sys.stdout is not None and sys.stdout.isatty()
-console = Console(width=None if _is_terminal else 140, highlight=False)
+# what people call things is printed as it is: neither [markup] nor :emoji: is any
+_AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}
+console = Console(width=None if _is_terminal else 140, **_AS_IT_IS)
 
 
 def print_error(message: str) -> None:
@@ -74,7 +76,7 @@ def step_shown() -> Iterator[Callable[[str], None]]:
 
 
 def _standard_error(**options: Any) -> Console:
-    return Console(file=cast("TextIO", StandardError()), **options)
+    return Console(file=cast("TextIO", StandardError()), emoji=False, **options)
 
 
 def print_json(value: Any) -> None:
@@ -148,15 +150,13 @@ def _print_table(rows: Sequence[Sequence[str]], title: str | None, num_left: int
     header, *body = rows
     table = Table(title=title, box=None, pad_edge=False, title_justify="left", title_style="bold")
     for index, name in enumerate(header):
-        table.add_column(
-            escape(name), justify="left" if index < num_left else "right", no_wrap=True
-        )
+        table.add_column(name, justify="left" if index < num_left else "right", no_wrap=True)
     for row in body:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*row)
     # a line that is too long wraps on a terminal; an id that is cut short is of no use
     wide = console.options.update(width=_UNLIMITED)
     needed = max(console.width, console.measure(table, options=wide).maximum)
-    Console(width=needed, highlight=False).print(table, crop=False)
+    Console(width=needed, **_AS_IT_IS).print(table, crop=False)
 
 
 def size_text(num_bytes: int) -> str:

@@ -140,7 +140,7 @@ def _print(plan: CopyPlan, copied: Copied, *, dry_run: bool) -> None:
         f"({size_text(copied.num_bytes)}), {copied.num_present} there already{time_taken}"
     )
     for line in (said, *_left_out(plan, copied), *copied.notes):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def _left_out(plan: CopyPlan, copied: Copied) -> list[str]:
