@@ -383,9 +383,13 @@ def test_an_optimizer_that_revives_weights_now_and_then_is_refused(every, is_giv
     mask = half_of(model)
     optimizer = Averaging(model.parameters(), every)
     attached = mask.attach(model, optimizer if is_given else None)
-    with pytest.raises(UsageError, match=r"pruned weights of '0.weight'"):
+
+    def train():
         for _ in range(2 * every):
             step(model, optimizer)
+
+    with pytest.raises(UsageError, match=r"pruned weights of '0.weight'"):
+        train()
     assert attached.revived() == []
     model = net()
     optimizer = Averaging(model.parameters(), 3)

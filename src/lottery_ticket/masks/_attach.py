@@ -60,7 +60,8 @@ class Attachment:
     layer, …) is masked from then on, its gradients too. What `load_state_dict` writes, in place or
     with `assign=True`, is masked before it returns; what anything else writes, before the next
     step. What an optimiser remembers is masked before its first step, and when it loads its state;
-    if its first step moves pruned weights, that is an error. Of its optimisers, one that still has
+    if its steps move pruned weights, that is an error, at the first that moves anything, at steps
+    1, 2, 4, 8, … or when detached. Of its optimisers, one that still has
     a parameter which was replaced is refused at its next step; one made anew takes its place. A
     parameter that is gone, or has another shape, is an error.
 

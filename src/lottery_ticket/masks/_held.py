@@ -4,9 +4,10 @@ Parameters are replaced more often than one thinks: `load_state_dict(assign=True
 under the old name, conversions that swap tensors. So none is held by identity. Before each step of
 any torch optimiser that trains the model, each is looked up where its name says; what is new there
 is taken up: its pruned weights are set to zero and its gradients masked, those it has too. Before
-the first step of each such optimiser its state is masked; after it, and now and then, pruned weights
-must be zero still (`_looks.py`). What was written into pruned weights is set to zero as soon as it is seen: at once where
-`load_state_dict` wrote it, else before the next step, as a parameter counts what is done to it.
+the first step of each such optimiser its state is masked; after it, and now and then (`_looks.py`),
+pruned weights must be zero still. What was written into pruned weights is set to zero as soon as it
+is seen: at once where `load_state_dict` wrote it, else before the next step, as a parameter counts
+what is done to it.
 
 What is held is a value of names: no parameter that has a hook, and the model weakly. It lives as
 long as the model does, whether or not anyone keeps the attachment. (It cannot hang on the

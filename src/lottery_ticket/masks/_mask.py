@@ -355,8 +355,9 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
         Raises:
             UsageError: mask, model and optimiser do not belong together, or cannot be masked
-                (DeepSpeed, FSDP): nothing has changed then. At the first step, an optimiser that
-                moves weights whose gradient and state are zero; at any, parameters that are gone
+                (DeepSpeed, FSDP): nothing has changed then. At the first step that moves
+                anything, an optimiser that moves weights whose gradient and state are zero (later,
+                if it does so now and then); at any, parameters that are gone
                 or have another shape, or an optimiser that still has old ones.
 
         >>> model = nn.Linear(2, 1)

@@ -127,5 +127,5 @@ def _copied(name: str, found: Mapping[str, torch.Tensor], parameter: nn.Paramete
 
 def _digest(value: torch.Tensor) -> str:
     digest = hashlib.sha256(f"{value.dtype} {tuple(value.shape)} ".encode())
-    digest.update(as_bits(value.contiguous()).cpu().numpy().reshape(-1))
+    digest.update(as_bits(value.contiguous()).cpu().numpy().reshape(-1).data)
     return digest.hexdigest()
