@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import sys
+import warnings
 import weakref
 from pathlib import Path
 
@@ -407,6 +408,159 @@ def test_what_is_trained_as_it_is_is_held():
     )
 
 
+HEAD = "classifier.weight"
+
+
+def with_head(**options):
+    """A model with a head that adapters train as it is."""
+    base, mask = pruned("bert")
+    return get_peft_model(base, lora("bert", modules_to_save=["classifier"], **options)), mask
+
+
+def train_head(model, num_steps=3):
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.05)
+    for _ in range(num_steps):
+        optimizer.zero_grad()
+        F.cross_entropy(logits(model), torch.tensor([0, 1, 2, 1])).backward()
+        optimizer.step()
+
+
+def added(model, folder):
+    model.add_adapter("later", lora("bert", modules_to_save=["classifier"]))
+    return model
+
+
+def loaded(model, folder):
+    other = get_peft_model(KINDS["bert"][0](5), lora("bert", modules_to_save=["classifier"]))
+    other.save_pretrained(folder, save_embedding_layers=False)
+    model.load_adapter(folder, "later", is_trainable=True)
+    return model
+
+
+def copied_before(model, folder):
+    return added(copy.deepcopy(model), folder)
+
+
+def pickled_before(model, folder):
+    return added(pickled(model), folder)
+
+
+@pytest.mark.parametrize("add", [added, loaded, copied_before, pickled_before])
+def test_what_a_later_adapter_trains_as_it_is_is_held(add, tmp_path):
+    model, mask = with_head()
+    attached = attach_lora(model, mask)
+    model = add(model, tmp_path)
+    model.set_adapter("later")
+    train_head(model)
+    assert attached.revived() == []
+    copies = model.get_base_model().classifier.modules_to_save
+    assert copies["later"].weight[mask[HEAD]].any()
+    assert not copies["later"].weight[~mask[HEAD]].any(), "came back"
+    check_zero(model.merge_and_unload(), mask)
+
+
+def test_detached_copies_are_plain_again():
+    model, mask = with_head()
+    kind = type(model.get_base_model().classifier)
+    with attach_lora(model, mask) as attached:
+        added(model, None)
+        assert type(model.get_base_model().classifier) is not kind
+    assert type(model.get_base_model().classifier) is kind
+    model.set_adapter("later")
+    train_head(model)
+    assert HEAD in attached.revived()
+    assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+
+
+def test_asks_the_model_as_it_is():
+    """Adapters on layers that had none, before `attach_lora` is called again."""
+    model, mask = adapted("gpt2", target_modules=["c_attn"])
+    attached = attach_lora(model, mask)
+    model.add_adapter("more", lora("gpt2"))
+    randomize(model)
+    assert attached.revived() == [], "which are not in use"
+    model.set_adapter("more")
+    assert len(attached.revived()) == 6
+    base, mask = pruned("bert")
+    bias = "bert.encoder.layer.0.attention.self.query.bias"
+    mask = PruningMask.from_tensors({**mask, bias: torch.arange(32) % 2 == 0})
+    model = get_peft_model(base, lora("bert"))
+    attached = attach_lora(model, mask)
+    model.add_adapter("biased", lora("bert", lora_bias=True))
+    randomize(model)
+    assert attached.revived() == []
+    model.set_adapter("biased")
+    assert attached.revived() == [bias]
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.one = nn.Linear(6, 6, bias=False)
+        self.two = nn.Linear(6, 6, bias=False)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.two(F.relu(self.one(x)))
+
+
+@pytest.mark.parametrize("targets", [["two"], ["one"], ["one", "two"]])
+def test_a_tied_weight_is_masked_wherever_it_has_adapters(targets):
+    base = Tied()
+    mask = prune(base, sparsity=0.5)
+    assert list(mask) == ["one.weight"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # peft says that it is tied
+        model = get_peft_model(base, LoraConfig(r=2, target_modules=targets))
+        randomize(model)
+        attached = attach_lora(model, mask)
+        assert attached.layers == [f"{name}.weight" for name in targets]
+        assert "1 of 1 layers have adapters" in repr(attached)
+        assert attached.revived() == []
+        merged = model.merge_and_unload()
+    for layer in (merged.one, merged.two):
+        assert layer.weight[mask["one.weight"]].any()
+        assert not layer.weight[~mask["one.weight"]].any()
+
+
+def test_a_tied_weight_loaded_under_either_name_and_a_copy_of_it():
+    base = Tied()
+    mask = prune(base, sparsity=0.5)
+    model = get_peft_model(base, LoraConfig(r=2, target_modules=["one"], modules_to_save=["two"]))
+    attached = attach_lora(model, mask)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.05)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(4, 6)).square().mean().backward()
+        optimizer.step()
+    assert attached.revived() == []
+    ones = {name: torch.ones_like(value) for name, value in model.state_dict().items()}
+    model.load_state_dict(ones)
+    assert attached.revived() == []
+    assert not base.two.original_module.weight[~mask["one.weight"]].any()
+
+
+def test_a_tied_embedding_with_adapters_is_refused():
+    model = gpt2()
+    mask = PruningMask.from_tensors({
+        "lm_head.weight": torch.rand(VOCABULARY, 32) < 0.5,
+    })  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = get_peft_model(model, LoraConfig(target_modules=["wte"]))
+    refused(model, mask, "'transformer.wte.weight' has adapters of peft.*Embedding, .* take it")
+
+
+def test_the_second_of_two_ends_alone():
+    model, mask = adapted("gpt2", target_modules=["c_attn"])
+    first = attach_lora(model, mask)
+    with attach_lora(model, mask):
+        pass
+    assert first.revived() == []
+    check_zero(model.merge_and_unload(), mask)
+
+
 class Convolutions(nn.Module):
     def __init__(self):
         super().__init__()
@@ -619,6 +773,29 @@ def test_what_cannot_be_masked_is_refused_and_nothing_changes():
     refused(model, mask, f"'{bias}' is masked, and lora_bias=True adds to it")
 
 
+class Stubborn(nn.Linear):
+    def register_load_state_dict_post_hook(self, hook):
+        raise RuntimeError("no hooks here")
+
+
+@pytest.mark.parametrize("kind", ["pruned by torch", "unforeseen"])
+def test_a_failure_halfway_leaves_no_trace(kind):
+    """The second of two layers: the first is as it was, its zeros too."""
+    torch.manual_seed(0)
+    last = (Stubborn if kind == "unforeseen" else nn.Linear)(8, 4)
+    base = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), last)
+    mask = prune(base, sparsity=0.5)
+    model = get_peft_model(base, LoraConfig(r=2, target_modules=["0"]))
+    if kind == "unforeseen":
+        refused(model, mask, "no hooks here", RuntimeError)
+    else:
+        torch.nn.utils.prune.l1_unstructured(base[2], "weight", amount=0.1)
+        refused(model, mask, r"'2.weight' cannot be held: .*torch.nn.utils.prune keeps it as")
+    assert base[0].base_layer.weight[~mask["0.weight"]].all()
+    assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+    assert not base[0].base_layer.weight.requires_grad
+
+
 def test_what_does_not_belong_together_is_refused_and_nothing_changes():
     model, mask = adapted("bert")
     refused(model, PruningMask(model), "peft's own: make the mask of the base model, before get_")
@@ -632,6 +809,8 @@ def test_what_does_not_belong_together_is_refused_and_nothing_changes():
     _, other = pruned("gpt2")
     refused(model, other, "the base model has no parameter 'transformer.h.0.attn.c_attn.weight'")
     refused(model, {name: torch.ones(32, 32)}, "must be a bool tensor, got torch.float32")
+    for wrong in (None, "x", [1], {1: torch.ones(1, dtype=torch.bool)}):
+        refused(model, wrong, "a mask (is made of bool tensors by parameter name|has names)")
     with pytest.raises(UsageError, match="got a dict, wanted a model"):
         attach_lora({}, mask)
 
@@ -657,9 +836,9 @@ def test_a_model_without_adapters_is_just_held():
 @pytest.fixture
 def fresh_check():
     ours = importlib.import_module("lottery_ticket.integrations.peft")
-    ours._check_works.cache_clear()
+    ours.check_works.cache_clear()
     yield
-    ours._check_works.cache_clear()
+    ours.check_works.cache_clear()
 
 
 def test_other_versions_of_peft_are_said(monkeypatch, fresh_check):

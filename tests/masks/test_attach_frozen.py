@@ -1,6 +1,7 @@
 """`attach(freeze_to=…)`: pruned weights stay at a reference, bit for bit, in anyone's loop."""
 
 import copy
+import functools
 import io
 
 import pytest
@@ -161,7 +162,7 @@ def test_what_is_kept_learns_as_in_a_loop_written_by_hand(optimizer, batches):
         assert torch.equal(value, trained[1][name]), name
 
 
-@pytest.mark.parametrize("kind", ["state_dict", "model", "wrapped", "True", "current", "prefix"])
+@pytest.mark.parametrize("kind", ["state_dict", "model", "wrapped", "True", "prefix"])
 def test_ways_to_say_it(kind, batches):
     model, other = net(), net(7)
     mask = random_mask(model)
@@ -171,7 +172,6 @@ def test_ways_to_say_it(kind, batches):
         "model": (other, copied(other)),
         "wrapped": (nn.DataParallel(other), copied(other)),
         "True": (True, current),
-        "current": ("current", current),
         "prefix": (nn.DataParallel(other).state_dict(), copied(other)),
     }[kind]
     model = nn.DataParallel(model) if kind == "prefix" else model
@@ -380,13 +380,70 @@ def test_a_state_under_another_reference_is_refused():
         attached().load_state_dict(frozen)
     with pytest.raises(UsageError, match=r"were at zero when .* attach the mask without freeze_to"):
         attached(freeze_to=True).load_state_dict(zeros)
-    with pytest.raises(UsageError, match="were frozen to other values"):
-        attached(freeze_to=net(7)).load_state_dict(frozen)
+    turned = {name: value.flip(0) for name, value in net().state_dict().items()}
+    for other in (net(7), net().bfloat16(), turned):
+        whole = attached(freeze_to=other)
+        if other is turned:
+            whole.load_state_dict(attached(freeze_to=turned).state_dict())
+        with pytest.raises(UsageError, match=r"'0.weight' was frozen to other values when the"):
+            whole.load_state_dict(frozen)
+
+
+def test_what_was_trained_is_no_reference_for_a_mask_that_moves(batches):
+    """Attached after the weights of a checkpoint are in, True is not what it was."""
+
+    def start(freeze_to):
+        model = net()
+        optimizer = OPTIMIZERS["AdamW"](model.parameters())
+        policy = Gradual(polynomial(0.8, end_step=10, every_steps=2), Budget(474))
+        make = functools.partial(
+            PruningMask(model).attach, model, optimizer, policy=policy, freeze_to=freeze_to
+        )
+        return model, optimizer, make
+
+    through, optimizer, make = start(True)
+    attached = make()
+    train(through, optimizer, batches[:5])
+    saved = copy.deepcopy([each.state_dict() for each in (through, optimizer, attached)])
+    train(through, optimizer, batches[5:])
+    for freeze_to in (True, copied(net())):
+        model, optimizer, make = start(freeze_to)
+        model.load_state_dict(saved[0])
+        optimizer.load_state_dict(saved[1])
+        again = make()
+        if freeze_to is True:
+            with pytest.raises(UsageError, match=r"give the reference itself, freeze_to=state_di"):
+                again.load_state_dict(saved[2])
+            continue
+        again.load_state_dict(saved[2])
+        train(model, optimizer, batches[5:])
+        check_frozen(model, again.mask, copied(net()), optimizer)
+        for name, value in through.state_dict().items():
+            assert torch.equal(value, model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("before", [torch.float16, torch.bfloat16])
+def test_another_precision_of_as_many_bits_is_another_number(before):
+    """Of a checkpoint, with assign=True; and in place, under the parameter."""
+    after = {torch.float16: torch.bfloat16, torch.bfloat16: torch.float16}[before]
+    for is_assigned in (True, False):
+        model = net().to(before)
+        mask, reference = random_mask(model), copied(model)
+        mask.attach(model, freeze_to=True)
+        if is_assigned:
+            other = {name: value.to(after) for name, value in net(3).state_dict().items()}
+            model.load_state_dict(other, assign=True)
+        else:
+            model.to(after)
+            OPTIMIZERS["SGD"](model.parameters()).step()
+        assert model[0].weight.dtype == after
+        check_frozen(model, mask, reference)
 
 
 @pytest.mark.parametrize(
     ("freeze_to", "message"),
     [
+        ("current", "freeze_to: got 'current', wanted a state_dict, a model, or True"),
         ("theta", "freeze_to: got 'theta', wanted a state_dict, a model, or True"),
         (3, "freeze_to: got 3, wanted"),
         ([1.0], "freeze_to: got .1.0., wanted"),

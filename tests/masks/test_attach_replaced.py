@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
 from torch.optim import optimizer as torch_optimizer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lottery_ticket import UsageError
 from lottery_ticket.masks import Budget, PruningMask, find_parameters, select
@@ -335,6 +336,94 @@ def test_any_optimizer_that_revives_weights_is_refused_at_its_first_step(is_give
     with pytest.raises(UsageError, match=r"Muon moved pruned weights of '0.weight'"):
         step(model, second)
     assert attached.revived() == []
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+@pytest.mark.parametrize("num_idle", [1, 5])
+def test_an_optimizer_that_revives_weights_is_refused_after_a_warm_up_from_nothing(
+    num_idle, is_given
+):
+    """Its first steps move nothing, and show nothing."""
+    model = net()
+    mask = half_of(model)
+    optimizer = torch.optim.Muon([model[0].weight, model[2].weight], lr=0.1)
+    warm_up = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: max(0, t + 1 - num_idle) / 9)
+    attached = mask.attach(model, optimizer if is_given else None)
+    for _ in range(num_idle):
+        step(model, optimizer)
+        warm_up.step()
+    with pytest.raises(UsageError, match=r"Muon moved pruned weights of '0.weight'"):
+        step(model, optimizer)
+    assert attached.revived() == []
+
+
+class Averaging(torch.optim.SGD):
+    """Back to the mean with what was before, every so often: what was is not in its state."""
+
+    def __init__(self, parameters, every):
+        super().__init__(parameters, lr=0.1)
+        self.trained = self.param_groups[0]["params"]
+        self.slow = [parameter.detach().clone() for parameter in self.trained]
+        self.num_steps, self.every = 0, every
+
+    def step(self, closure=None):
+        super().step(closure)
+        self.num_steps += 1
+        if self.num_steps % self.every == 0:
+            with torch.no_grad():
+                for slow, parameter in zip(self.slow, self.trained, strict=True):
+                    parameter.copy_(slow.lerp_(parameter, 0.5))
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 6, 9])
+def test_an_optimizer_that_revives_weights_now_and_then_is_refused(every, is_given):
+    """By twice the steps at the latest; and at the end."""
+    model = net()
+    mask = half_of(model)
+    optimizer = Averaging(model.parameters(), every)
+    attached = mask.attach(model, optimizer if is_given else None)
+
+    def train():
+        for _ in range(2 * every):
+            step(model, optimizer)
+
+    with pytest.raises(UsageError, match=r"pruned weights of '0.weight'"):
+        train()
+    assert attached.revived() == []
+    model = net()
+    optimizer = Averaging(model.parameters(), 3)
+    attached = mask.attach(model, optimizer if is_given else None)
+    for _ in range(3):
+        step(model, optimizer)
+    with pytest.raises(UsageError, match=r"of '0.weight' came back before the mask was detached"):
+        attached.detach()
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_looks_cost_nothing_in_the_long_run(is_given):
+    """Two for each time that the steps have doubled, once something has moved."""
+    model = net()
+    optimizer = OPTIMIZERS["momentum"](model.parameters())
+    with half_of(model).attach(model, optimizer if is_given else None):
+        looked = 0
+        for _ in range(64):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            with LooksAtWeights() as looks:
+                optimizer.step()
+            looked += looks.num > 0
+    assert looked == 7  # at 1, 2, 4, 8, 16, 32, 64
+
+
+class LooksAtWeights(TorchDispatchMode):
+    """Counts what waits for the device to see a truth value."""
+
+    num = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.num += func is torch.ops.aten.any.default
+        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("is_given", [True, False])

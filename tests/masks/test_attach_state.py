@@ -1,6 +1,7 @@
 """An attachment's own state: carried by any checkpoint, continued bit for bit (law 14)."""
 
 import copy
+import gc
 import io
 import itertools
 from dataclasses import dataclass
@@ -205,6 +206,31 @@ def test_nothing_of_what_was_loaded_is_kept_longer_than_a_step():
         assert not training.model.get_parameter(name)[kept].any(), "it grew from what was"
 
 
+def bytes_of(value, seen):
+    """Of all tensors that can be reached, each once."""
+    if id(value) in seen:
+        return 0
+    seen[id(value)] = value
+    if isinstance(value, torch.Tensor):
+        return value.numel() * value.element_size()
+    return sum(bytes_of(each, seen) for each in gc.get_referents(value))
+
+
+def test_what_is_put_aside_is_what_was_pruned():
+    """Until the first step: not a copy of the model."""
+    model = nn.Linear(200, 100, bias=False)
+    kept = torch.rand(100, 200, generator=torch.Generator().manual_seed(0)) < 0.75
+    mask = PruningMask.from_tensors({"weight": kept})
+    before = model.weight.detach().clone()
+    attached = mask.attach(model)
+    aside = attached._held._aside
+    assert bytes_of(aside._weights, {id(kept): kept}) <= 4 * int((~kept).sum()) + kept.numel()
+    other = PruningMask.from_tensors({"weight": torch.rand(100, 200) < 0.5})
+    for moved in (other, mask):
+        attached.load_state_dict(moved.attach(copy.deepcopy(model)).state_dict())
+        assert torch.equal(model.weight, before * moved["weight"])
+
+
 def test_values_are_plain():
     state = Training(Regrow(), rewind_step=2).go(3).attached.state_dict()
 
@@ -282,6 +308,11 @@ WRONG = [
     (wrong(rewind_step=7), "saved under rewind_step=7, the mask is attached with rewind_step=2"),
     (wrong(policy=None), "saved under policy=None, .* attached with policy='Regrow'"),
     (wrong(policy="Other"), "saved under policy='Other'"),
+    (wrong(policy=3), "policy is 3, wanted a text"),
+    (wrong(seed=[1]), r"seed is \[1\], wanted a whole number"),
+    (wrong(seed=True), "seed is True"),
+    (wrong(freeze_to=3), "the state's 'freeze_to' is no hashes"),
+    (wrong(freeze_to={"0.weight": 3}), "the state's 'freeze_to' is no hashes"),
     (wrong(seed=3), r"saved under seed=3, .* attach\(…, seed=…\)"),
     (of_other_layers, "the state has no '3.weight'; it is of another model"),
     (with_another_layer, "the mask that is attached has no '5.weight'"),

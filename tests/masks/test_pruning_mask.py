@@ -134,6 +134,15 @@ def test_only_bool_tensors(value, got):
         PruningMask.from_tensors({"w": value})
 
 
+@pytest.mark.parametrize("masks", [None, "x", [1], {1: torch.ones(1, dtype=torch.bool)}])
+def test_only_mappings_of_names(masks):
+    model = nn.Linear(2, 1)
+    attached = PruningMask(model).attach(model)
+    for make in (PruningMask.from_tensors, attached.replace_mask):
+        with pytest.raises(UsageError, match=r"a mask (is made of bool tensors by|has names)"):
+            make(masks)
+
+
 def test_shares_the_tensors_it_is_made_from():
     tensors = {"w": torch.tensor([True, False])}
     mask = PruningMask.from_tensors(tensors)

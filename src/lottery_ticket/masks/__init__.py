@@ -49,6 +49,7 @@ from lottery_ticket.masks._policy import asked as asked
 from lottery_ticket.masks._policy import impose_ as impose_
 from lottery_ticket.masks._present import check_can_be_held as check_can_be_held
 from lottery_ticket.masks._present import is_zero_where_pruned as is_zero_where_pruned
+from lottery_ticket.masks._present import present_parameters as present_parameters
 from lottery_ticket.masks._prunable import check_any as check_any
 from lottery_ticket.masks._prunable import input_dims as input_dims
 from lottery_ticket.masks._prunable import layer_weights as layer_weights
@@ -60,5 +61,6 @@ from lottery_ticket.masks._select_at import select_at as select_at
 from lottery_ticket.masks._shuffle import shuffle as shuffle
 from lottery_ticket.masks._structure import Structure as Structure
 from lottery_ticket.masks._targets import Target as Target
+from lottery_ticket.masks._undo import Undo as Undo
 from lottery_ticket.names import canonical_name as canonical_name
 from lottery_ticket.names import find_parameters as find_parameters

@@ -16,7 +16,7 @@ from lottery_ticket.masks._enforce import remembers_each_weight
 __all__ = ["Aside"]
 
 _Key = tuple[str, str]  # name of a parameter, and of what is remembered of it: "" for its weights
-_Noted = dict[_Key, tuple[torch.Tensor, torch.Tensor]]  # values, and which of them were pruned
+_Noted = dict[_Key, tuple[torch.Tensor, torch.Tensor]]  # what was pruned, and which were kept
 
 
 class Aside:
@@ -70,19 +70,19 @@ class Aside:
 
 
 def _note(noted: _Noted, key: _Key, value: torch.Tensor, kept: torch.Tensor) -> None:
-    now, pruned = value.detach(), ~kept.to(value.device)
-    before = noted.get(key)
-    if before is not None and before[0].shape == now.shape:
-        values, gone = (each.to(now.device) for each in before)
-        noted[key] = torch.where(gone, values, now), gone | pruned
-    else:
-        noted[key] = now.clone(), pruned
+    now, kept, before = value.detach(), kept.to(value.device), noted.get(key)
+    if before is not None and before[1].shape == now.shape:
+        now = now.clone()
+        _put_back_(now, before)
+        kept = kept & before[1].to(now.device)
+    noted[key] = now[~kept], kept
 
 
+@torch.no_grad()
 def _put_back_(value: torch.Tensor, noted: tuple[torch.Tensor, torch.Tensor] | None) -> None:
-    if noted is not None and noted[0].shape == value.shape:
-        values, gone = (each.to(value.device) for each in noted)
-        value.copy_(torch.where(gone, values, value))
+    if noted is not None and noted[1].shape == value.shape:
+        values, kept = (each.to(value.device) for each in noted)
+        value[~kept] = values.to(value.dtype)
 
 
 def _of_shape(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> dict[str, torch.Tensor]:

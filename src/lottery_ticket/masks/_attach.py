@@ -5,6 +5,7 @@ gradients are masked as they are made. Here hooks on the parameters do it (`_hel
 needs no change. Nothing is added to the model's modules or its `state_dict`.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from lottery_ticket.masks._attach_state import (
     AttachmentState,
     RewindPoint,
     check_same_reference,
+    check_seed,
     copied_to_cpu,
 )
 from lottery_ticket.masks._held import HeldParameters
@@ -32,7 +34,7 @@ from lottery_ticket.masks._present import (
     present_parameters,
     ties_in,
 )
-from lottery_ticket.masks._rest import Rest, reference_of, sums_of
+from lottery_ticket.masks._rest import Rest, digests_of, reference_of
 from lottery_ticket.masks._undo import Undo
 from lottery_ticket.notebook_html import notebook_html
 
@@ -58,7 +60,8 @@ class Attachment:
     layer, …) is masked from then on, its gradients too. What `load_state_dict` writes, in place or
     with `assign=True`, is masked before it returns; what anything else writes, before the next
     step. What an optimiser remembers is masked before its first step, and when it loads its state;
-    if its first step moves pruned weights, that is an error. Of its optimisers, one that still has
+    if its steps move pruned weights, that is an error, at the first that moves anything, at steps
+    1, 2, 4, 8, … or when detached. Of its optimisers, one that still has
     a parameter which was replaced is refused at its next step; one made anew takes its place. A
     parameter that is gone, or has another shape, is an error.
 
@@ -90,7 +93,7 @@ class Attachment:
         start_step: int = 0,
         policy: MaskPolicy | None = None,
         seed: int = 0,
-        freeze_to: Mapping[str, torch.Tensor] | nn.Module | str | bool | None = None,
+        freeze_to: Mapping[str, torch.Tensor] | nn.Module | bool | None = None,
         siblings: list["Attachment"] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
@@ -104,7 +107,7 @@ class Attachment:
         found = self._parameters()
         check_can_be_held(found)
         self._reference = reference_of(freeze_to, model, found)
-        self._policy, self._seed = policy, seed
+        self._policy, self._seed = policy, check_seed(seed, "attach")
         names = frozenset() if optimizer is None else self._names_trained_by(optimizer)
         self._rewind_step = rewind_step
         self.after_step = None
@@ -205,10 +208,15 @@ class Attachment:
 
         Raises:
             UsageError: parameters were replaced, no step of an optimiser was seen since, and they
-                have weights where the mask prunes. The hooks are off nevertheless.
+                have weights where the mask prunes; or a step brought some back. The hooks are off
+                nevertheless.
         """
-        is_current = self._held is None or self._held.is_current(self._model)
-        self.release()
+        held, is_current = self._held, self._held is None or self._held.is_current(self._model)
+        try:
+            if held is not None:
+                held.check_unseen()
+        finally:
+            self.release()
         if not is_current and (lost := self._revived_if_there()):
             raise UsageError(
                 f"{lost[0]!r} was replaced while the mask was attached, and no optimizer step was "
@@ -228,7 +236,7 @@ class Attachment:
 
     def replace_mask(self, mask: Mapping[str, torch.Tensor]) -> None:
         """Go on with another mask of the same parameters, as when pruning during training."""
-        made = mask if isinstance(mask, PruningMask) else PruningMask.from_tensors(dict(mask))
+        made = mask if isinstance(mask, PruningMask) else PruningMask.from_tensors(mask)
         held = self._check_attached("replace_mask")
         held.take_up(self._model, made)
         self.mask = made
@@ -272,7 +280,7 @@ class Attachment:
         held = self._check_attached("load_state_dict")
         found = AttachmentState.read(state)
         self._state().check_continues(found, self._model.state_dict())
-        check_same_reference(sums_of(self._reference, found.mask), found.freeze_to)
+        check_same_reference(self._digests, found.freeze_to)
         held.take_up_loaded(self._model, found.mask)
         self.mask = found.mask.told_by(self.mask)
         for optimizer in self.optimizers:
@@ -311,6 +319,10 @@ class Attachment:
         reference = None if self._reference is None else self._reference[name]
         return Rest.of(self.mask[name].to(parameter.device), parameter, reference)
 
+    @functools.cached_property
+    def _digests(self) -> dict[str, str] | None:
+        return digests_of(self._reference)
+
     def _rest_is(self) -> str:
         return "zero" if self._reference is None else "at the reference"
 
@@ -318,7 +330,7 @@ class Attachment:
         policy = None if self._policy is None else type(self._policy).__name__
         return AttachmentState(
             self.mask, self.num_steps, self._rewind_step, self.rewind_point, policy, self._seed,
-            sums_of(self._reference, self.mask),
+            self._digests,
         )  # fmt: skip
 
     def _status(self) -> str:

@@ -1,8 +1,9 @@
 """What an attachment is at a step, as plain values that any checkpoint can carry."""
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 
@@ -11,7 +12,7 @@ from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.names import check_shape
 from lottery_ticket.notebook_html import notebook_html
 
-__all__ = ["AttachmentState", "RewindPoint", "check_same_reference", "copied_to_cpu"]
+__all__ = ["AttachmentState", "RewindPoint", "check_same_reference", "check_seed", "copied_to_cpu"]
 
 _FORMAT = "lottery_ticket.attachment/1"
 
@@ -45,7 +46,7 @@ class AttachmentState:
         policy: the class of what changes the mask. A policy remembers nothing: what it says next
             follows from the mask, the step and the seed.
         seed: of what it draws.
-        freeze_to: numbers that tell apart what pruned weights are frozen to; None for zeros.
+        freeze_to: a hash of what each parameter is frozen to; None for zeros.
     """
 
     mask: PruningMask
@@ -54,7 +55,7 @@ class AttachmentState:
     rewind_point: RewindPoint | None
     policy: str | None
     seed: int
-    freeze_to: Mapping[str, int] | None
+    freeze_to: Mapping[str, str] | None
 
     def plain(self) -> dict[str, Any]:
         """Tensors, numbers, texts and dicts of them: `torch.load(weights_only=True)` reads it."""
@@ -92,9 +93,9 @@ class AttachmentState:
             _count("num_steps", state["num_steps"]),
             None if state["rewind_step"] is None else _count("rewind_step", state["rewind_step"]),
             None if state["rewind_point"] is None else _point_in(state["rewind_point"]),
-            state["policy"],
-            state["seed"],
-            state["freeze_to"],
+            _text_or_none("policy", state["policy"]),
+            check_seed(state["seed"]),
+            _hashes_in(state["freeze_to"]),
         )
 
     def check_continues(
@@ -124,7 +125,7 @@ class AttachmentState:
             _check_same_names(weights, other.rewind_point.weights)
 
 
-def check_same_reference(now: Mapping[str, int] | None, then: object) -> None:
+def check_same_reference(now: Mapping[str, str] | None, then: Mapping[str, str] | None) -> None:
     """See that pruned weights are frozen to what they were frozen to when a state was saved.
 
     Raises:
@@ -138,9 +139,12 @@ def check_same_reference(now: Mapping[str, int] | None, then: object) -> None:
             f"load_state_dict: pruned weights were {was or 'at zero'} when the state was saved; "
             f"attach the mask with{told} freeze_to, as it was"
         )
+    name = next(name for name in {**now, **then} if now.get(name) != then.get(name))
     raise UsageError(
-        "load_state_dict: pruned weights were frozen to other values when the state was saved; "
-        "attach the mask with freeze_to=… of the same reference"
+        f"load_state_dict: {name!r} was frozen to other values when the state was saved; give the "
+        "reference itself, freeze_to=state_dict of the weights before that training: True means "
+        "those that the model has when the mask is attached, trained ones after a checkpoint was "
+        "loaded into it"
     )
 
 
@@ -168,6 +172,33 @@ def _count(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise UsageError(f"load_state_dict: {name} is {value!r}, wanted a number, 0 or more")
     return value
+
+
+def check_seed(seed: object, what: str = "load_state_dict") -> int:
+    """A seed, if it is one.
+
+    Raises:
+        UsageError: it is no whole number.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):
+        raise UsageError(f"{what}: seed is {seed!r}, wanted a whole number")
+    return operator.index(seed)
+
+
+def _text_or_none(name: str, value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"load_state_dict: {name} is {value!r}, wanted a text; it is damaged")
+    return value
+
+
+def _hashes_in(value: object) -> dict[str, str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not all(
+        isinstance(each, str) for pair in value.items() for each in pair
+    ):
+        raise UsageError("load_state_dict: the state's 'freeze_to' is no hashes; it is damaged")
+    return dict(value)
 
 
 def _point_in(value: object) -> RewindPoint:

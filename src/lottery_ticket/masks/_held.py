@@ -4,9 +4,10 @@ Parameters are replaced more often than one thinks: `load_state_dict(assign=True
 under the old name, conversions that swap tensors. So none is held by identity. Before each step of
 any torch optimiser that trains the model, each is looked up where its name says; what is new there
 is taken up: its pruned weights are set to zero and its gradients masked, those it has too. Before
-the first step of each such optimiser its state is masked; after it pruned weights must be zero
-still. What was written into pruned weights is set to zero as soon as it is seen: at once where
-`load_state_dict` wrote it, else before the next step, as a parameter counts what is done to it.
+the first step of each such optimiser its state is masked; after it, and now and then (`_looks.py`),
+pruned weights must be zero still. What was written into pruned weights is set to zero as soon as it
+is seen: at once where `load_state_dict` wrote it, else before the next step, as a parameter counts
+what is done to it.
 
 What is held is a value of names: no parameter that has a hook, and the model weakly. It lives as
 long as the model does, whether or not anyone keeps the attachment. (It cannot hang on the
@@ -15,7 +16,7 @@ so that a cycle through them would never be freed.)
 """
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -31,6 +32,7 @@ from lottery_ticket.masks._enforce import (
     remembers_each_weight,
 )
 from lottery_ticket.masks._gradients import DenseGradients, GradientMask
+from lottery_ticket.masks._looks import Looks
 from lottery_ticket.masks._marks import LoadingHook, Mark
 from lottery_ticket.masks._optimizers import trains_any
 from lottery_ticket.masks._present import is_zero_where_pruned, present_parameters
@@ -92,7 +94,8 @@ class HeldParameters:
         self._met: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
         self._memories: weakref.WeakKeyDictionary[torch.optim.Optimizer, RemovableHandle]
         self._memories = weakref.WeakKeyDictionary()
-        self._unseen: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
+        self._looks: weakref.WeakKeyDictionary[torch.optim.Optimizer, Looks]
+        self._looks = weakref.WeakKeyDictionary()
         self.overwritten, self.written = [], []
         self._dense = DenseGradients()
         try:
@@ -181,6 +184,20 @@ class HeldParameters:
             if parameter is not None and parameter.shape == self.mask[mark.name].shape:
                 self._hold_loaded(mark, parameter, model)
 
+    def check_unseen(self) -> None:
+        """See that no step since the last look brought weights back; others may have written some.
+
+        Raises:
+            UsageError: one did.
+        """
+        model = self._model()
+        if model is None or not self._looks:
+            return
+        found = {mark.name: mark.found_in(model) for mark in self._marks if mark.hook is not None}
+        untouched = {n: p for n, p in found.items() if p is not None and not self._is_touched(n, p)}
+        if revived := self._revived(untouched):
+            raise UsageError(_why_unseen(revived[0], "before the mask was detached"))
+
     def keep_gradients(self, is_keeping: bool) -> None:
         """Whether the gradients of the next step are kept as they were before they were masked."""
         self._dense.begin(is_keeping=is_keeping)
@@ -195,7 +212,8 @@ class HeldParameters:
         """Look whether what a step is about to train is still what is held.
 
         Raises:
-            UsageError: a parameter is gone, has another shape, or is tied otherwise than before.
+            UsageError: a parameter is gone, has another shape, or is tied otherwise than before;
+                pruned weights came back, and nothing was seen to write them.
         """
         model, owner = self._model(), self._owner()
         if model is None:
@@ -206,6 +224,7 @@ class HeldParameters:
         is_settled = self._is_settled and is_current
         if is_settled and optimizer in self._met:
             self._mend({n: p for n, p in found if p is not None and self._is_touched(n, p)}, model)
+            self._begin_look(optimizer, model)
             return
         is_followed = owner is not None and optimizer in owner.optimizers
         if not is_followed and not trains_any(optimizer, model.parameters()):
@@ -223,9 +242,10 @@ class HeldParameters:
             owner.meet_replaced(optimizer)
         self._is_settled = True
         self._meet(optimizer)
+        self._begin_look(optimizer, model)
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Look whether the first step of an optimiser left pruned weights at zero.
+        """Look whether an optimiser left pruned weights at zero: at its first step, and some more.
 
         Those that are held at a reference are put back after each step.
 
@@ -238,9 +258,9 @@ class HeldParameters:
         if self._reference is not None:
             self._put_back_(optimizer, model)
         self._note_versions(model)
-        if optimizer not in self._unseen:
+        looks = self._looks.get(optimizer)
+        if looks is None or not looks.end(self._trained_by(optimizer, model)):
             return
-        self._unseen.discard(optimizer)
         present = present_parameters(model, self.mask, self._ties)
         if revived := self._revived(present):
             why = self._why_moved(type(optimizer).__name__, revived[0], model)
@@ -273,6 +293,26 @@ class HeldParameters:
                     fits = rest.fits(value)
                     keep_only_(value, rest.keep if fits else keep_bits(self.mask[name], value))
 
+    def _begin_look(self, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
+        looks = self._looks.get(optimizer)
+        if looks is None or not looks.begin(self._trained_by(optimizer, model)):
+            return
+        present = present_parameters(model, self.mask, self._ties)
+        if self._reference is None and (revived := self._revived(present)):
+            self.take_up(model)
+            why = _why_unseen(revived[0], f"before a step of {type(optimizer).__name__}")
+            raise UsageError(f"{why}. They are zero again")
+
+    def _trained_by(
+        self, optimizer: torch.optim.Optimizer, model: nn.Module
+    ) -> Iterator[nn.Parameter]:
+        """What is pruned of what an optimiser has."""
+        theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        for mark in self._marks:
+            parameter = None if mark.hook is None else mark.parameter_in(model)
+            if parameter is not None and id(parameter) in theirs:
+                yield parameter
+
     def _is_touched(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether something was written into a parameter since the last step."""
         return parameter._version != self._versions.get(name, parameter._version)
@@ -296,7 +336,7 @@ class HeldParameters:
 
     def _meet(self, optimizer: torch.optim.Optimizer) -> None:
         self._met.add(optimizer)
-        self._unseen.add(optimizer)
+        self._looks[optimizer] = Looks()
         if optimizer not in self._memories:
             me = weakref.ref(self)
 
@@ -401,3 +441,12 @@ class HeldParameters:
             if hook := self._marks.pop().hook:
                 hook.remove()
         self._versions = {}
+
+
+def _why_unseen(name: str, when: str) -> str:
+    return (
+        f"pruned weights of {name!r} came back {when}, and nothing was seen to write them: it was "
+        "an earlier step (an optimiser that moves them now and then: call mask.apply(model) after "
+        "each step in place of attach), or a write through .data, which torch does not count: call "
+        "zero_() of what attach returned after it"
+    )

@@ -125,11 +125,19 @@ class PruningMask(Mapping[str, torch.Tensor]):
         Args:
             masks: parameter name → which weights are kept.
             left_out: what it does not speak of, and why, as another mask of the model says.
+
+        Raises:
+            UsageError: it is something else.
         """
+        if not isinstance(masks, Mapping):
+            got = type(masks).__name__
+            raise UsageError(f"a mask is made of bool tensors by parameter name, got a {got}")
         made = cls.__new__(cls)
         made.left_out = dict(left_out or {})
         made._masks = {}
         for name, tensor in masks.items():
+            if not isinstance(name, str):
+                raise UsageError(f"a mask has names of parameters, got {name!r}")
             if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.bool:
                 got = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
                 raise UsageError(f"mask {name!r} must be a bool tensor, got {got}")
@@ -323,7 +331,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
         start_step: int = 0,
         policy: "MaskPolicy | None" = None,
         seed: int = 0,
-        freeze_to: Mapping[str, torch.Tensor] | nn.Module | str | bool | None = None,
+        freeze_to: Mapping[str, torch.Tensor] | nn.Module | bool | None = None,
     ) -> "Attachment":
         """Hold this mask in any training loop, from now until `detach()` or the end of a `with`.
 
@@ -347,8 +355,9 @@ class PruningMask(Mapping[str, torch.Tensor]):
 
         Raises:
             UsageError: mask, model and optimiser do not belong together, or cannot be masked
-                (DeepSpeed, FSDP): nothing has changed then. At the first step, an optimiser that
-                moves weights whose gradient and state are zero; at any, parameters that are gone
+                (DeepSpeed, FSDP): nothing has changed then. At the first step that moves
+                anything, an optimiser that moves weights whose gradient and state are zero (later,
+                if it does so now and then); at any, parameters that are gone
                 or have another shape, or an optimiser that still has old ones.
 
         >>> model = nn.Linear(2, 1)

@@ -1,5 +1,6 @@
 """Where an attached mask holds pruned weights: at zero, or at those of a reference, to the bit."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._enforce import as_bits, keep_bits, keep_only_
 from lottery_ticket.names import canonical_name, check_shape, find_parameters, near
 
-__all__ = ["Rest", "decays_into_memory", "reference_of", "sums_of"]
+__all__ = ["Rest", "decays_into_memory", "digests_of", "reference_of"]
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,12 @@ class Rest:
     Args:
         keep: all bits set where a weight is kept, in the layout of the parameter.
         pruned: the bits of the reference where it is pruned, 0 where it is kept; None for zeros.
+        dtype: of the parameter; the same bits are other numbers in another.
     """
 
     keep: torch.Tensor
     pruned: torch.Tensor | None
+    dtype: torch.dtype
 
     @classmethod
     def of(
@@ -32,14 +35,14 @@ class Rest:
         """Where `kept` and the reference hold a parameter, in its precision and on its device."""
         keep = keep_bits(kept, parameter)
         if reference is None:
-            return cls(keep, None)
+            return cls(keep, None, parameter.dtype)
         pruned = as_bits(torch.empty_like(parameter.detach()).copy_(reference))
-        return cls(keep, pruned.bitwise_and_(~keep))
+        return cls(keep, pruned.bitwise_and_(~keep), parameter.dtype)
 
     def fits(self, parameter: torch.Tensor) -> bool:
         """Whether a parameter has still the precision, shape and device that it had."""
         return (
-            parameter.itemsize == self.keep.itemsize
+            parameter.dtype == self.dtype
             and parameter.shape == self.keep.shape
             and parameter.device == self.keep.device
         )
@@ -59,14 +62,14 @@ class Rest:
 
 
 def reference_of(
-    freeze_to: Mapping[str, torch.Tensor] | nn.Module | str | bool | None,
+    freeze_to: Mapping[str, torch.Tensor] | nn.Module | bool | None,
     model: nn.Module,
     parameters: Mapping[str, nn.Parameter],
 ) -> dict[str, torch.Tensor] | None:
     """A copy of what pruned weights are to be frozen to; None for zeros.
 
     Args:
-        freeze_to: True or "current" for what they are now; a state_dict, or a model, for its own.
+        freeze_to: True for what they are now; a state_dict, or a model, for its own.
         model: that the mask is attached to.
         parameters: those that the mask names.
 
@@ -75,7 +78,7 @@ def reference_of(
     """
     if freeze_to is None or freeze_to is False:
         return None
-    if freeze_to is True or freeze_to == "current":
+    if freeze_to is True:
         found: Mapping[str, torch.Tensor] = parameters
     elif isinstance(freeze_to, nn.Module):
         found = find_parameters(freeze_to, parameters)
@@ -90,17 +93,11 @@ def reference_of(
     return {name: _copied(name, found, parameter) for name, parameter in parameters.items()}
 
 
-def sums_of(
-    reference: Mapping[str, torch.Tensor] | None, mask: Mapping[str, torch.Tensor]
-) -> dict[str, int] | None:
-    """Numbers that tell references apart, of the weights that a mask prunes."""
+def digests_of(reference: Mapping[str, torch.Tensor] | None) -> dict[str, str] | None:
+    """A hash of each tensor of a reference: of all its weights, as the mask may move."""
     if reference is None:
         return None
-    sums = {}
-    for name, kept in mask.items():
-        bits = as_bits(reference[name])
-        sums[name] = int(bits.masked_fill(kept.to(bits.device), 0).sum(dtype=torch.int64))
-    return sums
+    return {name: _digest(value) for name, value in reference.items()}
 
 
 def decays_into_memory(optimizer: torch.optim.Optimizer) -> bool:
@@ -126,3 +123,9 @@ def _copied(name: str, found: Mapping[str, torch.Tensor], parameter: nn.Paramete
     if value.is_meta or value.layout != torch.strided or value.is_quantized:
         raise UsageError(f"freeze_to: {name!r} is no dense tensor with values")
     return value.detach().to(device=parameter.device, dtype=parameter.dtype, copy=True)
+
+
+def _digest(value: torch.Tensor) -> str:
+    digest = hashlib.sha256(f"{value.dtype} {tuple(value.shape)} ".encode())
+    digest.update(as_bits(value.contiguous()).cpu().numpy().reshape(-1).data)
+    return digest.hexdigest()
