@@ -589,7 +589,7 @@ class RunResult:
         say = note or partial(print, file=StandardError())
         folder = None if data_dir is None else Path(data_dir).absolute()
         files = partial(_files_of, self, data_dir=folder)
-        return len(self.rows) - track_finished(self.record, self.store, trackers, say, files)
+        return track_finished(self.record, self.store, trackers, say, files)
 
     def pruned_model(
         self,

@@ -33,7 +33,7 @@ _AXES = {"training/*": "training/step", "level/*": "level/level"}
 
 @dataclass
 class _Open:
-    """A run that is open: wandb's, how many rows it has, and of how many it was told since it is open."""
+    """A run that is open: wandb's, how many rows it has, and of how many it was told since.."""
 
     run: Any
     num_there: int

@@ -72,7 +72,7 @@ def track_finished(
         files: makes what a tracker gets of a run that is complete.
 
     Returns:
-        How many trainings wait for a level that is not there.
+        Of how many trainings they were told.
 
     Raises:
         LotteryError: one of them lacks something; what was said of it has the reason.
@@ -85,7 +85,7 @@ def track_finished(
             f"{run.id}: not all of it was sent to {' and '.join(telling.failed)}; the same again "
             "sends what is missing"
         )
-    return telling.num_held
+    return telling.num_told
 
 
 class _Several(Observer):

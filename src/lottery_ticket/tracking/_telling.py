@@ -44,6 +44,7 @@ class Telling(Observer):
         self._story: Story | None = None
         self._lacks_something = self._is_over = False
         self._lock = threading.Lock()  # of the story, and of what is put to the trackers
+        self._num_read = 0
         self._running: set[str] = set()
         self._next_look = time.monotonic() + _LOOK_SECONDS
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -138,10 +139,10 @@ class Telling(Observer):
             )
 
     @property
-    def num_held(self) -> int:
-        """How many trainings wait for a level that is not there."""
+    def num_told(self) -> int:
+        """Of how many trainings of a stored run was told."""
         held = self._story.held.values() if self._story is not None else ()
-        return sum(len(levels) for _, levels in held)
+        return self._num_read - sum(len(levels) for _, levels in held)
 
     @property
     def failed(self) -> list[str]:
@@ -218,6 +219,7 @@ class Telling(Observer):
             self._say(error)
             return
         if records:
+            self._num_read += 1
             self._tell(lambda story: story.add(records))
 
     def _tell(self, calls: Callable[[Story], Iterable[Call]]) -> None:
