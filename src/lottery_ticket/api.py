@@ -560,15 +560,19 @@ class RunResult:
         *to: object,
         data_dir: str | Path | None = None,
         note: Callable[[str], None] | None = None,
-    ) -> None:
+    ) -> int:
         """Send the run to trackers, as if it had been tracked while it went: what is finished of
-        it. What a tracker has of it already is not sent again.
+        it. What a tracker has of it already is not sent again; what comes after a level that is not
+        finished waits for it.
 
         Args:
             to: as `track` of `run`.
             data_dir: where data files are, for the report.
             note: is told in a line what could not be sent; by default it is printed on standard
                 error.
+
+        Returns:
+            How many trainings they have by now.
 
         Raises:
             UsageError: there is no such tracker, or what it needs is not installed.
@@ -585,7 +589,7 @@ class RunResult:
         say = note or partial(print, file=StandardError())
         folder = None if data_dir is None else Path(data_dir).absolute()
         files = partial(_files_of, self, data_dir=folder)
-        track_finished(self.record, self.store, trackers, say, files)
+        return track_finished(self.record, self.store, trackers, say, files)
 
     def pruned_model(
         self,
