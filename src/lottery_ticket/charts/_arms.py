@@ -14,7 +14,7 @@ from lottery_ticket.analysis import (
     sign_statistics,
 )
 from lottery_ticket.arms import REINIT, TICKET
-from lottery_ticket.charts._chart import Axis, Chart, Rule, Series
+from lottery_ticket.charts._chart import Axis, Chart, Rule, Series, cut_note
 from lottery_ticket.charts._levels import Levels, levels_of
 from lottery_ticket.charts._limits import fit_limits, padded
 from lottery_ticket.charts._style import style_arms
@@ -72,7 +72,8 @@ def metric_chart(
     return Chart(
         metric.column.removeprefix("test_"),
         metric.label,
-        f"{_mean_of(stats, series)}{dense}.{outside_note(stats['y'], low, high)}",
+        f"{_mean_of(stats, series)}{dense}.{outside_note(stats['y'], low, high)}"
+        f"{cut_note(series, low, high)}",
         axes[over],
         Axis(metric.axis_label, "linear", low, high),
         [replace(stop, x=100 - stop.x) if over == "pruned" else stop for stop in levels.stops],
@@ -168,7 +169,8 @@ def early_stop_chart(speed: pd.DataFrame, table: pd.DataFrame) -> Chart:
     return Chart(
         "early_stop",
         "early stop",
-        f"Step of the lowest validation loss. {_mean_of(stats, series)}.{hollow}",
+        f"Step of the lowest validation loss. {_mean_of(stats, series)}.{hollow}"
+        f"{cut_note(series, 0.0, top)}",
         levels.axis(series),
         Axis("early-stop step", "linear", 0.0, top),
         levels.stops,
