@@ -24,6 +24,7 @@ from lottery_ticket.integrations.lightning._trainer import (
     OfAnotherLevel,
     check_strategy,
     optimizer_of,
+    with_memory,
 )
 from lottery_ticket.masks import Attachment, MaskPolicy, PruningMask, Target, copied_to_cpu
 from lottery_ticket.names import named_state
@@ -339,7 +340,7 @@ class LotteryTicketCallback:
         if attached is None or not self._is_fitting:
             return
         self._is_fitting = False
-        self._spent.update([trainer, *_with_memory(trainer.callbacks, self)])
+        self._spent.update([trainer, *with_memory(trainer.callbacks, self)])
         attached.release()
         self._plan.note_metrics(trainer.callback_metrics)
         self._plan.finish(pl_module, attached, time.monotonic() - self._started)
@@ -381,7 +382,7 @@ class LotteryTicketCallback:
                 "would stop at once; make a new one for each fit: "
                 "Trainer(…, callbacks=[callback]).fit(model)"
             )
-        for each in _with_memory(trainer.callbacks, self):
+        for each in with_memory(trainer.callbacks, self):
             if each in self._spent:
                 raise UsageError(
                     f"level {levels.num_finished}: this {type(each).__name__} was in the Trainer "
@@ -425,11 +426,6 @@ class LotteryTicketCallback:
 
 def _made_empty() -> LotteryTicketCallback:
     return LotteryTicketCallback.__new__(LotteryTicketCallback)
-
-
-def _with_memory(callbacks: Iterable[Any], own: object) -> list[Any]:
-    """Those that remember something of a fit."""
-    return [each for each in callbacks if each is not own and each.state_dict()]
 
 
 def _check_all_have_effect(mask: object, policy: object, given: Mapping[str, Any]) -> None:

@@ -67,6 +67,7 @@ def skip_batches(trainer: Any, at: Position) -> None:
     """Let the first epoch begin with the batch after those that are done; in `on_train_start`."""
     if not at.num_batches:
         return
+    trainer.fit_loop.epoch_loop.restarting = True  # a tuner may have unset it
     fetcher = trainer.fit_loop._data_fetcher
     for loader in trainer.fit_loop._combined_loader.flattened:
         for sampler in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
