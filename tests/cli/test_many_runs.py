@@ -115,7 +115,9 @@ def test_two_of_a_name_are_both_listed(many, tmp_path):
     add_run(other, 9, spec_of(name="other"), LOSES)
     many("edit", "grid-00000001", "--name", "best")
     many("edit", "other", "--name", "best", "--store", other.location)
-    assert many("merge", other.location).code == 0  # each had it to itself
+    merged = many("merge", other.location)  # each had it to itself
+    assert merged.code == 0
+    assert "grid-00000001, other-00000009 are all called 'best'; `lottery edit" in merged.out
     found = many("table", "best")
     assert found.code == 2
     assert "could be any of: grid-00000001, other-00000009" in found.err
@@ -140,6 +142,13 @@ def test_a_run_is_named_when_it_is_run(lottery, tmp_path):
     assert without[0] == without[1]
     result = load_run("mine")
     assert (result.name, result.tags, result.notes) == ("mine", ("a",), "why")
+    assert f"mine ({run_id}): " in lottery("status", "mine").out
+    assert json.loads(lottery("status", "mine", "--json").out)["name"] == "mine"
+    again = lottery("run", *SMALL, "--name", "mine too").out
+    assert f"(run {run_id})" in again
+    assert "lottery verdict 'mine too'" in again
+    assert f"verdict: lottery verdict {run_id}" in lottery("run", *SMALL, "--name", "").out
+    lottery("edit", run_id, "--name", "mine")
     assert load_run(store=theirs).name == "quickstart"
     again = lottery("run", *SMALL, "--quiet", "--name", "mine", "--tag", "b")
     assert again.out == said.out
