@@ -94,7 +94,7 @@ def attach_lora(model: nn.Module, mask: Mapping[str, torch.Tensor]) -> "MaskedLo
             tensors[key], kept[key] = tensor, place.kept
     undo = Undo(tensors, kept, None, is_whole=False)
     try:
-        held.begin()
+        held._begin()
     except BaseException:
         held.detach()
         undo()
@@ -113,7 +113,7 @@ class MaskedLora:
         self._attached: list[Attachment] = []
         self._own: list[Place] = []  # which were not masked before
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Change the model: `attach_lora` has seen that it can be."""
         for place in self._places:
             is_new = kept_before(place) is None
