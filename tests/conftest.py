@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -19,6 +20,10 @@ sys.path.append(str(Path(__file__).parent / "store" / "remote"))
 
 # one test per core: more threads would only wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# a job in the background ignores Ctrl-C, and so would all that tests start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from lottery_ticket.data import DataSet, load_dataset
 

@@ -560,15 +560,19 @@ class RunResult:
         *to: object,
         data_dir: str | Path | None = None,
         note: Callable[[str], None] | None = None,
-    ) -> None:
+    ) -> int:
         """Send the run to trackers, as if it had been tracked while it went: what is finished of
-        it. What a tracker has of it already is not sent again.
+        it. What a tracker has of it already is not sent again; what comes after a level that is not
+        finished waits for it.
 
         Args:
             to: as `track` of `run`.
             data_dir: where data files are, for the report.
             note: is told in a line what could not be sent; by default it is printed on standard
                 error.
+
+        Returns:
+            How many trainings they have by now.
 
         Raises:
             UsageError: there is no such tracker, or what it needs is not installed.
@@ -585,7 +589,7 @@ class RunResult:
         say = note or partial(print, file=StandardError())
         folder = None if data_dir is None else Path(data_dir).absolute()
         files = partial(_files_of, self, data_dir=folder)
-        track_finished(self.record, self.store, trackers, say, files)
+        return track_finished(self.record, self.store, trackers, say, files)
 
     def pruned_model(
         self,
@@ -1070,7 +1074,7 @@ def prepare(
         import_user_code(context.imports, refresh=True)
         listeners = Listeners.checked(track, on_level, on_record)
         if isinstance(spec, str | Path):
-            spec = load_spec(spec, overrides)
+            spec = _spec_of_a_run(spec, overrides, opened) or load_spec(spec, overrides)
         elif overrides:
             raise UsageError("overrides go with a preset or file; change the spec itself instead")
         elif not isinstance(spec, Spec):
@@ -1087,6 +1091,29 @@ def prepare(
         opened.check_name(planned.id, edit.name)
     labels = None if edit == RunEdit() else edit
     return Prepared(planned, opened, context, jobs, executes, listeners, labels)
+
+
+def _spec_of_a_run(source: str | Path, overrides: Sequence[str], store: Store) -> "Spec | None":
+    """The spec of a run that is called so, where no preset or file is; None if there is no run.
+
+    Raises:
+        UsageError: the run is a search, which came from no spec, or an override makes no sense.
+    """
+    from lottery_ticket.experiment import check_registered
+    from lottery_ticket.spec import again_spec, names_a_spec
+
+    if names_a_spec(source):
+        return None
+    try:
+        record = store.run(str(source))
+    except UsageError:  # neither; what specs there are is said
+        return None
+    if str(source) not in ("last", record.id, store.labels_of(record.id).name):
+        return None  # a prefix may be a preset's name, misspelt
+    if record.searches:
+        raise UsageError(f"{record.id}: a search of the finder; the script that began it goes on")
+    check_registered(record)
+    return again_spec(record.spec, overrides)
 
 
 def context_and_jobs(
@@ -1171,7 +1198,8 @@ def run(
     """Run an experiment: whatever of it is not in the store yet.
 
     Args:
-        spec: a preset's name, a YAML file, a mapping of the same shape, or a `Spec`.
+        spec: a preset's name, a YAML file, a mapping of the same shape, or a `Spec`; or a run
+            that goes on: its id, its name, or `"last"`.
         overrides: `["train.lr=0.05"]`, for a preset or file.
         store: where results are: a folder, or an address such as `s3://bucket/prefix`; else
             `$LOTTERY_STORE`, else `./lottery_runs`.

@@ -58,7 +58,7 @@ def check_glance(rows, margin=None, claim=None, change=lambda rows: rows) -> Non
     got = [found.winning_density, found.matching_density, found.sparsest_density]
     assert got == pytest.approx([density.get(level) for level in of_levels])
     means = wanted.arms.loc[wanted.arms["arm"] == "ticket"].set_index("level")["mean"]
-    assert found.dense == pytest.approx(means[0])
+    assert found.dense == pytest.approx(wanted.dense)
     assert found.sparsest == pytest.approx(means[wanted.levels[-1].level])
 
 

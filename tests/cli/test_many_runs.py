@@ -50,6 +50,12 @@ def test_runs_are_named_tagged_and_noted(many):
         "run    grid-00000001", "name   best", "tags   b", "notes  as in", "       the paper",
     ]  # fmt: skip
     assert many("edit", "best").out == said
+    for tag, hint in (("a", "valid: b"), ("bb", "did you mean 'b'")):
+        typo = many("edit", "best", "--untag", tag, "--name", "other")
+        assert (typo.code, typo.out) == (2, "")
+        assert f"--untag: grid-00000001 has no tag {tag!r}" in typo.err
+        assert hint in typo.err
+    assert "it has none" in many("edit", "grid-00000002", "--untag", "a").err
     found = json.loads(many("edit", "best", "--json").out)
     assert found == {
         "run": "grid-00000001", "name": "best", "tags": ["b"], "notes": "as in\nthe paper",
@@ -109,7 +115,9 @@ def test_two_of_a_name_are_both_listed(many, tmp_path):
     add_run(other, 9, spec_of(name="other"), LOSES)
     many("edit", "grid-00000001", "--name", "best")
     many("edit", "other", "--name", "best", "--store", other.location)
-    assert many("merge", other.location).code == 0  # each had it to itself
+    merged = many("merge", other.location)  # each had it to itself
+    assert merged.code == 0
+    assert "grid-00000001, other-00000009 are all called 'best'; `lottery edit" in merged.out
     found = many("table", "best")
     assert found.code == 2
     assert "could be any of: grid-00000001, other-00000009" in found.err
@@ -134,6 +142,13 @@ def test_a_run_is_named_when_it_is_run(lottery, tmp_path):
     assert without[0] == without[1]
     result = load_run("mine")
     assert (result.name, result.tags, result.notes) == ("mine", ("a",), "why")
+    assert f"mine ({run_id}): " in lottery("status", "mine").out
+    assert json.loads(lottery("status", "mine", "--json").out)["name"] == "mine"
+    again = lottery("run", *SMALL, "--name", "mine too").out
+    assert f"(run {run_id})" in again
+    assert "lottery verdict 'mine too'" in again
+    assert f"verdict: lottery verdict {run_id}" in lottery("run", *SMALL, "--name", "").out
+    lottery("edit", run_id, "--name", "mine")
     assert load_run(store=theirs).name == "quickstart"
     again = lottery("run", *SMALL, "--quiet", "--name", "mine", "--tag", "b")
     assert again.out == said.out
@@ -187,6 +202,9 @@ def test_runs_as_files(many, tmp_path):
     assert float(rows[1]["dense"]) == values[1]["dense"]
     assert (rows[3]["dense"], values[3]["dense"]) == ("", None)
     lines = many("runs", "--format", "markdown").out.splitlines()
+    assert json.loads(many("runs", "--json").out) == values
+    both = many("runs", "--json", "--format", "csv")
+    assert (both.code, "leave one of them out" in both.err) == (2, True)
     assert len(lines) == 6
     assert lines[1].startswith("| --- | ")
     some = json.loads(many("runs", "--keys", "lr,train.momentum", "--format", "json").out)
@@ -219,6 +237,27 @@ def test_what_no_run_has_is_said(command, given, said, many):
     found = many(command, *given)
     assert (found.code, found.out) == (2, "")
     assert said in " ".join(found.err.split())
+
+
+@pytest.mark.parametrize("given", [["--where", "dense > 0.5"], ["--where", "verdict=winning"],
+                                   ["--sort", "verdict"], ["--sort=-sparsest"]])  # fmt: skip
+def test_who_asks_list_for_a_result_is_told_where_there_are(given, many):
+    found = many("list", *given)
+    assert (found.code, found.out) == (2, "")
+    assert "is a result, which is not looked at here; use `lottery runs`" in found.err
+    assert many("runs", *given).code == 0
+
+
+def test_a_folder_is_called_as_it_is_whatever_its_name_looks_like(many, tmp_path):
+    place = tmp_path / "[red]:smile:[x]"
+    add_run(Store(place), 0, spec_of(), LOSES)
+    for command in (["list"], ["runs"]):
+        two = many(*command, "--store", tmp_path / "store", "--store", place)
+        assert str(place) in "".join(two.out.split("\n"))
+        empty = many(*command, "--store", tmp_path / "[dim]:x:")
+        assert "[dim]:x:: no runs yet" in "".join(empty.out.split("\n"))
+    for command in (["verify"], ["run", *SMALL]):
+        assert str(place) in many(*command, "--store", place).out
 
 
 def test_compare_tells_recipes_apart(many, tmp_path):
@@ -275,13 +314,22 @@ def test_listing_needs_no_pandas(many, tmp_path):
 
 def test_a_damaged_label_is_named(many, tmp_path):
     many("edit", "grid-00000001", "--name", "best")
-    (path,) = (tmp_path / "store" / "board" / "labels").iterdir()
+    many("edit", "grid-00000002", "--name", "other")
+    (path,) = (p for p in (tmp_path / "store/board/labels").iterdir() if b"best" in p.read_bytes())
     path.write_bytes(path.read_bytes().replace(b"best", b"rest"))
     found = many("verify")
-    assert found.code == 1
-    assert path.name in found.err
+    assert (found.code, "1 damaged" in found.out) == (1, True)
+    assert str(path) in found.err
     assert "nothing but a name, tags or notes of a run is in it" in found.err
-    assert many("table", "grid-00000001").code == 0
-    assert many("list").code == 1
-    path.unlink()
+    assert "anew" not in found.out
+    assert json.loads(many("verify", "--json").out)["num_notes"] == 1
+    for asked in ("list --json", "runs", "table other", "verdict other"):
+        command = [sys.executable, "-m", "lottery_ticket.cli", *asked.split()]
+        said = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert (said.returncode, said.stderr.count("warning:")) == (0, 1), asked
+        assert str(path) in said.stderr
+        assert "grid-00000002" in said.stdout
+    assert many("gc", "--dry-run").code == many("gc").code == 0
+    assert not path.exists()
     assert many("list").code == many("verify").code == 0
+    assert many("list").err == ""

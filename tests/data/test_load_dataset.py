@@ -177,3 +177,11 @@ def test_data_set_refuses_other_shapes():
     one, two = (Split(torch.zeros(1, size), torch.zeros(1).long()) for size in (1, 2))
     with pytest.raises(UsageError, match=r"differ between splits: x \(2,\) and \(1,\)"):
         DataSet("mine", one, None, two, "classification", 2, "")
+
+
+def test_a_data_set_prints_as_a_line_of_what_it_has():
+    data = load_dataset("digits")
+    assert repr(data) == (
+        "DataSet('digits': 1,197 train, 300 validation, 300 test; 10 classes; inputs (64,))"
+    )
+    assert repr(data.test) == "Split(x: float32 (300, 64); y: int64 (300,))"

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -198,12 +199,66 @@ def test_what_was_not_used_is_not_cited(cited, changes, not_cited):
     assert not not_cited & set(cited(**changes).keys)
 
 
-def test_a_net_that_is_pruned_at_its_start_alone_was_not_searched_for(cited):
-    found = cited(arms=["snip"])
-    assert "Tickets were searched" not in found.text
-    assert "set back" not in found.text
-    assert "Beside the ticket" not in found.text
-    assert "lee2019snip" in found.keys
+SEARCHED = "Tickets were searched for by pruning and training again, over 2 levels"
+ONCE = "The trained dense network was pruned once to each of 2 densities"
+TRAINED = "Networks of 2 densities were trained beside the dense one"
+EACH = "Each level pruned 50 %"
+NEXT = "Each density leaves out 50 % of the weights of the one before"
+LOWEST, HIGHEST = "Weights with the lowest scores went", "Weights with the highest scores went"
+BACK, AT_STEP = "set back to their initial values", "set back to their values at step 5"
+DOWN = "down to 25.00 % of the prunable weights (236)"
+SENTENCES = {SEARCHED, ONCE, TRAINED, EACH, NEXT, LOWEST, HIGHEST, BACK, AT_STEP, DOWN}
+STEPWISE = {SEARCHED, EACH, LOWEST, BACK, DOWN}
+TWO = {"prune": {"densities": [0.5, 0.1], "once": True}}
+ELSEWHERE = {"source": {"train": {"lr": 0.2, "batch_size": 32, "duration": "2ep"}}}
+
+
+@pytest.mark.parametrize(
+    ("arms", "changes", "said", "also"),
+    [
+        ("ticket reinit", {}, STEPWISE, ["Beside the ticket we trained reinit"]),
+        ("ticket oneshot", {}, STEPWISE, []),
+        ("ticket inverted", {}, STEPWISE, ["(of inverted, those with the highest)"]),
+        ("ticket snip random dense_small", {}, STEPWISE, []),
+        ("reinit", {}, STEPWISE, ["Of 3 trainings of these arms 0"]),
+        ("shuffled", {}, STEPWISE, []),
+        ("finetune", {}, STEPWISE - {BACK}, ["the trained weights stay"]),
+        ("lr_rewind", {}, STEPWISE - {BACK}, ["the trained weights stay"]),
+        ("ticket", {"rewind": "5it"}, STEPWISE - {BACK} | {AT_STEP}, []),
+        ("ticket", TWO, {ONCE, LOWEST, BACK}, ["(50.00 %, 9.96 %)"]),
+        ("ticket", {"prune": {**TWO["prune"], "once": False}}, {SEARCHED, LOWEST, BACK}, []),
+        ("ticket lr_rewind", TWO, {ONCE, LOWEST, BACK}, ["lr_rewind (pruned once: the trained"]),
+        ("ticket", {**TWO, "rewind": "5it"}, {ONCE, LOWEST, AT_STEP}, []),
+        ("oneshot", {}, {ONCE, NEXT, LOWEST, BACK, DOWN}, []),
+        ("oneshot", {"rewind": "5it"}, {ONCE, NEXT, LOWEST, AT_STEP, DOWN}, []),
+        ("inverted", {}, {ONCE, NEXT, HIGHEST, BACK, DOWN}, ["and the lowest were kept"]),
+        ("inverted", TWO, {ONCE, HIGHEST, BACK}, []),
+        ("oneshot inverted", {}, {ONCE, NEXT, LOWEST, BACK, DOWN}, ["(of inverted, those"]),
+        ("snip oneshot", {}, {ONCE, NEXT, LOWEST, BACK, DOWN}, []),
+        ("snip", {}, {TRAINED, NEXT, DOWN}, ["Scores were compared over all layers together."]),
+        ("snip", TWO, {TRAINED}, ["(50.00 %, 9.96 %)", "down to 9.96 %"]),
+        ("magnitude_init random dense_small", {}, {TRAINED, NEXT, DOWN}, []),
+        ("dense_small magnitude_init", {}, {TRAINED, NEXT, DOWN}, []),
+        ("dense_small", {}, {TRAINED}, ["down to 24.47 %"]),
+        ("dense_long", {}, set(), ["We trained dense_long"]),
+        ("gradual", {}, {TRAINED, NEXT, DOWN}, []),
+        ("random", prune(ignore=["fc3.weight"]), {TRAINED, NEXT}, ["before. fc3.weight stayed"]),
+        ("transfer", ELSEWHERE, STEPWISE, ["by another recipe were trained here (transfer)"]),
+        ("ticket transfer", ELSEWHERE, STEPWISE, ["were trained here too (transfer)"]),
+    ],
+)  # fmt: skip
+def test_how_masks_came_about_is_what_was_done(cited, arms, changes, said, also):
+    """Law: of the sentences on it those stand there that are true of the arms, and no others."""
+    found = cited(arms=arms.split(), **changes)
+    assert {each for each in SENTENCES if each in found.text} == said
+    for each in also:
+        assert each in found.text
+    assert ("Beside the ticket" in found.text) == (arms.startswith("ticket ") and " " in arms)
+    if SEARCHED not in said and ONCE not in said:
+        assert "set back" not in found.text
+        assert "han2015learning" not in found.keys
+    for name in arms.split():
+        assert f"{name} (" in found.text or name == "ticket"
 
 
 @pytest.mark.usefixtures("forgotten")
@@ -246,8 +301,11 @@ def test_the_test_of_the_verdict_is_the_one_that_was_made():
     alone = told(verdict(table.loc[table["replicate"] == 0]))
     assert "there is no verdict" in alone.text
     assert not {"welch1947generalization", "holm1979simple"} & {*alone.keys}
+    one = table.loc[(table["replicate"] == 0) & (table["arm"] == "ticket")]
+    assert "there is no verdict" in told(verdict(one)).text
     bare = told(verdict(table.loc[table["arm"] == "ticket"]))
     assert "better than reinit" not in bare.text
+    assert "there is no verdict" not in bare.text
     assert "berger1982multiparameter" not in bare.keys
     assert "welch1947generalization" in bare.keys
     assert "9.9.9" in found.text
@@ -270,6 +328,65 @@ def test_a_search_knows_neither_data_nor_recipe():
     assert "renda2020comparing" in found.keys
     assert "frankle2020linear" not in found.keys
     assert "under a seed of its own" in found.text
+
+
+def of_rows(*rows, **others):
+    """The record of a search of these (arm, level, replicate, draw); each a cell of its own, but
+    for the dense net's."""
+    from lottery_ticket.store import RunRecord, RunRow
+
+    made = tuple(
+        RunRow(arm, level, replicate, draw, 64 >> level,
+               f"{number if level else replicate + 1000:064x}", None)
+        for number, (arm, level, replicate, draw) in enumerate(rows)
+    )  # fmt: skip
+    draws = {row.arm: 1 + max(r.draw for r in made if r.arm == row.arm) for row in made}
+    arms = [{"name": arm, "draws": count} for arm, count in draws.items()]
+    spec = {"name": "mine", "model": {"name": "make_net"}, "rewind": "0it", "arms": arms,
+            "prune": {"criterion": "magnitude", "scope": "global"}, "replicates": 2}  # fmt: skip
+    others = {"searches": ("0" * 32, "1" * 32)} | others
+    return RunRecord("mine-11111111", 1.0, spec, 64, {"w": [64]}, made, **others)
+
+
+def tickets(levels, replicate):
+    return [("ticket", level, replicate, 0) for level in range(levels + 1)]
+
+
+def test_what_each_replicate_of_a_search_did_is_told():
+    drawn = [("reinit", 2, 0, draw) for draw in range(2)]
+    unlike = methods(of_rows(*tickets(2, 0), *tickets(3, 1), *drawn), [], None, version="1").text
+    assert "over 2 to 3 levels" in unlike
+    assert "2 draws in 1 of 2 replicates" in unlike
+    assert "There were 2 replicates, each under a seed of its own; they did not train" in unlike
+    assert "Everything" not in unlike
+    assert "in each replicate" not in unlike
+    once = [("oneshot", 1, 0, 0)]
+    text = methods(of_rows(*tickets(2, 0), *tickets(2, 1), *once), [], None, version="1").text
+    assert "level by level), in 1 of 2 replicates" in text
+    both = [("reinit", 2, replicate, draw) for replicate in range(2) for draw in range(2)]
+    alike = methods(of_rows(*tickets(2, 0), *tickets(2, 1), *both), [], None, version="1").text
+    assert "2 draws in each replicate" in alike
+    assert "Everything was done in 2 replicates" in alike
+    more = [*both, ("reinit", 2, 1, 2)]
+    text = methods(of_rows(*tickets(2, 0), *tickets(2, 1), *more), [], None, version="1").text
+    assert "2 to 3 draws in each replicate" in text
+
+
+def test_a_training_that_arms_share_is_counted_once():
+    shuffled = [("shuffled", level, 0, 0) for level in range(3)]
+    record = of_rows(*tickets(2, 0), *shuffled, searches=())
+    rows = [{"cell": row.cell, "device": "cuda", "train_seconds": 10.0} for row in record.rows]
+    assert (len(rows), len({row["cell"] for row in rows})) == (6, 5)
+    spec = {**record.spec, "data": {"name": "digits"}}
+    record = replace(record, spec=spec)
+    text = methods(record, rows, None, version="1").text
+    assert "Trainings ran on cuda, in 50 s of training in all." in text
+    assert "are finished" not in text
+    text = methods(record, rows[:-1], None, version="1").text
+    assert "in 40 s of training in all" in text
+    assert "Of 5 trainings 4 are finished." in text
+    more = replace(record, others=("f" * 64,))  # those of tickets that are no arm have no rows
+    assert "; those of the arms took 50 s in all" in methods(more, rows, None, version="1").text
 
 
 def test_forms():

@@ -157,6 +157,9 @@ def test_a_row_per_training():
     assert [row[0] for row in rows] == list(TABLE["arm"])
     drawn = pd.concat([TABLE, TABLE.assign(draw=1)])
     assert "draw" in read_table(str(trainings_latex(drawn, name="tiny")))[0]
+    alone, shared = (TABLE.assign(cell=[str(n // by) for n in range(len(TABLE))]) for by in (1, 2))
+    assert "that arms share" not in trainings_latex(alone, name="tiny").caption
+    assert "has a row in each" in trainings_latex(shared, name="tiny").caption
 
 
 def test_several_runs():

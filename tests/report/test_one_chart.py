@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.markers import CARETDOWN, CARETUP
 from small_runs import FACTS, result_table, small_classes, small_content, small_tables
 
 from lottery_ticket.analysis import LOSS, RunTables, verdict
@@ -22,6 +23,7 @@ from lottery_ticket.charts import (
     Stop,
     class_chart,
     compare_chart,
+    difference_chart,
     fit_limits,
     layer_chart,
     metric_chart,
@@ -41,6 +43,17 @@ def collapsed(levels=4):
     return table.assign(test_accuracy=table["test_accuracy"].mask(is_last, 0.1))
 
 
+def wide_intervals():
+    """A verdict, two of whose intervals against reinit reach far below those against dense."""
+    found = verdict(small_tables().table)
+    rows = found.contrasts
+    places = rows.index[rows["control"] == "reinit"][:2]
+    low = rows["pooled_low"].where(~rows.index.isin(places), -0.016)
+    return replace(
+        found, contrasts=rows.assign(pooled_low=low.where(low.index != places[1], -0.015))
+    )
+
+
 def charts():
     """One of every kind, and those that are drawn otherwise."""
     tables = small_tables()
@@ -57,6 +70,7 @@ def charts():
         "six arms": metric_chart(six, LOSS),
         "22 layers": layer_chart(LAYERS),
         "a collapse": metric_chart(fallen, verdict(fallen).metric, verdict=verdict(fallen)),
+        "cut bars": difference_chart(wide_intervals()),
         "pruned": metric_chart(fallen, verdict(fallen).metric, over="pruned"),
         "linear": metric_chart(six, LOSS, over="kept, linear"),
         "one level": metric_chart(result_table(levels=1), LOSS),
@@ -117,11 +131,28 @@ def check_figure(chart, figure):
         if series.marker
         for _, x, y in chart.outside(series)
     ]
+    heads = [line for line in ax.lines if line.get_marker() in (CARETDOWN, CARETUP)]
+    found = [(*line.get_xydata()[0].tolist(), line.get_marker()) for line in heads]
+    assert found == heads_of(chart)
     for rule in chart.rules:
         assert [rule.y, rule.y] in [list(line.get_ydata()) for line in ax.lines]
     assert ax.get_ylim() == (chart.y.low, chart.y.high)
     assert ax.get_ylabel().replace("\n", " ") == chart.y.label
     assert chart.caption in figure.get_supxlabel().replace("\n", " ")
+
+
+def heads_of(chart):
+    """Arrowheads: where the mark of a bar is on the axis, and its end is not."""
+    found = []
+    for series in chart.series:
+        for stop, x, y in chart.points(series) if series.is_bars and series.low else ():
+            if series.low[stop] is None:
+                continue
+            if series.low[stop] < chart.y.low <= y:
+                found.append((x, chart.y.low, CARETDOWN))
+            if series.high[stop] > chart.y.high >= y:
+                found.append((x, chart.y.high, CARETUP))
+    return found
 
 
 def check_payload(chart, payload):
@@ -191,6 +222,16 @@ def test_whoever_draws_something_else_is_caught(mutant, name):
         check_figure(chart, figure_of(mutant(chart)))
     with pytest.raises(AssertionError):
         check_payload(chart, payload_of(mutant(chart)))
+
+
+def test_a_bar_that_ends_at_the_edge_without_a_mark_is_caught():
+    chart = CHARTS["cut bars"]
+    assert len(heads_of(chart)) == 2
+    assert "2 bars go on beyond the axis, at an arrowhead (to −1.6 and −1.5)." in chart.caption
+    figure = figure_of(chart)
+    next(line for line in figure.axes[0].lines if line.get_marker() == CARETDOWN).remove()
+    with pytest.raises(AssertionError):
+        check_figure(chart, figure)
 
 
 def test_a_value_that_is_hidden_at_the_edge_is_caught():

@@ -137,10 +137,19 @@ def test_a_key_that_two_parts_of_a_recipe_have_is_told_apart(tmp_path):
     for number, lr in enumerate((0.1, 0.2)):
         spec = spec_of(f"train.lr={lr}", f"source.train.lr={lr / 2}")
         add_run(store, number, spec, LOSES)
-    with pytest.raises(UsageError, match=r"could be any of: source\.train\.lr, train\.lr"):
-        load_runs(store, where="lr=0.1")
-    assert len(load_runs(store, where="train.lr=0.1")) == 1
+    for where in ("lr=0.1", "train.lr=0.1", "source.train.lr=0.05"):  # the run's own comes first
+        assert load_runs(store, where=where)["id"].tolist() == ["grid-00000000"]
     assert list(load_runs(store).columns[-2:]) == ["train.lr", "source.train.lr"]
+    assert list(load_runs(store, keys="lr").columns[-1:]) == ["train.lr"]
+
+
+def test_the_name_of_a_part_means_what_it_is_called(store):
+    own = list(load_runs(store, keys=["rewind"]).columns)
+    for key in ("data", "model", "dense", "verdict", "replicates"):  # which have columns
+        assert load_runs(store, keys=[key, "rewind"]).columns.tolist().count(key) == 1
+    assert list(load_runs(store, keys=["dense", "rewind"]).columns) == own
+    with pytest.raises(UsageError, match=r"'prune' could be any of: prune\.criterion"):
+        load_runs(store, keys="prune")
 
 
 def test_keys_are_those_that_are_asked_for(store):

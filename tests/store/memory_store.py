@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from lottery_ticket.errors import DamagedError, UsageError
 from lottery_ticket.store import Execution, Finished, Freed, IndexedCell, Store, sha256
+from lottery_ticket.store._label_changes import forget_damaged
 
 _worlds = {}
 
@@ -246,6 +247,7 @@ class MemoryStore(Store):
         freed = self._remove((self.cell_names() | self.work_names()) - needed, dry_run)
         if not dry_run:
             self._forget()
+            forget_damaged(self.board, self.location)
             for name in self.cell_names() & self.work_names() - self.world.held.keys():
                 del self.world.work[name]  # what a finished cell left of its making
         return freed

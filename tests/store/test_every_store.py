@@ -504,8 +504,10 @@ def check_notes_go(kind: Kind, place: Path) -> None:
     add_change(store.board, store.location, doomed.id, RunEdit(name=f"of {doomed.id}"))
     store.collect_garbage(dry_run=True)
     assert notes(store) == before
+    store.board.put("labels", f"{kept.id}.{'0' * 16}", b"garbage")
     store.collect_garbage()
     assert notes(store) == {**left, "failed": sorted([name_of(1), name_of(2)])}
+    assert store.damaged_labels() == []
 
 
 def test_notes_go_with_what_they_are_of(kind, tmp_path):

@@ -1,14 +1,16 @@
 """How what runs are called is kept: bytes that later versions read, and clocks that are wrong."""
 
+import re
 import time
+import warnings
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_cells import run_of
 
-from lottery_ticket.errors import DamagedError, UsageError
-from lottery_ticket.store import RunEdit, RunLabels, Store
+from lottery_ticket.errors import StoreError, UsageError
+from lottery_ticket.store import DamagedLabelWarning, RunEdit, RunLabels, Store
 from lottery_ticket.store._files import sealed_json
 
 RUN = "small-00000000"
@@ -99,18 +101,79 @@ def test_notes_of_two_stand_until_somebody_writes_new_ones(store):
         {"at": 1.0, "notes": "\x1b[2J"},
         {"at": 1.0, "replaces": ["x"]},
         {"at": 1e999},
+        {"at": 1e13},
+        {"at": -1e300},
+        {"at": 2**62},
     ],
 )
-def test_what_cannot_have_been_written_is_damaged(values, store):
+def test_what_cannot_have_been_written_is_left_out(values, store):
     data = sealed_json(values) if values.get("at") != 1e999 else b'{"at": 1e999}'
-    store.board.put("labels", f"{RUN}.{'0' * 16}", data)
-    with pytest.raises(DamagedError, match=f"note labels/{RUN}.*damaged"):
-        store.labels()
-    with pytest.raises(DamagedError):
-        store.edit_run(RUN, RunEdit(add_tags=["a"]))
+    check_is_left_out(
+        store, f"{RUN}.{'0' * 16}", lambda name: store.board.put("labels", name, data)
+    )
+
+
+@pytest.mark.parametrize("name", [f"{RUN}.{'0' * 16}", "X"])
+@pytest.mark.parametrize("data", [b"garbage\n", b"", b"{}", b"\x00" * (1 << 25)])
+def test_what_somebody_put_there_is_left_out(data, name, store):
+    check_is_left_out(store, name, data)
+
+
+def check_is_left_out(store, name, data):
+    """What is damaged takes nothing away from what is not, is told of, and goes with garbage."""
+    store.edit_run(RUN, RunEdit("mine"))
+    store.board.put("labels", name, data)
+    place = re.escape(f"{store.location}/board/labels/{name}")
+    with pytest.warns(DamagedLabelWarning, match=place):
+        assert store.labels() == {RUN: RunLabels("mine")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedLabelWarning)
+        assert store.run(RUN).id == store.run("mine").id == RUN
+        assert store.labels_of(RUN) == RunLabels("mine")
+        assert store.edit_run(RUN, RunEdit(add_tags=["a"])) == RunLabels("mine", ("a",))
     (found,) = store.damaged_labels()
-    assert RUN in str(found)
-    assert store.run(RUN).id == RUN  # by its id it is found all the same
+    assert store.location in str(found)
+    assert name in str(found)
+    store.collect_garbage(dry_run=True)
+    assert len(store.damaged_labels()) == 1
+    store.collect_garbage()
+    assert store.damaged_labels() == []
+    assert store.labels() == {RUN: RunLabels("mine", ("a",))}
+
+
+def test_a_folder_among_the_changes_stops_nobody(store, tmp_path):
+    store.edit_run(RUN, RunEdit("mine"))
+    (tmp_path / "store" / "board" / "labels" / "X").mkdir()
+    with pytest.warns(DamagedLabelWarning):
+        assert store.labels() == {RUN: RunLabels("mine")}
+    store.collect_garbage()
+    assert len(store.damaged_labels()) == 1  # it is not the store's to remove
+
+
+@pytest.mark.parametrize("at", [4e9, 1e11, 999_999_999_000.0])
+def test_who_has_seen_a_change_of_the_far_future_comes_after_it(at, store):
+    store.board.put("labels", f"{RUN}.{'f' * 16}", sealed_json({"at": at, "name": "first"}))
+    for name in ("second", "third"):
+        assert store.edit_run(RUN, RunEdit(name)) == store.labels_of(RUN) == RunLabels(name)
+
+
+def test_what_can_come_after_nothing_is_said(store):
+    at = 999_999_999_999.9998
+    store.board.put("labels", f"{RUN}.{'f' * 16}", sealed_json({"at": at, "name": "first"}))
+    with pytest.raises(StoreError, match="at the end of time"):
+        store.edit_run(RUN, RunEdit("second"))
+    assert store.labels_of(RUN) == RunLabels("first")
+
+
+def test_a_name_is_not_lost_when_an_id_begins_with_it(store):
+    store.edit_run(RUN, RunEdit("sweep"))
+    store.save_run(run_of([2], "sweep-00000001"))
+    store.save_run(run_of([3], "sweep-00000002"))
+    assert store.run("sweep").id == RUN
+    assert store.run("sweep-00000001").id == "sweep-00000001"
+    store.edit_run(RUN, RunEdit(""))
+    with pytest.raises(UsageError, match="could be any of: sweep-00000001, sweep-00000002"):
+        store.run("sweep")
 
 
 TEXTS = st.text(max_size=90)

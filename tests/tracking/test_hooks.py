@@ -1,11 +1,12 @@
 """People's own functions in runs and searches."""
 
 import dataclasses
+import tempfile
 
 import pytest
 import torch
 from line_tracker import LineTracker, by_run, lines
-from test_tracked_runs import tiny
+from test_tracked_runs import SMALL, later, tiny
 from torch import nn
 
 from lottery_ticket import LotteryTicketFinder, UsageError, load_run
@@ -14,7 +15,7 @@ from lottery_ticket.store import Store, history_rows
 
 def test_they_are_told_all_level_by_level(tmp_path):
     levels, records = [], []
-    result = tiny(tmp_path / "store", on_level=levels.append, on_record=records.append, jobs=2)
+    result = tiny(tmp_path / "store", on_level=levels.append, on_record=records.append)
     assert sorted((r.arm, r.replicate, r.level) for r in levels) == sorted(
         (row["arm"], row["replicate"], row["level"]) for row in result.rows
     )
@@ -41,7 +42,7 @@ def test_what_one_raises_is_said_once(tmp_path, capsys):
         raise ZeroDivisionError("by nothing")
 
     levels = []
-    result = tiny(tmp_path / "store", on_level=levels.append, on_record=fails)
+    result = tiny(tmp_path / "store", overrides=SMALL, on_level=levels.append, on_record=fails)
     said = capsys.readouterr().err
     assert said.count("on_record: raised ZeroDivisionError: by nothing") == 1
     assert "level 0, replicate 0" in said
@@ -110,6 +111,15 @@ def test_a_search_is_tracked_and_told(tmp_path):
     assert accuracies == [row.metric for row in finder.results.rows[:3]]
 
 
+def test_where_nothing_can_be_written_a_search_goes_on(tmp_path, capsys, monkeypatch):
+    told = LineTracker(str(tmp_path / "lines.jsonl"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    finder = searched(told)
+    assert finder.results.control("reinit")
+    assert "track: no files are sent: FileNotFoundError" in capsys.readouterr().err
+    assert lines(told.path)[-1]["method"] == "finish"
+
+
 def test_another_search_is_another_run(tmp_path):
     told = LineTracker(str(tmp_path / "lines.jsonl"))
     for _ in range(2):
@@ -134,11 +144,11 @@ def test_one_that_goes_on_is_the_same_run(is_stored, tmp_path):
 
 
 def test_of_one_in_a_store_later_is_the_same(tmp_path):
-    told, later = (LineTracker(str(tmp_path / name)) for name in ("live.jsonl", "later.jsonl"))
+    told, after = (LineTracker(str(tmp_path / name)) for name in ("live.jsonl", "later.jsonl"))
     searched(told, Store(tmp_path / "store"))
     result = load_run(store=tmp_path / "store")
-    result.track(later)
-    live, found = by_run(lines(told.path)), by_run(lines(later.path))
+    assert later(result, after) == []
+    live, found = by_run(lines(told.path)), by_run(lines(after.path))
     assert set(live) == set(found)
     for name in set(found) - {result.id}:
         assert live[name][1:] == found[name][1:]  # a start says which controls there are by then

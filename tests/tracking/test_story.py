@@ -1,5 +1,7 @@
 """The law: whenever and in which order trainings end, of each tracked run the same is told."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,21 +104,40 @@ def test_nothing_is_seen_on_the_way_before_its_turn():
     assert [call.method for call in story.along(training(LINES[0], 0)[:1])] == ["start", "log"]
 
 
-def test_what_is_missing_holds_the_rest_back_until_the_end():
+def test_what_is_missing_holds_the_rest_back_until_it_is_there():
+    """Also from one call to the next, with a tracker that takes steps in their order alone."""
     story = planned()
     story.begin()
-    story.add(training(LINES[0], 0))
+    sent = story.add(training(LINES[0], 0))
     assert story.add(training(LINES[0], 2)) == []  # level 1 is not there
+    assert story.held == {LINES[0]: (1, [2])}
     assert not story.is_complete
-    methods = [(call.method, dict(call.arguments)) for call in story.end()]
-    assert [m for m, _ in methods] == ["log", "log", "log", "finish"]
-    assert methods[-1] == ("finish", {"is_complete": False})
+    assert [(c.method, dict(c.arguments)) for c in story.end()] == [
+        ("finish", {"is_complete": False})
+    ]
+    again = planned()
+    again.begin()
+    for level in range(LEVELS):
+        sent += again.add(training(LINES[0], level))
+    assert again.held == {}
+    steps = [c.arguments["step"] for c in sent if "training/level" in c.arguments.get("values", ())]
+    assert list(dict.fromkeys(steps)) == sorted(set(steps))
 
 
-def test_without_its_dense_training_only_levels_are_told():
-    story = planned()
-    assert story.add(training(LINES[0], 2)) == []
-    assert [call.method for call in story.end()] == ["start", "log", "finish"]
+def stretched(level: int) -> list[Record]:
+    """A training of an arm whose levels are three times as long as the dense one."""
+    records = training(LINES[2], level)
+    return records if level == 0 else [replace(r, step=3 * r.step) for r in records]
+
+
+def test_levels_of_any_length_follow_one_another():
+    """Nothing is told twice under one name and step, in ascending steps."""
+    calls = told(planned(), [stretched(level) for level in range(LEVELS)])["demo-1-reinit-0"]
+    logs = [arguments for method, arguments in calls if method == "log"]
+    along = [call["step"] for call in logs if "training/level" in call["values"]]
+    assert along == [10, 20, 50, 80, 110, 140, 170, 200]
+    keys = [(name, call["step"]) for call in logs for name in call["values"]]
+    assert len(keys) == len(set(keys))
 
 
 def test_what_was_told_is_not_told_again():

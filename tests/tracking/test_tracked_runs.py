@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,9 +22,17 @@ from lottery_ticket.api import prepare
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.experiment import Observer, read_history, run_plan
 from lottery_ticket.store import Store
-from lottery_ticket.tracking import TRACKERS, Named, Telling
+from lottery_ticket.tracking import (
+    TRACKERS,
+    Listeners,
+    Named,
+    Telling,
+    chosen_trackers,
+    track_finished,
+)
 
 TINY = ["replicates=2", "prune.levels=2", "train.duration=2ep", "model.hidden=[12, 8]"]
+SMALL = ["replicates=1", "prune.levels=1", "train.duration=1ep", "model.hidden=[12, 8]"]
 PATIENCE_SECONDS = 60.0
 
 
@@ -31,6 +40,32 @@ def tiny(store: Path, **more):
     """A run of a second or two."""
     given = {"overrides": TINY, "jobs": 1, "threads": 1, "progress": False}
     return lottery_ticket.run("quickstart", store=store, **{**given, **more})
+
+
+def told_of(store: Path, tracker, overrides: list[str] = SMALL) -> list[str]:
+    """A run that is tracked, without the figures and the report; what was said."""
+    prepared = prepare("quickstart", overrides=overrides, store=store, jobs=1, threads=1)
+    notes: list[str] = []
+    telling = Telling(chosen_trackers(tracker), notes.append)
+    run_plan(prepared.plan, prepared.store, prepared.context, observer=telling)
+    telling.end()
+    return notes
+
+
+def later(result, *trackers, **more) -> list[str]:
+    """A finished run is sent, without the figures and the report; what was said."""
+    notes: list[str] = []
+    given = chosen_trackers(list(trackers))
+    track_finished(result.record, result.store, given, notes.append, **more)
+    return notes
+
+
+def logs(found: list[dict]) -> list[tuple]:
+    return [
+        (line["run"], line["name"], line["step"], line["value"])
+        for line in found
+        if line["method"] == "log"
+    ]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -46,8 +81,8 @@ def digests(folder: Path) -> dict[str, str]:
 def tracked(tmp_path_factory):
     """A run, and what a tracker wrote of it."""
     folder = tmp_path_factory.mktemp("tracked")
-    result = tiny(folder / "store", track=LineTracker(str(folder / "live.jsonl")))
-    return result, lines(folder / "live.jsonl")
+    result = tiny(folder / "store", track=f"lines={folder / 'secret-place'}")
+    return result, lines(folder / "secret-place")
 
 
 def test_each_arm_and_replicate_is_a_run(tracked):
@@ -101,6 +136,7 @@ def test_later_it_is_the_same(tracked, tmp_path):
     assert by_run(lines(tmp_path / "later.jsonl")) == by_run(found)
 
 
+@pytest.mark.slow  # what workers make is as what is made here: tests/experiment
 def test_by_workers_it_is_the_same(tracked, tmp_path):
     found = tracked[1]
     store = tmp_path / "store"
@@ -125,12 +161,19 @@ def test_by_workers_it_is_the_same(tracked, tmp_path):
 
 def test_with_several_at_a_time_it_is_the_same(tracked, tmp_path):
     found = tracked[1]
-    told = LineTracker(str(tmp_path / "two.jsonl"))
-    tiny(tmp_path / "store", track=[told], jobs=2)
+    told, levels = LineTracker(str(tmp_path / "two.jsonl")), []
+    prepared = prepare("quickstart", overrides=TINY, store=tmp_path / "store", threads=1)
+    with Listeners.checked(told, levels.append).told(Observer()) as observer:
+        run_plan(prepared.plan, prepared.store, prepared.context, jobs=2, observer=observer)
+    for arm in ("ticket", "reinit"):
+        own = [r.level for r in levels if (r.arm, r.replicate) == (arm, 1)]
+        assert own == [0, 1, 2]
     live = by_run(lines(told.path))
     for name, calls in by_run(found).items():
         assert [(c["method"], c.get("name"), c.get("step")) for c in live[name]] == [
-            (c["method"], c.get("name"), c.get("step")) for c in calls
+            (c["method"], c.get("name"), c.get("step"))
+            for c in calls
+            if c["method"] != "artifact"  # which are for another test
         ]
 
 
@@ -138,14 +181,9 @@ def test_nothing_is_doubled_by_the_same_call(tracked, tmp_path):
     result, found = tracked
     told = LineTracker(str(tmp_path / "twice.jsonl"))
     for _ in range(2):
-        tiny(result.store.location, track=told)
-    counts = Counter(
-        (line["run"], line["name"], line["step"])
-        for line in lines(told.path)
-        if line["method"] == "log"
-    )
-    assert set(counts.values()) == {1}
-    assert len(counts) == sum(line["method"] == "log" for line in found)
+        assert told_of(Path(result.store.location), told, TINY) == []
+    assert sorted(logs(lines(told.path))) == sorted(logs(found))
+    assert set(Counter(each[:3] for each in logs(lines(told.path))).values()) == {1}
 
 
 def test_one_that_was_killed_goes_on_where_it_was(tracked, tmp_path):
@@ -310,7 +348,9 @@ def test_no_tracker_ends_a_run(kind, tracked, tmp_path, capsys):
     assert KINDS[kind] in said
     assert said.count(KINDS[kind]) <= 2  # once, and once more when it is given up
     assert "the run goes on" in said
-    assert f"lottery track {tracked[0].id} --to {kind.__name__}" in said
+    assert (
+        f"`lottery_ticket.load_run('{tracked[0].id}', store='{tmp_path}/store').track(…)`" in said
+    )
 
 
 @pytest.mark.parametrize("kind", [Broken, Exiting, NeverStarts])
@@ -325,11 +365,11 @@ def _one_call(kind):
     return type(kind.__name__, (kind,), {} if kind is NeverStarts else {"start": lambda *_: None})
 
 
-def test_one_that_fails_is_nothing_to_another(tracked, tmp_path, capsys):
+def test_one_that_fails_is_nothing_to_another(tracked, tmp_path):
     good = LineTracker(str(tmp_path / "good.jsonl"))
-    tiny(tracked[0].store.location, track=[Broken(str(tmp_path / "broken.jsonl")), good])
-    assert by_run(lines(good.path)) == by_run(tracked[1])
-    assert "track Broken: " in capsys.readouterr().err
+    with pytest.raises(LotteryError, match="not all of it was sent to Broken;"):
+        later(tracked[0], Broken(str(tmp_path / "broken.jsonl")), good)
+    assert sorted(logs(lines(good.path))) == sorted(logs(tracked[1]))
 
 
 class FailsOnce(LineTracker):
@@ -344,25 +384,182 @@ class FailsOnce(LineTracker):
         super().log(run, values, step)
 
 
-def test_what_was_lost_is_sent_later(tracked, tmp_path, capsys):
+def test_what_was_lost_is_sent_later(tracked, tmp_path):
     result, found = tracked
     told = FailsOnce(str(tmp_path / "lines.jsonl"))
+    notes = []
     with pytest.raises(LotteryError, match="not all of it was sent to FailsOnce"):
-        result.track(told)
-    said = capsys.readouterr().err
-    assert "log() failed (TimeoutError: too slow); the run goes on" in said
-    assert "1 calls failed" in said
-    result.track(told)
+        track_finished(result.record, result.store, chosen_trackers(told), notes.append)
+    assert notes[0] == "track FailsOnce: log() failed (TimeoutError: too slow); the run goes on"
+    assert "1 calls failed" in notes[1]
+    assert later(result, told) == []
+    assert sorted(logs(lines(told.path))) == sorted(logs(found))
 
-    def values(each):
-        return sorted(
-            (line["run"], line["name"], line["step"]) for line in each if line["method"] == "log"
-        )
 
-    assert values(lines(told.path)) == values(found)
+class Dead(LineTracker):
+    """Nothing of it works."""
+
+    def _write(self, **line):
+        raise OSError("gone")
+
+
+def test_for_a_dead_one_nothing_is_drawn(tracked, tmp_path):
+    def no_files(folder, note):
+        raise AssertionError("they were drawn for nobody")
+
+    telling = Telling(chosen_trackers(Dead(str(tmp_path / "none"))), (notes := []).append, no_files)
+    telling.begin_run(tracked[0].id, tracked[0].store)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not notes:
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+    telling.end()
+    assert any("5 calls in a row failed" in note for note in notes), notes
+    assert not any("files" in note for note in notes)
+
+
+def test_where_nothing_can_be_written_the_run_goes_on(tmp_path, capsys, monkeypatch):
+    """The folder of temporary files is lost while it runs."""
+    told = LineTracker(str(tmp_path / "lines.jsonl"))
+    result = tiny(
+        tmp_path / "store", overrides=SMALL, track=told,
+        on_level=lambda record: monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none")),
+    )  # fmt: skip
+    assert result.outcome.is_complete
+    assert "track: no files are sent: FileNotFoundError" in capsys.readouterr().err
+    assert lines(told.path)[-1] == {"method": "finish", "run": result.id, "is_complete": True}
+
+
+class Stuck:
+    """A store that does not answer for a while."""
+
+    def __init__(self, store, after):
+        self.store, self.after, self.asked = store, after, threading.Event()
+        self.released = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def get(self, name):
+        self.after -= 1
+        if self.after < 0:
+            self.asked.set()
+            self.released.wait(PATIENCE_SECONDS)
+        return self.store.get(name)
+
+
+def test_a_store_that_does_not_answer_leaves_no_run_open(tracked, tmp_path):
+    told = LineTracker(str(tmp_path / "lines.jsonl"))
+    store = Stuck(tracked[0].store, after=6)
+    telling = Telling(chosen_trackers(told), (notes := []).append)
+    telling.begin_run(tracked[0].id, store)
+    assert store.asked.wait(PATIENCE_SECONDS)
+    telling.end(seconds=0.2)
+    store.released.set()
+    calls = by_run(lines(told.path))
+    assert len(calls) > 1
+    assert all(each[-1]["method"] == "finish" for each in calls.values())
+    assert calls[tracked[0].id][-1]["is_complete"] is False
+    assert telling.failed == ["LineTracker"]
+    assert "the store does not answer" in notes[0]
+
+
+def test_what_another_store_began_is_said(tmp_path):
+    told = LineTracker(str(tmp_path / "lines.jsonl"))
+    assert told_of(tmp_path / "here", told) == []
+    assert told_of(tmp_path / "here", told) == []  # it goes on
+    (said,) = told_of(tmp_path / "there", told)
+    assert "track LineTracker: goes on with a run begun elsewhere, quickstart-" in said
+
+
+def test_what_waits_is_said_and_not_counted(tracked, tmp_path):
+    """A level that is not there holds back those after it, and comes first once it is."""
+    result, found = tracked
+    shutil.copytree(result.store.location, tmp_path / "store")
+    row = next(row for row in result.record.rows if (row.arm, row.level) == ("reinit", 1))
+    (folder,) = {
+        p.parent for p in (tmp_path / "store" / "cells").rglob(f"*{row.cell}*/record.json")
+    }
+    folder.rename(tmp_path / "aside")
+    half, told = (
+        lottery_ticket.load_run(store=tmp_path / "store"),
+        LineTracker(str(tmp_path / "lines.jsonl")),
+    )
+    given, notes = chosen_trackers(told), []
+    assert track_finished(half.record, half.store, given, notes.append) == 10
+    assert notes == [
+        f"track: reinit, replicate {row.replicate}: level 1 is not there; 2 will be sent after it"
+    ]
+    (tmp_path / "aside").rename(folder)
+    whole = lottery_ticket.load_run(store=tmp_path / "store")
+    assert later(whole, told) == []
+    name = f"{result.id}-reinit-{row.replicate}"
+    assert [each for each in logs(lines(told.path)) if each[0] == name] == [
+        each for each in logs(found) if each[0] == name
+    ]
+
+
+def test_what_sends_the_rest_is_what_was_asked_for(tmp_path, monkeypatch):
+    given = f"lines={tmp_path}/no folder/lines"
+    monkeypatch.chdir(tmp_path)
+    told_of(tmp_path / "lottery_runs", None)
+    shutil.copytree("lottery_runs", "else where")
+    for folder, at in (("lottery_runs", ""), ("else where", f" --store '{tmp_path}/else where'")):
+        result, notes = lottery_ticket.load_run(store=tmp_path / folder), []
+        with pytest.raises(LotteryError):
+            track_finished(result.record, result.store, chosen_trackers(given), notes.append)
+        wanted = f"lottery track {result.id} --to '{given}'{at}"
+        assert f"`{wanted}` sends what is missing" in notes[-1]
+
+
+def test_a_password_is_in_no_such_line():
+    (named,) = chosen_trackers("lines=http://me:secret@127.0.0.1:1/x?token=secret")
+    assert named.given == "lines=http://me:…@127.0.0.1:1/x?…"
+
+
+class Otherwise:
+    """Calls its arguments as it likes."""
+
+    def __init__(self):
+        self.calls = []
+
+    def start(self, r):
+        self.calls.append("start")
+
+    def log(self, r, vals, s, *more):
+        self.calls.append(("log", isinstance(s, int)))
+
+    def artifact(self, r, n, p): ...
+
+    def finish(self, r, ok):
+        self.calls.append(("finish", ok))
+
+
+def test_arguments_have_any_names(tracked):
+    tracker = Otherwise()
+    assert later(tracked[0], tracker) == []
+    assert tracker.calls[0] == "start"
+    assert tracker.calls[-1] == ("finish", True)
+    assert ("log", True) in tracker.calls
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"log": lambda self, values: None}, r"log\(\) cannot be called with 3 arguments"),
+        ({"finish": lambda self, *, run: None}, r"finish\(\) cannot be called with 2 arguments"),
+        ({"patience_seconds": "long"}, "patience_seconds is 'long', wanted seconds"),
+        ({"patience_seconds": 0}, "patience_seconds is 0, wanted seconds, above 0"),
+    ],
+)
+def test_what_cannot_be_called_is_said_before_anything_runs(change, said):
+    with pytest.raises(UsageError, match=said):
+        chosen_trackers(type("Odd", (Otherwise,), change)())
 
 
 # what is asked for is checked before anything runs
+
+OWN = Otherwise()
 
 
 @pytest.fixture
@@ -377,7 +574,8 @@ def trackers_forgotten():
     [
         ("mlfow", "unknown tracker 'mlfow'; did you mean 'mlflow'?"),
         ("lines=", "'lines=' says no place"),
-        (["lines=a", "lines=a"], "wanted each tracker once"),
+        (["lines=a", "lines=a"], "lines=a and lines=a may be one place"),
+        ([OWN, OWN], "Otherwise and Otherwise may be one place"),
         (LineTracker, "LineTracker is a class, pass an object: LineTracker(…)"),
         (object(), "object has no start() and no log() and no artifact() and no finish()"),
         (3, "int has no start()"),
@@ -414,11 +612,23 @@ def test_one_that_cannot_be_made_is_said(tmp_path, trackers_forgotten):
         tiny(tmp_path / "store", track="fragile=there")
 
 
-def test_nothing_of_it_is_in_the_store(tracked, tmp_path):
-    told = f"lines={tmp_path / 'secret-place'}"
-    result = tiny(tmp_path / "store", track=told)
-    assert result.id == tracked[0].id
-    for path in (tmp_path / "store").rglob("*"):
+def test_one_place_under_two_spellings_is_said(trackers_forgotten):
+    @lottery_ticket.register_tracker("spelled")
+    class Spelled(Otherwise):
+        def __init__(self, where="runs"):
+            super().__init__()
+            user, _, project = where.rpartition("/")
+            self.place = (user or None, project)
+
+    for given in (["spelled", "spelled=runs"], ["spelled=runs", "spelled=me/runs"]):
+        with pytest.raises(UsageError, match="may be one place"):
+            chosen_trackers(given)
+    assert len(chosen_trackers(["spelled", "spelled=others"])) == 2
+    assert len(chosen_trackers(["spelled=me/runs", "spelled=you/runs"])) == 2
+
+
+def test_nothing_of_it_is_in_the_store(tracked):
+    for path in Path(tracked[0].store.location).rglob("*"):
         if path.is_file():
             assert b"secret-place" not in path.read_bytes(), path
 

@@ -14,6 +14,8 @@ from watched import (
     write_spec,
 )
 
+from lottery_ticket.store import RunEdit, Store
+
 SLOW = {"duration: 2ep": "duration: 500ep"}
 
 
@@ -85,6 +87,58 @@ def test_what_failed_is_shown_with_its_message(show, serve, tmp_path):
     assert marks(page, "failed").count() >= 2
     page.locator("#grid button").first.click()
     assert "failed:" in page.locator("#cell").inner_text()
+    titles = page.locator("#failed b").all_inner_texts()
+    assert titles == sorted(titles, key=lambda title: (title.startswith("reinit"), title))
+    narrow = show(url, width=390)  # a message has words as long as a path
+    narrow.locator("#grid button").first.click()
+    wait_for(narrow.locator("#cell", has_text="failed:"))
+    assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_an_address_that_cannot_be_read_is_no_run(show, serve, made):
+    store, _ = made
+    page = show(f"{serve(store)}run/%E2")
+    wait_for(page.locator("#problem", has_text="no such run"))
+
+
+def test_names_tags_and_notes_are_shown(show, serve, made):
+    store, run_id = made
+    edit = RunEdit(name="my <b>own", add_tags=["paper", "draft"], notes="one\ntwo")
+    Store(store).edit_run(run_id, edit)
+    url = serve(store)
+    page = show(url)
+    row = page.locator("#runs tr")
+    wait_for(row)
+    assert row.locator("td").all_inner_texts()[1:3] == ["my <b>own", "draft, paper"]
+    assert page.locator("#list th:visible").all_inner_texts()[:3] == ["run", "name", "tags"]
+    row.locator("a").click()
+    wait_for(page.locator("#links"))
+    assert page.locator("#title").inner_text().lower().startswith("my <b>own · small-")
+    assert page.locator("#tags").inner_text() == "Tags: draft, paper"
+    assert page.locator("#notes").inner_text() == "one\ntwo"
+
+
+def test_an_address_that_cannot_be_read_is_no_run(show, serve, made):
+    store, _ = made
+    page = show(f"{serve(store)}run/%E2")
+    wait_for(page.locator("#problem", has_text="no such run"))
+
+
+def test_names_tags_and_notes_are_shown(show, serve, made):
+    store, run_id = made
+    edit = RunEdit(name="my <b>own", add_tags=["paper", "draft"], notes="one\ntwo")
+    Store(store).edit_run(run_id, edit)
+    url = serve(store)
+    page = show(url)
+    row = page.locator("#runs tr")
+    wait_for(row)
+    assert row.locator("td").all_inner_texts()[1:3] == ["my <b>own", "draft, paper"]
+    assert page.locator("#list th:visible").all_inner_texts()[:3] == ["run", "name", "tags"]
+    row.locator("a").click()
+    wait_for(page.locator("#links"))
+    assert page.locator("#title").inner_text().lower().startswith("my <b>own · small-")
+    assert page.locator("#tags").inner_text() == "Tags: draft, paper"
+    assert page.locator("#notes").inner_text() == "one\ntwo"
 
 
 def test_a_run_that_is_removed_is_said_and_stays_on_the_page(show, serve, made):

@@ -6,13 +6,16 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 from watched import finished_run, wait_until, write_spec
 
+from lottery_ticket import LotteryTicketFinder
 from lottery_ticket.analysis import ACCURACY, LOSS
 from lottery_ticket.api import load_run, prepare
 from lottery_ticket.charts import progress_chart
 from lottery_ticket.spec import load_spec
-from lottery_ticket.store import Store
+from lottery_ticket.store import RunEdit, Store
 from lottery_ticket.watch._live import LiveRun, LiveRuns
 from lottery_ticket.watch._pace import Pace
 from lottery_ticket.watch._parts import Part, answer
@@ -71,6 +74,87 @@ def test_the_page_tells_the_store(location, tmp_path):
     ):
         with pytest.raises(AssertionError):
             check_tells_the_table(grid, wrong, rows)
+
+
+def searched(store, make, *, seed=0):
+    """A search in a store, of a line between two classes."""
+    x = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    y = (x[:, 0] > 0).long()
+
+    def train(model, mask=None):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            if mask is not None:
+                mask.apply(model)
+
+    def accuracy(model):
+        with torch.no_grad():
+            return float((model(x).argmax(1) == y).float().mean())
+
+    finder = LotteryTicketFinder(model_fn=make, seed=seed)
+    finder.find_winning_ticket(
+        train_fn=train, eval_fn=accuracy, pruning_rounds=2, target_sparsity=0.5,
+        resume=Store(str(store)), verbose=False,
+    )  # fmt: skip
+    return lambda: finder.verify(train, accuracy, arms=["reinit"], replicates=2, verbose=False)
+
+
+def test_a_search_that_grows_is_told_as_it_is(tmp_path):
+    def make():
+        return nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 2))
+
+    store = str(tmp_path / "store")
+    verify = searched(store, make)
+    run_id = Store(store).run_ids()[0]
+    live = LiveRun(store, run_id, look_seconds=0, whole_seconds=0)
+    runs = LiveRuns(store, look_seconds=0, whole_seconds=0)
+
+    def listed():
+        return runs.parts()["runs"].value["runs"][0]["num_cells"]
+
+    def seen():
+        return live.parts()["now"].value["num_cells"]
+
+    for grow in (verify, lambda: searched(store, make, seed=1)):
+        before, num_cells = seen(), listed()
+        grow()
+        wait_until(lambda before=before: seen() > before)
+        wait_until(lambda num_cells=num_cells: listed() > num_cells)
+        parts, rows = live.parts(), load_run(run_id, store=store).rows
+        check_tells_the_table(value(parts, "grid"), value(parts, "cells"), rows)
+    assert value(parts, "grid")["arms"] == ["ticket", "reinit"]
+    wait_until(lambda: "figures" in live.parts())
+
+
+def test_runs_of_a_grid_are_told_apart(tmp_path):
+    store = str(tmp_path / "store")
+    spec = load_spec(write_spec(tmp_path))
+    ids = {}
+    for lr in (0.1, 0.2):
+        changed = spec.model_copy(update={"train": spec.train.model_copy(update={"lr": lr})})
+        prepared = prepare(changed, store=store, jobs=1, threads=1)
+        prepared.submit()
+        ids[prepared.plan.id] = f"lr={lr}"
+    runs = LiveRuns(store, look_seconds=0, whole_seconds=0)
+    told = {run["id"]: run for run in runs.parts()["runs"].value["runs"]}
+    assert {run_id: run["differs"] for run_id, run in told.items()} == ids
+    run_id = min(ids)
+    live = LiveRun(store, run_id, look_seconds=0, whole_seconds=0)
+    assert live.parts()["now"].value["name"] == ""
+    edit = RunEdit(name="the fast one", add_tags=["paper"], notes="of the first day")
+    Store(store).edit_run(run_id, edit)
+
+    def called(told):
+        return told["name"], told["tags"], told["notes"]
+
+    wanted = ("the fast one", ["paper"], "of the first day")
+    wait_until(lambda: called(live.parts()["now"].value) == wanted)
+    wait_until(
+        lambda: wanted in map(called, runs.parts()["runs"].value["runs"]),
+    )
 
 
 def test_it_writes_nothing(tmp_path):

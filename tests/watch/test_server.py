@@ -4,13 +4,15 @@ import http.client
 import json
 import signal
 import subprocess
+import threading
 from urllib.parse import urlsplit
 
 import pytest
 from watched import LOTTERY, get, watching
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.watch import open_watcher
+from lottery_ticket.store import RunEdit, Store
+from lottery_ticket.watch import Watcher, open_watcher
 
 
 @pytest.fixture
@@ -36,9 +38,12 @@ def asked(url: str, method: str = "GET", path: str = "/", **headers: str):
 def test_only_its_own_names_are_answered(served):
     url, _, _ = served
     port = urlsplit(url).port
-    for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"LOCALHOST:{port}"):
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"LOCALHOST:{port}", "[::1]"):
         assert asked(url, Host=host)[0] == 200
-    for host in (f"evil.example:{port}", "127.0.0.1", f"127.0.0.1.evil.example:{port}", ""):
+    for host in ("127.0.0.1:9000", "localhost:80", "127.0.0.1"):  # a tunnel begins at its own port
+        assert asked(url, Host=host)[0] == 200
+    for host in (f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", "", "127.0.0.1:x",
+                 f"evil.example:80@127.0.0.1:{port}", "[::1].evil.example"):  # fmt: skip
         status, _, body = asked(url, path="/api/runs", Host=host)
         assert status == 403
         assert b"small" not in body
@@ -83,6 +88,45 @@ def test_every_page_has_strict_headers(served):
 def test_there_are_no_other_pages(served, path):
     url, _, _ = served
     assert asked(url, path=path)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["http://[x/", "http://[::1/api/runs"])
+def test_what_is_no_address_is_said(served, path):
+    url, _, _ = served
+    status, _, body = asked(url, path=path, Host="localhost")
+    assert status == 400
+    assert b"no address" in body
+
+
+def test_what_goes_wrong_is_said_and_no_traceback(made, capfd):
+    class Broken(Watcher):
+        def report(self, run_id):
+            raise {"os": OSError("the disk is gone"), "bug": KeyError("x")}[run_id]
+
+    watcher = Broken(str(made[0]), "127.0.0.1", 0)
+    threading.Thread(target=watcher.serve_forever, daemon=True).start()
+    try:
+        for name, said in (("os", b"OSError: the disk is gone"), ("bug", b"KeyError: 'x'")):
+            status, _, body = asked(watcher.url, path=f"/report/{name}")
+            assert status == 500
+            assert said in body
+            assert body.count(b"\n") == 1
+    finally:
+        watcher.shutdown()
+        watcher.server_close()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_report_is_made_anew_where_it_tells_something_else(made):
+    store, run_id = made
+    with open_watcher(str(store)) as watcher:
+        first = watcher.report(run_id)
+        assert watcher.report(run_id) is first
+        Store(store).edit_run(run_id, RunEdit(name="quite new"))
+        second = watcher.report(run_id)
+        assert b"quite new" in second
+        Store(store).edit_run(run_id, RunEdit(notes="as it should be"))
+        assert b"as it should be" in watcher.report(run_id)
 
 
 def test_a_run_that_is_not_there_is_a_problem_and_no_error(served):

@@ -34,6 +34,7 @@ from lottery_ticket.analysis.statistics.claims import power as power
 from lottery_ticket.analysis.statistics.claims import replicates_needed as replicates_needed
 from lottery_ticket.analysis.statistics.means import check_one_run as check_one_run
 from lottery_ticket.analysis.statistics.means import curve_means as curve_means
+from lottery_ticket.analysis.statistics.means import dense_mean as dense_mean
 from lottery_ticket.analysis.statistics.means import input_means as input_means
 from lottery_ticket.analysis.statistics.means import layer_means as layer_means
 from lottery_ticket.analysis.statistics.means import level_statistics as level_statistics

@@ -9,15 +9,16 @@ from lottery_ticket.analysis import (
     Metric,
     Verdict,
     check_one_run,
+    dense_mean,
     level_statistics,
     sign_statistics,
 )
-from lottery_ticket.arms import TICKET
-from lottery_ticket.charts._chart import Axis, Chart, Rule, Series
+from lottery_ticket.arms import REINIT, TICKET
+from lottery_ticket.charts._chart import Axis, Chart, Rule, Series, cut_note
 from lottery_ticket.charts._levels import Levels, levels_of
 from lottery_ticket.charts._limits import fit_limits, padded
 from lottery_ticket.charts._style import style_arms
-from lottery_ticket.charts._text import mean_text, num_replicates, outside_note
+from lottery_ticket.charts._text import is_known, mean_text, num_replicates, outside_note
 from lottery_ticket.errors import UsageError
 
 __all__ = ["early_stop_chart", "metric_chart", "sign_chart"]
@@ -59,8 +60,8 @@ def metric_chart(
     sd = stats["sd"].fillna(0.0)
     ends = [*(stats["y"] - sd), *stats["y"], *(stats["y"] + sd)]
     low, high = fit_limits(ends, higher_is_better=metric.higher_is_better) or (0.0, 1.0)
-    rules = _rules(stats, metric, verdict)
-    dense = "; dashed: dense (ticket, level 0)" if rules else ""
+    rules = _rules(dense_mean(table, metric.column), metric, verdict)
+    dense = f"; dashed: dense ({_nets(stats)})" if rules else ""
     dense += "; dotted: as much worse as still matches it" if rules[1:] else ""
     axis = levels.axis(series)
     axes = {
@@ -71,7 +72,8 @@ def metric_chart(
     return Chart(
         metric.column.removeprefix("test_"),
         metric.label,
-        f"{_mean_of(stats, series)}{dense}.{outside_note(stats['y'], low, high)}",
+        f"{_mean_of(stats, series)}{dense}.{outside_note(stats['y'], low, high)}"
+        f"{cut_note(series, low, high)}",
         axes[over],
         Axis(metric.axis_label, "linear", low, high),
         [replace(stop, x=100 - stop.x) if over == "pruned" else stop for stop in levels.stops],
@@ -80,10 +82,18 @@ def metric_chart(
     )
 
 
-def _rules(stats: pd.DataFrame, metric: Metric, verdict: Verdict | None) -> list[Rule]:
-    dense = stats.loc[(stats["arm"] == TICKET) & (stats["level"] == 0), "y"]
-    rules = [Rule(float(value), "dense") for value in dense]
-    if rules and verdict is not None:
+def _nets(stats: pd.DataFrame) -> str:
+    """Which nets are the dense ones."""
+    arms = set(stats.loc[stats["level"] == 0, "arm"])
+    return f"mean of {TICKET}'s and {REINIT}'s level 0" if REINIT in arms else f"{TICKET}, level 0"
+
+
+def _rules(dense: float, metric: Metric, verdict: Verdict | None) -> list[Rule]:
+    """What the arms are held against: the dense nets' mean, and the margin below it."""
+    if not is_known(dense):
+        return []
+    rules = [Rule(metric.scale * dense, "dense")]
+    if verdict is not None:
         sign, sense = (-1, "−") if metric.higher_is_better else (1, "+")
         worse = rules[0].y + sign * metric.scale * verdict.margin
         rules.append(Rule(worse, f"dense {sense} margin", "dotted"))
@@ -159,7 +169,8 @@ def early_stop_chart(speed: pd.DataFrame, table: pd.DataFrame) -> Chart:
     return Chart(
         "early_stop",
         "early stop",
-        f"Step of the lowest validation loss. {_mean_of(stats, series)}.{hollow}",
+        f"Step of the lowest validation loss. {_mean_of(stats, series)}.{hollow}"
+        f"{cut_note(series, 0.0, top)}",
         levels.axis(series),
         Axis("early-stop step", "linear", 0.0, top),
         levels.stops,

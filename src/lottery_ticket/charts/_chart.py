@@ -6,7 +6,7 @@ from typing import Any
 
 from lottery_ticket.charts._text import is_known
 
-__all__ = ["Axis", "Chart", "Rule", "Series", "Stop", "nulls"]
+__all__ = ["Axis", "Chart", "Rule", "Series", "Stop", "cut_note", "nulls"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,12 @@ class Chart:
         """Those of its points that the y axis does not reach."""
         return [point for point in self.points(series) if not self.y.low <= point[2] <= self.y.high]
 
+    def cut(self, series: Series) -> list[tuple[float, float]]:
+        """Where its bars go on beyond the y axis: x, and the end of the axis that they pass."""
+        return [
+            (x, end) for x, end, _ in _cut(series, self.points(series), self.y.low, self.y.high)
+        ]
+
     def spread(self, series: Series) -> list[tuple[float, float, float]]:
         """The spread around a series: x, low and high where there is one."""
         low, high = series.low or (), series.high or ()
@@ -148,6 +154,47 @@ class Chart:
         shown = ("x", "y", "stops", "series", "rules", "ramp")
         values = asdict(self)
         return {name: _rounded(values[name]) for name in shown}
+
+
+def _cut(
+    series: Series, points: Iterable[tuple[int, float, float]], low: float, high: float
+) -> list[tuple[float, float, float]]:
+    """Ends of bars that an axis does not reach, though their mark: x, its end, and theirs."""
+    found: list[tuple[float, float, float]] = []
+    for stop, x, y in points if series.is_bars and series.low and series.high else ():
+        first, last = (ends[stop] for ends in (series.low or (), series.high or ()))
+        if first is not None and first < low <= y:
+            found.append((x, low, first))
+        if last is not None and last > high >= y:
+            found.append((x, high, last))
+    return found
+
+
+def cut_note(series: Iterable[Series], low: float, high: float) -> str:
+    """How many ends of bars an axis does not reach, and where they are; empty if it reaches all.
+
+    Args:
+        series: the lines.
+        low, high: the ends of the axis.
+
+    >>> bar = Series("a", "#000000", [1.0], [""], low=[-1.5], high=[1.5], is_bars=True)
+    >>> cut_note([bar], -1.0, 2.0)
+    ' 1 bar goes on beyond the axis, at an arrowhead (to −1.5).'
+    """
+    ends = [
+        end
+        for line in series
+        for _, _, end in _cut(
+            line, [(i, 0.0, y) for i, y in enumerate(line.y) if y is not None], low, high
+        )
+    ]
+    if not ends:
+        return ""
+    bars = "1 bar goes" if len(ends) == 1 else f"{len(ends)} bars go"
+    told = dict.fromkeys(f"{end:.4g}" for end in (min(ends), max(ends)))
+    return f" {bars} on beyond the axis, at an arrowhead (to {' and '.join(told)}).".replace(
+        "-", "−"
+    )
 
 
 def _rounded(value: Any) -> Any:

@@ -14,7 +14,7 @@ from lottery_ticket.analysis import (
     format_percent,
 )
 from lottery_ticket.arms import TICKET
-from lottery_ticket.charts._chart import Axis, Chart, Rule, Series, Stop, nulls
+from lottery_ticket.charts._chart import Axis, Chart, Rule, Series, Stop, cut_note, nulls
 from lottery_ticket.charts._levels import Levels
 from lottery_ticket.charts._limits import padded
 from lottery_ticket.charts._style import ARM_STYLE, DENSE_STYLE, RUN_STYLES, ArmStyle, style_arms
@@ -107,7 +107,7 @@ def difference_chart(verdict: Verdict) -> Chart:
         "their spread pooled with neighbouring levels; dashed: as much worse than dense as still "
         f"matches it. Winning: {side} that against dense and {side} zero against reinit, each "
         "tested one-sided, so that intervals may touch."
-        f"{outside_note(rows['y'], low, high)}",
+        f"{outside_note(rows['y'], low, high)}{cut_note(series, low, high)}",
         levels.axis(series),
         Axis(f"difference in {metric.label}{_points(metric)}", "linear", low, high),
         levels.stops,

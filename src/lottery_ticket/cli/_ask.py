@@ -58,9 +58,9 @@ class Asking:
             return read(self._given[name])
         if not self._to_ask:
             return read(default)
-        console.print(f"\n[bold]{self._number}. {escape(question)}[/]", soft_wrap=True)
+        console.print(f"\n[bold]{self._number}. {escape(question)}[/]", soft_wrap=True, markup=True)
         for line in lines():
-            console.print(f"   [dim]{escape(line)}[/]", soft_wrap=True)
+            console.print(f"   [dim]{escape(line)}[/]", soft_wrap=True, markup=True)
         while True:
             typed = self._typed(default) or default
             try:

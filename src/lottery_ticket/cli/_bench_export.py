@@ -106,7 +106,7 @@ def bench_export(
         soft_wrap=True,
     )
     for note in measured.notes:
-        console.print(f"- {note}", soft_wrap=True, markup=False)
+        console.print(f"- {note}", soft_wrap=True)
     for path in paths:
         console.print(str(path), soft_wrap=True)
 

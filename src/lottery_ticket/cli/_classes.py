@@ -44,4 +44,4 @@ def classes(
     if json:
         print_json(found.to_dict())
     else:
-        console.print(str(found), soft_wrap=True, highlight=False, markup=False)
+        console.print(str(found), soft_wrap=True, highlight=False)

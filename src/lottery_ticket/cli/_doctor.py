@@ -78,7 +78,7 @@ def _repair(location: str, *, json: bool) -> None:
         print_json({"store": str(root), "done": done})
         return
     for line in done or [f"{root}: nothing to repair; `lottery verify` reads the results"]:
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def _version(package: str) -> str | None:

@@ -8,6 +8,7 @@ import typer
 from lottery_ticket.cli._execution import AddTags, Notes
 from lottery_ticket.cli._options import Json, RunReference, StorePath, open_store
 from lottery_ticket.cli._print import console, print_json
+from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.store import RunEdit, RunLabels
 
 __all__ = ["edit"]
@@ -35,9 +36,12 @@ def edit(
     opened = open_store(store)
     asked = RunEdit(name, tuple(tag or ()), tuple(untag or ()), notes)
     record = opened.run(run)
-    if asked == RunEdit():
-        labels = opened.labels_of(record.id)
-    else:
+    labels = opened.labels_of(record.id)
+    for missing in asked.remove_tags:
+        if missing not in labels.tags:
+            hint = nearest(missing, labels.tags) or "; it has none"
+            raise UsageError(f"--untag: {record.id} has no tag {missing!r}{hint}")
+    if asked != RunEdit():
         labels = opened.edit_run(record.id, asked)
     if json:
         print_json({"run": record.id, **asdict(labels)})
@@ -53,4 +57,4 @@ def _print(run_id: str, labels: RunLabels) -> None:
         "notes": labels.notes.replace("\n", "\n       ") or "–",
     }
     for what, said in lines.items():
-        console.print(f"{what:5}  {said}", soft_wrap=True, markup=False)
+        console.print(f"{what:5}  {said}", soft_wrap=True)

@@ -91,7 +91,7 @@ def export(
     notes = [file["facts"].get("note") for file in files]
     for note in dict.fromkeys(filter(None, notes)):  # formats of one compacted net share theirs
         said_of = [file["format"] for file, own in zip(files, notes, strict=True) if own == note]
-        console.print(f"- {', '.join(said_of)}: {note}", soft_wrap=True, markup=False)
+        console.print(f"- {', '.join(said_of)}: {note}", soft_wrap=True)
     inputs = "random" if result.record.searches else "test"  # whose data are its own
     console.print(
         f"\nwritten to {written.path}; outputs compared with the masked dense model's on {inputs} "

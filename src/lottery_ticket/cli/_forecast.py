@@ -123,7 +123,7 @@ def print_forecasts(
         f"all cells one after the other: {time_text(first.work_seconds)}",
         _assumed_text(prepared, assumed),
     ):
-        console.print(fill(text, 80, subsequent_indent="  "), markup=False)
+        console.print(fill(text, 80, subsequent_indent="  "))
 
 
 def _row(found: "Forecast") -> list[str]:

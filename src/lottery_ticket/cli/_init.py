@@ -1,7 +1,8 @@
 """`lottery init`."""
 
-import shlex
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lottery_ticket.cli._ask import Asking, is_terminal
-from lottery_ticket.cli._options import DataDir, Imports, import_code
+from lottery_ticket.cli._options import DataDir, Imports, import_code, listed
 from lottery_ticket.cli._print import console, print_error
 from lottery_ticket.cli._questions import Drafting, answered, asked_data, check
 from lottery_ticket.errors import LotteryError, UsageError
@@ -60,7 +61,11 @@ Epochs = Annotated[
 ]
 LearningRate = Annotated[
     float | None,
-    typer.Option("--lr", help="The learning rate; by default 0.001.", show_default=False),
+    typer.Option(
+        "--lr",
+        help="The learning rate; by default one that suits the optimiser.",
+        show_default=False,
+    ),
 ]
 BatchSize = Annotated[
     int | None,
@@ -68,7 +73,9 @@ BatchSize = Annotated[
 ]
 Optimizer = Annotated[
     str | None,
-    typer.Option(help="sgd, adam, adamw or your own; by default adam.", show_default=False),
+    typer.Option(
+        help="sgd (with momentum), adam, adamw or your own; by default adam.", show_default=False
+    ),
 ]
 Controls = Annotated[
     str | None,
@@ -119,7 +126,7 @@ def init(
         model=model,
         prune=_joined(rate, levels),
         train=_joined(epochs, lr, batch_size),
-        arms=_joined(controls, replicates),
+        arms=_joined(_names(controls), replicates),
     )
     if optimizer is not None and "train" not in given:
         given["train"] = "-"
@@ -151,6 +158,11 @@ def _given(**answers: str | None) -> dict[str, str]:
     return {name: text for name, text in answers.items() if text is not None}
 
 
+def _names(controls: str | None) -> str | None:
+    names = listed("--controls", controls)
+    return None if names is None else ",".join(names)
+
+
 def _joined(*values: object) -> str | None:
     """Options as they would be typed, `-` for what is left to the default."""
     if all(value is None for value in values):
@@ -173,9 +185,6 @@ def _checked_file(file: Path, force: bool) -> Path:
 
 
 def _write(drafting: Drafting, file: Path | None, *, force: bool, can_ask: bool) -> None:
-    from lottery_ticket.files import write_file, writing
-    from lottery_ticket.starter import spec_text, template
-
     data = asked_data(drafting)
     while True:
         answers = answered(drafting, data, file)
@@ -188,24 +197,52 @@ def _write(drafting: Drafting, file: Path | None, *, force: bool, can_ask: bool)
             print_error(str(error))
             drafting.asking.again("model", "prune", "train", "arms")
     file = _free(answers.name) if file is None else file
-    code = file.with_name(f"{file.stem.replace('-', '_')}_code.py")
     if drafting.templates:
-        if code.exists() and not force:
-            raise UsageError(f"{code}: is there already; name another FILE, or --force replaces it")
+        code = file.with_name(f"{file.stem.replace('-', '_')}_code.py")
         answers = _with_code(answers, drafting, code)
-        text = template(
-            code.name, **{kind: kind in drafting.templates for kind in ("data", "model")}
-        )
-        with writing(code):
-            write_file(code, text.encode())
+        with _written_code(drafting, code, force):
+            _write_spec(answers, drafting, file)
+        written = [code, file]
+    else:
+        _write_spec(answers, drafting, file)
+        written = [file]
+    _report(answers, drafting, written, prepared)
+
+
+def _write_spec(answers: "Answers", drafting: Drafting, file: Path) -> None:
+    from lottery_ticket.files import write_file, writing
+    from lottery_ticket.starter import spec_text
+
+    with writing(file):
+        write_file(file, spec_text(answers, str(file), drafting.data_dir).encode())
+
+
+@contextlib.contextmanager
+def _written_code(drafting: Drafting, code: Path, force: bool) -> Iterator[None]:
+    """A block that goes on once the templates are in their file: where it fails, what was there
+    before is there again."""
+    from lottery_ticket.files import aside_of, check_replaceable, write_file, writing
+    from lottery_ticket.starter import template
+
+    check_replaceable(code)
+    was_there = code.exists()
+    if was_there and not force:
+        raise UsageError(f"{code}: is there already; name another FILE, or --force replaces it")
+    kinds = {kind: kind in drafting.templates for kind in ("data", "model")}
+    aside = aside_of(code)
     try:
-        with writing(file):
-            write_file(file, spec_text(answers, str(file)).encode())
+        with writing(code):
+            if was_there:
+                code.replace(aside)
+            write_file(code, template(code.name, **kinds).encode())
+        yield
     except BaseException:
-        if drafting.templates:
+        if not was_there:
             code.unlink(missing_ok=True)
+        elif aside.exists():
+            aside.replace(code)
         raise
-    _report(answers, file, code if drafting.templates else None, prepared)
+    aside.unlink(missing_ok=True)
 
 
 def _with_code(answers: "Answers", drafting: Drafting, code: Path) -> "Answers":
@@ -237,20 +274,18 @@ def _tried(answers: "Answers", drafting: Drafting) -> "Prepared | None":
     )
 
 
-def _report(answers: "Answers", file: Path, code: Path | None, prepared: "Prepared | None") -> None:
+def _report(
+    answers: "Answers", drafting: Drafting, written: list[Path], prepared: "Prepared | None"
+) -> None:
+    from lottery_ticket.starter import command_line
+
     console.print()
-    if prepared is None:
-        console.print(
-            f"{answers.data.name} is not on this machine: the first plan or run downloads it",
-            markup=False,
-        )
-    else:
-        console.print(_sized(prepared), markup=False)
-    for path in filter(None, (code, file)):
+    away = f"{answers.data.name} is not on this machine: the first plan or run downloads it"
+    console.print(away if prepared is None else _sized(prepared), markup=False)
+    for path in written:
         console.print(f"wrote {path}", markup=False, soft_wrap=True)
-    imports = "".join(f" --import {shlex.quote(one)}" for one in answers.all_imports)
     for command, meaning in (("plan", "what it would do"), ("run", "do it")):
-        line = f"lottery {command} {shlex.quote(str(file))}{imports}"
+        line = command_line(command, answers, str(written[-1]), drafting.data_dir)
         console.print(f"{meaning}: {line}", markup=False, soft_wrap=True)
 
 

@@ -92,7 +92,7 @@ def _print(runs: list[dict[str, Any]], *, has_stores: bool) -> None:
     print_table([[*texts, *numbers], *rows], num_left=len(texts), spare=("created", "tags", "arms"))
     print_shared(shown[0], same)
     if any(row["differs"].endswith("…") for row in shown):
-        console.print("…: in more keys; `lottery runs` has a column for each", markup=False)
+        console.print("…: in more keys; `lottery runs` has a column for each")
 
 
 def _cut(label: str) -> str:

@@ -69,4 +69,4 @@ def print_shared(row: dict[str, Any], columns: Sequence[str]) -> None:
     """Say what all runs have in common."""
     if columns:
         said = "; ".join(f"{name} {row[name]}" for name in columns)
-        console.print(f"in all: {said}", soft_wrap=True, markup=False)
+        console.print(f"in all: {said}", soft_wrap=True)

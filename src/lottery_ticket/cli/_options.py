@@ -38,7 +38,12 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.store import Store, default_store_path
 
 SpecSource = Annotated[
-    str, typer.Argument(metavar="SPEC", help="A preset's name, or a YAML file.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="SPEC",
+        help="A preset's name, a YAML file, or a run that goes on: its id, its name, or 'last'.",
+        show_default=False,
+    ),
 ]
 RunReference = Annotated[
     str,

@@ -136,7 +136,7 @@ def print_plan(
         kept = planned.budgets[planned.claim].total
         console.print(f"claim: level {planned.claim}, {100 * kept / total:.2f} % of the weights")
     for note in planned.inputs.notes:
-        console.print(note, soft_wrap=True, markup=False)
+        console.print(note, soft_wrap=True)
     if todo:
         at_a_time = f", {prepared.jobs} at a time" if prepared.jobs > 1 else ""
         console.print(f"about {time_text(seconds)} on this machine{at_a_time}")

@@ -19,6 +19,7 @@ from lottery_ticket.streams import StandardError
 __all__ = [
     "console",
     "fitting",
+    "name_text",
     "print_error",
     "print_json",
     "print_table",
@@ -31,7 +32,9 @@ __all__ = [
 # a pipe has no width of its own: wide enough for a table not to fold
 _UNLIMITED = 10_000
 _is_terminal = sys.stdout is not None and sys.stdout.isatty()
-console = Console(width=None if _is_terminal else 140, highlight=False)
+# what people call things is printed as it is: neither [markup] nor :emoji: is any
+_AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+console = Console(width=None if _is_terminal else 140, **_AS_IT_IS)
 
 
 def print_error(message: str) -> None:
@@ -44,6 +47,14 @@ def where_text(store: Store) -> str:
     """`" --store runs"`, for a command that is to look into this store; nothing for the default."""
     is_default = store.location == str(default_store_path())
     return "" if is_default else f" --store {shlex.quote(store.location)}"
+
+
+def name_text(store: Store, run_id: str) -> str:
+    """What people call a run, for a command that is to find it; its id, unless it alone has a
+    name."""
+    names = {each: labels.name for each, labels in store.labels().items()}
+    name = names.get(run_id, "")
+    return shlex.quote(name) if name and [*names.values()].count(name) == 1 else run_id
 
 
 @contextmanager
@@ -74,7 +85,7 @@ def step_shown() -> Iterator[Callable[[str], None]]:
 
 
 def _standard_error(**options: Any) -> Console:
-    return Console(file=cast("TextIO", StandardError()), **options)
+    return Console(file=cast("TextIO", StandardError()), emoji=False, **options)
 
 
 def print_json(value: Any) -> None:
@@ -148,15 +159,13 @@ def _print_table(rows: Sequence[Sequence[str]], title: str | None, num_left: int
     header, *body = rows
     table = Table(title=title, box=None, pad_edge=False, title_justify="left", title_style="bold")
     for index, name in enumerate(header):
-        table.add_column(
-            escape(name), justify="left" if index < num_left else "right", no_wrap=True
-        )
+        table.add_column(name, justify="left" if index < num_left else "right", no_wrap=True)
     for row in body:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*row)
     # a line that is too long wraps on a terminal; an id that is cut short is of no use
     wide = console.options.update(width=_UNLIMITED)
     needed = max(console.width, console.measure(table, options=wide).maximum)
-    Console(width=needed, highlight=False).print(table, crop=False)
+    Console(width=needed, **_AS_IT_IS).print(table, crop=False)
 
 
 def size_text(num_bytes: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lottery_ticket.cli._ask import Asking
+from lottery_ticket.cli._options import listed
 from lottery_ticket.cli._print import console
 from lottery_ticket.errors import UsageError
 
@@ -58,9 +59,11 @@ def answered(drafting: Drafting, data: "DataChoice", file: Path | None) -> "Answ
     from lottery_ticket.starter import Answers, default_recipe
 
     model = _asked_model(drafting, data)
-    recipe = default_recipe(data)
-    if drafting.optimizer is not None:
-        recipe = replace(recipe, optimizer=drafting.optimizer)
+    recipe = (
+        default_recipe(data)
+        if drafting.optimizer is None
+        else default_recipe(data, drafting.optimizer)
+    )
     name = _name(data, model) if file is None else _slug(file.stem)
     answers = Answers(name, data, model, 0.2, 10, recipe, (REINIT,), 3, drafting.imports)
     answers = _asked_pruning(drafting, answers)
@@ -145,7 +148,7 @@ def _asked_arms(drafting: Drafting, answers: "Answers") -> "Answers":
 
     def read(text: str) -> "Answers":
         controls, replicates = _words(text, default, "controls and replicates", (str, int))
-        names = [] if controls == "none" else [n.strip() for n in controls.split(",") if n.strip()]
+        names = [] if controls == "none" else listed("controls", controls) or []
         for name in names:
             if name not in known:
                 raise UsageError(f"controls: no control is called {name!r}{nearest(name, known)}")
@@ -171,7 +174,7 @@ def _words(
     text: str, default: str, wanted: str, kinds: "tuple[type[int] | type[float] | type[str], ...]"
 ) -> list:
     """Typed words; one that is left out, or `-`, is the default's."""
-    words = text.replace(", ", ",").split()
+    words = re.sub(r"\s*,\s*", ",", text).split()
     if len(words) > len(kinds):
         raise UsageError(f"got {text!r}, wanted {wanted}, such as {default}")
     usual = default.split()

@@ -20,7 +20,9 @@ from lottery_ticket.cli._listing import (
     print_shared,
     shared,
 )
+from lottery_ticket.cli._options import Json
 from lottery_ticket.cli._print import console, print_json, print_table
+from lottery_ticket.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,16 +61,19 @@ def runs(
     sort: Sort = "created",
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.text,
     store: Stores = None,
+    json: Json = False,
 ) -> None:
     """Put all runs into one table: what was run, and what came of it. `list` is quicker."""
     from lottery_ticket.runs import COLUMNS, Choice, run_rows
 
+    if json and format is not Format.text:
+        raise UsageError(f"--json and --format {format}: leave one of them out")
     choice = Choice(where or (), tag or (), data, since)
     asked = keys if keys in ("differing", "all") else [k.strip() for k in keys.split(",")]
     stores = opened(store)
     rows, shown = run_rows(stores, choice, keys=asked, sort=sort)
     columns = [*COLUMNS, *shown]
-    if format is Format.json:
+    if json or format is Format.json:
         print_json([{name: _json(name, row.get(name)) for name in columns} for row in rows])
     elif format is Format.csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")

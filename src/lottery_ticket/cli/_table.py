@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lottery_ticket.arms import REINIT, TICKET
 from lottery_ticket.cli._options import (
     Caption,
     Imports,
@@ -151,6 +152,8 @@ def print_summary(result: "RunResult") -> None:
     metric = metric_of(table)
     title = f"{result.record.title}: {metric.label}, mean ± sd (n)"
     print_table(summary_text(summary(table), metric), title=title, spare=("sparsity", "kept"))
+    if {TICKET, REINIT} <= {*table.loc[table["level"] == 0, "arm"]}:
+        console.print(f"dense: the mean of {TICKET}'s and {REINIT}'s level 0", soft_wrap=True)
     note = still_falling_note(table)
     if note is not None:
         console.print(note, soft_wrap=True)

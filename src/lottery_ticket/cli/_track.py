@@ -39,7 +39,6 @@ def track(
 
     import_code(imports)
     result = load_run(run, store=open_store(store))
-    result.track(*to, data_dir=data_dir)
-    done, total = len(result.rows), len(result.record.rows)
+    done, total = result.track(*to, data_dir=data_dir), len(result.record.rows)
     names = ", ".join(each.partition("=")[0] for each in to)
     console.print(f"{result.id}: {done} of {total} trainings sent to {names}", soft_wrap=True)

@@ -20,6 +20,7 @@ class _Findings:
     num_runs: int | None = None
     damaged: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    num_notes: int = 0
     num_of_searches: int = 0
     num_unsealed: int = 0
     strangers: list[str] = field(default_factory=list)
@@ -81,7 +82,9 @@ def _read_runs(store: Store, found: _Findings) -> set[str]:
     if num_whole == len(run_ids):
         found.num_runs = num_whole
     try:
-        found.damaged += map(str, store.damaged_labels())
+        notes = store.damaged_labels()
+        found.damaged += map(str, notes)
+        found.num_notes = len(notes)
     except StoreError as error:
         found.take(error)
     return searched
@@ -99,10 +102,10 @@ def _print(store: Store, found: _Findings) -> None:
             "find_winning_ticket(…, resume=STORE) makes them anew",
             soft_wrap=True,
         )
-    if len(found.damaged) > found.num_of_searches:
+    if len(found.damaged) > found.num_of_searches + found.num_notes:
         console.print("`lottery run` makes damaged cells anew, and what hung on other bytes")
     for path in found.strangers:
-        console.print(f"not the store's, and not checked: {path}", soft_wrap=True, markup=False)
+        console.print(f"not the store's, and not checked: {path}", soft_wrap=True)
     if found.num_unsealed:
         console.print(
             f"how it ran has no checksum in {found.num_unsealed} cells of an earlier version: "

@@ -17,7 +17,8 @@ def watch(
         str | None,
         typer.Argument(
             metavar="[RUN]",
-            help="A run's id, a unique prefix of it, or 'last'; by default all runs of the store.",
+            help="A run's id, a unique prefix of it, its name, or 'last'; by default all of the "
+            "store.",
             show_default=False,
         ),
     ] = None,
@@ -45,7 +46,9 @@ def watch(
 
     with open_watcher(opened.absolute().location, host=host, port=port) as watcher:
         url = watcher.url if chosen is None else watcher.url_of(chosen)
-        console.print(f"watching {chosen or opened.location} at {url}", soft_wrap=True)
+        console.print(
+            f"watching {chosen or opened.location} at {url}", markup=False, soft_wrap=True
+        )
         console.print("Ctrl-C ends it; the run goes on without it")
         if not no_open:
             _open(url)

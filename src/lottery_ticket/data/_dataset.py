@@ -123,6 +123,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.y)
 
+    def __repr__(self) -> str:
+        x = ", ".join(f"{x.dtype} {tuple(x.shape)}" for x in tensors_of(self.x))
+        return f"Split(x: {x}; y: {self.y.dtype} {tuple(self.y.shape)})".replace("torch.", "")
+
     @property
     def tensor(self) -> torch.Tensor:
         """x where it is one tensor; raises `UsageError` where it is several by name."""
@@ -193,6 +197,12 @@ class DataSet:
     classes: tuple[Any, ...] | None = None
 
     _repr_html_ = notebook_html
+
+    def __repr__(self) -> str:
+        sizes = {"train": self.train, "validation": self.validation, "test": self.test}
+        splits = ", ".join(f"{len(split):,} {name}" for name, split in sizes.items() if split)
+        what = f"{self.num_classes} classes" if self.num_classes is not None else self.task
+        return f"DataSet({self.name!r}: {splits}; {what}; inputs {shapes_of(self.train.x)})"
 
     def __post_init__(self) -> None:
         self._check_fields()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lottery_ticket.arms import TICKET
+from lottery_ticket.errors import LotteryError
 from lottery_ticket.finder._keeping import Keeper
 from lottery_ticket.finder._results import TicketResults
 from lottery_ticket.finder._search import Row, Search
@@ -100,15 +101,22 @@ def telling(
     def note(line: str) -> None:
         StandardError().write(f"{line}\n")
 
-    is_stored = isinstance(keeper, StoredSearch)
     replicate = keeper.replicate if isinstance(keeper, StoredSearch) else 0
     hooks = Hooks(listeners.on_level, listeners.on_record, note)
     if not listeners.trackers:
         yield Told(search, run_id, replicate, hooks, None)
         return
+    try:
+        whole = _whole(search, keeper, run_id)
+    except LotteryError as error:  # of the store, say
+        note(f"track: {error}; the search goes on")
+        yield Told(search, run_id, replicate, hooks, None)
+        return
     trackers = Telling(listeners.trackers, note, files)
-    story = Story(_whole(search, keeper, run_id), [_Level(level, replicate) for level in levels])
-    trackers.begin_story(story, f"lottery track {run_id} --to {{name}}" if is_stored else "")
+    places = [_Level(level, replicate) for level in levels]
+    trackers.begin_story(
+        Story(whole, places), keeper.store if isinstance(keeper, StoredSearch) else None
+    )
     is_complete = False
     try:
         yield Told(search, run_id, replicate, hooks, trackers)

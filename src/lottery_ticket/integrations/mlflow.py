@@ -3,7 +3,9 @@
 By its client alone, so that nothing is the matter with a run of the user's own that is active.
 """
 
+import contextlib
 import importlib
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -12,13 +14,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.process import environment_kept
 from lottery_ticket.tracking import TrackedRun
 
 __all__ = ["MlflowTracker"]
 
 _ID, _GROUP, _NOTE = "lottery_id", "lottery_run", "mlflow.note.content"
+_LOUD = ("alembic",)  # what MLflow makes quiet for the whole process
 _PARENT = "mlflow.parentRunId"
 _MOST_PARAMS, _MOST_METRICS = 100, 500  # in one request
+_SEND_SECONDS = 5.0  # how long values may wait to be sent
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -35,32 +40,38 @@ class MlflowTracker:
     """
 
     def __init__(self, where: str | None = None) -> None:
-        mlflow = _imported("mlflow")
+        with _as_it_was():
+            mlflow = _imported("mlflow")
         uri = where or mlflow.get_tracking_uri()
         if str(uri).partition(":")[0].partition("+")[0] in _DATABASES and not _has_databases():
             raise UsageError(
                 "--track mlflow: a database wants sqlalchemy and alembic, not installed here: "
                 "pip install 'lottery-ticket[mlflow]', or name a server, mlflow=http://…"
             )
-        self._client = mlflow.MlflowClient(str(uri))
+        self.place = (_spelled(str(uri)),)
+        with _as_it_was():
+            self._client = mlflow.MlflowClient(str(uri))
         self._metric = _imported("mlflow.entities").Metric
         self._ids: dict[str, str] = {}  # ours → MLflow's
         self._held: dict[str, list[Any]] = {}  # metrics that are sent together
+        self._sent_at: dict[str, float] = {}
 
     def start(self, run: TrackedRun) -> set[tuple[str, int]]:
         """Go on with the run of this id, or begin it; returns what it has."""
         experiment = self._experiment(run)
         found = self._found(experiment, run) or self._begun(experiment, run)
         self._ids[run.id], self._held[run.id] = found.info.run_id, []
+        self._sent_at[run.id] = time.monotonic()
         self._client.update_run(found.info.run_id, status="RUNNING")
         self._add_params(run, found.data.params)
         return set(self._logged(found))
 
     def log(self, run: TrackedRun, values: dict[str, float], step: int) -> None:
-        """Take values; they are sent with those of the level that they are part of."""
+        """Take values; they are sent with others of some seconds, or of their level."""
         now, held = int(time.time() * 1000), self._held[run.id]
         held += [self._metric(name, float(value), now, step) for name, value in values.items()]
-        if len(held) > _MOST_METRICS or any(name.startswith("level/") for name in values):
+        is_due = time.monotonic() - self._sent_at[run.id] > _SEND_SECONDS
+        if is_due or len(held) > _MOST_METRICS or any(n.startswith("level/") for n in values):
             self._send(run)
 
     def artifact(self, run: TrackedRun, name: str, path: Path) -> None:
@@ -118,9 +129,39 @@ class MlflowTracker:
                 yield name, metric.step
 
     def _send(self, run: TrackedRun) -> None:
-        held, self._held[run.id] = self._held[run.id], []
-        for first in range(0, len(held), _MOST_METRICS):
-            self._client.log_batch(self._ids[run.id], metrics=held[first : first + _MOST_METRICS])
+        held = self._held[run.id]
+        while held:  # what could not be sent is sent with what comes next
+            self._client.log_batch(self._ids[run.id], metrics=held[:_MOST_METRICS])
+            del held[:_MOST_METRICS]
+        self._sent_at[run.id] = time.monotonic()
+
+
+@contextlib.contextmanager
+def _as_it_was() -> Iterator[None]:
+    """A block after which the environment is as it was, and how loud others' loggers are."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, _LOUD)}
+    with environment_kept():
+        try:
+            yield
+        finally:
+            for logger, level in levels.items():
+                logger.setLevel(level)
+
+
+def _spelled(uri: str) -> str:
+    """A tracking URI as all that mean one place are spelled.
+
+    >>> _spelled("http://127.0.0.1:5000/") == _spelled("http://127.0.0.1:5000")
+    True
+    """
+    scheme, has_scheme, path = uri.rstrip("/").partition("://")
+    if not has_scheme:
+        scheme, path = "file", scheme.removeprefix("file:")
+    if scheme == "file":
+        return f"file://{Path(path).resolve()}"
+    if scheme.startswith("sqlite"):
+        return f"{scheme}:///{Path(path.removeprefix('/')).resolve()}"
+    return f"{scheme}://{path}"
 
 
 def _has_databases() -> bool:

@@ -18,6 +18,7 @@ from lottery_ticket.tracking import TrackedRun
 __all__ = ["TensorBoardTracker"]
 
 _FOLDER = "runs"
+_FLUSH_SECONDS = 10  # how long values may wait to be written
 _PNG_SIZE = slice(16, 24)  # width and height, in the header of a PNG
 
 
@@ -36,6 +37,7 @@ class TensorBoardTracker:
         self._writing = _imported("torch.utils.tensorboard")
         self._folder = usable_path(where or _FOLDER, "track tensorboard").absolute()
         _check_writable(self._folder)
+        self.place = (str(self._folder.resolve()),)
         self._writers: dict[str, Any] = {}
         self._tags: dict[str, set[str]] = {}  # of texts and images
 
@@ -43,13 +45,15 @@ class TensorBoardTracker:
         """Open the run's folder; returns what its event files hold."""
         folder = self._place(run)
         values, self._tags[run.id] = _read(folder) if folder.is_dir() else (set(), set())
-        writer = self._writers[run.id] = self._writing.SummaryWriter(str(folder))
+        writer = self._writers[run.id] = self._writing.SummaryWriter(
+            str(folder), flush_secs=_FLUSH_SECONDS
+        )
         if not values and not self._tags[run.id]:
             self._add_recipe(writer, run)
         return values
 
     def log(self, run: TrackedRun, values: dict[str, float], step: int) -> None:
-        """Write scalars; a level's are written through."""
+        """Write scalars; a level's are written through, others after some seconds."""
         writer = self._writers[run.id]
         for name, value in values.items():
             writer.add_scalar(name, value, step)

@@ -32,6 +32,7 @@ class TrackioTracker:
         self._trackio = _imported("trackio")
         is_address = where is not None and where.startswith(("http://", "https://"))
         self._where = {} if where is None else {"server_url" if is_address else "space_id": where}
+        self.place = (where and where.rstrip("/"),) if where else ("here",)
         self._runs: dict[str, Any] = {}
         self._has: dict[str, set[str]] = {}
 

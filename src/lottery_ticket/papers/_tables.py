@@ -195,9 +195,10 @@ def trainings_latex(
     ]
     columns = [Column(text, "l" if column == "arm" else "r") for column, text in shown]
     label = label or f"tab:{_run_of(table)}-trainings"
-    return LatexTable(
-        columns, rows, f"{_head(caption, name)}All trainings, on the test set.", label, is_long=True
-    )
+    said = f"{_head(caption, name)}All trainings, on the test set."
+    if "cell" in table and bool(table["cell"].duplicated().any()):
+        said += " One that arms share, such as that of the dense network, has a row in each."
+    return LatexTable(columns, rows, said, label, is_long=True)
 
 
 def _cell(column: str, value: object, metric: Metric | None) -> str:

@@ -9,6 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.markers import CARETDOWN, CARETUP
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Transform, offset_copy
@@ -141,6 +142,10 @@ def _draw_series(ax: Axes, chart: Chart, series: Series, shift: float, look: Loo
             "markeredgecolor": color,
         }
         ax.plot(*np.reshape(hollow, (-1, 2)).T, marker, transform=where, zorder=4, **style)
+    for x, edge in chart.cut(series):
+        head = CARETDOWN if edge == chart.y.low else CARETUP
+        style = {"color": color, "markersize": look.mark * 5 / DEFAULT.mark, "clip_on": False}
+        ax.plot(x, edge, marker=head, transform=where, zorder=4, linestyle="", **style)
     if series.marker and chart.outside(series):
         _mark_outside(ax, chart, series, where, look)
     return line

@@ -149,8 +149,9 @@ def _question(verdict: Verdict) -> str:
 def _merits(verdict: Verdict, shown: LevelVerdict) -> list[Merit]:
     metric = verdict.metric
     share = f"{format_percent(shown.density)} of the weights"
+    about = f"{metric.label}, all weights{_nets(verdict)}"
     merits = [
-        Merit("Dense network", _mean(verdict, TICKET, 0), f"{metric.label}, all weights"),
+        Merit("Dense network", value_text(metric.scale * verdict.dense, metric), about),
         Merit(
             "Ticket", _mean(verdict, TICKET, shown.level), f"{share}, {shown.num_kept:,} of them"
         ),
@@ -165,6 +166,13 @@ def _merits(verdict: Verdict, shown: LevelVerdict) -> list[Merit]:
     n = verdict.num_replicates
     merits.append(Merit("Replicates", str(n), "whole searches, each with its own seeds"))
     return merits
+
+
+def _nets(verdict: Verdict) -> str:
+    """Whose mean the dense network's is, where there are two."""
+    arms = verdict.arms
+    has_second = bool(((arms["arm"] == REINIT) & (arms["level"] == 0)).any())
+    return ", the mean of ticket's and reinit's" * has_second
 
 
 def _mean(verdict: Verdict, arm: str, level: int) -> str:

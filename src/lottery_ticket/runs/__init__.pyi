@@ -2,10 +2,10 @@ from ._frame import COLUMNS as COLUMNS
 from ._frame import load_runs as load_runs
 from ._frame import run_rows as run_rows
 from ._listed import BASICS as BASICS
+from ._listed import RESULTS as RESULTS
 from ._listed import ListedRun as ListedRun
 from ._listed import listed_runs as listed_runs
 from ._listed import told_apart as told_apart
-from ._results import RESULTS as RESULTS
 from ._select import Choice as Choice
 from ._select import recipe_keys as recipe_keys
 from ._select import resolved as resolved

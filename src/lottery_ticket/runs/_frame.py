@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.errors import UsageError, known_keywords
-from lottery_ticket.runs._listed import BASICS, listed_runs
-from lottery_ticket.runs._results import RESULTS, results_of
+from lottery_ticket.runs._listed import BASICS, RESULTS, listed_runs
+from lottery_ticket.runs._results import results_of
 from lottery_ticket.runs._select import Choice, recipe_keys, sort_rows
 from lottery_ticket.store import Store, default_store_path
 

@@ -8,7 +8,7 @@ from typing import Any
 from lottery_ticket.spec import short_labels, spec_values, value_text
 from lottery_ticket.store import IndexedCell, RunLabels, RunRecord, Store
 
-__all__ = ["BASICS", "IN_COLUMNS", "ListedRun", "listed_runs", "told_apart"]
+__all__ = ["BASICS", "IN_COLUMNS", "RESULTS", "ListedRun", "listed_runs", "told_apart"]
 
 BASICS = (
     "id",
@@ -25,6 +25,17 @@ BASICS = (
     "notes",
 )
 """What is known of every run without looking at its results."""
+
+RESULTS = (
+    "metric",
+    "dense",
+    "winning_density",
+    "matching_density",
+    "sparsest_density",
+    "sparsest",
+    "verdict",
+)
+"""What is known of a run from its results."""
 
 IN_COLUMNS = ("name", "data.name", "model.name", "arms", "replicates")
 """Keys of specs that are columns of every listing."""

@@ -4,21 +4,10 @@ from typing import Any
 
 from lottery_ticket.analysis import Glance, glance
 from lottery_ticket.errors import UsageError
-from lottery_ticket.runs._listed import ListedRun
+from lottery_ticket.runs._listed import RESULTS, ListedRun
 from lottery_ticket.store import rows_of
 
-__all__ = ["RESULTS", "results_of"]
-
-RESULTS = (
-    "metric",
-    "dense",
-    "winning_density",
-    "matching_density",
-    "sparsest_density",
-    "sparsest",
-    "verdict",
-)
-"""What is known of a run from its results."""
+__all__ = ["results_of"]
 
 
 def results_of(run: ListedRun) -> dict[str, Any]:

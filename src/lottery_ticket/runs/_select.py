@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from lottery_ticket.errors import UsageError, nearest
-from lottery_ticket.runs._listed import BASICS, IN_COLUMNS, ListedRun
+from lottery_ticket.runs._listed import BASICS, IN_COLUMNS, RESULTS, ListedRun
 from lottery_ticket.spec import differing_keys, value_text
 
 __all__ = ["Choice", "recipe_keys", "resolved", "sort_rows", "texts"]
@@ -197,19 +197,27 @@ def _time(since: "str | datetime | None") -> float:
 def resolved(key: str, known: Collection[str], what: str) -> str:
     """A key by its whole path, or by its last parts where no other ends with them: `lr`.
 
+    The run's own come before those of what its tickets were found on: `lr` is `train.lr`, and
+    `source.train.lr` is `source.train.lr`.
+
     Raises:
         UsageError: there is none, or more than one.
     """
     if key in known:
         return key
-    ends = [each for each in known if each.removesuffix(".name").endswith(f".{key}")]
-    if len(ends) == 1:
-        return ends[0]
-    if ends:
-        raise UsageError(f"{what}: {key!r} could be any of: {', '.join(sorted(ends))}")
+    if key in RESULTS:
+        raise UsageError(
+            f"{what}: {key!r} is a result, which is not looked at here; use `lottery runs`"
+        )
+    ends = [each for each in known if f".{each.removesuffix('.name')}".endswith(f".{key}")]
+    own = [each for each in ends if not each.startswith("source.")] or ends
+    if len(own) == 1:
+        return own[0]
+    if several := own or [each for each in known if each.startswith(f"{key}.")]:
+        raise UsageError(f"{what}: {key!r} could be any of: {', '.join(sorted(several))}")
     short = {each.removesuffix(".name").rpartition(".")[2] for each in known}
-    close = nearest(key, {*known, *short})
-    hint = close if "did you mean" in close else "; `--keys all` shows all there are"
+    close = nearest(key, {*known, *short, *RESULTS})
+    hint = close if "did you mean" in close else "; `lottery runs --keys all` shows all there are"
     raise UsageError(f"{what}: no run has the key {key!r}{hint}")
 
 
@@ -218,7 +226,8 @@ def recipe_keys(runs: Sequence[ListedRun], keys: str | Sequence[str]) -> list[st
 
     Args:
         runs: those that are shown.
-        keys: `"differing"`, those in which they differ; `"all"`; or names of keys.
+        keys: `"differing"`, those in which they differ; `"all"`; or names of keys, of which those
+            that have a column anyway get no other.
 
     Raises:
         UsageError: there is no such key.
@@ -229,8 +238,9 @@ def recipe_keys(runs: Sequence[ListedRun], keys: str | Sequence[str]) -> list[st
     if keys == "all":
         return sorted((key for key in known if key not in IN_COLUMNS), key=_place)
     keys = texts("keys", keys)
-    asked = [resolved(key, known, "keys") for key in keys] if runs else list(keys)
-    return [key for key in dict.fromkeys(asked) if key not in BASICS]
+    columns = (*BASICS, *RESULTS)
+    asked = [resolved(key, [*columns, *known], "keys") for key in keys] if runs else list(keys)
+    return [key for key in dict.fromkeys(asked) if key not in columns]
 
 
 def _place(key: str) -> int:

@@ -7,9 +7,11 @@ from ._apart import value_text as value_text
 from ._canonical import canonical as canonical
 from ._canonical import canonical_json as canonical_json
 from ._canonical import fingerprint as fingerprint
+from ._derived import again_spec as again_spec
 from ._derived import retrain_spec as retrain_spec
 from ._derived import transfer_spec as transfer_spec
 from ._load import load_spec as load_spec
+from ._load import names_a_spec as names_a_spec
 from ._load import parse_overrides as parse_overrides
 from ._load import spec_from_mapping as spec_from_mapping
 from ._presets import preset_data as preset_data

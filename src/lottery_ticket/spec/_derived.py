@@ -10,10 +10,30 @@ from lottery_ticket.spec._load import override_, parse_overrides, spec_from_mapp
 from lottery_ticket.spec._prune import PruneSpec
 from lottery_ticket.spec._spec import Spec
 
-__all__ = ["retrain_spec", "transfer_spec"]
+__all__ = ["again_spec", "retrain_spec", "transfer_spec"]
 
 # what decides which tickets there are
 _OF_THE_RUN = ("model", "prune", "rewind", "seed", "source")
+
+
+def again_spec(run: Mapping[str, Any], overrides: Sequence[str] = ()) -> Spec:
+    """A run's own spec, to go on with it or to change it.
+
+    Args:
+        run: the canonical values of the run's spec.
+        overrides: `["train.lr=0.05"]`.
+
+    Raises:
+        UsageError: an override does not fit.
+
+    >>> from lottery_ticket.spec import canonical, load_spec
+    >>> spec = load_spec("quickstart")
+    >>> again_spec(canonical(spec)) == spec
+    True
+    """
+    values = copy.deepcopy(dict(run))
+    override_(values, parse_overrides(overrides))
+    return spec_from_mapping(values, str(run["name"]))
 
 
 def transfer_spec(

@@ -25,7 +25,7 @@ def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
     path = usable_path(source, "spec")
     if str(source) in preset_names():
         text = preset_text(str(source))
-    elif path.suffix in (".yaml", ".yml") or path.exists():
+    elif names_a_spec(source):
         text = _text(path)
     else:
         hint = nearest(str(source), preset_names())
@@ -36,6 +36,16 @@ def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
         raise UsageError(f"{source}: a spec is a mapping of keys, got {found}")
     override_(values, parse_overrides(overrides))
     return spec_from_mapping(values, str(source))
+
+
+def names_a_spec(source: str | Path) -> bool:
+    """Whether this is what a preset or a spec file is called.
+
+    >>> names_a_spec("quickstart"), names_a_spec("mine.yaml"), names_a_spec("a run")
+    (True, True, False)
+    """
+    path = usable_path(source, "spec")
+    return str(source) in preset_names() or path.suffix in (".yaml", ".yml") or path.exists()
 
 
 def _text(path: Path) -> str:
@@ -69,6 +79,11 @@ def parse_overrides(overrides: Sequence[str]) -> dict[tuple[str, ...], Any]:
     >>> parse_overrides(["train.duration=5ep", "arms=[ticket, reinit]"])
     {('train', 'duration'): '5ep', ('arms',): ['ticket', 'reinit']}
     """
+    if isinstance(overrides, str | Mapping):
+        raise UsageError(
+            f"overrides: got a {type(overrides).__name__}, wanted a list of texts, such as "
+            '["train.lr=0.05", "replicates=3"]'
+        )
     values = {}
     for override in overrides:
         key, equals, text = override.partition("=")

@@ -14,4 +14,5 @@ from lottery_ticket.starter._model import fitting_models as fitting_models
 from lottery_ticket.starter._templates import TEMPLATE_DATA as TEMPLATE_DATA
 from lottery_ticket.starter._templates import TEMPLATE_MODEL as TEMPLATE_MODEL
 from lottery_ticket.starter._templates import template as template
+from lottery_ticket.starter._text import command_line as command_line
 from lottery_ticket.starter._text import spec_text as spec_text

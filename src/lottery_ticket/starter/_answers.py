@@ -12,6 +12,9 @@ from lottery_ticket.steps import steps_per_epoch
 __all__ = ["Answers", "Recipe", "control_names", "default_recipe"]
 
 _MOST_BATCH, _BATCHES = 128, 20  # at least so many batches in an epoch
+_LR = 0.001
+_SGD_MOMENTUM = 0.9
+_SGD_LR = {"classification": 0.05, "regression": 0.001}  # squares of targets of any size are steep
 _STEPS, _MOST_EPOCHS, _LEAST_EPOCHS = 3000, 40, 2
 
 
@@ -22,26 +25,35 @@ class Recipe:
     Args:
         epochs, lr, batch_size: as a spec has them.
         optimizer: a name in `OPTIMIZERS`.
+        momentum: as a spec has it; 0 for none.
     """
 
     epochs: int
     lr: float
     batch_size: int
     optimizer: str = "adam"
+    momentum: float = 0.0
 
 
-def default_recipe(data: DataChoice) -> Recipe:
+def default_recipe(data: DataChoice, optimizer: str = "adam") -> Recipe:
     """What trains most nets well enough to begin with: Adam at 0.001, some thousand steps.
+
+    Args:
+        data: what is learnt.
+        optimizer: SGD has a learning rate of its own, and momentum; others have Adam's.
 
     >>> from lottery_ticket.starter import chosen_data
     >>> default_recipe(chosen_data("digits"))
-    Recipe(epochs=40, lr=0.001, batch_size=32, optimizer='adam')
+    Recipe(epochs=40, lr=0.001, batch_size=32, optimizer='adam', momentum=0.0)
     """
     batch_size = 1
     while 2 * batch_size <= min(_MOST_BATCH, data.num_train // _BATCHES):
         batch_size *= 2
     epochs = -(-_STEPS // steps_per_epoch(data.num_train, batch_size))
-    return Recipe(max(_LEAST_EPOCHS, min(_MOST_EPOCHS, epochs)), 0.001, batch_size)
+    epochs = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, epochs))
+    if optimizer == "sgd":
+        return Recipe(epochs, _SGD_LR[data.task], batch_size, optimizer, _SGD_MOMENTUM)
+    return Recipe(epochs, _LR, batch_size, optimizer)
 
 
 def control_names(data: DataChoice, model: ModelChoice) -> list[str]:
@@ -109,6 +121,7 @@ class Answers:
             "train": {
                 "optimizer": self.recipe.optimizer,
                 "lr": self.recipe.lr,
+                **({"momentum": self.recipe.momentum} if self.recipe.momentum else {}),
                 "batch_size": self.recipe.batch_size,
                 "duration": f"{self.recipe.epochs}ep",
                 "loss": self.loss,

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -15,17 +16,18 @@ from lottery_ticket.starter._answers import Answers, control_names
 from lottery_ticket.starter._model import fitting_models
 from lottery_ticket.train import LOSSES, OPTIMIZERS, SCHEDULES
 
-__all__ = ["spec_text"]
+__all__ = ["command_line", "spec_text"]
 
 _WIDTH = 90
 
 
-def spec_text(answers: Answers, file: str) -> str:
+def spec_text(answers: Answers, file: str, data_dir: Path | None = None) -> str:
     """The spec as YAML.
 
     Args:
         answers: what it says.
         file: what it will be called, for the commands above it.
+        data_dir: where data files are, if the commands are to say it.
 
     >>> from lottery_ticket.starter import chosen_data, chosen_model, default_recipe
     >>> data = chosen_data("digits")
@@ -34,7 +36,7 @@ def spec_text(answers: Answers, file: str) -> str:
     # A spec, written by `lottery init`. Change what you like, then:
     """
     about = _Comments(answers)
-    lines = [*_head(answers, file)]
+    lines = [*_head(answers, file, data_dir)]
     for key, value in answers.values().items():
         lines += ["", *_comment(about.of(key), "")]
         if isinstance(value, Mapping):
@@ -52,14 +54,22 @@ def spec_text(answers: Answers, file: str) -> str:
     return "\n".join([*lines, *_tail()]) + "\n"
 
 
-def _head(answers: Answers, file: str) -> Iterator[str]:
-    code = "".join(f" --import {shlex.quote(one)}" for one in answers.all_imports)
+def command_line(command: str, answers: Answers, file: str, data_dir: Path | None = None) -> str:
+    """A command on a first spec, as a shell takes it; arguments as of `spec_text`."""
+    words = ["lottery", command, file]
+    for one in answers.all_imports:
+        words += ["--import", one]
+    words += [] if data_dir is None else ["--data-dir", str(data_dir)]
+    return shlex.join(words)
+
+
+def _head(answers: Answers, file: str, data_dir: Path | None) -> Iterator[str]:
     yield "# A spec, written by `lottery init`. Change what you like, then:"
     for command, meaning in (
         ("plan", "what it would do, and how long that takes here"),
         ("run", "do it; Ctrl-C stops it, the same command continues"),
     ):
-        yield f"#   lottery {command} {shlex.quote(file)}{code}"
+        yield f"#   {command_line(command, answers, file, data_dir)}"
         yield f"#       {meaning}"
     yield "#   lottery watch"
     yield "#       see it go, in a browser"
@@ -130,11 +140,14 @@ class _Comments:
             ),
             "train": lambda: "The recipe: how each training goes, dense or pruned.",
             "train.optimizer": lambda: (
-                f"By which optimiser: {_among(OPTIMIZERS)}. With sgd, also momentum: 0.9."
+                f"By which optimiser: {_among(OPTIMIZERS)}. {self._momentum()}"
             ),
             "train.lr": lambda: (
-                "The learning rate. For sgd with momentum rather 0.01 to 0.1; for adam and adamw "
-                "0.0003 to 0.003."
+                f"The learning rate. For sgd with momentum rather {self._steps_of_sgd()}; for adam "
+                "and adamw 0.0003 to 0.003."
+            ),
+            "train.momentum": lambda: (
+                "How much of each step is carried into the next one; sgd alone has it."
             ),
             "train.batch_size": lambda: (
                 "Examples in a step: more make a step steadier, and an epoch shorter."
@@ -208,6 +221,13 @@ class _Comments:
     def _size(self) -> str:
         count = self._answers.model.num_parameters
         return "" if count is None else f"It has {count:,} parameters here. "
+
+    def _steps_of_sgd(self) -> str:
+        is_of_classes = self._answers.data.task == "classification"
+        return "0.01 to 0.1" if is_of_classes else "0.0005 to 0.005"
+
+    def _momentum(self) -> str:
+        return "" if self._answers.recipe.momentum else "With sgd, also momentum: 0.9."
 
     def _fitting(self) -> str:
         names = dict.fromkeys(model.name for model in fitting_models(self._answers.data))

@@ -15,6 +15,7 @@ from lottery_ticket.store._execution import Execution as Execution
 from lottery_ticket.store._files import read_file as read_file
 from lottery_ticket.store._files import sha256 as sha256
 from lottery_ticket.store._files import store_errors as store_errors
+from lottery_ticket.store._label_changes import DamagedLabelWarning as DamagedLabelWarning
 from lottery_ticket.store._making import Board as Board
 from lottery_ticket.store._making import Claim as Claim
 from lottery_ticket.store._making import Desk as Desk

@@ -6,17 +6,20 @@ lose nothing, whatever kind of store it is, and a copy of a run takes over whate
 other store has.
 
 A change comes after those that whoever made it had seen, whatever the clocks say. Notes replace
-those that were seen, and no others.
+those that were seen, and no others. One that is damaged is left out, with a warning: nothing but
+what a run is called hangs on it.
 """
 
+import contextlib
 import re
 import secrets
 import time
+import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lottery_ticket.errors import DamagedError
+from lottery_ticket.errors import DamagedError, StoreError
 from lottery_ticket.store._files import sealed_json, unsealed_json
 from lottery_ticket.store._making import Board
 from lottery_ticket.store._run_labels import NOTES, RunEdit, RunLabels
@@ -24,9 +27,11 @@ from lottery_ticket.store._values import NUMBER, TEXT, Kind, check, check_known,
 
 __all__ = [
     "LABELS",
+    "DamagedLabelWarning",
     "add_change",
     "check_change",
     "damaged_notes",
+    "forget_damaged",
     "labelled_run",
     "labels_by_run",
     "labels_of_run",
@@ -37,6 +42,12 @@ LABELS = "labels"
 
 _NOTE = re.compile(r"(.+)\.([0-9a-f]{16})")
 _LATER_SECONDS = 1e-3
+_END_SECONDS = 1e12
+"""Since the epoch; before it a time and one that is a little later differ as floats."""
+
+
+class DamagedLabelWarning(UserWarning):
+    """Something of what runs are called is damaged, and is left out."""
 
 
 def _list_of(kind: Kind) -> Kind:
@@ -45,6 +56,10 @@ def _list_of(kind: Kind) -> Kind:
     )
 
 
+_TIME = Kind(
+    f"seconds since 1970, fewer than {_END_SECONDS:.0e}",
+    lambda v: NUMBER.fits(v) and abs(v) < _END_SECONDS,
+)
 _TOKEN = Kind("16 hex digits", lambda v: isinstance(v, str) and len(v) == 16 and TEXT.fits(v))
 _KINDS = {
     "name": optional(TEXT),
@@ -80,16 +95,18 @@ class _Change:
 def _read(where: str, name: str, data: bytes) -> _Change:
     """A change; what a later version says beside is left alone."""
     try:
+        if not labelled_run(name):
+            raise ValueError("its name is that of no change: RUN.TOKEN")
         values = unsealed_json(data)
-        check("at", values.get("at"), NUMBER)
+        check("at", values.get("at"), _TIME)
         check_known("", values, _KINDS)
         replaces = tuple(values.get("replaces", ()))
         known = ("name", "add_tags", "remove_tags", "notes")
         edit = RunEdit(**{key: values[key] for key in known if key in values})
     except ValueError as error:  # a UsageError is one
         raise DamagedError(
-            f"{where}: note {LABELS}/{name}: damaged ({error}); remove it: nothing but a name, "
-            "tags or notes of a run is in it"
+            f"{where}/board/{LABELS}/{name}: damaged ({error}); nothing but a name, tags or notes "
+            "of a run is in it, and `lottery gc` removes it"
         ) from None
     return _Change(values["at"], name.rpartition(".")[2], edit, replaces)
 
@@ -103,9 +120,8 @@ def labelled_run(note: str) -> str:
 def labels_by_run(board: Board, where: str) -> dict[str, RunLabels]:
     """What each run is called that is called something; raises `StoreError`."""
     changes = defaultdict[str, list[_Change]](list)
-    for note, data in board.get_all(LABELS).items():
-        if run_id := labelled_run(note):
-            changes[run_id].append(_read(where, note, data))
+    for note, change in _whole(_all(board, where)).items():
+        changes[labelled_run(note)].append(change)
     return {run_id: _labels(found) for run_id, found in changes.items()}
 
 
@@ -116,8 +132,43 @@ def labels_of_run(board: Board, where: str, run_id: str) -> RunLabels:
 
 def _changes(board: Board, where: str, run_id: str) -> list[_Change]:
     notes = [note for note in board.names(LABELS) if labelled_run(note) == run_id]
-    found = ((note, board.get(LABELS, note)) for note in notes)
-    return [_read(where, note, data) for note, data in found if data is not None]
+    return [*_whole(_each(board, where, notes)).values()]
+
+
+def _all(board: Board, where: str) -> dict[str, _Change | DamagedError]:
+    """By note, what it says or what is wrong with it."""
+    try:
+        found = board.get_all(LABELS)
+    except DamagedError:  # one is not even a file that could be read
+        return _each(board, where, board.names(LABELS))
+    return {note: _tried(where, note, data) for note, data in found.items()}
+
+
+def _each(board: Board, where: str, notes: Iterable[str]) -> dict[str, _Change | DamagedError]:
+    found: dict[str, _Change | DamagedError] = {}
+    for note in notes:
+        try:
+            data = board.get(LABELS, note)
+        except DamagedError as error:
+            found[note] = error
+        else:
+            found |= {} if data is None else {note: _tried(where, note, data)}
+    return found
+
+
+def _tried(where: str, note: str, data: bytes) -> _Change | DamagedError:
+    try:
+        return _read(where, note, data)
+    except DamagedError as error:
+        return error
+
+
+def _whole(found: Mapping[str, _Change | DamagedError]) -> dict[str, _Change]:
+    """Those that are as they were written; says of the others that they are left out."""
+    if damaged := [one for one in found.values() if isinstance(one, DamagedError)]:
+        more = f" ({len(damaged) - 1} more: `lottery verify` has all)" if damaged[1:] else ""
+        warnings.warn(f"left out: {damaged[0]}{more}", DamagedLabelWarning, stacklevel=1)
+    return {note: one for note, one in found.items() if isinstance(one, _Change)}
 
 
 def _labels(changes: Iterable[_Change]) -> RunLabels:
@@ -139,13 +190,19 @@ def add_change(board: Board, where: str, run_id: str, edit: RunEdit) -> RunLabel
     """Write down a change, unless it changes nothing; what the run is called then.
 
     Raises:
-        StoreError: the store cannot be written or read.
+        StoreError: the store cannot be written or read; or nothing can come later than a change
+            that is there.
     """
     changes = _changes(board, where, run_id)
     before = _labels(changes)
     if edit.of(before) == before:
         return before
     now = max([time.time(), *(change.at + _LATER_SECONDS for change in changes)])
+    if not _TIME.fits(now):
+        raise StoreError(
+            f"{where}: what {run_id} is called was changed at the end of time ({now:.0f} s since "
+            f"1970), by this clock or a note in board/{LABELS}; set the clock, or remove that note"
+        )
     replaced = () if edit.notes is None else tuple(change.token for change in _of_notes(changes))
     change = _Change(now, secrets.token_hex(8), edit, replaced)
     board.put(LABELS, f"{run_id}.{change.token}", change.to_bytes())
@@ -159,10 +216,12 @@ def check_change(where: str, note: str, data: bytes) -> None:
 
 def damaged_notes(board: Board, where: str) -> list[DamagedError]:
     """What is wrong with those that are not as they were written; raises `StoreError`."""
-    found = []
-    for note, data in board.get_all(LABELS).items():
-        try:
-            check_change(where, note, data)
-        except DamagedError as error:
-            found.append(error)
-    return found
+    return [one for one in _all(board, where).values() if isinstance(one, DamagedError)]
+
+
+def forget_damaged(board: Board, where: str) -> None:
+    """Take away those that are not as they were written; what cannot be removed stays."""
+    for note, one in _all(board, where).items():
+        if isinstance(one, DamagedError):
+            with contextlib.suppress(StoreError):
+                board.remove(LABELS, note)

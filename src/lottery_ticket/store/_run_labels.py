@@ -144,7 +144,7 @@ def check_name(name: str, run_id: str, ids: Iterable[str], labels: Mapping[str, 
 
 
 def runs_called(reference: str, ids: Collection[str], names: Mapping[str, str]) -> list[str]:
-    """The runs that a reference may mean: by id, by a prefix of it, or by name.
+    """The runs that a reference may mean: by id, else by name, else by a prefix of the id.
 
     Args:
         reference: what was asked for.
@@ -154,4 +154,5 @@ def runs_called(reference: str, ids: Collection[str], names: Mapping[str, str]) 
     reference = unicodedata.normalize("NFC", reference)
     if reference in ids:
         return [reference]
-    return [i for i in ids if i.startswith(reference) or names.get(i) == reference]
+    called = [i for i in ids if names.get(i) == reference]  # before an id began with it
+    return called or [i for i in ids if i.startswith(reference)]

@@ -129,7 +129,8 @@ class WeightsOrigin:
         """The model, with weights of no meaning; raises `UsageError` if the origin names none."""
         if self.model is None:
             raise UsageError(
-                "the ticket does not name its model; make it yourself and call ticket.apply(model)"
+                "the ticket does not name its model; make it yourself: ticket.apply(model), or, to "
+                "export it, PrunedModel.of_ticket(ticket, example, model=model)"
             )
         return build(self.model, 0, **self.options)
 

@@ -62,7 +62,7 @@ def track_finished(
     trackers: Sequence[Named],
     note: Callable[[str], None],
     files: Files | None = None,
-) -> None:
+) -> int:
     """Tell trackers of a run that is in the store what they would have been told while it went.
 
     Args:
@@ -70,6 +70,9 @@ def track_finished(
         trackers: which.
         note: is told in a line what goes wrong.
         files: makes what a tracker gets of a run that is complete.
+
+    Returns:
+        Of how many trainings they were told.
 
     Raises:
         LotteryError: one of them lacks something; what was said of it has the reason.
@@ -82,6 +85,7 @@ def track_finished(
             f"{run.id}: not all of it was sent to {' and '.join(telling.failed)}; the same again "
             "sends what is missing"
         )
+    return telling.num_told
 
 
 class _Several(Observer):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from lottery_ticket.tracking._story import Call
+from lottery_ticket.tracking._tracked import TrackedRun
 from lottery_ticket.tracking._tracker import Named
 
 __all__ = ["Pump"]
@@ -21,15 +22,16 @@ class Pump:
     Args:
         named: the tracker. Its `patience_seconds`, if it has that, is how long a call may take.
         note: is told in a line what goes wrong.
-        again: the command that sends later what is missing, with `{name}` in it; nothing if there
-            is none.
+        again: the command that sends later what is missing; nothing if there is none.
+        is_new: whether nothing of the run was anywhere when it began, as far as is known here.
     """
 
-    def __init__(self, named: Named, note: Callable[[str], None], again: str) -> None:
+    def __init__(
+        self, named: Named, note: Callable[[str], None], again: str = "", *, is_new: bool = False
+    ) -> None:
         self.name = named.name
-        self._tracker, self._note, self._again = named.tracker, note, ""
-        if again:
-            self._again = f"; `{again.format(name=named.name)}` sends what is missing"
+        self._tracker, self._note, self._is_new = named.tracker, note, is_new
+        self._again = f"; `{again}` sends what is missing" if again else ""
         self._patience = float(getattr(named.tracker, "patience_seconds", _PATIENCE_SECONDS))
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._seen: dict[str, set[tuple[str, int]]] = {}  # id → what it had when it was started
@@ -52,6 +54,10 @@ class Pump:
     def has_failed(self) -> bool:
         """Whether something is missing there."""
         return self._is_given_up or self._num_failed > 0
+
+    def takes(self, run_id: str) -> bool:
+        """Whether calls for a run are made, as far as is known by now."""
+        return not self._is_given_up and run_id not in self._refused
 
     def look(self) -> None:
         """Give the tracker up if it hangs."""
@@ -81,30 +87,42 @@ class Pump:
                 return
             self._busy_since = time.monotonic()
             try:
-                self._make(call)
-                self._num_in_a_row = 0
+                if self._make(call):
+                    self._num_in_a_row = 0
             except BaseException as error:  # this thread is the tracker's alone
                 self._failed(call, error)
             finally:
                 self._busy_since = None
 
-    def _make(self, call: Call) -> None:
+    def _make(self, call: Call) -> bool:
+        """Make a call; whether the tracker was called at all."""
         run, arguments = call.run, dict(call.arguments)
         if call.method == "start":
-            self._refused.add(run.id)
-            self._seen[run.id] = set(self._tracker.start(run) or ())
-            self._refused.discard(run.id)
-            return
+            self._start(run)
+            return True
         if run.id in self._refused:
             self._num_failed += 1
-            return
+            return False
         if call.method == "log":
             seen, step = self._seen[run.id], arguments["step"]
             values = arguments["values"].items()
             arguments["values"] = {n: value for n, value in values if (n, step) not in seen}
             if not arguments["values"]:
-                return
-        getattr(self._tracker, call.method)(run, **arguments)
+                return False
+        # by position: what a user's own calls them is theirs
+        getattr(self._tracker, call.method)(run, *arguments.values())
+        return True
+
+    def _start(self, run: TrackedRun) -> None:
+        self._refused.add(run.id)
+        seen = self._seen[run.id] = set(self._tracker.start(run) or ())
+        self._refused.discard(run.id)
+        if seen and self._is_new:
+            self._is_new = False  # said once
+            self._say(
+                f"goes on with a run begun elsewhere, {run.id}: what is there already is not sent "
+                "again, also where the values of here are others"
+            )
 
     def _failed(self, call: Call, error: BaseException) -> None:
         if self._is_given_up:

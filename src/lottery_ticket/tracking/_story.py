@@ -38,7 +38,7 @@ class Call:
     Args:
         method: `"start"`, `"log"`, `"artifact"` or `"finish"`.
         run: its first argument.
-        arguments: by name.
+        arguments: the others, in their order.
     """
 
     method: str
@@ -91,6 +91,15 @@ class Order:
         return line in self._open and not self._open[line]
 
     @property
+    def held(self) -> dict[Line, tuple[int, list[int]]]:
+        """Of lines that wait: the level that is not there, and the levels that wait for it."""
+        return {
+            line: (self._open[line][0], sorted(levels))
+            for line, levels in self._held.items()
+            if levels
+        }
+
+    @property
     def is_complete(self) -> bool:
         """Whether all was told."""
         return not any(self._open.values())
@@ -101,7 +110,9 @@ class Story:
     and in which order the trainings ended.
 
     What is measured along trainings is `training/…`, against the steps of all levels one after the
-    other; what they have come to is `level/…`, against the level.
+    other: each begins where the one before it ended. What they have come to is `level/…`, against
+    the level. What comes after a level that is not there waits for it, also from one call to the
+    next: a tracker may take steps in their order alone.
 
     Args:
         whole: the run as a whole.
@@ -112,13 +123,18 @@ class Story:
         self.whole = whole
         self._order = Order(places)
         self._parts: dict[Line, TrackedRun] = {}  # those that are begun, and not finished
-        self._steps: dict[Line, int] = {}  # of the dense training, which is as long as all others
+        self._first: dict[Line, int] = {}  # the step at which the training that is next begins
         self._num_told: dict[Line, int] = {}  # measurements of the training that is next
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing is to come."""
         return self._order.is_complete
+
+    @property
+    def held(self) -> dict[Line, tuple[int, list[int]]]:
+        """What waits for a level that is not there, see `Order`."""
+        return self._order.held
 
     def begin(self) -> list[Call]:
         """What is called first."""
@@ -144,12 +160,8 @@ class Story:
         """
         if not records or not self._order.is_next(records[-1]):
             return []
-        line, level = line_of(records[-1]), records[-1].level
-        if level and line not in self._steps:
-            return []  # of which length its levels are is not known yet
         calls, part = self._part_of(records[-1])
-        calls += self._measured(part, level, records)
-        return calls
+        return calls + self._measured(part, records)
 
     def is_next(self, place: Place) -> bool:
         """Whether `along` has something to say of a training."""
@@ -157,9 +169,8 @@ class Story:
 
     def end(self, *, is_complete: bool | None = None) -> list[Call]:
         """What is called for all that is not finished, but for the run as a whole."""
-        calls = [call for told in self._order.rest() for call in self._told(told)]
         done = self.is_complete if is_complete is None else is_complete
-        calls += [Call("finish", part, {"is_complete": done}) for part in self._parts.values()]
+        calls = [Call("finish", part, {"is_complete": done}) for part in self._parts.values()]
         self._parts.clear()
         return calls
 
@@ -176,10 +187,9 @@ class Story:
         ended, along = records[-1], records[:-1]
         line = line_of(ended)
         calls, part = self._part_of(ended)
-        if ended.level == 0 and along:
-            self._steps[line] = along[-1].step
-        if line in self._steps:
-            calls += self._measured(part, ended.level, along)
+        if along:
+            calls += self._measured(part, along)
+            self._first[line] = self._first.get(line, 0) + along[-1].step
         self._num_told.pop(line, None)
         return [*calls, _log(part, "level", _come_to(ended), ended.level)]
 
@@ -191,11 +201,10 @@ class Story:
         part = self._parts[line] = self.whole.part(record)
         return [Call("start", part)], part
 
-    def _measured(self, part: TrackedRun, level: int, along: Sequence[Record]) -> list[Call]:
+    def _measured(self, part: TrackedRun, along: Sequence[Record]) -> list[Call]:
         """The calls for what was measured along a training, but for what was told."""
-        line = line_of(along[-1]) if along else ("", 0, 0)
-        first = level * self._steps.get(line, 0)
-        new = along[self._num_told.get(line, 0) :]
+        line = line_of(along[-1])
+        first, new = self._first.get(line, 0), along[self._num_told.get(line, 0) :]
         self._num_told[line] = max(len(along), self._num_told.get(line, 0))
         return [_log(part, "training", _along(each), first + each.step) for each in new]
 

@@ -1,5 +1,6 @@
 """An observer that tells trackers of a run, from threads of its own."""
 
+import contextlib
 import queue
 import tempfile
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import Cell, Observer, Outcome, Work, read_history
 from lottery_ticket.store import RunRecord, RunRow, Store
+from lottery_ticket.tracking._again import again
 from lottery_ticket.tracking._pump import Pump
 from lottery_ticket.tracking._record import Record, measured_so_far, stored_records
 from lottery_ticket.tracking._story import Call, Story
@@ -40,7 +42,9 @@ class Telling(Observer):
         self._trackers, self._note, self._files = trackers, note, files
         self._pumps: list[Pump] = []
         self._story: Story | None = None
-        self._lacks_something = False
+        self._lacks_something = self._is_over = False
+        self._lock = threading.Lock()  # of the story, and of what is put to the trackers
+        self._num_read = 0
         self._running: set[str] = set()
         self._next_look = time.monotonic() + _LOOK_SECONDS
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -67,19 +71,19 @@ class Telling(Observer):
         self._jobs.put(lambda: self._begin(store.read_run(run_id), store, is_there))
         self._thread.start()
 
-    def begin_story(self, story: Story, again: str) -> None:
+    def begin_story(self, story: Story, store: Store | None = None) -> None:
         """Begin with a story that `tell` goes on with.
 
         Args:
             story: nothing of it is told yet.
-            again: the command that sends later what is missing, with `{name}` of a tracker in it.
+            store: what keeps it, and can send later what is missing, if anything does.
         """
-        self._jobs.put(lambda: self._open(story, again))
+        self._jobs.put(lambda: self._open(story, store))
         self._thread.start()
 
     def tell(self, records: Sequence[Record]) -> None:
         """Tell of a training that has ended."""
-        self._jobs.put(lambda: self._put(self._begun.add(records)))
+        self._jobs.put(lambda: self._tell(lambda story: story.add(records)))
 
     def end(
         self, *, is_complete: bool | None = None, seconds: float | None = _LONGEST_END_SECONDS
@@ -90,22 +94,55 @@ class Telling(Observer):
             is_complete: whether all is done; None where the story knows.
             seconds: the longest that is waited for each tracker; None: as long as it answers.
         """
-        if not self._thread.is_alive() and self._story is None:
+        if self._thread.ident is None:
             return  # it never began
         self._jobs.put(None)
         self._thread.join(seconds)
-        if self._thread.is_alive() or self._story is None:
+        if self._thread.is_alive():
             self._note("track: the store does not answer; what is missing can be sent later")
-            return
-        story = self._story
-        done = story.is_complete if is_complete is None else is_complete
-        self._put(story.end(is_complete=is_complete))
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            if self._files is not None and done:
-                self._put(story.files(self._files(Path(folder), self._note)))
-            self._put(story.over(is_complete=is_complete))
+            self._lacks_something, is_complete = True, False
+        with contextlib.ExitStack() as folders:
+            self._end(folders, is_complete)
             for pump in self._pumps:
                 pump.close(seconds)
+
+    def _end(self, folders: contextlib.ExitStack, is_complete: bool | None) -> None:
+        """Tell what is told last; files are there until the folders are closed."""
+        with self._lock:  # the thread that tells may be in a call to the store, and come back
+            self._is_over, story = True, self._story
+            if story is None:
+                return
+            self._say_held(story)
+            done = story.is_complete if is_complete is None else is_complete
+            self._put(story.end(is_complete=is_complete))
+            if done and any(pump.takes(story.whole.id) for pump in self._pumps):
+                self._put(story.files(self._made_files(folders)))
+            self._put(story.over(is_complete=is_complete))
+
+    def _made_files(self, folders: contextlib.ExitStack) -> list[tuple[str, Path]]:
+        if self._files is None:
+            return []
+        try:
+            made = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            return list(self._files(Path(folders.enter_context(made)), self._note))
+        except Exception as error:  # what is sent beside the numbers ends nothing
+            self._lacks_something = True
+            self._note(f"track: no files are sent: {type(error).__name__}: {error}")
+            return []
+
+    def _say_held(self, story: Story) -> None:
+        for (arm, replicate, _), (missing, levels) in story.held.items():
+            waiting = ", ".join(map(str, levels))
+            self._note(
+                f"track: {arm}, replicate {replicate}: level {missing} is not there; {waiting} "
+                "will be sent after it"
+            )
+
+    @property
+    def num_told(self) -> int:
+        """Of how many trainings of a stored run was told."""
+        held = self._story.held.values() if self._story is not None else ()
+        return self._num_read - sum(len(levels) for _, levels in held)
 
     @property
     def failed(self) -> list[str]:
@@ -113,12 +150,6 @@ class Telling(Observer):
         if self._story is None or self._lacks_something:
             return [named.name for named in self._trackers]
         return [pump.name for pump in self._pumps if pump.has_failed]
-
-    @property
-    def _begun(self) -> Story:
-        if self._story is None:
-            raise LotteryError("track: the run's record could not be read")
-        return self._story
 
     def _work(self) -> None:
         while (job := self._next_job()) is not None:
@@ -149,22 +180,33 @@ class Telling(Observer):
             rows = [row for row in self._rows.get(name, ()) if story.is_next(row)]
             history = read_history(self._store.desk(name)) if rows else []
             for row in rows if history else ():
-                self._put(story.along(measured_so_far(self._run, row, history)))
+                records = measured_so_far(self._run, row, history)
+                self._tell(lambda story, records=records: story.along(records))
 
     def _begin(self, run: RunRecord, store: Store, is_there: Callable[[RunRow], bool]) -> None:
         self._run, self._store = run, store
         self._rows: dict[str, list[RunRow]] = {}
         for row in run.rows:
             self._rows.setdefault(row.cell, []).append(row)
-        self._open(Story(whole_run(run), run.rows), f"lottery track {run.id} --to {{name}}")
-        for row in run.rows:
-            if is_there(row):
-                self._tell_row(row)
+        there = [row for row in run.rows if is_there(row)]
+        is_new = not there and not self._has_begun()
+        self._open(Story(whole_run(run), run.rows), store, is_new=is_new)
+        for row in there:
+            self._tell_row(row)
 
-    def _open(self, story: Story, again: str) -> None:
-        self._pumps = [Pump(named, self._note, again) for named in self._trackers]
+    def _has_begun(self) -> bool:
+        """Whether something was measured along a first training."""
+        dense = {row.cell for row in self._run.rows if row.level == 0}
+        with contextlib.suppress(LotteryError):
+            return any(read_history(self._store.desk(name)) for name in dense)
+        return True
+
+    def _open(self, story: Story, store: Store | None, *, is_new: bool = False) -> None:
         self._story = story
-        self._put(story.begin())
+        for named in self._trackers:
+            later = again(named, story.whole.id, store) if store is not None else ""
+            self._pumps.append(Pump(named, self._note, later, is_new=is_new))
+        self._tell(Story.begin)
 
     def _tell_cell(self, name: str) -> None:
         for row in self._rows.get(name, ()) if self._story is not None else ():
@@ -177,7 +219,14 @@ class Telling(Observer):
             self._say(error)
             return
         if records:
-            self._put(self._begun.add(records))
+            self._num_read += 1
+            self._tell(lambda story: story.add(records))
+
+    def _tell(self, calls: Callable[[Story], Iterable[Call]]) -> None:
+        """Put the calls that follow from a story, unless all is over."""
+        with self._lock:
+            if self._story is not None and not self._is_over:
+                self._put(calls(self._story))
 
     def _put(self, calls: Iterable[Call]) -> None:
         for call in calls:

@@ -4,9 +4,10 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.process import random_state_kept
@@ -15,7 +16,8 @@ from lottery_ticket.tracking._tracked import TrackedRun
 
 __all__ = ["TRACKERS", "Named", "Tracker", "chosen_trackers", "register_tracker"]
 
-_METHODS = ("start", "log", "artifact", "finish")
+_METHODS = {"start": 1, "log": 3, "artifact": 3, "finish": 2}  # and how many arguments they get
+Place = tuple[str | None, ...]
 
 
 @runtime_checkable
@@ -28,6 +30,8 @@ class Tracker(Protocol):
     it has none) is given up.
 
     Of each tracked run first `start` is called, last `finish`; several are open at a time.
+    Arguments are passed by their position. A tracker that has a `place`, a tuple of what makes up
+    where it writes (None for what is known only later), is not asked for twice with the same.
     """
 
     def start(self, run: TrackedRun) -> Iterable[tuple[str, int]] | None:
@@ -55,10 +59,30 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Named:
-    """A tracker, and what it is called when something is said of it."""
+    """A tracker, and what it is called when something is said of it.
+
+    Args:
+        name: what it is called.
+        tracker: what is called.
+        given: what was asked for, such as `mlflow=http://…`, without what is secret in an address;
+            nothing for an object.
+    """
 
     name: str
     tracker: Tracker
+    given: str = ""
+    place: Place = field(default=(), repr=False)
+
+    def is_same(self, other: "Named") -> bool:
+        """Whether both write to one place, as far as that is known."""
+        if self.tracker is other.tracker:
+            return True
+        if self.name != other.name or not (self.given and other.given):
+            return False
+        pairs = list(zip(self.place, other.place, strict=False))
+        if not pairs or len(self.place) != len(other.place):
+            return self.given == other.given
+        return all(a == b or a is None or b is None for a, b in pairs)
 
 
 def _own(path: str) -> Callable[..., Tracker]:
@@ -124,14 +148,18 @@ def chosen_trackers(track: object) -> tuple[Named, ...]:
         UsageError: there is no such tracker, what it needs is not installed, or it is none.
     """
     given = list(track) if isinstance(track, list | tuple) else [] if track is None else [track]
-    if len({each for each in given if isinstance(each, str)}) < sum(
-        isinstance(each, str) for each in given
-    ):
-        raise UsageError(f"track: got {shown(given)}, wanted each tracker once")
     with random_state_kept():  # some draw random numbers when they are imported
         if given:  # its figures are drawn while trackers look at what it has, half imported or not
             importlib.import_module("matplotlib.figure")
-        return tuple(map(_chosen, given))
+        found = tuple(map(_chosen, given))
+    for n, each in enumerate(found):
+        for other in found[:n]:
+            if each.is_same(other):
+                names = " and ".join(one.given or one.name for one in (other, each))
+                raise UsageError(
+                    f"track: {names} may be one place; wanted each once, with its place in full"
+                )
+    return found
 
 
 def _chosen(given: object) -> Named:
@@ -146,7 +174,49 @@ def _chosen(given: object) -> Named:
             f"track: {lacks if wanting else is_class}; wanted a name ({', '.join(TRACKERS)}), or "
             "an object with start, log, artifact and finish"
         )
+    _check_calls(given)
     return Named(type(given).__name__, given)  # type: ignore[arg-type]  # it has the methods
+
+
+def _check_calls(tracker: object) -> None:
+    """Whether its methods can be called, and its patience is a time."""
+    name = type(tracker).__name__
+    for method, number in _METHODS.items():
+        try:
+            inspect.signature(getattr(tracker, method)).bind(*range(number))
+        except TypeError as error:
+            raise UsageError(
+                f"track: {name}.{method}() cannot be called with {number} "
+                f"argument{'s' * (number > 1)} by position ({error}); wanted start(run), "
+                "log(run, values, step), artifact(run, name, path) and finish(run, is_complete)"
+            ) from None
+        except ValueError:  # compiled code may tell nothing of what it takes
+            continue
+    patience = getattr(tracker, "patience_seconds", 1.0)
+    if isinstance(patience, bool) or not isinstance(patience, int | float) or not patience > 0:
+        raise UsageError(
+            f"track: {name}.patience_seconds is {shown(patience)}, wanted seconds, above 0"
+        )
+
+
+def without_secrets(given: str) -> str:
+    """What was asked for, but for a password and a query in an address.
+
+    >>> without_secrets("mlflow=http://me:secret@example.org/x?token=1")
+    'mlflow=http://me:…@example.org/x?…'
+    """
+    name, has_place, where = given.partition("=")
+    try:
+        parts = urlsplit(where)
+        password = parts.password
+    except ValueError:
+        return given
+    if not (parts.scheme and parts.netloc):
+        return given
+    user, at, host = parts.netloc.rpartition("@")
+    netloc = f"{user.partition(':')[0]}:…@{host}" if password is not None else f"{user}{at}{host}"
+    safe = parts._replace(netloc=netloc, query="…" if parts.query else "")
+    return f"{name}{has_place}{safe.geturl()}"
 
 
 def _made(given: str) -> Named:
@@ -168,4 +238,10 @@ def _made(given: str) -> Named:
         raise UsageError(
             f"track: {name} cannot be set up ({type(error).__name__}: {error})"
         ) from error
-    return Named(name, _chosen(made).tracker)
+    tracker = _chosen(made).tracker
+    return Named(name, tracker, without_secrets(given), _place_of(tracker))
+
+
+def _place_of(tracker: Tracker) -> Place:
+    place = getattr(tracker, "place", ())
+    return place if isinstance(place, tuple) else ()

@@ -11,7 +11,7 @@ __all__ = ["grid", "measure_of", "states"]
 
 
 def grid(run: RunRecord) -> dict[str, Any]:
-    """Arms, levels and replicates: what does not change while a run goes.
+    """Arms, levels and replicates: a run's are known before it begins, a search's grow.
 
     Returns:
         `arms`; `levels`, each with its density in percent; `rows`: (arm, level, replicate, draw)

@@ -19,7 +19,7 @@ from lottery_ticket.charts import Chart, pick_levels, progress_chart, run_charts
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import Working
 from lottery_ticket.report import headline
-from lottery_ticket.store import RunRecord, Store, history_rows
+from lottery_ticket.store import RunRecord, RunRow, Store, history_rows
 
 __all__ = ["Figures"]
 
@@ -38,8 +38,8 @@ class Figures:
     """
 
     store: Store
-    _histories: dict[tuple[str, int, int, int], list[dict[str, Any]]] = field(default_factory=dict)
-    _finished: int = -1
+    _histories: dict[RunRow, list[dict[str, Any]]] = field(default_factory=dict)
+    _judged: tuple[RunRecord, int] | None = None
     _charts: list[Chart] = field(default_factory=list)
     _verdict: dict[str, Any] = field(default_factory=dict)
     _metric: Metric | None = None
@@ -51,13 +51,13 @@ class Figures:
 
         Args:
             run: which.
-            num_finished: cells that are finished: unless there are others than at the last call,
-                nothing but the curves in progress is read.
+            num_finished: cells that are finished: unless there are more than at the last call, or
+                the run is another, nothing but the curves in progress is read.
             working: what is in progress.
         """
-        if num_finished != self._finished:
+        if (run, num_finished) != self._judged:
             self._judge(run)
-            self._finished = num_finished
+            self._judged = run, num_finished
         histories = {
             one.title: self._measured(one)
             for one in working[:_MOST_CURVES]
@@ -102,14 +102,14 @@ class Figures:
             and row.level in levels
             and row.replicate < _MOST_CURVE_REPLICATES
         ]
-        places = {row: (row.arm, row.level, row.replicate, row.draw) for row in wanted}
-        missing = tuple(row for row in wanted if places[row] not in self._histories)
-        for place in (places[row] for row in missing):
-            self._histories[place] = []
-        for measured in history_rows(self.store, replace(run, rows=missing)) if missing else ():
+        missing = [row for row in wanted if row not in self._histories]
+        found = {(row.arm, row.level, row.replicate, row.draw): [] for row in missing}
+        lines = history_rows(self.store, replace(run, rows=tuple(missing))) if missing else ()
+        for measured in lines:
             place = tuple(measured[name] for name in ("arm", "level", "replicate", "draw"))
-            self._histories[place].append(measured)
-        return [measured for place in places.values() for measured in self._histories[place]]
+            found[place].append(measured)
+        self._histories |= zip(missing, found.values(), strict=True)
+        return [measured for row in wanted for measured in self._histories[row]]
 
     def _measured(self, one: Working) -> list[dict[str, Any]]:
         """What a training in progress said of itself so far; a line that is half written is left

@@ -5,7 +5,7 @@ from typing import Any
 
 from lottery_ticket.experiment import RunStatus, Working
 from lottery_ticket.progress import status_words, time_text
-from lottery_ticket.store import RunRecord
+from lottery_ticket.store import RunLabels, RunRecord
 from lottery_ticket.watch._cells import share_of
 
 __all__ = ["now"]
@@ -14,13 +14,16 @@ _MOST_MAKERS = 200
 _MOST_FAILURES = 100
 
 
-def now(run: RunRecord, found: RunStatus) -> dict[str, Any]:
+def now(run: RunRecord, labels: RunLabels, found: RunStatus) -> dict[str, Any]:
     """The state of a run, as plain values: few, since they change with every look."""
     failures = list(found.failed.items())
     makers = [*found.working, *found.silent]
     return {
         "id": run.id,
         "title": run.title,
+        "name": labels.name,
+        "tags": list(labels.tags),
+        "notes": labels.notes,
         "created": run.created,
         "num_cells": found.num_cells,
         "num_finished": found.num_finished,

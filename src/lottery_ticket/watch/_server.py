@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import hashlib
 import ipaddress
+import re
 import socket
 import sys
 import threading
@@ -14,7 +16,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lottery_ticket.api import load_run, report
+from lottery_ticket.api import RunResult, load_run, report
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.report import page_part
 from lottery_ticket.store import Store
@@ -23,6 +25,7 @@ from lottery_ticket.watch._parts import Part, answer
 
 __all__ = ["Watcher", "open_watcher"]
 
+_ADDRESSED = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 _NAMES = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "::1"}
 _POLICY = (
     "default-src 'none'; style-src {0}; script-src {0}; connect-src 'self'; img-src data:; "
@@ -90,19 +93,19 @@ class Watcher(ThreadingHTTPServer):
 
     def is_addressed(self, host: str | None) -> bool:
         """Whether a request was for this machine by one of its own names: a page elsewhere can let
-        a name of its own lead here, and would read what is served."""
-        names = ("127.0.0.1", "localhost", "[::1]")
-        return (host or "").lower() in {f"{name}:{self.server_port}" for name in names}
+        a name of its own lead here, and would read what is served. By which port does not matter:
+        a tunnel from another machine begins at one of its own."""
+        return _ADDRESSED.fullmatch(host or "") is not None
 
     def report(self, run_id: str) -> bytes:
-        """The report of a run, written anew where more of it is finished.
+        """The report of a run, written anew where what it tells has changed.
 
         Raises:
             LotteryError: there is none yet.
         """
         with self._reporting:
             result = load_run(run_id, store=Store(self.runs.location))
-            state = f"{len(result.rows)} {len(result.record.probes)}"
+            state = _state_of(result)
             known, page = self._reports.get(run_id, ("", b""))
             if known != state:
                 page = report([result]).encode()
@@ -147,12 +150,18 @@ class _Handler(BaseHTTPRequestHandler):
             return _plain(HTTPStatus.FORBIDDEN, f"this page is at {self.server.url}")
         if self.headers.get("Sec-Fetch-Site", "none") == "cross-site":
             return _plain(HTTPStatus.FORBIDDEN, "another site asked for this page")
-        parts = urlsplit(self.path)
-        path = unquote(parts.path)
         try:
-            return _answer(self.server, path, dict(parse_qsl(parts.query)))
+            parts = urlsplit(self.path)
+            path, known = unquote(parts.path), dict(parse_qsl(parts.query))
+        except ValueError as error:
+            return _plain(HTTPStatus.BAD_REQUEST, f"no address of a page: {error}")
+        try:
+            return _answer(self.server, path, known)
         except LotteryError as error:
             return _plain(HTTPStatus.NOT_FOUND, str(error))
+        except Exception as error:  # a browser that is told nothing shows nothing
+            said = f"this page cannot be made: {type(error).__name__}: {error}"
+            return _plain(HTTPStatus.INTERNAL_SERVER_ERROR, said)
 
     def _send(self, page: _Page, *, has_body: bool) -> None:
         self.send_response(page.status)
@@ -170,6 +179,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if has_body:
             self.wfile.write(page.data)
+
+
+def _state_of(result: RunResult) -> str:
+    """Differs where a report of the run does: in its cells, how they were made, what it is called
+    and what is asked of it."""
+    cells = result.store.cells(result.record.cells())
+    labels = result.store.labels_of(result.id)
+    found = sorted((cell.name, cell.content, repr(cell.execution)) for cell in cells.values())
+    return hashlib.sha256(repr((result.record, labels, found)).encode()).hexdigest()
 
 
 def _answer(server: Watcher, path: str, known: Mapping[str, str]) -> _Page:
@@ -254,8 +272,8 @@ def _not_here(host: str) -> str:
             return f"host: got {host}, wanted one of {', '.join(_NAMES)}"
     return (
         f"host: got {host}, wanted one of {', '.join(_NAMES)}: the page has no password, so that "
-        "other machines must not reach it. From another machine: ssh -L 8000:127.0.0.1:8000 THIS, "
-        "with --port 8000"
+        "other machines must not reach it. From another machine: ssh -L 9000:127.0.0.1:8000 THIS, "
+        "with --port 8000 here, and http://127.0.0.1:9000/ there"
     )
 
 

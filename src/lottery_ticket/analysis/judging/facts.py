@@ -25,6 +25,7 @@ class VerdictFacts:
     num_replicates: int
     replicates_needed: int | None
     metric: Metric
+    dense: float
     margin: float
     margin_stated: float
     num_test: int | None

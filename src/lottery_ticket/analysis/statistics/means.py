@@ -1,5 +1,6 @@
 """Means over replicates, draws inside a replicate averaged first; what figures are made of."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,6 +16,7 @@ __all__ = [
     "LEAD",
     "check_one_run",
     "curve_means",
+    "dense_mean",
     "dense_means",
     "input_means",
     "layer_means",
@@ -140,6 +142,29 @@ def dense_means(wide: Mapping[str, pd.DataFrame]) -> pd.Series:
     """
     nets = [wide[arm].reindex([0]) for arm in (LEAD, FRESH) if arm in wide]
     return pd.concat(nets).mean().reindex(wide[LEAD].columns)
+
+
+def dense_mean(table: pd.DataFrame, column: str = "test_accuracy") -> float:
+    """What the ticket's differences from dense are taken against, over all replicates.
+
+    The dense nets of a replicate are averaged first, see `dense_means`.
+
+    Args:
+        table: a result table of one run; rows may be missing.
+        column: the column.
+
+    Returns:
+        The mean; not a number where no dense net of `LEAD` is known.
+
+    Example:
+        >>> rows = {"arm": ["ticket", "reinit"], "level": 0, "replicate": 0, "draw": 0}
+        >>> dense_mean(pd.DataFrame({**rows, "test_accuracy": [0.75, 0.25]}))
+        0.5
+    """
+    wide = values_by_arm(table, column, pd.Index([0], name="level"))
+    if LEAD not in wide or bool(wide[LEAD].isna().to_numpy().all()):
+        return math.nan
+    return float(dense_means(wide).mean())
 
 
 def size_by_level(table: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from lottery_ticket.analysis.judging.levels import (
     run_label,
 )
 from lottery_ticket.analysis.statistics.claims import ALPHA, fixed_sequence
-from lottery_ticket.analysis.statistics.means import LEAD
+from lottery_ticket.analysis.statistics.means import FRESH, LEAD
 from lottery_ticket.analysis.statistics.tables import ACCURACY, LOSS, Metric
 from lottery_ticket.store import RunClaim
 
@@ -43,7 +43,7 @@ class Glance:
 
     Args:
         metric: what is judged.
-        dense: the dense nets' mean.
+        dense: the dense nets' mean, as of `Verdict`.
         verdict: the label, as of `Verdict`; None where there is nothing to judge.
         winning_density: of the sparsest level that is claimed as winning.
         matching_density: of the sparsest that matches dense together with all before it.
@@ -85,14 +85,15 @@ def glance(
     if not levels or levels[0] != 0:
         return Glance(metric)
     means = {level: fmean(values[LEAD][level].values()) for level in levels}
+    dense = _dense(values)
     if len(levels) == 1:
-        return Glance(metric, means[0])
+        return Glance(metric, dense)
     index = pd.Index(levels, name="level", dtype="int64")
     sizes = _sizes(rows, levels)
     num_test = min((row["num_test"] for row in rows if row.get("num_test")), default=None)
     default = default_margin(metric, num_test)
     stated = default if margin is None else margin
-    absolute = absolute_margin(stated, metric, means[0], num_test)
+    absolute = absolute_margin(stated, metric, dense, num_test)
     contrasts = contrasts_between(_arrays(values, levels, metric), index)
     found = stated_claim(claim, margin, default)
     judged = judged_levels(contrasts, absolute, sizes, found, is_planned=False)
@@ -100,7 +101,7 @@ def glance(
     density = sizes["density"].to_dict()
     return Glance(
         metric,
-        means[0],
+        dense,
         run_label(judged, found),
         density[max(claimed)] if claimed else None,
         _matching(contrasts, absolute, density),
@@ -163,6 +164,14 @@ def _arrays(values: Values, levels: Sequence[int], metric: Metric) -> dict[str, 
         )
         for arm, own in values.items()
     }
+
+
+def _dense(values: Values) -> float:
+    """`dense_mean`, of plain values."""
+    nets = [values[arm].get(0, {}) for arm in (LEAD, FRESH) if arm in values]
+    replicates = {replicate for level in values[LEAD].values() for replicate in level}
+    known = ([net[replicate] for net in nets if replicate in net] for replicate in replicates)
+    return fmean(fmean(found) for found in known if found)
 
 
 def _sizes(rows: Sequence[Mapping[str, Any]], levels: Sequence[int]) -> pd.DataFrame:

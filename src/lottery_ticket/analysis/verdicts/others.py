@@ -209,7 +209,8 @@ def compare(verdicts: Sequence[Verdict], *, differs: Sequence[str] | None = None
 
     Returns:
         A frame of run, differs (where it is given), data, model, criterion, scope and rewind (what
-        is known of them), n, metric, margin (in the metric's own unit), dense (mean), verdict,
+        is known of them), n, metric, margin (in the metric's own unit), dense (what differences are
+        taken against: the mean of its dense nets), verdict,
         level (the sparsest that is claimed as winning; null where none is), density, num_kept,
         ticket (its mean there), minus_dense, minus_reinit, search_steps, and matching_density, that
         of `matching_level`.
@@ -243,7 +244,7 @@ def _row(verdict: Verdict) -> dict[str, object]:
         "n": verdict.num_replicates,
         "metric": verdict.metric.label,
         "margin": verdict.margin,
-        "dense": _mean(verdict, 0),
+        "dense": verdict.dense,
         "verdict": verdict.label,
         "level": level,
         "density": None if found is None else found.density,

@@ -35,6 +35,7 @@ from lottery_ticket.analysis.statistics.claims import ALPHA, fixed_sequence
 from lottery_ticket.analysis.statistics.means import (
     LEAD,
     check_one_run,
+    dense_mean,
     level_statistics,
     num_test_of,
     size_by_level,
@@ -67,6 +68,8 @@ class Verdict(VerdictFacts):
         replicates_needed: about how many would decide the levels that are open; None where nothing
             is open, or no such number is known.
         metric: what is judged.
+        dense: what the ticket is held against: the mean over replicates, of which each has that of
+            its dense nets, the ticket's and reinit's, in the metric's own unit.
         margin: how much worse than dense still matches it, in the metric's own unit.
         margin_stated: the same in points of accuracy, or per cent of the dense loss.
         num_test: examples in the test set, where that is known.
@@ -153,10 +156,11 @@ def verdict(
         listed = ", ".join(map(str, levels))
         raise UsageError(f"level: got {named}, wanted one that is trained: {listed}")
     arms = level_statistics(table, metric.column)
-    dense = arms.loc[(arms["arm"] == LEAD) & (arms["level"] == 0)]
+    own = arms.loc[(arms["arm"] == LEAD) & (arms["level"] == 0)]
+    dense = dense_mean(table, metric.column)
     num_test = num_test_of(table)
     stated = default_margin(metric, num_test) if margin is None else margin
-    absolute = absolute_margin(stated, metric, float(dense["mean"].iloc[0]), num_test)
+    absolute = absolute_margin(stated, metric, dense, num_test)
     judged = judged_levels(contrasts, absolute, size_by_level(table), claim)
     claimed = [found.level for found in judged if found.is_claimed]
     label = run_label(judged, claim)
@@ -170,9 +174,10 @@ def verdict(
         label=label,
         level=max(claimed, default=None),
         matching_level=max((int(level) for level in levels[matching]), default=None),
-        num_replicates=int(dense["n"].iloc[0]),
+        num_replicates=int(own["n"].iloc[0]),
         replicates_needed=run_needs(judged, claim) if label == NOT_DECIDED else None,
         metric=metric,
+        dense=dense,
         margin=absolute,
         margin_stated=stated,
         num_test=num_test,

@@ -249,6 +249,7 @@ const lottery = (() => {
           make("path", { ...mark, transform: `translate(${px.toFixed(1)} ${py.toFixed(1)})` }, group);
         }
         if (series.marker) this.outside(edge, series, points);
+        if (series.is_bars && series.low) this.cut(edge, series, points);
       }
     }
 
@@ -262,6 +263,21 @@ const lottery = (() => {
       for (const [px, , i] of hidden) {
         const [mark, at] = series.y[i] < low ? [MARKS.v, this.box.bottom] : [MARKS["^"], this.box.top];
         make("path", { d: mark, class: "mark open", transform: `translate(${px.toFixed(1)} ${at})` }, group);
+      }
+    }
+
+    // a bar that goes on beyond the axis ends in an arrowhead
+    cut(parent, series, points) {
+      const { low, high } = this.spec.y;
+      const group = make("g", { class: "cut", "data-name": series.name }, parent);
+      paint(group, series);
+      const head = (px, at, d) =>
+        make("path", { d, class: "mark", transform: `translate(${px.toFixed(1)} ${at})` }, group);
+      for (const [px, , i] of points) {
+        const value = series.y[i];
+        if (series.low[i] === null) continue;
+        if (series.low[i] < low && value >= low) head(px, this.box.bottom, "M0 0L3.5 -5.5H-3.5z");
+        if (series.high[i] > high && value <= high) head(px, this.box.top, "M0 0L3.5 5.5H-3.5z");
       }
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._answers import Freed
 from lottery_ticket.store._files import reading, remove, size_of, store_errors
+from lottery_ticket.store._label_changes import forget_damaged
 from lottery_ticket.store._notes import forget_notes, notes_of_cells, notes_of_runs
 from lottery_ticket.store._runs import RunRecord
 from lottery_ticket.store.local.in_use import Claims, removing, runs_in_use
@@ -68,6 +69,7 @@ def collect_garbage(store: "LocalStore", paths: Paths, claims: Claims, *, dry_ru
                 more += _free(paths.root, paths.work(name), dry_run) if is_idle else 0
         if not dry_run:
             forget_notes(store.board, noted[0] - {run.id for run in runs}, noted[1] - needed)
+            forget_damaged(store.board, store.location)
         return Freed(freed.num_cells, freed.num_bytes + more)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lottery_ticket.errors import DamagedError, StoreError, UsageError
 from lottery_ticket.store._answers import Freed
+from lottery_ticket.store._label_changes import forget_damaged
 from lottery_ticket.store._lease import Lease
 from lottery_ticket.store._notes import forget_notes, notes_of_cells, notes_of_runs
 from lottery_ticket.store._runs import RunRecord
@@ -83,6 +84,7 @@ def collect_garbage(store: "ObjectStore", place: Place, *, dry_run: bool) -> Fre
         if not dry_run:
             doomed.remove(place)
             forget_notes(store.board, noted[0] - {run.id for run in runs}, noted[1] - needed)
+            forget_damaged(store.board, store.location)
         return doomed.freed
 
 

@@ -7,10 +7,19 @@
   const PROBLEM = "The watcher does not answer. If it was ended, `lottery watch` starts it again; this page goes on by itself then.";
 
   const $ = (id) => document.getElementById(id);
-  const path = decodeURIComponent(location.pathname);
+  const path = decoded(location.pathname);
   const runId = path.startsWith("/run/") ? path.slice(5) : null;
   const known = {}; // part → its version
   const values = {}; // part → what it says
+
+  // no run has a name that cannot be read; that there is none is then said
+  function decoded(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  }
 
   // ---- asking
 
@@ -99,9 +108,13 @@
     setText($("location"), where);
     document.title = "lottery watch";
     $("runs").replaceChildren();
-    for (const run of runs) {
-      const row = make("tr", {}, $("runs"));
-      make("a", { href: `/run/${encodeURIComponent(run.id)}` }, make("td", { class: "left" }, row), run.title);
+    const rows = runs.map((run) => ({ ...run, tags: run.tags.join(", ") }));
+    const told = ["name", "differs", "tags"].filter((key) => rows.some((run) => run[key]));
+    for (const head of document.querySelectorAll("#list th[data-key]")) head.hidden = !told.includes(head.dataset.key);
+    for (const run of rows) {
+      const row = make("tr", run.notes ? { title: run.notes } : {}, $("runs"));
+      make("a", { href: `/run/${encodeURIComponent(run.id)}` }, make("td", { class: "left said" }, row), run.title);
+      for (const key of told) make("td", { class: "left said" }, row, run[key]);
       make("td", { class: "left" }, row, run.created);
       make("td", {}, row, `${run.num_finished} of ${run.num_cells}`);
       const bar = make("div", { class: "bar", "aria-hidden": "true" }, make("td", { class: "left" }, row));
@@ -121,9 +134,13 @@
 
   function showNow(now) {
     const state = stateOf(now);
-    setText($("title"), now.title);
+    setText($("title"), now.name ? `${now.name} · ${now.title}` : now.title);
     setText($("headline"), state);
-    document.title = `${state} · ${now.id}`;
+    document.title = `${state} · ${now.name || now.id}`;
+    $("tags").hidden = !now.tags.length;
+    setText($("tags"), `Tags: ${now.tags.join(", ")}`);
+    $("notes").hidden = !now.notes;
+    setText($("notes"), now.notes);
     const words = now.words.filter((said) => now.left === null || !said.includes(now.left)).join(", "); // it stands above
     setText($("words"), words);
     // read out when a cell is finished, not at every look
@@ -196,6 +213,7 @@
 
   function buildGrid({ arms, levels, rows }) {
     const table = $("grid");
+    const before = pressed;
     table.replaceChildren();
     cells = [];
     pressed = null;
@@ -216,7 +234,7 @@
         const place = make("td", { role: "gridcell" }, row);
         if (!own) return;
         const button = make("button", { type: "button", class: "cell", tabindex: "-1", "aria-pressed": "false" }, place);
-        const cell = { button, rows: own, arm, level: at, told: null };
+        const cell = { button, rows: own, arm, level: at, told: null, place: `${name} ${level.level}` };
         make("span", { class: "value" }, button);
         const marks = make("span", { class: own.length > MOST_MARKS ? "marks many" : "marks", "aria-hidden": "true" }, button);
         cell.marks = own.length > MOST_MARKS ? ["done", "busy", "failed"].map((kind) => make("i", { class: kind }, marks)) : own.map(() => make("i", { class: "mark" }, marks));
@@ -225,6 +243,8 @@
       });
     });
     if (cells.length) cells[0].button.tabIndex = 0;
+    const again = before && cells.find(({ place }) => place === before.place);
+    if (again) press(again); // a search's grid grows
     $("keys").replaceChildren();
     for (const [kind, words] of Object.entries(KINDS)) {
       const item = make("li", {}, $("keys"));
