@@ -18,6 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer_callback import ExportableState
 
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.finder import mode_of
 from lottery_ticket.integrations.transformers import _checkpoint
 from lottery_ticket.integrations.transformers._callback import PruningCallback
 from lottery_ticket.masks import Attachment, PruningMask
@@ -75,7 +76,7 @@ def trainer_functions(
             f"make_trainer: got a {type(make_trainer).__name__}, wanted a function of a model that "
             "returns a Trainer: lambda model: Trainer(model=model, args=args, …)"
         )
-    better = not metric.endswith("loss") if greater_is_better is None else greater_is_better
+    chosen = None if greater_is_better is None else "max" if greater_is_better else "min"
     loop = _TrainerLoop(make_trainer, metric, resume)
 
     def train_fn(
@@ -89,7 +90,7 @@ def trainer_functions(
     for function in (train_fn, eval_fn):  # so that a search tells whether the user's code changed
         function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
         function.__wrapped__ = make_trainer  # type: ignore[attr-defined]
-    eval_fn.mode = "max" if better else "min"  # type: ignore[attr-defined]
+    eval_fn.mode = mode_of(metric, chosen)  # type: ignore[attr-defined]
     return {"train_fn": train_fn, "eval_fn": eval_fn}
 
 
