@@ -318,7 +318,7 @@ def test_a_damaged_label_is_named(many, tmp_path):
     (path,) = (p for p in (tmp_path / "store/board/labels").iterdir() if b"best" in p.read_bytes())
     path.write_bytes(path.read_bytes().replace(b"best", b"rest"))
     found = many("verify")
-    assert (found.code, "1 damaged" in found.out) == (1, True)
+    assert (found.code, "cells, 1 damaged among names" in found.out) == (1, True)
     assert str(path) in found.err
     assert "nothing but a name, tags or notes of a run is in it" in found.err
     assert "anew" not in found.out
