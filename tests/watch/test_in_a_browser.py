@@ -118,29 +118,6 @@ def test_names_tags_and_notes_are_shown(show, serve, made):
     assert page.locator("#notes").inner_text() == "one\ntwo"
 
 
-def test_an_address_that_cannot_be_read_is_no_run(show, serve, made):
-    store, _ = made
-    page = show(f"{serve(store)}run/%E2")
-    wait_for(page.locator("#problem", has_text="no such run"))
-
-
-def test_names_tags_and_notes_are_shown(show, serve, made):
-    store, run_id = made
-    edit = RunEdit(name="my <b>own", add_tags=["paper", "draft"], notes="one\ntwo")
-    Store(store).edit_run(run_id, edit)
-    url = serve(store)
-    page = show(url)
-    row = page.locator("#runs tr")
-    wait_for(row)
-    assert row.locator("td").all_inner_texts()[1:3] == ["my <b>own", "draft, paper"]
-    assert page.locator("#list th:visible").all_inner_texts()[:3] == ["run", "name", "tags"]
-    row.locator("a").click()
-    wait_for(page.locator("#links"))
-    assert page.locator("#title").inner_text().lower().startswith("my <b>own · small-")
-    assert page.locator("#tags").inner_text() == "Tags: draft, paper"
-    assert page.locator("#notes").inner_text() == "one\ntwo"
-
-
 def test_a_run_that_is_removed_is_said_and_stays_on_the_page(show, serve, made):
     store, run_id = made
     url = serve(store, run_id)
