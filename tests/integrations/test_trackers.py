@@ -236,6 +236,11 @@ def tracked(settled):
     return result, before, process_state()
 
 
+def _speaking(logger: logging.Logger) -> list[logging.Handler]:
+    """Libraries give their loggers one that says nothing when they are imported."""
+    return [each for each in logger.handlers if type(each) is not logging.NullHandler]
+
+
 OF_OTHERS = ("PYTEST_", "_MLFLOW_")  # which they set, and take away, when they like
 
 
@@ -249,7 +254,7 @@ def process_state() -> dict:
         "filters": [str(each) for each in warnings.filters],
         "show": warnings.showwarning,
         "environment": {n: v for n, v in os.environ.items() if not n.startswith(OF_OTHERS)},
-        "loggers": [(each.level, each.handlers[:], each.disabled) for each in loggers],
+        "loggers": [(each.level, _speaking(each), each.disabled) for each in loggers],
         "silence": logging.root.manager.disable,
         "hooks": (sys.excepthook, sys.exit, threading.excepthook, sys.displayhook),
         "handlers": [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
