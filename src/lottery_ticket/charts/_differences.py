@@ -170,7 +170,7 @@ def compare_chart(verdicts: Sequence[Verdict], labels: Sequence[str] | None = No
     return Chart(
         "compare",
         "ticket minus dense",
-        "Each ticket minus the dense net of its own run, with 95 % intervals; filled: "
+        "Each ticket minus the dense nets of its own run, with 95 % intervals; filled: "
         "winning, level by level. Runs are not tested against each other.",
         levels.axis(series),
         Axis(f"{metric.label} minus dense{_points(metric)}", "linear", *padded([*ends, 0.0])),

@@ -38,7 +38,7 @@ __all__ = ["compare"]
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 _ABOUT = ("data", "model", "criterion", "scope", "rewind")
-_SPARE = ("margin", "n", "ticket", "winning")
+_SPARE = ("margin", "n", "ticket", "winning levels")
 _ROWS = ("arms", "replicates", "claim")  # how much was trained, not how
 _TOLD = ("data.name", "model.name", "prune.criterion", "prune.scope", "rewind", "margin")
 
@@ -163,7 +163,17 @@ def _print(table: "pd.DataFrame", metric: "Metric") -> None:
     shared = [name for name in _ABOUT if len(set(table[name])) == 1]
     differing = [name for name in _ABOUT if name not in shared]
     texts = [name for name in ("name", "differs") if name in table and any(table[name])]
-    head = ["n", "margin", "dense", "verdict", "winning", "at", "ticket", "− dense", "− reinit"]
+    head = [
+        "n",
+        "margin",
+        "dense",
+        "verdict",
+        "winning levels",
+        "at",
+        "ticket",
+        "− dense",
+        "− reinit",
+    ]
     rows = [["run", *texts, *differing, *head]]
     for row in table.to_dict("records"):
         # what is not claimed is told of the sparsest level
@@ -183,7 +193,7 @@ def _print(table: "pd.DataFrame", metric: "Metric") -> None:
         same = ", ".join(f"{name} {table[name].iloc[0]}" for name in shared)
         console.print(f"in all: {same}", soft_wrap=True)
     console.print(
-        "winning: levels that are so each by itself; at: the sparsest level that the run claims as "
+        "winning levels: each by itself; at: the sparsest level that the run claims as "
         "winning, else the sparsest that it trained",
     )
     console.print("each against its own dense nets and controls; see `lottery verdict RUN`")
