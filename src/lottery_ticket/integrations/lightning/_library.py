@@ -83,8 +83,8 @@ def warn_if_inexact() -> None:
         version = package.__version__
         if not goes_on_exactly(version):
             warnings.warn(
-                f"Lightning {version}: a training that is killed does not go on from its "
-                "checkpoint to the bit; from 2.5.6 on it does",
+                f"Lightning {version}: a killed training does not go on to the bit from its "
+                "checkpoint; from 2.5.6 on it does",
                 UserWarning,
                 stacklevel=4,
             )

@@ -92,7 +92,8 @@ def check_ends_after(trainer: Any, step: int) -> None:
     if ends and step >= min(ends):
         raise UsageError(
             f"step {step}: the Trainer ends at {min(ends)}, so that no step is left from there; "
-            "choose an earlier rewind_step, or raise max_epochs or max_steps"
+            "choose an earlier rewind_step or raise max_epochs or max_steps; in place of pipeline "
+            '"finetune", which starts at the end, take "lr_rewind"'
         )
 
 

@@ -14,6 +14,7 @@ _OF_TRAINER = (
     "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val",
     "gradient_clip_algorithm", "precision", "limit_train_batches",
 )  # fmt: skip
+_PLAIN = int | float | str | list | tuple | dict
 
 
 def recipe_of(make_trainer: Callable[[], Any], trainer: Any, model: nn.Module) -> str:
@@ -34,9 +35,7 @@ def optimizers_of(trainer: Any) -> str:
     """The optimisers and learning-rate schedules of a fit, as they were made."""
     told = [[type(each).__name__, *map(_options, each.param_groups)] for each in trainer.optimizers]
     for config in trainer.lr_scheduler_configs:
-        state = {
-            k: v for k, v in vars(config.scheduler).items() if isinstance(v, int | float | str)
-        }
+        state = {k: v for k, v in vars(config.scheduler).items() if isinstance(v, _PLAIN)}
         told.append([type(config.scheduler).__name__, config.interval, config.frequency, state])
     return _text(told)
 
