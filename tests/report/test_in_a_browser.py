@@ -1,8 +1,6 @@
 """The page in a real browser: what is drawn, switched, read out and sorted."""
 
-import os
 import re
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,22 +9,7 @@ from small_runs import hostile_content, small_content
 
 from lottery_ticket.report import html_page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 WIDTHS = {"wide": 1280, "phone": 390}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    with playwright.sync_playwright() as started:
-        try:
-            opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
