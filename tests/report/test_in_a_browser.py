@@ -134,6 +134,26 @@ def test_what_the_axis_does_not_reach_stands_at_its_edge(show):
     assert page.locator("#run-1-accuracy g.outside").count() == len(fallen) - 1
 
 
+def test_a_bar_that_the_axis_cuts_ends_in_an_arrowhead(show):
+    chart = next(chart for chart in CONTENT.main if chart.name == "difference")
+    first, *rest = chart.series
+    long = replace(first, low=[chart.y.low - 1, *first.low[1:]], high=[chart.y.high + 1] * 3)
+    page = show(html_page([replace(CONTENT, main=[replace(chart, series=[long, *rest])])]))
+    heads = page.locator("#run-1-difference g.cut path.mark")
+    assert heads.count() == len(replace(chart, series=[long]).cut(long)) == 4
+    axis = page.locator("#run-1-difference line.axis").bounding_box()
+    box = heads.first.bounding_box()
+    assert abs(box["y"] + box["height"] - axis["y"]) < 3  # its tip, with its stroke
+    assert show(HTML).locator("#run-1-difference g.cut path").count() == 0
+
+
+def test_several_runs_stand_in_a_table_that_no_window_cuts(show):
+    title = "a-run-of-a-grid-00000000 (mlp-digits-1234): lr=0.1, rate=0.2, batch_size=64"
+    page = show(html_page([replace(CONTENT, title=title)] * 3), width=1100)
+    table = page.locator(".scroll").first
+    assert table.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
+
+
 def test_many_layers_are_a_bar_of_colours(show):
     content = small_content(layers={f"conv{i}.weight": 40 + i for i in range(22)})
     page = show(html_page([content]))
