@@ -339,7 +339,7 @@ class LotteryTicketCallback:
         attached = self._attached
         if attached is None or not self._is_fitting:
             return
-        self._is_fitting = False
+        self._is_fitting, self._continued = False, None
         self._spent.update([trainer, *with_memory(trainer.callbacks, self)])
         attached.release()
         self._plan.note_metrics(trainer.callback_metrics)
