@@ -26,6 +26,7 @@ from lottery_ticket.store import (
     Store,
     table_rows,
 )
+from lottery_ticket.watch._live import LiveRun
 
 NUM_RUNS = 10
 SPEC = {
@@ -97,6 +98,22 @@ def cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
+def print_looks(root: Path) -> None:
+    """What `lottery watch` takes for a page of the last run: the CPU seconds of a look, and of the
+    figures, which a thread of its own draws."""
+    live = LiveRun(str(root), Store(root).run("last").id, look_seconds=0)
+    for what in ("first", "second", "third"):
+        before = time.thread_time(), cpu_seconds()
+        live.parts()
+        look = time.thread_time() - before[0]
+        while "figures" not in live.parts():
+            time.sleep(0.2)
+        print(f"| watch, {what} look | – | {look:.3f} |")
+        if what == "first":
+            print(f"| watch, until its figures are drawn | – | {cpu_seconds() - before[1]:.2f} |")
+        time.sleep(1 + 20 * look)  # looking takes at most a tenth of the time
+
+
 def main() -> None:
     """Fill a store, and print a table."""
     num_cells = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
@@ -127,6 +144,7 @@ def main() -> None:
             call()
             spent = cpu_seconds() - before
             print(f"| {what} | {time.perf_counter() - started:.2f} | {spent:.2f} |")
+        print_looks(root)
 
 
 if __name__ == "__main__":

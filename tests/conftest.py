@@ -3,12 +3,14 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -19,6 +21,10 @@ sys.path.append(str(Path(__file__).parent / "store" / "remote"))
 
 # one test per core: more threads would only wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# a job in the background ignores Ctrl-C, and so would all that tests start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from lottery_ticket.data import DataSet, load_dataset
 
@@ -40,6 +46,21 @@ def forgotten() -> Iterator[None]:
         for table in REGISTRIES.values():
             tables.enter_context(table.restored())
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; where there is none, its tests are skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    with playwright.sync_playwright() as started:
+        try:
+            opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
+        yield opened
+        opened.close()
 
 
 SharedFolder = Callable[[str, Callable[[Path], object]], Path]

@@ -8,6 +8,7 @@ griffe reads the source without importing it, and parses the docstrings.
 
 import logging
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,13 +34,15 @@ WIDTH = 88
 def pages() -> dict[Path, str]:
     """Path → text of every page."""
     logging.getLogger("griffe").setLevel(logging.ERROR)  # one entry for several arguments is ours
-    package = griffe.load(
-        PACKAGE,
-        search_paths=[SOURCE],
-        docstring_parser="google",
-        docstring_options={"returns_multiple_items": False, "returns_named_value": False},
-        allow_inspection=False,
-    )
+    with warnings.catch_warnings():  # it compiles every text of an annotation: a help's "3.3in"
+        warnings.filterwarnings("ignore", category=SyntaxWarning, module="<string-annotation>")
+        package = griffe.load(
+            PACKAGE,
+            search_paths=[SOURCE],
+            docstring_parser="google",
+            docstring_options={"returns_multiple_items": False, "returns_named_value": False},
+            allow_inspection=False,
+        )
     assert isinstance(package, griffe.Module)
     rooms = {room: public(package[room], package[room].members) for room in ROOMS}
     rooms |= {room: public(package[room], package[room].exports) for room in WITH_A_LIST}

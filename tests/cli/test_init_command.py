@@ -1,7 +1,10 @@
 """`lottery init`: asked on a terminal, told by options, and run as it is written."""
 
+import json
 import os
 import pty
+import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from terminals import on_a_terminal
+
+from lottery_ticket.starter import template
 
 FLAGS = ("--rate", "0.5", "--levels", "1", "--epochs", "1", "--replicates", "1")
 
@@ -176,6 +181,83 @@ def test_nothing_is_replaced_unless_it_is_said(folder, lottery):
     for _ in range(2):  # without a name a free one is taken
         assert lottery("init", "--yes", "--data", "sin").code == 0
     assert {path.name for path in folder.glob("sin*")} == {"sin-mlp.yaml", "sin-mlp-2.yaml"}
+
+
+def test_code_is_put_back_where_the_spec_cannot_be_written(folder):
+    code = folder / "mine_code.py"
+    code.write_text("precious")
+    most = (
+        len(template(code.name, data=True, model=True).encode()) + 1
+    )  # bytes that a file may have
+    command = [sys.executable, "-m", "lottery_ticket.cli", "init", "mine.yaml", "--yes"]
+    words = [*command, "--data", "new", "--model", "new"]
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    for more in ([], ["--force"]):
+        if not more:
+            code.rename(folder / "aside")
+        done = subprocess.run(
+            [*words, *more], preexec_fn=small_files, capture_output=True, text=True
+        )
+        assert done.returncode == 1, done.stderr
+        assert "mine.yaml: cannot be written" in done.stderr
+        if not more:
+            assert [path.name for path in folder.iterdir()] == ["aside"]
+            (folder / "aside").rename(code)
+    assert [path.name for path in folder.iterdir()] == ["mine_code.py"]
+    assert code.read_text() == "precious"
+
+
+def test_where_the_data_are_is_in_the_commands(folder, lottery):
+    away = folder / "my data"
+    away.mkdir()
+    x = np.random.default_rng(0).random((60, 4), dtype=np.float32)
+    np.savez(away / "mine.npz", x=x, y=np.arange(60) % 2)
+    (folder / "code.py").write_text(
+        "import numpy as np, torch\n"
+        "from lottery_ticket.data import DataSet, Split, content_digest, register_dataset\n"
+        "@register_dataset('in-folder')\n"
+        "def in_folder(data_dir):\n"
+        "    found = np.load(f'{data_dir}/mine.npz')\n"
+        "    x, y = torch.tensor(found['x']), torch.tensor(found['y'])\n"
+        "    both = Split(x, y)\n"
+        "    digest = content_digest({'x': x})\n"
+        "    return DataSet('in-folder', both, None, both, 'classification', 2, digest)\n"
+    )
+    done = lottery(
+        "init", "first.yaml", "--yes", *FLAGS, "--data", "code.py", "--data-dir", "my data"
+    )
+    assert done.code == 0, done.err
+    told = {line.partition("lottery ")[2] for line in done.out.splitlines() if ": lottery " in line}
+    text = (folder / "first.yaml").read_text()
+    noted = [line.partition("lottery ")[2] for line in text.splitlines()]
+    assert len(told) == 2
+    assert told <= set(noted)
+    for command in told:
+        words = shlex.split(command)
+        assert lottery(*words, "--jobs", "1", "--threads", "1").code == 0
+
+
+@pytest.mark.parametrize("controls", [",,", "reinit,", "", " , "])
+def test_controls_without_a_name_are_called_so(controls, folder, lottery):
+    done = lottery("init", "--yes", "--controls", controls)
+    assert done.code == 2
+    assert f"--controls: got {controls!r}, wanted names" in done.err
+    assert lottery("init", "--yes", "--controls", "reinit , shuffled", "--data", "sin").code == 0
+    assert "- shuffled" in (folder / "sin-mlp.yaml").read_text()
+
+
+def test_sgd_has_a_recipe_of_its_own(folder, lottery):
+    how = ("--yes", "--optimizer", "sgd", "--rate", "0.5", "--levels", "1", "--replicates", "1")
+    assert lottery("init", "mine.yaml", *how, "--controls", "none", "--epochs", "10").code == 0
+    text = (folder / "mine.yaml").read_text()
+    assert "momentum: 0.9" in text
+    done = lottery("run", "mine.yaml", "--jobs", "1", "--threads", "1", "--quiet")
+    assert done.code == 0, done.err
+    table = lottery("table", "last", "--format", "json")
+    assert min(row["test_accuracy"] for row in json.loads(table.out)) > 0.9
 
 
 def test_code_that_is_there_is_not_replaced_either(folder, lottery):

@@ -115,7 +115,9 @@ def test_two_of_a_name_are_both_listed(many, tmp_path):
     add_run(other, 9, spec_of(name="other"), LOSES)
     many("edit", "grid-00000001", "--name", "best")
     many("edit", "other", "--name", "best", "--store", other.location)
-    assert many("merge", other.location).code == 0  # each had it to itself
+    merged = many("merge", other.location)  # each had it to itself
+    assert merged.code == 0
+    assert "grid-00000001, other-00000009 are all called 'best'; `lottery edit" in merged.out
     found = many("table", "best")
     assert found.code == 2
     assert "could be any of: grid-00000001, other-00000009" in found.err
@@ -140,6 +142,13 @@ def test_a_run_is_named_when_it_is_run(lottery, tmp_path):
     assert without[0] == without[1]
     result = load_run("mine")
     assert (result.name, result.tags, result.notes) == ("mine", ("a",), "why")
+    assert f"mine ({run_id}): " in lottery("status", "mine").out
+    assert json.loads(lottery("status", "mine", "--json").out)["name"] == "mine"
+    again = lottery("run", *SMALL, "--name", "mine too").out
+    assert f"(run {run_id})" in again
+    assert "lottery verdict 'mine too'" in again
+    assert f"verdict: lottery verdict {run_id}" in lottery("run", *SMALL, "--name", "").out
+    lottery("edit", run_id, "--name", "mine")
     assert load_run(store=theirs).name == "quickstart"
     again = lottery("run", *SMALL, "--quiet", "--name", "mine", "--tag", "b")
     assert again.out == said.out
@@ -266,6 +275,43 @@ def test_compare_tells_recipes_apart(many, tmp_path):
     assert [row["name"] for row in rows] == ["", "best", ""]
 
 
+def test_compare_tells_of_a_run_that_claims_nothing_what_there_is(many):
+    row, won = json.loads(many("compare", "grid-00000000", "grid-00000001", "--json").out)
+    assert (row["level"], won["level"]) == (None, 1)
+    assert won["winning_levels"] == [1]
+    assert row["winning_levels"] == []
+    for one, at in ((row, "sparsest_"), (won, "")):
+        ticket = one["sparsest" if at else "ticket"]
+        assert one["dense"] + one[f"{at}minus_dense"] == pytest.approx(ticket)
+    said = many("compare", "grid-00000000", "grid-00000001").out.splitlines()
+    dense = f"{100 * row['dense']:.2f}"
+    line = next(line for line in said if line.startswith("grid-00000000"))
+    assert f"{100 * row['sparsest']:.2f}" in line
+    assert dense in line
+
+
+def test_compare_chooses_runs_and_draws_them_as_wide_as_a_column(many, tmp_path):
+    for number in (0, 1):
+        many("edit", f"grid-0000000{number}", "--tag", "paper")
+    rows = json.loads(many("compare", "--tag", "paper", "--json").out)
+    assert [row["run"] for row in rows] == ["grid-00000000", "grid-00000001"]
+    rows = json.loads(many("compare", "grid-00000001", "--where", "finished=18", "--json").out)
+    assert [row["run"] for row in rows] == [f"grid-0000000{number}" for number in (1, 0, 2)]
+    options = ("--style", "paper", "--width", "84mm", "--font", "serif")
+    assert many("compare", "--tag", "paper", "--out", "column.svg", *options).code == 0
+    said = (tmp_path / "column.svg").read_text(encoding="utf-8")
+    assert f'width="{84 / 25.4 * 72:.6f}pt"' in said
+    for wrong, message in (
+        (("--tag", "paper", "--width", "84mm"), "has an effect with --out alone"),
+        (("--tag", "paper,grid"), "repeat --tag"),
+        (("--where", "finished=99"), "none of the runs is such a one"),
+        ((), "name runs, or choose them"),
+    ):
+        found = many("compare", *wrong)
+        assert (found.code, found.out) == (2, "")
+        assert message in " ".join(found.err.split())
+
+
 def test_a_report_of_several_runs_tells_them_apart(lottery):
     for number, lr in enumerate((0.1, 0.2)):
         sets = ["--set", f"train.lr={lr}"]
@@ -309,7 +355,7 @@ def test_a_damaged_label_is_named(many, tmp_path):
     (path,) = (p for p in (tmp_path / "store/board/labels").iterdir() if b"best" in p.read_bytes())
     path.write_bytes(path.read_bytes().replace(b"best", b"rest"))
     found = many("verify")
-    assert (found.code, "1 damaged" in found.out) == (1, True)
+    assert (found.code, "cells, 1 damaged among names" in found.out) == (1, True)
     assert str(path) in found.err
     assert "nothing but a name, tags or notes of a run is in it" in found.err
     assert "anew" not in found.out

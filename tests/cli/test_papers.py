@@ -67,7 +67,9 @@ def test_compare_for_a_paper(ready, tmp_path):
 
 
 def test_a_figure_for_a_paper(ready, tmp_path):
-    options = ("--only", "density", "--only", "difference", "--width", "3.3in", "--font", "serif")
+    options = ("--only", "density, difference", "--width", "3.3in", "--font", "serif")
+    twice = ("--only", "density", "--only", "difference", "--out", "twice")
+    assert len(ready("plot", "--format", "png", *twice).out.splitlines()) == 2
     said = ready("plot", "--style", "paper", "--format", "pdf", *options)
     assert said.code == 0, said.err
     names = ["figures/accuracy.pdf", "figures/difference.pdf"]

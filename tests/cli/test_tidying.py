@@ -27,7 +27,7 @@ def test_verify_finds_damage_and_run_repairs_it(ready, store):
     assert "8 cells, all as written" in said.out
     assert json.loads(ready("verify", "--json").out) == {
         "num_cells": 8, "num_runs": 1, "damaged": [], "unreadable": [],
-        "num_of_searches": 0, "num_unsealed": 0, "strangers": [],
+        "num_notes": 0, "num_of_searches": 0, "num_unsealed": 0, "strangers": [],
     }  # fmt: skip
     before = digests(store)
 

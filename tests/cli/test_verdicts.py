@@ -175,7 +175,7 @@ def test_compare(ready, tmp_path):
         [two, "layerwise", "1"],
     ]
     assert lines[4].startswith("in all: data digits, model LeNet300 (hidden=[12, 8]), criterion")
-    assert max(map(len, lines[:4])) <= 80
+    assert max(map(len, lines[:4])) <= 110
     assert ready("compare", one, two, "--out", str(tmp_path / "new" / "runs.png")).code == 0
     assert (tmp_path / "new" / "runs.png").read_bytes().startswith(b"\x89PNG")
     wrong = ready("compare", one, two, "--out", "runs.jpg")

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -35,6 +37,7 @@ from lottery_ticket.integrations.lightning import (  # noqa: E402
     LotteryTicketCallback,
     lightning_functions,
 )
+from lottery_ticket.integrations.lightning._library import goes_on_exactly  # noqa: E402
 from lottery_ticket.pruning import polynomial  # noqa: E402
 
 # of Lightning's own: it advises on workers, logging and checkpoints, and uses what torch is about
@@ -335,7 +338,16 @@ def finished(process):
     return told.splitlines()
 
 
-@pytest.mark.parametrize("script", [OVER_FITS, WITH_FINDER], ids=["over fits", "with the finder"])
+NOT_EXACT = pytest.mark.skipif(not goes_on_exactly(L.__version__), reason="from 2.5.6 on")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(OVER_FITS, id="over fits"),
+        pytest.param(WITH_FINDER, id="with the finder", marks=NOT_EXACT),
+    ],
+)
 def test_a_killed_process_goes_on(script, tmp_path):
     whole = run(script, tmp_path / "whole")
     killed = run(script, tmp_path / "killed", "wait")
@@ -504,8 +516,7 @@ def test_several_optimizers():
         assert callback.attached.num_steps == 38  # of the first one
     assert callback.results.problems == []
     callback = LotteryTicketCallback(target_sparsity=0.8, pruning_rounds=1, rewind_step=5)
-    trainer([callback], max_epochs=1).fit(model, train)
-    with pytest.raises(UsageError, match="manual optimization"):
+    with pytest.raises(UsageError, match="manual optimization"):  # before a level is trained
         trainer([callback], max_epochs=1).fit(model, train)
 
 
@@ -630,12 +641,44 @@ REFUSED = {
     "no policy": ({"policy": 0.9}, "wanted a schedule such as polynomial"),
     "no mask": ({"mask": 0.9}, "mask: got a float, wanted a PruningMask"),
     "policy by data": (
-        {"policy": polynomial(0.9, end_step=9), "criterion": "snip", "batches": [(0, 0)]},
+        {"policy": polynomial(0.9, end_step=9), "criterion": "snip"},
         "prunes by weights alone",
     ),
+    "seed": ({"seed": "a"}, "seed: got 'a'"),
+    "seed of a policy": ({"policy": polynomial(0.9, end_step=9), "seed": "a"}, "seed: got 'a'"),
+    "scope": ({"policy": polynomial(0.9, end_step=9), "scope": "globl"}, "did you mean 'global'"),
     "criterion": ({"criterion": "magnitud"}, "did you mean 'magnitude'"),
-    "data": ({"criterion": "snip"}, "needs data"),
+    "data": ({"criterion": "snip"}, "a loader to LotteryTicketCallback"),
 }
+
+
+WITHOUT_EFFECT = {
+    "mask": {
+        "criterion": "random", "scope": "layerwise", "structure": "channel", "mode": "min",
+        "min_layer_density": 0.1, "targets": ["Linear"], "ignore": ["net.3"], "min_size": 9,
+        "batches": [(0, 0)], "loss": nn.MSELoss(), "batch_loss": nn.MSELoss(), "monitor": "val_acc",
+        "name": "x", "seed": 1, "amount": 0.2, "rewind_step": 0,
+    },
+    "policy": {
+        "structure": "channel", "min_layer_density": 0.1, "batches": [(0, 0)], "monitor": "val_acc",
+        "mode": "max", "name": "x",
+    },
+    "own policy": {"criterion": "random", "scope": "layerwise"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WITHOUT_EFFECT)
+def test_arguments_without_effect_are_refused(what):
+    mask = prune(seeded_net(), sparsity=0.5)
+    held = {
+        "mask": {"mask": mask},
+        "policy": {"policy": polynomial(0.9, end_step=9)},
+        "own policy": {"policy": Regrow(), "mask": mask},
+    }[what]
+    LotteryTicketCallback(**held, ignore=())
+    for name, value in WITHOUT_EFFECT[what].items():
+        with pytest.raises(UsageError, match=f"^{name} has no effect with "):
+            LotteryTicketCallback(**held, **{name: value})
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -725,12 +768,299 @@ def test_schedules_that_follow_metrics_are_refused_where_fits_begin_later():
     data = ordered(digits().train), loader(digits().validation, 300)
     callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1, rewind_step=5)
     model = Plateau()
-    trainer([callback], max_epochs=1).fit(model, *data)
     with pytest.raises(UsageError, match="ReduceLROnPlateau had done by then follows from metrics"):
         trainer([callback], max_epochs=1).fit(model, *data)
-    callback, _ = search_of(data[0], model=seeded_net(), rewind_step=5)
-    with pytest.raises(UsageError, match="rewind_step 500 was not reached"):
-        search_of(data[0], model=seeded_net(), rewind_step=500)
+    callback, _ = search_of(data[0], model=seeded_net(), rewind_step=37)  # of 38
+    assert callback.results.problems == []
+    changing = [lambda: their_own.GradientAccumulationScheduler({0: 4})]
+    with pytest.raises(UsageError, match="how many batches a step has"):
+        search_of(data[0], extra=changing, rewind_step=5)
+    search_of(data[0], extra=changing)
+
+
+@pytest.mark.parametrize("k", [38, 500])
+@pytest.mark.parametrize("how", [{"max_epochs": 2}, {"max_steps": 38, "max_epochs": -1}])
+def test_no_fit_begins_at_its_end(k, how):
+    train = ordered(digits().train)
+    callback = LotteryTicketCallback(target_sparsity=0.8, pruning_rounds=1, rewind_step=k)
+    with pytest.raises(UsageError, match=f"step {k}: the Trainer ends at 38"):
+        trainer([callback], **how).fit(seeded_net(), train)
+    assert callback.level == 0
+    data = {"train_dataloaders": train, "val_dataloaders": loader(digits().validation, 300)}
+    functions = lightning_functions(lambda: trainer(**how), **data)
+    with pytest.raises(UsageError, match="ends at 38" if k == 38 else "not reached|rewind_step"):
+        LotteryTicketFinder(model_fn=Net).find_winning_ticket(
+            **functions, pruning_rounds=1, pipeline="rewind", rewind_step=k, verbose=False
+        )
+
+
+def fitted(callback, model, epochs=1, validation=None, extra=(), **how):
+    """One fit of the digits."""
+    fit = trainer([callback, *extra], max_epochs=epochs, **how)
+    fit.fit(model, ordered(digits().train), validation)
+    return fit
+
+
+class Writes(Net):
+    """Writes into its weights, wherever the mask prunes."""
+
+    def on_train_batch_end(self, *args):
+        with torch.no_grad():
+            self.net[1].weight.add_(0.01)
+
+
+class Breaks(Net):
+    """Its last weights are no numbers."""
+
+    def on_train_end(self):
+        with torch.no_grad():
+            self.net[3].bias.fill_(float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("make", "epochs", "message"),
+    [
+        (Net, 0, "the fit made no optimizer step"),
+        (Writes, 1, "the fit wrote pruned weights"),
+        (Breaks, 1, "holds values that are not finite"),
+    ],
+)
+def test_a_fit_that_is_no_training_under_its_mask_is_no_valid_level(make, epochs, message):
+    model = make()
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1)
+    while not callback.is_done:
+        fitted(callback, model, epochs)
+    assert any(message in problem for problem in callback.results.problems)
+    with pytest.raises(UsageError, match="the results are invalid"):
+        callback.ticket()
+
+
+def test_trainers_and_callbacks_that_have_a_level_behind_them_are_refused():
+    train, held = ordered(digits().train), loader(digits().validation, 300)
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=3)
+    fits, model = [trainer([callback], max_epochs=1) for _ in range(2)], seeded_net()
+    for fit in fits:
+        fit.fit(model, train)
+    with pytest.raises(UsageError, match="level 2: this Trainer has trained a level already"):
+        fits[0].fit(model, train)
+    stop = their_own.EarlyStopping("val_acc", mode="max")
+    trainer([callback, stop], max_epochs=1).fit(model, train, held)
+    with pytest.raises(UsageError, match="this EarlyStopping was in the Trainer of an earlier"):
+        trainer([callback, stop], max_epochs=1).fit(model, train, held)
+    data = {"train_dataloaders": train, "val_dataloaders": held}
+    functions = lightning_functions(lambda: trainer([stop], max_epochs=1), **data)
+    with pytest.raises(UsageError, match="its EarlyStopping was in an earlier Trainer"):
+        LotteryTicketFinder(model_fn=Net).find_winning_ticket(
+            **functions, pruning_rounds=1, verbose=False
+        )
+
+
+def test_a_quick_try_is_no_level():
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1)
+    with pytest.raises(UsageError, match="fast_dev_run"):
+        fitted(callback, seeded_net(), fast_dev_run=True)
+    with pytest.raises(UsageError, match="nothing was found yet"):
+        _ = callback.results
+    fitted(LotteryTicketCallback(prune(seeded_net(), sparsity=0.5)), Net(), fast_dev_run=True)
+
+
+def test_a_fit_that_left_no_numbers_can_be_made_again():
+    class Diverges(Net):
+        is_diverging = True
+
+        def on_train_end(self):
+            if self.is_diverging:
+                with torch.no_grad():
+                    self.net[1].weight.fill_(float("nan"))
+
+    model, callback = Diverges(), LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="contain NaN"):
+            fitted(callback, model)
+    assert (callback.level, callback.is_done, callback.mask.density) == (0, False, 1.0)
+    model.is_diverging = False
+    while not callback.is_done:
+        fitted(callback, model)
+    assert callback.results.problems == []
+    assert [row.num_steps for row in callback.results.rows] == [19, 19]
+
+
+class WithRate(Net):
+    """A learning rate that tuners can set."""
+
+    lr = 0.1
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=self.lr, momentum=0.9)
+
+
+@pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*before .optimizer.step")
+@pytest.mark.parametrize("rewind_step", [None, 5])
+def test_tuners_leave_a_search_as_it_was(rewind_step, tmp_path):
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1, rewind_step=rewind_step)
+    callback.load_state_dict(callback.state_dict())
+    model, starts = WithRate(), Starts()
+    initial = copy.deepcopy(model.state_dict())
+    while not callback.is_done:
+        tuner = their_own.LearningRateFinder(min_lr=1e-4, max_lr=0.1, num_training_steps=20)
+        fitted(callback, model, extra=[tuner, starts], default_root_dir=tmp_path)
+    assert callback.results.problems == []
+    assert [row.num_steps for row in callback.results.rows] == [19, 19]
+    assert same_weights(starts.fits[0]["weights"], initial)
+    assert len(starts.fits[1]["batches"]) == 19 - (rewind_step or 0)
+    assert starts.fits[1]["batches"] == starts.fits[0]["batches"][rewind_step or 0 :]
+    if rewind_step is None:
+        assert same_weights(starts.fits[1]["weights"], masked(initial, callback.mask))
+
+
+def test_a_rate_is_found_before_the_first_fit(tmp_path):
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1)
+    model, fit = WithRate(), trainer([callback], max_epochs=1, default_root_dir=tmp_path)
+    L.pytorch.tuner.Tuner(fit).lr_find(model, ordered(digits().train), num_training=20)
+    fit.fit(model, ordered(digits().train))
+    assert [row.num_steps for row in callback.results.rows] == [19]
+
+
+def test_a_search_pickles_and_copies_between_fits():
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=2)
+    model = seeded_net()
+    fitted(callback, model)
+    for made in (pickle.loads(pickle.dumps(callback)), copy.deepcopy(callback)):
+        assert isinstance(made, LotteryTicketCallback)
+        assert isinstance(made, L.Callback)
+        assert (made.level, made.mask) == (callback.level, callback.mask)
+        fitted(made, copy.deepcopy(model))
+        assert made.level == 1
+    assert callback.level == 0
+
+
+def test_a_loss_is_better_when_it_is_lower():
+    class Loses(Net):
+        def validation_step(self, batch, batch_idx):
+            self.log("val_loss", torch.nn.functional.cross_entropy(self(batch[0]), batch[1]))
+
+    model, held = Loses(), loader(digits().validation, 300)
+    callback = LotteryTicketCallback(target_sparsity=0.5, pruning_rounds=1, monitor="val_loss")
+    while not callback.is_done:
+        fitted(callback, model, validation=held)
+    results = callback.results
+    assert "test_loss" in results.table
+    assert results.retained == pytest.approx(100 * results.dense / results.ticket)
+    data = {"train_dataloaders": ordered(digits().train), "val_dataloaders": held}
+    functions = lightning_functions(lambda: trainer(max_epochs=1), **data, metric="val_loss")
+    assert functions["eval_fn"].direction.mode == "min"
+    with pytest.raises(UsageError, match=r"a lower 'val_loss' is taken .*lightning_func.*'max'\)"):
+        LotteryTicketFinder(model_fn=Loses).find_winning_ticket(**functions, pruning_rounds=1)
+    functions = lightning_functions(trainer, **data, metric="val_loss", mode="max")
+    assert functions["eval_fn"].direction.mode == "max"
+
+
+def test_levels_without_a_monitor_are_not_judged():
+    callback, _ = search_of(ordered(digits().train))
+    assert "nan" not in str(callback.results)
+    assert "no monitor= was given" in str(callback.results)
+    with pytest.raises(UsageError, match="no monitor= was given"):
+        callback.results.verdict()
+    assert "nan" not in callback.results.line(callback.results.rows[0])
+
+
+def test_the_trainers_own_logger_is_told(tmp_path):
+    callback, model = LotteryTicketCallback(target_sparsity=0.8, pruning_rounds=1), seeded_net()
+    while not callback.is_done:
+        logger = L.pytorch.loggers.CSVLogger(tmp_path, name=str(len(list(tmp_path.iterdir()))))
+        fitted(callback, model, logger=logger)
+        last = pd.read_csv(Path(logger.log_dir) / "metrics.csv").iloc[-1]
+        assert last["ticket/level"] == callback.level
+        assert last["ticket/num_kept"] == callback.mask.num_kept
+        assert last["ticket/density"] == pytest.approx(callback.mask.density)
+
+
+def test_a_checkpoint_of_another_mask_or_policy_is_refused(tmp_path):
+    train, model = ordered(digits().train), seeded_net()
+    mask, path = prune(model, sparsity=0.9), tmp_path / "last.ckpt"
+
+    def go_on(callback):
+        trainer([callback], max_epochs=2).fit(seeded_net(), train, ckpt_path=path)
+
+    trainer([LotteryTicketCallback(mask), saver(tmp_path)], max_epochs=1).fit(model, train)
+    go_on(LotteryTicketCallback(mask))
+    with pytest.raises(UsageError, match="trained under another mask"):
+        go_on(LotteryTicketCallback(prune(seeded_net(), sparsity=0.2)))
+    for policy, options in ((polynomial(0.9, end_step=9), {}), (Regrow(), {"mask": mask})):
+        path.unlink()
+        callback = LotteryTicketCallback(policy=policy, **options)
+        trainer([callback, saver(tmp_path)], max_epochs=1).fit(seeded_net(), train)
+        go_on(LotteryTicketCallback(policy=policy, **options))
+        with pytest.raises(UsageError, match="another policy"):
+            go_on(LotteryTicketCallback(policy=polynomial(0.8, end_step=9), **options))
+    path.unlink()
+    gradual = {"policy": polynomial(0.9, end_step=9)}
+    callback = LotteryTicketCallback(**gradual)
+    trainer([callback, saver(tmp_path)], max_epochs=1).fit(seeded_net(), train)
+    with pytest.raises(UsageError, match="other prunable parameters"):
+        go_on(LotteryTicketCallback(**gradual, targets=["net.1.weight"]))
+
+
+def test_a_checkpoint_of_a_search_of_other_layers_is_refused(tmp_path):
+    train, how = ordered(digits().train), {"target_sparsity": 0.5, "pruning_rounds": 1}
+    callback = LotteryTicketCallback(**how)
+    trainer([callback, saver(tmp_path)], max_epochs=1).fit(seeded_net(), train)
+    path = tmp_path / "last.ckpt"
+    other = LotteryTicketCallback(**how, targets=["net.1.weight"])
+    with pytest.raises(UsageError, match="prunes other parameters"):
+        trainer([other], max_epochs=2).fit(seeded_net(), train, ckpt_path=path)
+    same = LotteryTicketCallback(**how, targets=["net.1.weight", "net.3.weight"])
+    trainer([same], max_epochs=2).fit(seeded_net(), train, ckpt_path=path)
+    assert same.level == 0
+
+
+class Stops(WithRate):
+    """Dies in an epoch, if it is told to."""
+
+    dies_in, epochs = None, ()
+
+    def on_train_epoch_start(self):
+        if self.trainer.current_epoch == Stops.dies_in:
+            raise RuntimeError("as it was told to")
+        Stops.epochs = [*Stops.epochs, self.trainer.current_epoch]
+
+
+def test_a_killed_training_goes_on_under_its_own_recipe_alone(tmp_path, monkeypatch):
+    train, held = ordered(digits().train), loader(digits().validation, 300)
+
+    def search(max_epochs=3, dies_in=None, **how):
+        monkeypatch.setattr(Stops, "dies_in", dies_in)
+        monkeypatch.setattr(Stops, "epochs", [])
+        functions = lightning_functions(
+            lambda: trainer(max_epochs=max_epochs, **how),
+            train_dataloaders=train, val_dataloaders=held, checkpoints=tmp_path,
+        )  # fmt: skip
+        LotteryTicketFinder(model_fn=Stops).find_winning_ticket(
+            **functions, pruning_rounds=1, verbose=False
+        )
+        return Stops.epochs
+
+    def killed():
+        with pytest.raises(RuntimeError, match="as it was told to"):
+            search(dies_in=2)
+
+    killed()
+    assert search() == [2, 0, 1, 2]
+    killed()
+    assert search(max_epochs=4)[:4] == [0, 1, 2, 3]
+    killed()
+    assert search(gradient_clip_val=0.5)[:3] == [0, 1, 2]
+    killed()
+    monkeypatch.setattr(Stops, "lr", 0.05)
+    with pytest.raises(UsageError, match="training with other optimizers or learning rates"):
+        search()
+
+
+@pytest.mark.parametrize("version", ["2.4.0", "2.5.5"])
+def test_versions_that_do_not_go_on_to_the_bit_say_so(version, tmp_path, monkeypatch):
+    monkeypatch.setattr(L.pytorch, "__version__", version)
+    with pytest.warns(UserWarning, match="does not go on to the bit"):
+        lightning_functions(trainer, checkpoints=tmp_path)
 
 
 ONE = trainer(max_epochs=1)
@@ -778,8 +1108,11 @@ def test_metrics_that_were_not_logged_are_named():
     with pytest.raises(UsageError, match="give datamodule, or"):
         lightning_functions(trainer, object(), train_dataloaders=data["train_dataloaders"])
     callback = LotteryTicketCallback(pruning_rounds=1, monitor="val_accuracy")
-    trainer([callback], max_epochs=1).fit(seeded_net(), *data.values())
-    assert "logged no 'val_accuracy'" in callback.results.problems[0]
+    for _ in range(2):  # before another level is trained
+        message = "logged no 'val_accuracy'; did you mean 'val_acc'.; it logged val_acc"
+        with pytest.raises(UsageError, match=message):
+            trainer([callback], max_epochs=1).fit(seeded_net(), *data.values())
+    assert callback.level == 0
 
 
 PROCESSES = (

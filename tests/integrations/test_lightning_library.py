@@ -23,6 +23,11 @@ def test_malware_is_refused_with_the_reason(version, package):
         check_version(version, package)
 
 
+def test_malware_that_was_imported_already_is_told_of_as_such():
+    with pytest.raises(UsageError, match="it was imported already, and so has run"):
+        check_version("2.6.3", is_imported=True)
+
+
 @pytest.mark.parametrize("version", ["1.9.5", "2.3.3", "3.0.0", "3.0.0rc1", "2.3.3.post1"])
 def test_versions_too_old_or_new_are_refused(version):
     with pytest.raises(UsageError, match=r"wanted 2.4 or later, and less than 3: pip install"):
@@ -52,10 +57,14 @@ def test_malware_is_not_imported(tmp_path):
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from lottery_ticket.integrations.lightning import LotteryTicketCallback\n"
         "try:\n    LotteryTicketCallback()\nexcept ValueError as error:\n    print(error)\n"
-        "import lightning"  # the mutant: what it looks like when it does run
+        "import lightning\n"  # the mutant: what it looks like when it does run
+        "sys.modules['lightning.pytorch'] = lightning\n"
+        "try:\n    LotteryTicketCallback()\nexcept ValueError as error:\n    print(error)\n"
     )
     told = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     ).stdout.splitlines()
     assert "2.6.3 is malware" in told[0]
+    assert "it was not imported" in told[0]
     assert told[1] == "it ran"
+    assert "it was imported already" in told[2]

@@ -826,11 +826,11 @@ def test_the_page_of_the_docs_runs_and_prints_what_it_shows(capsys):
         assert capsys.readouterr().out == shown
 
 
-def test_a_model_without_adapters_is_just_held():
+def test_a_model_without_adapters_is_refused_as_those_it_gets_later_would_not_be_masked():
     base, mask = pruned("bert")
-    attached = attach_lora(base, mask)
-    assert attached.layers == []
-    check_zero(base, mask)
+    refused(base, mask, "none of the 14 masked layers has an adapter")
+    elsewhere = peft.get_peft_model(base, peft.LoraConfig(target_modules=["word_embeddings"]))
+    refused(elsewhere, mask, "target_modules that the mask names")
 
 
 @pytest.fixture

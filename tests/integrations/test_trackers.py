@@ -4,24 +4,30 @@ MLflow into a file of SQLite, TensorBoard's event files, wandb without a network
 file: nothing listens, and nothing leaves the machine.
 """
 
+import logging
 import os
 import random
 import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import lottery_ticket
 from lottery_ticket.api import load_run
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.store import Store, history_rows
+from lottery_ticket.tracking import TrackedRun, chosen_trackers
 
 mlflow = pytest.importorskip("mlflow", reason="`make trackers` has mlflow")
 pytest.importorskip("tensorboard", reason="`make trackers` has tensorboard")
@@ -38,7 +44,7 @@ pytestmark = [
 
 TINY = [
     "replicates=2", "prune.levels=2", "train.duration=3ep", "model.hidden=[12, 8]",
-    "arms=[ticket, {name: reinit, draws: 2}]",
+    "arms=[ticket, {name: reinit, draws: 2, stretch: 3}]",  # levels of several lengths
 ]  # fmt: skip
 LINES = ("ticket-0", "ticket-1", "reinit-0", "reinit-1", "reinit-0-1", "reinit-1-1")
 PATIENCE_SECONDS = 90.0
@@ -164,10 +170,15 @@ def expected(result) -> dict[str, Values]:
         density[row["arm"], row["replicate"], row["draw"], row["level"]] = row["density"]
         line(row).update((f"level/{name}", row["level"], row[name]) for name in names)
     measured = history_rows(result.store, result.record)
-    length = max(row["step"] for row in measured)
+    lengths: dict[tuple, dict[int, int]] = {}  # of each level, which begins where another ends
+    for row in measured:
+        levels = lengths.setdefault((row["arm"], row["replicate"], row["draw"]), {})
+        levels[row["level"]] = max(row["step"], levels.get(row["level"], 0))
     for row in measured:
         place = {name: row.pop(name) for name in ("arm", "replicate", "draw", "level")}
-        step = place["level"] * length + row.pop("step")
+        levels = lengths[place["arm"], place["replicate"], place["draw"]]
+        before = sum(levels[level] for level in levels if level < place["level"])
+        step = before + row.pop("step")
         values = {
             "level": place["level"],
             "density": density[tuple(place[n] for n in ("arm", "replicate", "draw", "level"))],
@@ -220,12 +231,37 @@ def tiny(folder: Path, **more):
 def tracked(settled):
     """A run that is tracked by all at once, and the state of the process before and after."""
     random.seed(5)
-    state = {"random": random.getstate(), "hook": sys.excepthook, "exit": sys.exit}
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = process_state()
     result = tiny(settled, track=places(settled))
-    after = {"random": random.getstate(), "hook": sys.excepthook, "exit": sys.exit}
-    now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    return result, (state, handlers) == (after, now)
+    return result, before, process_state()
+
+
+def _speaking(logger: logging.Logger) -> list[logging.Handler]:
+    """Libraries give their loggers one that says nothing when they are imported."""
+    return [each for each in logger.handlers if type(each) is not logging.NullHandler]
+
+
+OF_OTHERS = ("PYTEST_", "_MLFLOW_")  # which they set, and take away, when they like
+
+
+def process_state() -> dict:
+    """What all of this process share."""
+    loggers = [logging.getLogger(name) for name in ("", "alembic", "urllib3", "PIL", "matplotlib")]
+    return {
+        "random": random.getstate(),
+        "numpy": str(np.random.get_state()),
+        "torch": torch.random.get_rng_state().tolist(),
+        "filters": [str(each) for each in warnings.filters],
+        "show": warnings.showwarning,
+        "environment": {n: v for n, v in os.environ.items() if not n.startswith(OF_OTHERS)},
+        "loggers": [(each.level, _speaking(each), each.disabled) for each in loggers],
+        "silence": logging.root.manager.disable,
+        "hooks": (sys.excepthook, sys.exit, threading.excepthook, sys.displayhook),
+        "handlers": [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
+        "folder": Path.cwd(),
+        "dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(),
+    }
 
 
 @pytest.mark.parametrize("name", READ)
@@ -237,7 +273,9 @@ def test_the_process_is_as_it_was(tracked):
     import trackio
     import wandb
 
-    assert tracked[1]
+    _, before, after = tracked
+    for name in before:
+        assert after[name] == before[name], name
     assert wandb.run is None
     assert mlflow.active_run() is None
     assert trackio.context_vars.current_run.get() is None
@@ -341,7 +379,6 @@ def test_a_run_that_was_killed_goes_on_in_the_same_runs(name, tracked, settled, 
         *(f"--set={each}" for each in overrides),
     ]  # fmt: skip
     environment = {**os.environ, "WANDB_DIR": str(folder)}
-    environment.pop("WANDB_SERVICE", None)  # this process's own, in which the killed run lives on
     process = subprocess.Popen(command, start_new_session=True, env=environment, cwd=folder)
     end = time.monotonic() + PATIENCE_SECONDS
     cells = tmp_path / "store" / "cells"
@@ -406,6 +443,122 @@ def test_nobody_is_logged_in(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="nobody is logged in here; call `wandb login`"):
         tiny(tmp_path, track="wandb")
     assert not (tmp_path / "store").exists()
+
+
+@pytest.fixture
+def at_home(tmp_path, monkeypatch):
+    """A home in which nobody has logged in to wandb."""
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_DIR", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("machine", "is_login"),
+    [("example.org", False), ("api.wandb.ai", True), ("w.example.org", False)],
+)
+def test_a_login_is_one_at_the_server_of_wandb(machine, is_login, at_home, capfd):
+    path = at_home / ".netrc"
+    path.write_text(f"machine {machine} login user password {'b' * 40}\n")
+    path.chmod(0o600)
+    if is_login:
+        chosen_trackers("wandb")
+    else:
+        with pytest.raises(UsageError, match="nobody is logged in here"):
+            chosen_trackers("wandb")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_login_at_a_server_of_ones_own(at_home, monkeypatch):
+    path = at_home / ".netrc"
+    path.write_text(f"machine w.example.org login user password {'b' * 40}\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://w.example.org")
+    chosen_trackers("wandb")
+
+
+def test_wandb_that_is_offline_in_this_folder_needs_no_login(at_home, capfd):
+    (at_home / "wandb").mkdir()
+    (at_home / "wandb" / "settings").write_text("[default]\nmode = offline\n")
+    chosen_trackers("wandb")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["tensorboard", "tensorboard=runs"],
+        ["tensorboard=a/../runs", "tensorboard=runs"],
+        ["mlflow=http://127.0.0.1:9", "mlflow=http://127.0.0.1:9/"],
+        ["mlflow=sqlite:///here.db", "mlflow=sqlite:///./here.db"],
+        ["trackio", "trackio"],
+        ["wandb", "wandb=project"],
+        ["wandb=project", "wandb=me/project"],
+    ],
+)
+def test_one_place_under_two_spellings(given, settled):
+    with pytest.raises(UsageError, match="may be one place"):
+        chosen_trackers(given)
+
+
+def test_two_places_are_two(settled):
+    assert len(chosen_trackers(["tensorboard=a", "tensorboard=b", "wandb=p", "wandb=q"])) == 4
+
+
+def test_mlflow_has_values_while_a_level_goes_on(tmp_path):
+    """And keeps what it could not send for the next time."""
+    from lottery_ticket.integrations.mlflow import MlflowTracker
+
+    class AtOnce(MlflowTracker):
+        send_seconds = 0.0
+
+    whole = TrackedRun("demo-1", "demo-1", "demo-1", "demo")
+    part = replace(whole, id="demo-1-ticket-0", arm="ticket", replicate=0)
+    tracker = AtOnce(f"sqlite:///{tmp_path}/m.db")
+    for run in (whole, part):
+        tracker.start(run)
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/m.db")
+    experiment = client.get_experiment_by_name("demo").experiment_id
+    (found,) = client.search_runs([experiment], "tags.lottery_arm = 'ticket'")
+
+    def steps():
+        return [each.step for each in client.get_metric_history(found.info.run_id, "training/x")]
+
+    tracker.log(part, {"training/x": 1.0}, 1)
+    assert steps() == [1]
+    client.delete_run(found.info.run_id)
+    with pytest.raises(mlflow.MlflowException):
+        tracker.log(part, {"training/x": 2.0}, 2)
+    client.restore_run(found.info.run_id)
+    tracker.log(part, {"training/x": 3.0}, 3)
+    assert sorted(steps()) == [1, 2, 3]
+
+
+def test_wandb_takes_nothing_after_a_row_that_is_missing(settled):
+    """It would refuse that row later."""
+    from lottery_ticket.integrations.wandb import WandbTracker
+
+    tracker, run = WandbTracker("demo"), TrackedRun("demo-2", "demo-2", "demo-2", "demo")
+    tracker.start(run)
+    tracker.log(run, {"training/x": 1.0}, 1)
+    with pytest.raises(TypeError):
+        tracker.log(run, {"level/x": 2.0, 2: 2.0}, 2)
+    with pytest.raises(LotteryError, match="a row before it is missing"):
+        tracker.log(run, {"training/x": 3.0}, 3)
+    tracker.finish(run, False)
+    (path,) = (settled / "wandb").glob("offline-run-*-demo-2/*.wandb")
+    end = time.monotonic() + PATIENCE_SECONDS
+    while "exit" not in (kinds := kinds_of(path)):  # its service writes it when it likes
+        assert time.monotonic() < end, kinds
+        time.sleep(0.05)
+    assert kinds.count("history") == 1
+
+
+def kinds_of(path: Path) -> list[str]:
+    data = path.read_bytes() if path.exists() else b""
+    return [r.WhichOneof("record_type") for r in wandb_records(path)] if data else []
 
 
 @pytest.mark.parametrize(

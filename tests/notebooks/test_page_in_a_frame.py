@@ -1,30 +1,12 @@
 """A report inside a notebook, in a real browser: it is drawn, and cannot reach the notebook."""
 
-import os
-import shutil
-
 import pytest
 from samples import SMALL
 
 import lottery_ticket
 from lottery_ticket.report import Page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 REACH = "(() => { try { return parent.document.title } catch (error) { return error.name } })()"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    with playwright.sync_playwright() as started:
-        try:
-            opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from lottery_ticket.plots import (
     inputs_figure,
     layers_figure,
     overlap_figure,
+    run_figures,
     save,
     signs_figure,
     verdict_figure,
@@ -527,3 +528,10 @@ def test_arms_that_are_often_drawn_together_can_be_told_apart():
     for arm, purple in (("snip", "#6040DF"), ("grasp", "#002060")):  # as lth, as magnitude_init
         with pytest.raises(AssertionError, match=arm):
             check_colors({**colors, arm: purple})
+
+
+def test_a_notebook_shows_figures_in_columns_of_one_width():
+    shown = run_figures(TABLES, only=["density", "layers"])._repr_html_()
+    assert shown.startswith('<div style="columns:')
+    assert shown.count("width:100%") == shown.count("break-inside:avoid") == 2
+    assert "inline-block" not in shown  # whose rows have holes where heights differ

@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -80,6 +82,43 @@ def check_readable(figure, least):
 def test_every_figure_can_be_read(look):
     for figure in figures(**look).values():
         check_readable(figure, 7.0)
+
+
+def low_figure(name, height):
+    look = {"style": "paper", "width": "3.3in", "height": height}
+    return run_figure(name, TABLES, verdict=VERDICT, **look)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_low_figure_can_be_read_or_is_refused(name):
+    figures = []
+    for height in (2.4, 2, 1.6, 1.3, 1):
+        with suppress(UsageError):
+            figures.append(low_figure(name, height))
+    assert figures
+    for figure in figures:
+        check_readable(figure, 7.0)
+
+
+def test_a_figure_without_room_for_its_ticks_is_refused():
+    with pytest.raises(UsageError, match="has no room for data beside its letters"):
+        low_figure("layers", 1.2)
+
+
+RUNS = [replace(VERDICT, run=f"grid-{i:08d}") for i in range(4)]
+KEYS = "lr=0.1, rate=0.2, batch_size=64, rewind=100it, hidden=[300, 100]"
+LONG = [f"{one.run}: {KEYS}" for one in RUNS]
+
+
+@pytest.mark.parametrize("look", [{}, *LOOKS], ids=lambda look: "-".join(look.values()) or "none")
+def test_runs_that_differ_in_many_keys_can_be_read(look):
+    figure = compare_figure(RUNS, labels=LONG, **look)
+    check_readable(figure, 7.0)
+    ax = figure.axes[0]
+    assert ax.get_position().width > 0.6
+    assert ax.get_position().height * figure.get_figheight() > 1.2
+    said = [text.get_text().replace("\n", " ") for text in ax.get_legend().get_texts()]
+    assert said == LONG
 
 
 def test_letters_of_a_paper_are_of_eight_points():

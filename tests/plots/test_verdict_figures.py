@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_hex, to_rgba
 
 from lottery_ticket.analysis import as_table, learning_speed, verdict
+from lottery_ticket.charts import compare_chart
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots import (
     ARM_STYLE,
@@ -159,6 +160,26 @@ def test_runs_are_compared_each_with_its_own_dense_net():
     assert not all(is_winning)
     places = [level.density for level, wins in zip(one.levels, is_winning, strict=True) if not wins]
     assert list(hollow[0].get_xdata()) == [100 * density for density in places]
+
+
+def at_rate(keep):
+    """A run that keeps this share at each level."""
+    table = table_of()
+    return verdict(table.assign(density=[keep**level for level in table["level"]]))
+
+
+def test_runs_of_other_densities_have_ticks_where_each_has_values():
+    dense, sparse = at_rate(0.7), at_rate(0.25)
+    chart = compare_chart([dense, replace(sparse, run="other")])
+    wanted = [100 * keep**level for keep in (0.7, 0.25) for level in (1, 2, 3)]
+    assert [stop.x for stop in chart.stops] == pytest.approx(sorted(wanted, reverse=True))
+    for series, own in zip(chart.series, (dense, sparse), strict=True):
+        places = [chart.stops[stop].x for stop, _, _ in chart.points(series)]
+        assert places == pytest.approx([100 * level.density for level in own.levels])
+        assert [x for _, x, _ in chart.points(series)] == pytest.approx(places)
+    ticks = compare_figure([dense, sparse]).axes[0].get_xticks()
+    assert min(ticks) == pytest.approx(100 * 0.25**3)
+    assert max(ticks) == pytest.approx(70)
 
 
 def test_what_cannot_be_drawn_together():

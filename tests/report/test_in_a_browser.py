@@ -1,8 +1,6 @@
 """The page in a real browser: what is drawn, switched, read out and sorted."""
 
-import os
 import re
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,22 +9,7 @@ from small_runs import hostile_content, small_content
 
 from lottery_ticket.report import html_page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 WIDTHS = {"wide": 1280, "phone": 390}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    with playwright.sync_playwright() as started:
-        try:
-            opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -149,6 +132,26 @@ def test_what_the_axis_does_not_reach_stands_at_its_edge(show):
         assert box["y"] < axis["y"] < box["y"] + box["height"]
     page.locator("#run-1-accuracy .key", has_text="reinit").click()
     assert page.locator("#run-1-accuracy g.outside").count() == len(fallen) - 1
+
+
+def test_a_bar_that_the_axis_cuts_ends_in_an_arrowhead(show):
+    chart = next(chart for chart in CONTENT.main if chart.name == "difference")
+    first, *rest = chart.series
+    long = replace(first, low=[chart.y.low - 1, *first.low[1:]], high=[chart.y.high + 1] * 3)
+    page = show(html_page([replace(CONTENT, main=[replace(chart, series=[long, *rest])])]))
+    heads = page.locator("#run-1-difference g.cut path.mark")
+    assert heads.count() == len(replace(chart, series=[long]).cut(long)) == 4
+    axis = page.locator("#run-1-difference line.axis").bounding_box()
+    box = heads.first.bounding_box()
+    assert abs(box["y"] + box["height"] - axis["y"]) < 3  # its tip, with its stroke
+    assert show(HTML).locator("#run-1-difference g.cut path").count() == 0
+
+
+def test_several_runs_stand_in_a_table_that_no_window_cuts(show):
+    title = "a-run-of-a-grid-00000000 (mlp-digits-1234): lr=0.1, rate=0.2, batch_size=64"
+    page = show(html_page([replace(CONTENT, title=title)] * 3), width=1100)
+    table = page.locator(".scroll").first
+    assert table.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
 
 
 def test_many_layers_are_a_bar_of_colours(show):

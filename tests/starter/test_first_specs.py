@@ -66,6 +66,7 @@ def written(answers, folder):
         spec.train.lr,
         spec.train.batch_size,
         spec.train.optimizer,
+        spec.train.momentum,
     )
     assert recipe == answers.recipe
     assert [arm.name for arm in spec.arms] == [TICKET, *answers.controls]
@@ -201,6 +202,16 @@ def test_the_comments_name_what_is_registered():
     tables = (DATASETS, MODELS, OPTIMIZERS, LOSSES, SCHEDULES, CRITERIA, SCOPES)
     for name in [*itertools.chain(*tables), *control_names(data, model), "quite-new"]:
         assert re.search(rf"\b{re.escape(name)}\b", text), name
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("name", ["digits", "sin"])
+def test_every_optimizer_has_a_recipe_that_is_read_as_it_is(name, optimizer, tmp_path):
+    data = chosen_data(name)
+    recipe = default_recipe(data, optimizer)
+    answers = answers_of(data, chosen_model("MLP", data), recipe=recipe)
+    says_what_each_line_is(written(answers, tmp_path).read_text())
+    assert (recipe.momentum > 0) == (optimizer == "sgd")
 
 
 @pytest.mark.parametrize("name", KNOWN_FACTS)

@@ -108,9 +108,7 @@ def test_notes_of_two_stand_until_somebody_writes_new_ones(store):
 )
 def test_what_cannot_have_been_written_is_left_out(values, store):
     data = sealed_json(values) if values.get("at") != 1e999 else b'{"at": 1e999}'
-    check_is_left_out(
-        store, f"{RUN}.{'0' * 16}", lambda name: store.board.put("labels", name, data)
-    )
+    check_is_left_out(store, f"{RUN}.{'0' * 16}", data)
 
 
 @pytest.mark.parametrize("name", [f"{RUN}.{'0' * 16}", "X"])

@@ -159,6 +159,7 @@ def test_by_workers_it_is_the_same(tracked, tmp_path):
         assert told_here == there
 
 
+@pytest.mark.slow  # in whichever order trainings end: test_story
 def test_with_several_at_a_time_it_is_the_same(tracked, tmp_path):
     found = tracked[1]
     told, levels = LineTracker(str(tmp_path / "two.jsonl")), []

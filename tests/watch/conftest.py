@@ -1,7 +1,6 @@
 """A browser, and a run that is finished."""
 
 import contextlib
-import os
 import shutil
 
 import pytest
@@ -19,20 +18,6 @@ def made(_made, tmp_path):
     """A store with a finished run, and the run's id."""
     shutil.copytree(_made[0], tmp_path / "store")
     return tmp_path / "store", _made[1]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    with playwright.sync_playwright() as started:
-        try:
-            opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -87,6 +87,12 @@ def test_what_failed_is_shown_with_its_message(show, serve, tmp_path):
     assert marks(page, "failed").count() >= 2
     page.locator("#grid button").first.click()
     assert "failed:" in page.locator("#cell").inner_text()
+    titles = page.locator("#failed b").all_inner_texts()
+    assert titles == sorted(titles, key=lambda title: (title.startswith("reinit"), title))
+    narrow = show(url, width=390)  # a message has words as long as a path
+    narrow.locator("#grid button").first.click()
+    wait_for(narrow.locator("#cell", has_text="failed:"))
+    assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_an_address_that_cannot_be_read_is_no_run(show, serve, made):

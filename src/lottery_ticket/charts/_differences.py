@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 MOST_CLASSES = 40
+_SAME = 1e-3  # of a density
 
 
 def control_styles(verdict: Verdict) -> dict[str, ArmStyle]:
@@ -156,12 +157,8 @@ def compare_chart(verdicts: Sequence[Verdict], labels: Sequence[str] | None = No
         raise UsageError(f"compare: got {len(metrics)} metrics, wanted one or more runs of one")
     (metric,) = metrics
     labels = [verdict.run for verdict in verdicts] if labels is None else labels
-    longest = max(verdicts, key=lambda verdict: len(verdict.levels))
-    numbers = sorted({found.level for verdict in verdicts for found in verdict.levels})
-    densities = {
-        found.level: found.density for verdict in (*verdicts, longest) for found in verdict.levels
-    }
-    levels = Levels(numbers, [densities[level] for level in numbers])
+    densities = _densities(verdicts)
+    levels = Levels(range(len(densities)), densities)
     series = [
         _run_series(levels, verdict, label, RUN_STYLES[index % len(RUN_STYLES)])
         for index, (verdict, label) in enumerate(zip(verdicts, labels, strict=True))
@@ -173,30 +170,46 @@ def compare_chart(verdicts: Sequence[Verdict], labels: Sequence[str] | None = No
     return Chart(
         "compare",
         "ticket minus dense",
-        "Each ticket minus the dense net of its own run, with 95 % intervals; filled: "
+        "Each ticket minus the dense nets of its own run, with 95 % intervals; filled: "
         "winning, level by level. Runs are not tested against each other.",
         levels.axis(series),
         Axis(f"{metric.label} minus dense{_points(metric)}", "linear", *padded([*ends, 0.0])),
-        levels.stops,
+        [Stop(100 * density, format_percent(density)) for density in densities],
         series,
         [Rule(0.0, "", "solid")],
     )
+
+
+def _densities(verdicts: Sequence[Verdict]) -> list[float]:
+    """Those of all levels of all runs; what a rounded number of weights makes of one is one."""
+    found: list[float] = []
+    for density in sorted((one.density for v in verdicts for one in v.levels), reverse=True):
+        if not found or density < found[-1] * (1 - _SAME):
+            found.append(density)
+    return found
 
 
 def _run_series(levels: Levels, verdict: Verdict, label: str, style: ArmStyle) -> Series:
     found = {one.level: one for one in verdict.levels}
     rows = _differences(verdict)
     rows = rows.loc[(rows["control"] == "dense") & rows["level"].isin(found)]
-    rows = rows.assign(x=[100 * found[int(level)].density for level in rows["level"]])
-    winning = {level for level, one in found.items() if one.label == WINNING}
+    own = [found[int(level)] for level in rows["level"]]
+    stops = [_stop(levels, one.density) for one in own]
+    rows = rows.assign(level=stops, x=[100 * one.density for one in own])
+    winning = {_stop(levels, one.density) for one in found.values() if one.label == WINNING}
     return levels.series(
         label,
         style.color,
         rows,
         marker=style.marker,
-        open=[level not in winning for level in levels.numbers],
+        open=[stop not in winning for stop in levels.numbers],
         is_bars=True,
     )
+
+
+def _stop(levels: Levels, density: float) -> int:
+    """The stop of a density: the nearest."""
+    return int(np.argmin(np.abs(np.log(np.asarray(levels.densities) / density))))
 
 
 def class_chart(found: ClassDifferences) -> Chart:

@@ -3,17 +3,22 @@
 import enum
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lottery_ticket.cli._listing import Tags, Where
 from lottery_ticket.cli._options import (
     Caption,
+    Font,
+    Height,
     Imports,
     Json,
     Label,
     Margin,
     StorePath,
+    Style,
+    Width,
     import_code,
     open_store,
 )
@@ -27,12 +32,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lottery_ticket.analysis import Metric, Verdict
+    from lottery_ticket.store import Store
 
 __all__ = ["compare"]
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 _ABOUT = ("data", "model", "criterion", "scope", "rewind")
-_SPARE = ("margin", "n")
+_SPARE = ("margin", "n", "ticket", "winning levels")
 _ROWS = ("arms", "replicates", "claim")  # how much was trained, not how
 _TOLD = ("data.name", "model.name", "prune.criterion", "prune.scope", "rewind", "margin")
 
@@ -47,14 +53,24 @@ class Format(enum.StrEnum):
 
 def compare(
     runs: Annotated[
-        list[str],
-        typer.Argument(metavar="RUN RUN…", help="Ids, unique prefixes of them, or names."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN RUN…]",
+            help="Ids, unique prefixes of them, or names; --where and --tag add those they choose.",
+            show_default=False,
+        ),
+    ] = None,
+    where: Where = None,
+    tag: Tags = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Also draw them: a .png, .svg or .pdf file.", show_default=False),
     ] = None,
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.text,
+    style: Style = None,
+    width: Width = None,
+    height: Height = None,
+    font: Font = None,
     caption: Caption = None,
     label: Label = None,
     margin: Margin = None,
@@ -68,6 +84,10 @@ def compare(
     for option, given in (("--caption", caption), ("--label", label)):
         if given is not None and format is not Format.latex:
             raise UsageError(f"{option}: has an effect with --format latex alone")
+    look = {"style": style or None, "width": width, "height": height, "font": font}
+    for option, given in look.items():
+        if given is not None and out is None:
+            raise UsageError(f"--{option}: is of the figure, and has an effect with --out alone")
     if out is not None and out.suffix not in _SUFFIXES:
         raise UsageError(f"--out: got {str(out)!r}, wanted a file that ends in {_SUFFIXES}")
     if out is not None:
@@ -77,7 +97,7 @@ def compare(
 
     import_code(imports)
     opened = open_store(store)
-    results = [load_run(run, store=opened) for run in runs]
+    results = [load_run(run, store=opened) for run in _named(runs, where, tag, opened)]
     verdicts = [result.verdict(margin) for result in results]
     table = compared(verdicts, differs=told_apart(results, but=_TOLD))
     names = [opened.labels_of(result.id).name for result in results]
@@ -85,7 +105,7 @@ def compare(
         differs = told_apart(results)
         called = [name or result.id for name, result in zip(names, results, strict=True)]
         labels = [f"{c}: {d}" if d else c for c, d in zip(called, differs, strict=True)]
-        _draw(verdicts, labels, out)
+        _draw(verdicts, labels, out, look)
     if any(names):
         table.insert(1, "name", names)
     if json or format is Format.json:
@@ -102,10 +122,30 @@ def compare(
     _print(table, verdicts[0].metric)
 
 
-def _draw(verdicts: "Sequence[Verdict]", labels: "Sequence[str]", out: Path) -> None:
+def _named(
+    runs: list[str] | None, where: list[str] | None, tags: list[str] | None, store: "Store"
+) -> list[str]:
+    """The runs that were named, and those that were chosen, each once."""
+    from lottery_ticket.runs import Choice, run_rows
+
+    named = [*(runs or ())]
+    if where or tags:
+        found, _ = run_rows([store], Choice(where or (), tags or ()))
+        known = {store.run(run).id for run in named}
+        named += [row["id"] for row in found if row["id"] not in known]
+        if not named:
+            raise UsageError("none of the runs is such a one; `lottery runs` has all")
+    if not named:
+        raise UsageError("name runs, or choose them with --where or --tag; `lottery runs` has all")
+    return named
+
+
+def _draw(
+    verdicts: "Sequence[Verdict]", labels: "Sequence[str]", out: Path, look: dict[str, Any]
+) -> None:
     from lottery_ticket.plots import compare_figure, save
 
-    figure = compare_figure(verdicts, labels=labels)
+    figure = compare_figure(verdicts, labels=labels, **look)
     try:
         save(figure, out)
     except OSError as error:
@@ -123,16 +163,28 @@ def _print(table: "pd.DataFrame", metric: "Metric") -> None:
     shared = [name for name in _ABOUT if len(set(table[name])) == 1]
     differing = [name for name in _ABOUT if name not in shared]
     texts = [name for name in ("name", "differs") if name in table and any(table[name])]
-    rows = [
-        ["run", *texts, *differing, "n", "margin", "dense", "winning at", "− dense", "− reinit"]
+    head = [
+        "n",
+        "margin",
+        "dense",
+        "verdict",
+        "winning levels",
+        "at",
+        "ticket",
+        "− dense",
+        "− reinit",
     ]
+    rows = [["run", *texts, *differing, *head]]
     for row in table.to_dict("records"):
-        dense, density = row["dense"], row["density"]
+        # what is not claimed is told of the sparsest level
+        at = "" if not math.isnan(row["density"]) else "sparsest_"
+        dense, ticket = row["dense"], row["ticket" if not at else "sparsest"]
         cells = [row["run"], *(row[name] for name in texts)]
         cells += [*(str(row[name] or "–") for name in differing), str(row["n"])]
         cells += [shown(row[name], dense) for name in ("margin", "dense")]
-        cells.append(SHORT[row["verdict"]] if math.isnan(density) else format_percent(density))
-        cells += [shown(row[name], dense, "+") for name in ("minus_dense", "minus_reinit")]
+        cells += [SHORT[row["verdict"]], _numbers(row["winning_levels"])]
+        cells += [format_percent(row[f"{at}density"]), shown(ticket, dense)]
+        cells += [shown(row[f"{at}{name}"], dense, "+") for name in ("minus_dense", "minus_reinit")]
         rows.append(cells)
     print_table(
         rows, title=metric.axis_label, num_left=1 + len(texts) + len(differing), spare=_SPARE
@@ -140,4 +192,14 @@ def _print(table: "pd.DataFrame", metric: "Metric") -> None:
     if shared:
         same = ", ".join(f"{name} {table[name].iloc[0]}" for name in shared)
         console.print(f"in all: {same}", soft_wrap=True)
+    console.print(
+        "winning levels: each by itself; at: the sparsest level that the run claims as "
+        "winning, else the sparsest that it trained",
+    )
     console.print("each against its own dense nets and controls; see `lottery verdict RUN`")
+
+
+def _numbers(levels: "Sequence[int]") -> str:
+    from lottery_ticket.analysis import levels_text
+
+    return levels_text(levels).partition(" ")[2] if levels else "–"

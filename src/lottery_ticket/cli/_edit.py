@@ -37,10 +37,10 @@ def edit(
     asked = RunEdit(name, tuple(tag or ()), tuple(untag or ()), notes)
     record = opened.run(run)
     labels = opened.labels_of(record.id)
-    for tag in asked.remove_tags:
-        if tag not in labels.tags:
-            hint = nearest(tag, labels.tags) or "; it has none"
-            raise UsageError(f"--untag: {record.id} has no tag {tag!r}{hint}")
+    for missing in asked.remove_tags:
+        if missing not in labels.tags:
+            hint = nearest(missing, labels.tags) or "; it has none"
+            raise UsageError(f"--untag: {record.id} has no tag {missing!r}{hint}")
     if asked != RunEdit():
         labels = opened.edit_run(record.id, asked)
     if json:

@@ -12,6 +12,8 @@ __all__ = [
     "DataOptions",
     "Draw",
     "DryRun",
+    "Font",
+    "Height",
     "Imports",
     "Json",
     "Label",
@@ -26,6 +28,8 @@ __all__ = [
     "Set",
     "SpecSource",
     "StorePath",
+    "Style",
+    "Width",
     "data_options",
     "import_code",
     "level_numbers",
@@ -103,6 +107,32 @@ Caption = Annotated[
 Label = Annotated[
     str | None,
     typer.Option(help="Of LaTeX: its name for \\ref, such as tab:tickets.", show_default=False),
+]
+Style = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="default, paper (8-point letters, 3.3 inches, neither title nor small print), "
+        "talk, or a style of matplotlib's by name or .mplstyle file; repeatable.",
+        show_default=False,
+    ),
+]
+Width = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LENGTH",
+        help="As 3.3in, 84mm, 8.4cm or 242pt (TeX's, as \\the\\columnwidth prints them).",
+        show_default=False,
+    ),
+]
+Height = Annotated[
+    str | None, typer.Option(metavar="LENGTH", help="As of --width.", show_default=False)
+]
+Font = Annotated[
+    str | None,
+    typer.Option(
+        help="serif, sans-serif, monospace, or one that is installed.", show_default=False
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")]
 

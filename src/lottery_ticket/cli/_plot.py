@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from lottery_ticket.cli._options import Imports, RunReference, StorePath, import_code
+from lottery_ticket.cli._options import (
+    Font,
+    Height,
+    Imports,
+    RunReference,
+    StorePath,
+    Style,
+    Width,
+    import_code,
+    listed,
+)
 
 __all__ = ["plot"]
 
@@ -31,36 +41,14 @@ def plot(
         typer.Option(
             metavar="NAME",
             help="A figure by its file's name, or density: what the run is judged by against the "
-            "weights kept; repeatable. By default every one.",
+            "weights kept; several with commas between them, or repeated. By default every one.",
             show_default=False,
         ),
     ] = None,
-    style: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="default, paper (8-point letters, 3.3 inches, neither title nor small print), "
-            "talk, or a style of matplotlib's by name or .mplstyle file; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    width: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LENGTH",
-            help="As 3.3in, 84mm, 8.4cm or 242pt (TeX's, as \\the\\columnwidth prints it).",
-            show_default=False,
-        ),
-    ] = None,
-    height: Annotated[
-        str | None, typer.Option(metavar="LENGTH", help="As of --width.", show_default=False)
-    ] = None,
-    font: Annotated[
-        str | None,
-        typer.Option(
-            help="serif, sans-serif, monospace, or one that is installed.", show_default=False
-        ),
-    ] = None,
+    style: Style = None,
+    width: Width = None,
+    height: Height = None,
+    font: Font = None,
     imports: Imports = None,
     store: StorePath = None,
 ) -> None:
@@ -69,11 +57,12 @@ def plot(
     from lottery_ticket.errors import LotteryError
 
     import_code(imports)
+    names = [name for given in only or () for name in listed("--only", given) or ()]
     result = load_run(run, store=store)
     formats = [str(one) for one in format or (Format.png, Format.svg)]
     look = {"style": style or None, "width": width, "height": height, "font": font}
     try:
-        for path in result.plot(out, formats=formats, only=only or None, **look):
+        for path in result.plot(out, formats=formats, only=names or None, **look):
             print(path)
     except OSError as error:
         raise LotteryError(f"{out}: cannot write figures ({error.strerror or error})") from None

@@ -19,6 +19,7 @@ from lottery_ticket.streams import StandardError
 __all__ = [
     "console",
     "fitting",
+    "name_text",
     "print_error",
     "print_json",
     "print_table",
@@ -32,7 +33,7 @@ __all__ = [
 _UNLIMITED = 10_000
 _is_terminal = sys.stdout is not None and sys.stdout.isatty()
 # what people call things is printed as it is: neither [markup] nor :emoji: is any
-_AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}
+_AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 console = Console(width=None if _is_terminal else 140, **_AS_IT_IS)
 
 
@@ -46,6 +47,14 @@ def where_text(store: Store) -> str:
     """`" --store runs"`, for a command that is to look into this store; nothing for the default."""
     is_default = store.location == str(default_store_path())
     return "" if is_default else f" --store {shlex.quote(store.location)}"
+
+
+def name_text(store: Store, run_id: str) -> str:
+    """What people call a run, for a command that is to find it; its id, unless it alone has a
+    name."""
+    names = {each: labels.name for each, labels in store.labels().items()}
+    name = names.get(run_id, "")
+    return shlex.quote(name) if name and [*names.values()].count(name) == 1 else run_id
 
 
 @contextmanager

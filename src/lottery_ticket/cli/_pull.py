@@ -1,6 +1,7 @@
 """`lottery pull`, `lottery push` and `lottery merge`."""
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, TextIO, cast
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 
 from lottery_ticket.cli._options import Json, StorePath, open_store
-from lottery_ticket.cli._print import console, print_error, print_json, size_text
+from lottery_ticket.cli._print import console, print_error, print_json, size_text, where_text
 from lottery_ticket.errors import UsageError
 from lottery_ticket.store import Copied, CopyPlan, CopyStep, Store, copy_runs, plan_copy
 from lottery_ticket.streams import StandardError
@@ -94,6 +95,8 @@ def _carry_out(plans: Sequence[CopyPlan], *, dry_run: bool, json: bool, quiet: b
             print("\n".join(copied.runs))
         elif not json:
             _print(plan, copied, dry_run=dry_run)
+            if not dry_run:
+                _print_namesakes(plan.target, copied)
         for message in copied.damaged:
             print_error(message)
     if json:
@@ -141,6 +144,18 @@ def _print(plan: CopyPlan, copied: Copied, *, dry_run: bool) -> None:
     )
     for line in (said, *_left_out(plan, copied), *copied.notes):
         console.print(line, soft_wrap=True)
+
+
+def _print_namesakes(target: Store, copied: Copied) -> None:
+    """Each had its name to itself, in its own store."""
+    runs = defaultdict[str, list[str]](list)
+    for run_id, labels in sorted(target.labels().items()):
+        runs[labels.name].append(run_id)
+    for name, ids in runs.items():
+        if name and len(ids) > 1 and {*ids} & {*copied.runs}:
+            both = f"{', '.join(ids)} are all called {name!r}"
+            rename = f"lottery edit {ids[-1]} --name NAME{where_text(target)}"
+            console.print(f"{both}; `{rename}` tells them apart", soft_wrap=True)
 
 
 def _left_out(plan: CopyPlan, copied: Copied) -> list[str]:

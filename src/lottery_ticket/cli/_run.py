@@ -14,7 +14,7 @@ from lottery_ticket.cli._options import (
     Set,
     SpecSource,
 )
-from lottery_ticket.cli._print import console, print_error, where_text
+from lottery_ticket.cli._print import console, name_text, print_error, where_text
 from lottery_ticket.cli._table import print_summary
 from lottery_ticket.errors import UsageError
 
@@ -80,10 +80,10 @@ def _report(prepared: "Prepared", result: "RunResult", outcome: "RunOutcome") ->
     jobs = f", jobs {prepared.jobs}" if prepared.executor is None else ""
     by = "workers" if prepared.is_for_workers else f"device {prepared.context.device}{jobs}"
     console.print(f"{made}{found}; {by}")
-    where = where_text(prepared.store)
+    where, name = where_text(prepared.store), name_text(prepared.store, result.id)
     console.print(f"results: {prepared.store.location} (run {result.id})", soft_wrap=True)
-    console.print(f"verdict: lottery verdict {result.id}{where}", soft_wrap=True)
-    console.print(f"figures: lottery plot {result.id} --out figures{where}", soft_wrap=True)
+    console.print(f"verdict: lottery verdict {name}{where}", soft_wrap=True)
+    console.print(f"figures: lottery plot {name} --out figures{where}", soft_wrap=True)
 
 
 def _judged(result: "RunResult") -> tuple[str, ...]:

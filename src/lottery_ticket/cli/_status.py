@@ -42,21 +42,22 @@ def status(
         raise UsageError("--watch and --json: choose one")
     opened = open_store(store)
     found = look(run, store=opened)
+    name = opened.labels_of(found.run_id).name
     if json:
-        print_json(_values(found))
+        print_json({**_values(found), "name": name})
     elif watch and console.is_terminal:
-        with Live(_shown(found), console=console, refresh_per_second=4) as live:
+        with Live(_shown(found, name), console=console, refresh_per_second=4) as live:
             while not found.is_over:
                 time.sleep(_WATCH_SECONDS)
                 found = look(found.run_id, store=opened)
-                live.update(_shown(found))
+                live.update(_shown(found, name))
     else:
-        console.print(_shown(found), soft_wrap=True)
+        console.print(_shown(found, name), soft_wrap=True)
         while watch and not found.is_over:
             time.sleep(_WATCH_SECONDS)
             before, found = found, look(found.run_id, store=opened)
-            if _head(found) != _head(before):
-                console.print(_head(found), soft_wrap=True)
+            if _head(found, name) != _head(before, name):
+                console.print(_head(found, name), soft_wrap=True)
     if found.failed:
         raise typer.Exit(1)
 
@@ -65,9 +66,9 @@ def _values(found: "RunStatus") -> dict[str, Any]:
     return {**asdict(found), "num_waiting": found.num_waiting, "is_over": found.is_over}
 
 
-def _shown(found: "RunStatus") -> RenderableType:
+def _shown(found: "RunStatus", name: str) -> RenderableType:
     bar = ProgressBar(total=found.num_cells, completed=found.num_finished, width=40)
-    parts: list[RenderableType] = [Text(_head(found)), bar, Text("")]
+    parts: list[RenderableType] = [Text(_head(found, name)), bar, Text("")]
     if begun := found.working + found.silent:
         parts.append(_working(begun))
     for title, message in found.failed.items():
@@ -78,10 +79,11 @@ def _shown(found: "RunStatus") -> RenderableType:
     return Group(*parts)
 
 
-def _head(found: "RunStatus") -> str:
+def _head(found: "RunStatus", name: str) -> str:
     from lottery_ticket.progress import status_words
 
-    return f"{found.run_id}: {', '.join(status_words(found))}"
+    called = f"{name} ({found.run_id})" if name else found.run_id
+    return f"{called}: {', '.join(status_words(found))}"
 
 
 def _working(working: "tuple[Working, ...]") -> Table:

@@ -93,7 +93,11 @@ def _read_runs(store: Store, found: _Findings) -> set[str]:
 def _print(store: Store, found: _Findings) -> None:
     for message in (*found.damaged, *found.unreadable):
         print_error(message)
-    counts = {"damaged": len(found.damaged), "unreadable": len(found.unreadable)}
+    counts = {
+        "damaged": len(found.damaged) - found.num_notes,
+        "damaged among names, tags and notes": found.num_notes,
+        "unreadable": len(found.unreadable),
+    }
     state = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "all as written"
     console.print(f"{store.location}: {found.num_cells} cells, {state}", soft_wrap=True)
     if found.num_of_searches:

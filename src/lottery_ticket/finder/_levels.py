@@ -15,11 +15,15 @@ from torch import nn
 
 from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.finder._arguments import whole_number
 from lottery_ticket.finder._levels_state import saved_search, search_in
 from lottery_ticket.finder._method import Method, schedule_of_levels
+from lottery_ticket.finder._mode import mode_of
 from lottery_ticket.finder._packed import PackedMasks
+from lottery_ticket.finder._problems import training_problems
 from lottery_ticket.finder._results import TicketResults
 from lottery_ticket.finder._search import Row, Search
+from lottery_ticket.finder._training import state_on_cpu
 from lottery_ticket.masks import (
     Attachment,
     Budget,
@@ -89,6 +93,8 @@ class Levels:
     metric: float = math.nan  # of the fit under way, as last seen
     budgets: Sequence[Budget] = field(default_factory=list)
     _is_logged: bool = False
+    _names_logged: set[str] = field(default_factory=set)
+    _is_loaded: bool = False  # from a checkpoint, whose layers are not compared yet
 
     @classmethod
     def checked(
@@ -101,7 +107,7 @@ class Levels:
         rewind_step: int | None = None,
         prunable: Mapping[str, Any] | None = None,
         monitor: str | None = None,
-        mode: str = "max",
+        mode: str | None = None,
         name: str | None = None,
         **method: Any,
     ) -> "Levels":
@@ -119,13 +125,13 @@ class Levels:
         Raises:
             UsageError: they do not.
         """
-        if mode not in ("max", "min"):
-            raise UsageError(f"mode: got {mode!r}{nearest(mode, ('max', 'min'))}")
+        mode = mode_of(monitor, mode)
         usual = {
             "scope": "global", "structure": "unstructured", "min_layer_density": 0.0, "seed": 0,
             "loss": None, "batch_loss": None,
         }  # fmt: skip
         given = {**usual, **method}
+        whole_number("seed", given["seed"])
         criterion, batches = given.pop("criterion", "magnitude"), given.pop("batches", None)
         pipeline = "lth" if rewind_step is None else "rewind"
         return cls(
@@ -171,6 +177,7 @@ class Levels:
             )
         if self.search is None:
             self._start_search(model)
+        self._check_layers(model)
         level, k, search = self.num_finished, self.method.rewind_step, self.search
         assert search is not None
         mask = search.masks[level].to(_device_of(model))
@@ -188,18 +195,23 @@ class Levels:
         model: nn.Module,
         attached: Attachment,
         seconds: float = 0.0,
-        problems: Sequence[str] = (),
     ) -> None:
         """Note that the level of a model is trained, and make the mask of the next one.
 
         Raises:
-            UsageError: it ended before the rewind step.
+            UsageError: it ended before the rewind step, logged no metric of that name in the first
+                fit, or left weights of which no mask can be made. Then nothing is noted.
         """
         search, level = self.search, self.num_finished
         assert search is not None
         if not level:
-            search.rewind_point = attached.rewind_point
             self._check_was_reached(attached)
+            self._check_was_logged()
+        problems = self._training_problems(model, attached)
+        is_last = level + 1 == len(self.budgets)
+        made = None if is_last else self._next_mask(model, attached.mask)
+        if not level:
+            search.rewind_point = attached.rewind_point
         search.trained = copied_to_cpu(named_state(model))
         search.add(
             Row(
@@ -216,9 +228,9 @@ class Levels:
                 problems=(*problems, *self._metric_problems()),
             )
         )
-        self.metric, self._is_logged = math.nan, False
-        if not self.is_done:
-            search.masks.append(self._next_mask(model, attached.mask))
+        self.metric, self._is_logged, self._names_logged = math.nan, False, set()
+        if made is not None:
+            search.masks.append(made)
 
     def ticket(self, *, trained: bool = True) -> Ticket:
         """The ticket that was trained last.
@@ -254,6 +266,9 @@ class Levels:
             DataError: it is something else.
             UsageError: it is of another search.
         """
+        if not state:  # of before its first fit
+            self.search, self.metric = None, math.nan
+            return
         with made_sense_of("checkpoint", "state of a search over several fits", "; it is another"):
             search = search_in(state)
         dense, settings = search.masks[0], search.settings
@@ -265,16 +280,32 @@ class Levels:
                     f"one has {wanted[key]!r}; choose another checkpoint, or the same arguments"
                 )
         self.budgets, self.search = self._budgets(dense), search
-        self.metric = float(state["metric"])
+        self.metric, self._is_loaded = float(state["metric"]), True
 
     def note_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Take the metric that the level will be judged by, if it was logged by now."""
+        self._names_logged |= set(metrics)
         if self.monitor is not None and self.monitor in metrics:
             self.metric, self._is_logged = float(metrics[self.monitor]), True
 
+    def _check_layers(self, model: nn.Module) -> None:
+        """That a search from a checkpoint prunes what this one does."""
+        if not self._is_loaded or self.search is None:
+            return
+        here, there = set(self._dense(model)), set(self.search.settings["layers"])
+        if others := sorted(here ^ there):
+            raise UsageError(
+                f"checkpoint: it is of a search that prunes other parameters ({others[0]!r} is in "
+                "one of the two); pass the same targets, ignore and min_size, or choose another "
+                "checkpoint"
+            )
+        self._is_loaded = False
+
+    def _dense(self, model: nn.Module) -> PruningMask:
+        return self.method.layers(model, PruningMask(model, **self.prunable), lambda: None)
+
     def _start_search(self, model: nn.Module) -> None:
-        dense = PruningMask(model, **self.prunable)
-        dense = self.method.layers(model, dense, lambda: None)
+        dense = self._dense(model)
         self.budgets = self._budgets(dense)
         self.method.check_structure(model, dense, self.budgets)
         self.method.check_batches(model, dense)
@@ -322,7 +353,7 @@ class Levels:
     def _next_mask(self, model: nn.Module, mask: PruningMask) -> PruningMask:
         search = self.search
         assert search is not None
-        keep = self.budgets[self.num_finished]
+        keep = self.budgets[self.num_finished + 1]
         made = self.method.next_mask(model, mask.to(_device_of(model)), keep, search.initial)
         warn_on_collapse(made)
         return made
@@ -335,6 +366,31 @@ class Levels:
                 "steps"
             )
 
+    def _check_was_logged(self) -> None:
+        """Before the other levels are trained for a metric that there is not."""
+        if self.monitor is None or self._is_logged or not math.isnan(self.metric):
+            return
+        names = sorted(self._names_logged)
+        raise UsageError(
+            f"monitor: the fit logged no {self.monitor!r}{nearest(self.monitor, names)}; it logged "
+            f"{', '.join(names) or 'nothing'}: self.log(…) in validation_step, and validation data"
+        )
+
+    def _training_problems(self, model: nn.Module, attached: Attachment) -> list[str]:
+        """Those of a training by `train_fn`, and whether it trained at all."""
+        search, level = self.search, self.num_finished
+        assert search is not None
+        point = search.rewind_point if level else None
+        start = search.initial if point is None else point.weights
+        before = _masked(start, search.masks[level])
+        after = {name: v for name, v in state_on_cpu(model).items() if name in before}
+        found = training_problems(
+            model, attached, start=start, before=before, after=after, returned=None, who="the fit"
+        )
+        num_before = 0 if point is None else point.step
+        stood = [] if attached.num_steps > num_before else ["the fit made no optimizer step"]
+        return [*stood, *found]
+
     def _metric_problems(self) -> list[str]:
         if self.monitor is None or math.isfinite(self.metric):
             return []
@@ -346,6 +402,15 @@ class Levels:
         if self.monitor is None or math.isnan(row.metric):
             return {}
         return {"metric": row.metric, "dense": dense.metric, "mode": self.mode}
+
+
+def _masked(
+    weights: Mapping[str, torch.Tensor], mask: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    return {
+        name: value.masked_fill(~mask[name].to(value.device), 0) if name in mask else value
+        for name, value in weights.items()
+    }
 
 
 def _device_of(model: nn.Module) -> torch.device:

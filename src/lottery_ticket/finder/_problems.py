@@ -51,6 +51,7 @@ def training_problems(
     before: State,
     after: State,
     returned: object,
+    who: str = "train_fn",
 ) -> tuple[str, ...]:
     """Why a training is not one under its mask, of the model given; empty when it is.
 
@@ -60,24 +61,25 @@ def training_problems(
         start: what it was rewound to.
         before, after: its state before and after `train_fn`.
         returned: what `train_fn` returned.
+        who: what trained, in messages.
     """
-    found = _pruned_weights(attached)
+    found = _pruned_weights(attached, who)
     names = [name for name, _ in model.named_parameters() if name in after]
     if all(_is_same(before[name], after[name]) for name in names):
-        found.append("train_fn changed no parameter of the model it was given")
+        found.append(f"{who} changed no parameter of the model it was given")
     if isinstance(returned, nn.Module) and not _share_parameters(returned, model):
         found.append(
             f"train_fn returned another model (a {type(returned).__name__}); what counts is the "
             "one it was given, trained in place"
         )
     found += [
-        f"train_fn left {name!r} in {after[name].dtype}; it is rewound to {start[name].dtype}"
+        f"{who} left {name!r} in {after[name].dtype}; it is rewound to {start[name].dtype}"
         for name in after
         if name in start and after[name].dtype != start[name].dtype
     ][:1]
     broken = [n for n in after if _is_finite(before[n]) and not _is_finite(after[n])]
     if broken:
-        found.append(f"after train_fn {broken[0]!r} holds values that are not finite")
+        found.append(f"after {who} {broken[0]!r} holds values that are not finite")
     return tuple(found)
 
 
@@ -86,25 +88,25 @@ def metric_problems(metric: float) -> tuple[str, ...]:
     return () if math.isfinite(metric) else (f"eval_fn returned {metric}",)
 
 
-def _pruned_weights(attached: Attachment) -> list[str]:
+def _pruned_weights(attached: Attachment, who: str) -> list[str]:
     try:
         revived = attached.revived()
     except UsageError as error:  # a parameter that is a buffer now, say
-        return [f"after train_fn {error}"]
+        return [f"after {who} {error}"]
     found = []
     if revived:
         found.append(
-            f"train_fn wrote pruned weights: {revived[0]!r} is not zero where the mask prunes"
+            f"{who} wrote pruned weights: {revived[0]!r} is not zero where the mask prunes"
             + (f" (nor are {len(revived) - 1} others)" if revived[1:] else "")
         )
     elif attached.written:
         found.append(
-            f"train_fn wrote pruned weights: {attached.written[0]!r} was not zero where the mask "
+            f"{who} wrote pruned weights: {attached.written[0]!r} was not zero where the mask "
             "prunes, before a step of an optimizer or after load_state_dict"
         )
     if replaced := [name for name in attached.overwritten if name not in revived]:
         found.append(
-            f"train_fn replaced {replaced[0]!r} by a parameter that was not zero where the mask "
+            f"{who} replaced {replaced[0]!r} by a parameter that was not zero where the mask "
             "prunes, so that it did not train the ticket's weights"
         )
     return found

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TicketResults"]
 
+_UNRATED = (
+    "no monitor= was given, so that levels are not judged: pass the name of a logged metric, such "
+    'as monitor="val_acc"'
+)
+
 
 @dataclass(frozen=True)
 class TicketResults:
@@ -85,6 +90,8 @@ class TicketResults:
 
         >>> results[0].verdict(*results[1:], margin=1.0)  # doctest: +SKIP
         """
+        if not self.is_rated:
+            raise UsageError(f"verdict: {_UNRATED}")
         import pandas as pd
 
         from lottery_ticket.analysis import verdict
@@ -147,6 +154,11 @@ class TicketResults:
         return [f"{_place(row)}: {problem}" for row in self.rows for problem in row.problems]
 
     @property
+    def is_rated(self) -> bool:
+        """Whether trainings are judged by a metric: not where a callback has no `monitor`."""
+        return self.search.settings.get("monitor", "") is not None
+
+    @property
     def is_valid(self) -> bool:
         """Whether every training was one under its mask."""
         return not self.problems
@@ -160,19 +172,16 @@ class TicketResults:
         density = row.num_kept / self.num_prunable
         counts = f"density {100 * density:6.2f} %  {row.num_kept:>12,} weights"
         invalid = "  INVALID: " + "; ".join(row.problems) if row.problems else ""
-        metric = self._shown(row.metric)
+        metric = self._shown(row.metric) if self.is_rated else ""
         return f"{_place(row):<24} {counts}  {metric:>9}  {row.seconds:6.1f} s{invalid}"
 
     def __str__(self) -> str:
         mask = self.mask
         sizes = f"density {100 * mask.density:.2f} %, sparsity {100 * mask.sparsity:.2f} %"
-        gap = self._difference(self.ticket, self.dense)
         seconds = f"{self.seconds:.0f} s" if self.seconds < 600 else f"{self.seconds / 60:.0f} min"
         lines = [
             f"{self.search.settings['name']}: {len(self.rows)} trainings in {seconds}",
-            f"  dense    {self._shown(self.dense)}  {mask.num_prunable:,} prunable weights",
-            f"  ticket   {self._shown(self.ticket)}  {mask.num_kept:,} weights kept, {sizes}",
-            f"           {self.retained:.1f} % of dense retained, gap {gap}",
+            *self._rated_lines(f"{mask.num_kept:,} weights kept, {sizes}"),
         ]
         for arm in dict.fromkeys(row.arm for row in self.rows if row.arm != TICKET):
             lines.append(self._control_line(arm))
@@ -182,6 +191,17 @@ class TicketResults:
 
     __repr__ = __str__
     _repr_html_ = notebook_html
+
+    def _rated_lines(self, sizes: str) -> list[str]:
+        prunable = f"{self.num_prunable:,} prunable weights"
+        if not self.is_rated:
+            return [f"  dense    {prunable}", f"  ticket   {sizes}", f"  {_UNRATED}"]
+        gap = self._difference(self.ticket, self.dense)
+        return [
+            f"  dense    {self._shown(self.dense)}  {prunable}",
+            f"  ticket   {self._shown(self.ticket)}  {sizes}",
+            f"           {self.retained:.1f} % of dense retained, gap {gap}",
+        ]
 
     @property
     def _is_max(self) -> bool:

@@ -23,7 +23,6 @@ _ID, _GROUP, _NOTE = "lottery_id", "lottery_run", "mlflow.note.content"
 _LOUD = ("alembic",)  # what MLflow makes quiet for the whole process
 _PARENT = "mlflow.parentRunId"
 _MOST_PARAMS, _MOST_METRICS = 100, 500  # in one request
-_SEND_SECONDS = 5.0  # how long values may wait to be sent
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -38,6 +37,8 @@ class MlflowTracker:
     Raises:
         UsageError: MLflow, or what it needs for this place, is not installed.
     """
+
+    send_seconds = 5.0  # how long values may wait to be sent with others
 
     def __init__(self, where: str | None = None) -> None:
         with _as_it_was():
@@ -70,7 +71,7 @@ class MlflowTracker:
         """Take values; they are sent with others of some seconds, or of their level."""
         now, held = int(time.time() * 1000), self._held[run.id]
         held += [self._metric(name, float(value), now, step) for name, value in values.items()]
-        is_due = time.monotonic() - self._sent_at[run.id] > _SEND_SECONDS
+        is_due = time.monotonic() - self._sent_at[run.id] > self.send_seconds
         if is_due or len(held) > _MOST_METRICS or any(n.startswith("level/") for n in values):
             self._send(run)
 

@@ -6,15 +6,12 @@ needs no change. Nothing is added to the model's modules or its `state_dict`.
 """
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks._attach_state import (
@@ -24,6 +21,7 @@ from lottery_ticket.masks._attach_state import (
     check_seed,
     copied_to_cpu,
 )
+from lottery_ticket.masks._followed import FollowedOptimizers
 from lottery_ticket.masks._held import HeldParameters
 from lottery_ticket.masks._mask import PruningMask
 from lottery_ticket.masks._optimizers import torch_optimizer
@@ -39,15 +37,6 @@ from lottery_ticket.masks._undo import Undo
 from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Attachment"]
-
-
-@dataclass(frozen=True)
-class _Followed:
-    """An optimiser whose steps are counted, and which masked parameters it trains."""
-
-    optimizer: torch.optim.Optimizer
-    names: frozenset[str]
-    hooks: list[RemovableHandle] = field(default_factory=list)
 
 
 class Attachment:
@@ -113,8 +102,7 @@ class Attachment:
         self.after_step = None
         self.num_steps = start_step
         self.rewind_point = None
-        self._depth = 0
-        self._followed: list[_Followed] = []
+        self._followed = FollowedOptimizers(self._after_step, self._after_loading)
         self._siblings = [] if siblings is None else siblings
         self._held: HeldParameters | None = None
         self._note_rewind_point(optimizer)
@@ -164,7 +152,7 @@ class Attachment:
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Those whose steps are counted now."""
-        return [followed.optimizer for followed in self._followed]
+        return self._followed.optimizers
 
     @property
     def overwritten(self) -> list[str]:
@@ -229,8 +217,7 @@ class Attachment:
         if self._held is not None:
             self._held.release()
             self._held = None
-        while self._followed:
-            self._unfollow(self._followed[-1])
+        self._followed.clear()
         if self in self._siblings:
             self._siblings.remove(self)
 
@@ -300,7 +287,7 @@ class Attachment:
 
         Called before the first step after parameters were replaced.
         """
-        stale = [f for f in self._followed if f.names - self._names_held_by(f.optimizer)]
+        stale = [f for f in self._followed.all if f.names - self._names_held_by(f.optimizer)]
         for followed in stale:
             if followed.optimizer is optimizer:
                 name = min(followed.names - self._names_held_by(optimizer))
@@ -311,7 +298,7 @@ class Attachment:
                 )
         if stale and self.is_trained_by(optimizer):
             for followed in stale:
-                self._unfollow(followed)
+                self._followed.remove(followed)
             if not self.follows(optimizer):
                 self.follow(optimizer)
 
@@ -368,30 +355,9 @@ class Attachment:
 
     def _follow(self, optimizer: torch.optim.Optimizer, names: frozenset[str]) -> None:
         self._check_attached("follow").mask_memory_(optimizer)
-        hooks = [
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
-            optimizer.register_load_state_dict_post_hook(self._after_loading),
-        ]
-        self._followed.append(_Followed(optimizer, names, hooks))
+        self._followed.add(optimizer, names)
 
-    def _unfollow(self, followed: _Followed) -> None:
-        for hook in followed.hooks:
-            hook.remove()
-        self._followed.remove(followed)
-
-    def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if self._depth > 0 and _steps_in_progress({each.optimizer for each in self._followed}) == 1:
-            self._depth = 0  # the step before this one raised, and its end was never heard of
-        self._depth += 1
-
-    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self._depth -= 1
-        if self._depth > 0:  # the step of a subclass called that of its parent, hooks and all
-            return
-        skipped = getattr(optimizer, "found_inf", None)  # a fused optimiser under GradScaler
-        if skipped is not None and bool(skipped):
-            return
+    def _after_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.num_steps += 1
         if self._held is not None:
             self._held.after_step(optimizer)
@@ -430,13 +396,3 @@ def _check_steps(rewind_step: int | None, start_step: int) -> None:
             raise UsageError(f"{name}: got {steps!r}, wanted a number of steps, 0 or more")
     if rewind_step is not None and rewind_step < start_step:
         raise UsageError(f"rewind_step {rewind_step} lies before start_step {start_step}")
-
-
-def _steps_in_progress(optimizers: set[torch.optim.Optimizer]) -> int:
-    """How many calls of `step`, with torch's hooks, are on the stack."""
-    count, frame = 0, inspect.currentframe()
-    while frame is not None:
-        if frame.f_code.co_name == "wrapper" and "profile_name" in frame.f_code.co_varnames:
-            count += frame.f_locals.get("self") in optimizers
-        frame = frame.f_back
-    return count

@@ -24,6 +24,8 @@ __all__ = ["chart_figure", "draw_chart", "draw_legend", "log_ticks", "spread_tic
 _LINES = {"solid": "-", "dashed": "--", "dotted": ":"}
 _ROOM = 0.04  # beyond the first and the last stop, of the width
 _HEIGHT, _PANEL_INCHES = 4.0, 2.1  # of a figure of one panel, and of each further one
+_KEY, _LETTER = 34, 5.8  # points of a legend's key, and of a letter, about
+_MOST_LINES = 4  # of a name in a legend
 _MOST_VALUES = 8  # at the edges of an axis; more would lie on one another
 
 
@@ -197,12 +199,13 @@ def _shifts(ax: Axes, chart: Chart) -> list[float]:
 
 
 def _gap(ax: Axes, chart: Chart) -> float:
-    """Points between those two stops that are nearest to one another."""
+    """Points between those two stops of one line that are nearest to one another."""
     places = np.array([stop.x for stop in chart.stops])
     if chart.x.scale == "density":
         places = np.log(places)
-    gap = np.min(np.abs(np.diff(places)), initial=np.inf) / (np.ptp(places) or 1.0)
-    return gap * _points(ax)[0]
+    own = (places[[stop for stop, _, _ in chart.points(line)]] for line in chart.series)
+    gap = min((np.min(np.abs(np.diff(found)), initial=np.inf) for found in own), default=np.inf)
+    return float(gap) / (np.ptp(places) or 1.0) * _points(ax)[0]
 
 
 def _points(ax: Axes) -> tuple[float, float]:
@@ -292,12 +295,16 @@ def draw_legend(
     while num_columns > 1 and _legend_points(labels, num_columns) > room:
         num_columns -= 1
     num_rows = math.ceil(len(labels) / max(num_columns, 1))
+    shown = labels
+    if num_columns == 1:  # a name that is longer than a line goes on in the next
+        shown = [_wrapped(label, room) for label in labels]
+        num_rows = sum(1 + label.count("\n") for label in shown)
     ax.legend(
         handles,
-        labels,
+        shown,
         loc="lower left",
         bbox_to_anchor=(start, 1.0),
-        ncols=math.ceil(len(labels) / max(num_rows, 1)),  # as few as make as many rows
+        ncols=max(1, math.ceil(len(labels) / max(num_rows, 1))),  # as few as make as many rows
         alignment="left",
         frameon=False,
         fontsize=look.legend,
@@ -312,7 +319,13 @@ def draw_legend(
 def _legend_points(labels: Sequence[str], num_columns: int) -> float:
     """About how wide a legend is, in points: a column is as wide as its longest name."""
     columns = np.array_split(np.array(labels, dtype=object), num_columns)
-    return sum(34 + 5.8 * max(map(len, column)) for column in columns)
+    return sum(_KEY + _LETTER * max(map(len, column)) for column in columns)
+
+
+def _wrapped(label: str, room: float) -> str:
+    letters = max(12, int((room - _KEY) / _LETTER))
+    style = {"break_on_hyphens": False, "max_lines": _MOST_LINES, "placeholder": " …"}
+    return textwrap.fill(label, letters, **style)
 
 
 def _draw_ramp(ax: Axes, chart: Chart, handles: Sequence[Artist], look: Look) -> int:

@@ -36,13 +36,14 @@ class Figures(dict[str, Figure]):
 
     def _repr_html_(self) -> str:
         shown = (
-            f'<figure style="display:inline-block;margin:.4em">'
+            '<figure style="margin:0 0 1em;break-inside:avoid">'
             f"<figcaption><code>{escape(name)}</code></figcaption>"
-            f'<img alt="{escape(name)}" style="max-width:26em;background:#fff" src="data:image/png;'
+            f'<img alt="{escape(name)}" style="width:100%;background:#fff" src="data:image/png;'
             f'base64,{base64.b64encode(figure_png(figure, dpi=_DPI)).decode()}"></figure>'
             for name, figure in self.items()
         )
-        return f"<div>{''.join(shown)}</div>"
+        # columns of one width, each filled from its top: heights differ, and a row would have holes
+        return f'<div style="columns:24em;column-gap:1em;max-width:80em">{"".join(shown)}</div>'
 
     def __repr__(self) -> str:
         return f"Figures({', '.join(self)})"

@@ -3,6 +3,7 @@
 import io
 import textwrap
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -125,12 +126,22 @@ def _settle(figure: Figure, what: str) -> None:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         figure.draw_without_rendering()
-    if any("collapsed to zero" in str(one.message) for one in said):
+    is_flat = any("collapsed to zero" in str(one.message) for one in said)
+    if is_flat or any(map(_is_overprinted, figure.axes)):
         width, height = figure.get_size_inches()
         raise UsageError(
             f"{what}: a figure of {width:.3g} × {height:.3g} inches has no room for data beside "
             "its letters; make it larger"
         )
+
+
+def _is_overprinted(ax: Axes) -> bool:
+    """Whether names of the y axis, as it was laid out, stand on one another."""
+    low, high = sorted(ax.get_ylim())
+    ticks = zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
+    names = [name for y, name in ticks if low <= y <= high and name.get_text()]
+    boxes = sorted((name.get_window_extent() for name in names), key=lambda box: box.y0)
+    return any(low.y1 > high.y0 for low, high in pairwise(boxes))
 
 
 def save(figure: Figure, path: str | Path) -> Path:

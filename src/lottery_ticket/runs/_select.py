@@ -128,6 +128,7 @@ class Choice:
         for tag in self.tags if runs else ():
             if tag not in known:
                 hint = nearest(tag, known) or "; no run has a tag yet, see `lottery edit`"
+                hint += "; of several tags each is one: repeat --tag" * ("," in tag)
                 raise UsageError(f"tag: no run has the tag {tag!r}{hint}")
         names = {run.record.data_name for run in runs}
         if self.data is not None and runs and self.data not in names:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import Cell, Observer, Outcome, Work, read_history
+from lottery_ticket.process import random_state_kept
 from lottery_ticket.store import RunRecord, RunRow, Store
 from lottery_ticket.tracking._again import again
 from lottery_ticket.tracking._pump import Pump
@@ -124,7 +125,8 @@ class Telling(Observer):
             return []
         try:
             made = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-            return list(self._files(Path(folders.enter_context(made)), self._note))
+            with random_state_kept():  # what is imported for them filters warnings
+                return list(self._files(Path(folders.enter_context(made)), self._note))
         except Exception as error:  # what is sent beside the numbers ends nothing
             self._lacks_something = True
             self._note(f"track: no files are sent: {type(error).__name__}: {error}")

@@ -17,7 +17,11 @@ from lottery_ticket.analysis.judging.contrasts import (
     dense_nets,
     difference_columns,
 )
-from lottery_ticket.analysis.judging.levels import absolute_margin, default_margin
+from lottery_ticket.analysis.judging.levels import (
+    WINNING,
+    absolute_margin,
+    default_margin,
+)
 from lottery_ticket.analysis.statistics.claims import ALPHA, holm
 from lottery_ticket.analysis.statistics.means import LEAD, check_one_run, num_test_of, size_by_level
 from lottery_ticket.analysis.statistics.tables import Metric, metric_of, plain, sort_arms
@@ -213,7 +217,9 @@ def compare(verdicts: Sequence[Verdict], *, differs: Sequence[str] | None = None
         taken against: the mean of its dense nets), verdict,
         level (the sparsest that is claimed as winning; null where none is), density, num_kept,
         ticket (its mean there), minus_dense, minus_reinit, search_steps, and matching_density, that
-        of `matching_level`.
+        of `matching_level`; sparsest_density, of the sparsest level that is trained, sparsest (the
+        ticket's mean there), sparsest_minus_dense and sparsest_minus_reinit; winning_levels, those
+        that are winning each by itself.
 
     Raises:
         UsageError: there is none, or they are judged by different metrics.
@@ -235,7 +241,7 @@ def compare(verdicts: Sequence[Verdict], *, differs: Sequence[str] | None = None
 
 
 def _row(verdict: Verdict) -> dict[str, object]:
-    level = verdict.level
+    level, last = verdict.level, verdict.levels[-1]
     found = next((item for item in verdict.levels if item.level == level), None)
     matches = [item for item in verdict.levels if item.level == verdict.matching_level]
     return {
@@ -254,6 +260,11 @@ def _row(verdict: Verdict) -> dict[str, object]:
         "minus_reinit": _difference(verdict, level, REINIT),
         "search_steps": verdict.cost.search_steps if found is not None and verdict.cost else None,
         "matching_density": matches[0].density if matches else None,
+        "sparsest_density": last.density,
+        "sparsest": _mean(verdict, last.level),
+        "sparsest_minus_dense": _difference(verdict, last.level, DENSE),
+        "sparsest_minus_reinit": _difference(verdict, last.level, REINIT),
+        "winning_levels": [one.level for one in verdict.levels if one.label == WINNING],
     }
 
 

@@ -149,11 +149,19 @@ def run_status(store: Store, run: RunRecord, seen: Seen | None = None) -> RunSta
         len(seen.finished),
         working,
         tuple(one for one in seen.begun if one.silent_seconds is not None),
-        {titles.get(n, n[:12]): f"{f.message} (on {f.host})" for n, f in seen.failures.items()},
+        _failed(seen, titles),
         seen.is_submitted,
         seen.is_stopped,
         _seconds_left(run, seen.finished, left - seen.failures.keys(), working),
     )
+
+
+def _failed(seen: Seen, titles: Mapping[str, str]) -> dict[str, str]:
+    """What failed and why, in the order of the run's table."""
+    places = {name: place for place, name in enumerate(titles)}
+    names = sorted(seen.failures, key=lambda name: (places.get(name, len(places)), name))
+    found = ((name, seen.failures[name]) for name in names)
+    return {titles.get(name, name[:12]): f"{one.message} (on {one.host})" for name, one in found}
 
 
 def _titles(run: RunRecord) -> dict[str, str]:

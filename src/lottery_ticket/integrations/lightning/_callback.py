@@ -8,16 +8,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery_ticket.criteria import CriterionLike
+from lottery_ticket.criteria import CriterionLike, as_criterion
 from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.finder import FitStart, Levels, TicketResults
 from lottery_ticket.integrations.lightning._hold import Hold
 from lottery_ticket.integrations.lightning._library import joined
-from lottery_ticket.integrations.lightning._position import Position, go_to_step, skip_batches
+from lottery_ticket.integrations.lightning._position import (
+    Position,
+    check_can_start_later,
+    check_ends_after,
+    go_to_step,
+    skip_batches,
+)
 from lottery_ticket.integrations.lightning._trainer import (
     OfAnotherLevel,
     check_strategy,
     optimizer_of,
+    with_memory,
 )
 from lottery_ticket.masks import Attachment, MaskPolicy, PruningMask, Target, copied_to_cpu
 from lottery_ticket.names import named_state
@@ -38,6 +45,16 @@ _ELSEWHERE = {
     "apply_pruning": "each fit is a level; leave the callback out where none is",
     "prune_on_train_epoch_end": "policy=polynomial(…) prunes during a fit",
 }
+_OF_A_SEARCH = (
+    "target_sparsity", "pruning_rounds", "schedule", "amount", "rewind_step", "structure",
+    "min_layer_density", "batches", "loss", "batch_loss", "monitor", "mode", "name",
+)  # fmt: skip
+_OF_A_SCHEDULE = ("criterion", "scope")
+_OF_A_MODEL = ("targets", "ignore", "min_size")
+_USUAL = {
+    "criterion": "magnitude", "scope": "global", "structure": "unstructured",
+    "min_layer_density": 0.0, "min_size": 0, "seed": 0, "ignore": (),
+}  # fmt: skip
 
 
 class LotteryTicketCallback:
@@ -70,7 +87,8 @@ class LotteryTicketCallback:
             `[(model.fc1, "weight"), …]`.
         batches, loss, batch_loss: for criteria that need data.
         monitor: the logged metric that `results` judge a level by, such as `"val_acc"`.
-        mode: `"max"` if a higher value of it is better, else `"min"`.
+        mode: `"max"` if a higher value of it is better, else `"min"`; by default `"min"` where the
+            name of `monitor` is that of a loss, an error or a perplexity.
         name: what results call the search.
         seed: of criteria and policies that draw.
 
@@ -112,7 +130,7 @@ class LotteryTicketCallback:
         loss: Callable[..., torch.Tensor] | None = None,
         batch_loss: Callable[..., torch.Tensor] | None = None,
         monitor: str | None = None,
-        mode: str = "max",
+        mode: str | None = None,
         name: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -124,22 +142,23 @@ class LotteryTicketCallback:
         search = {
             "target_sparsity": target_sparsity, "pruning_rounds": pruning_rounds,
             "schedule": schedule, "amount": amount, "rewind_step": rewind_step, "monitor": monitor,
+            "mode": mode, "name": name, "criterion": criterion, "scope": scope,
+            "structure": structure, "min_layer_density": min_layer_density, "batches": batches,
+            "loss": loss, "batch_loss": batch_loss, "seed": seed,
         }  # fmt: skip
-        levels = Levels.checked(
-            **search, prunable=prunable, mode=mode, name=name, criterion=criterion, scope=scope,
-            structure=structure, min_layer_density=min_layer_density, batches=batches, loss=loss,
-            batch_loss=batch_loss, seed=seed,
-        )  # fmt: skip
-        self._plan: Hold | Levels = levels
+        self._plan: Hold | Levels
         if mask is not None or policy is not None:
-            _check_nothing_searched("mask" if policy is None else "policy", search)
+            _check_all_have_effect(mask, policy, search | prunable)
             self._plan = Hold(mask, policy, prunable, criterion, scope, seed)
+        else:
+            _check_has_batches(criterion, batches)
+            self._plan = Levels.checked(**search, prunable=prunable)
         self._attached: Attachment | None = None
         self._continued: Mapping[str, Any] | None = None  # what a checkpoint says of its fit
         self._other_level: OfAnotherLevel | None = None
         self._position: Position | None = None
-        self._spent: Callable[[], object] = lambda: None  # the trainer of the last fit
-        self._is_fitting, self._is_evaluating = False, False
+        self._spent: weakref.WeakSet[Any] = weakref.WeakSet()  # trainers, and their callbacks
+        self._is_starting, self._is_fitting, self._is_evaluating = False, False, False
         self._started = 0.0
 
     # what there is
@@ -209,7 +228,12 @@ class LotteryTicketCallback:
         """Mask, level, θ₀, θ_k and results: tensors and plain values alone."""
         attached = None if self._attached is None else self._attached.state_dict()
         plan = self._plan.state_dict()
-        return {"is_fitting": self._is_fitting, "plan": plan, "attached": attached}
+        return {
+            "is_starting": self._is_starting,  # a tuner's, which tries something before the fit
+            "is_fitting": self._is_fitting,
+            "plan": plan,
+            "attached": attached,
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` said: in the middle of its fit, or with the next one.
@@ -218,6 +242,11 @@ class LotteryTicketCallback:
             UsageError: it is of another search.
         """
         if self._is_evaluating:  # trainer.test(ckpt_path=…) is no step of a search
+            return
+        if self._is_of_tuner(state_dict):
+            return
+        if self._is_fitting and self._attached is not None:  # a tuner's, in the middle of a fit
+            self._attached.load_state_dict(state_dict["attached"])
             return
         self._plan.load_state_dict(state_dict["plan"])
         self._attached = None
@@ -234,6 +263,8 @@ class LotteryTicketCallback:
                 "ckpt_path: the checkpoint was made without this callback, so its level is not "
                 "known; leave ckpt_path out, or give a checkpoint of this search"
             )
+        if self._is_of_tuner(state) or self._is_fitting:
+            return
         num_finished = len(state["plan"].get("rows", ()))
         if num_finished >= self._plan.num_finished:
             if state["is_fitting"]:
@@ -248,22 +279,26 @@ class LotteryTicketCallback:
         """Called first, before a checkpoint is loaded."""
         self._is_evaluating = stage != "fit"
         if stage == "fit":
-            self._is_fitting = False
+            if isinstance(self._plan, Levels) and trainer.fast_dev_run:
+                raise UsageError(
+                    "fast_dev_run: each fit is a level, and this one would count as one; leave the "
+                    "callback out of it, or try the search with Trainer(limit_train_batches=2)"
+                )
+            self._is_starting, self._is_fitting = True, False
             self._continued, self._other_level, self._position = None, None, None
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Called last."""
-        self._is_evaluating = False
+        self._is_starting, self._is_evaluating = False, False
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """The model is on its device and has its optimisers: prune, rewind, attach."""
         check_strategy(trainer)
-        if isinstance(self._plan, Levels) and self._spent() is trainer:
-            raise UsageError(
-                f"level {self._plan.num_finished}: this Trainer has trained a level already, and "
-                "would stop at once; make a new one for each fit: "
-                "Trainer(…, callbacks=[callback]).fit(model)"
-            )
+        self._is_starting = False
+        if isinstance(self._plan, Levels):
+            self._check_is_new(trainer, self._plan)
+            if k := self._plan.method.rewind_step:  # known before a level is trained in vain
+                check_can_start_later(trainer, pl_module, k)
         start = self._plan.begin(pl_module, is_continued=self._continued is not None)
         optimizer = optimizer_of(trainer, pl_module, start.mask)
         attached = self._attach(pl_module, optimizer, start)
@@ -283,6 +318,9 @@ class LotteryTicketCallback:
         assert self._attached is not None
         self._attached.zero_()
         self._other_level = None
+        if isinstance(self._plan, Levels) and (k := self._plan.method.rewind_step):
+            check_ends_after(trainer, k)
+        self._log(trainer)
         if self._position is not None:
             skip_batches(trainer, self._position)
 
@@ -292,21 +330,20 @@ class LotteryTicketCallback:
             self._plan.note_metrics(trainer.callback_metrics)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Metrics were logged."""
+        """Metrics were logged, and a policy may have moved the mask."""
         self._plan.note_metrics(trainer.callback_metrics)
+        self._log(trainer)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Note how the fit ended; the model stays as it is, to be tested."""
         attached = self._attached
         if attached is None or not self._is_fitting:
             return
-        self._is_fitting = False
-        self._spent = weakref.ref(trainer)
-        revived = attached.revived()
+        self._is_fitting, self._continued = False, None
+        self._spent.update([trainer, *with_memory(trainer.callbacks, self)])
         attached.release()
         self._plan.note_metrics(trainer.callback_metrics)
-        problems = [f"{name!r} is not zero where the mask prunes" for name in revived[:1]]
-        self._plan.finish(pl_module, attached, time.monotonic() - self._started, problems)
+        self._plan.finish(pl_module, attached, time.monotonic() - self._started)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """A fit that failed is no level: the next one trains it again, from its start.
@@ -319,6 +356,8 @@ class LotteryTicketCallback:
     def _attach(
         self, model: nn.Module, optimizer: torch.optim.Optimizer | None, start: FitStart
     ) -> Attachment:
+        if self._continued is not None:
+            _check_same_layers(start.mask, self._continued)
         restored = None if self._continued is None else copied_to_cpu(named_state(model))
         attached = start.mask.attach(
             model, optimizer, rewind_step=start.rewind_step, start_step=start.step,
@@ -335,6 +374,47 @@ class LotteryTicketCallback:
             raise
         return attached
 
+    def _check_is_new(self, trainer: Any, levels: Levels) -> None:
+        """That neither the Trainer nor a callback of it has an earlier level behind it."""
+        if trainer in self._spent:
+            raise UsageError(
+                f"level {levels.num_finished}: this Trainer has trained a level already, and "
+                "would stop at once; make a new one for each fit: "
+                "Trainer(…, callbacks=[callback]).fit(model)"
+            )
+        for each in with_memory(trainer.callbacks, self):
+            if each in self._spent:
+                raise UsageError(
+                    f"level {levels.num_finished}: this {type(each).__name__} was in the Trainer "
+                    "of an earlier level, which it remembers; make a new one for each fit, like "
+                    "the Trainer"
+                )
+
+    def _is_of_tuner(self, state: Mapping[str, Any]) -> bool:
+        """Whether it was saved in this very start, as `LearningRateFinder` does to come back."""
+        return self._is_starting and bool(state.get("is_starting"))
+
+    def _log(self, trainer: Any) -> None:
+        """Tell the Trainer's own loggers."""
+        assert self._attached is not None
+        mask = self._attached.mask
+        told: dict[str, float] = {"ticket/density": mask.density, "ticket/num_kept": mask.num_kept}
+        if isinstance(self._plan, Levels):
+            told["ticket/level"] = self.level
+        for logger in trainer.loggers:
+            logger.log_metrics(told, step=trainer.global_step)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It pickles as a checkpoint has it: between fits, without the mask's hooks."""
+        left = {"_attached": None, "_other_level": None, "_position": None, "_spent": None}
+        state = self.__dict__ | left
+        if self._is_fitting and self._attached is not None:
+            state |= {"_continued": self._attached.state_dict(), "_is_fitting": False}
+        return _made_empty, (), state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state, _spent=weakref.WeakSet())
+
     def _levels(self, what: str) -> Levels:
         if isinstance(self._plan, Levels):
             return self._plan
@@ -344,10 +424,44 @@ class LotteryTicketCallback:
         )
 
 
-def _check_nothing_searched(word: str, given: Mapping[str, object]) -> None:
-    for name, value in given.items():
-        if value is not None:
+def _made_empty() -> LotteryTicketCallback:
+    return LotteryTicketCallback.__new__(LotteryTicketCallback)
+
+
+def _check_all_have_effect(mask: object, policy: object, given: Mapping[str, Any]) -> None:
+    """Raises `UsageError` for an argument that a mask or policy in one fit leaves no effect."""
+    word = "mask" if policy is None else "policy"
+    names = [*_OF_A_SEARCH]
+    if not isinstance(policy, Polynomial):
+        names += _OF_A_SCHEDULE
+    if mask is not None:
+        names += _OF_A_MODEL
+    if policy is None:
+        names.append("seed")
+    for name in names:
+        usual, value = _USUAL.get(name), given[name]
+        is_usual = value is None if usual is None else type(value) is type(usual) and value == usual
+        if not is_usual and not (name == "ignore" and not value):
             raise UsageError(
-                f"{name} has no effect with {word}, which holds in one fit; leave {word} out to "
-                "find a ticket over several fits"
+                f"{name} has no effect with {word}, which holds in one fit; leave it out, or leave "
+                f"{word} out to find a ticket over several fits"
             )
+
+
+def _check_has_batches(criterion: CriterionLike, batches: object) -> None:
+    entry = as_criterion(criterion)
+    if batches is None and (entry.needs_data or "input_shape" in entry.needs):
+        raise UsageError(
+            f"criterion {entry.name!r} needs data; pass batches=[(x, y), …] or a loader to "
+            "LotteryTicketCallback"
+        )
+
+
+def _check_same_layers(mask: Mapping[str, torch.Tensor], saved: Mapping[str, Any]) -> None:
+    there = PruningMask.from_bytes(saved["mask"].numpy().tobytes(), "checkpoint")
+    if others := sorted(set(mask) ^ set(there)):
+        raise UsageError(
+            f"checkpoint: it was trained with other prunable parameters ({others[0]!r} is in one "
+            "of the two); pass the same mask, targets, ignore and min_size, or choose another "
+            "checkpoint"
+        )

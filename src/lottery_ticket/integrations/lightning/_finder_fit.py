@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lottery_ticket.errors import TrainingError
+from lottery_ticket.errors import TrainingError, UsageError
 from lottery_ticket.integrations.lightning._library import joined
 from lottery_ticket.integrations.lightning._position import Position, go_to_step, skip_batches
 from lottery_ticket.integrations.lightning._random import random_state, set_random_state
+from lottery_ticket.integrations.lightning._recipe import optimizers_of
 from lottery_ticket.integrations.lightning._trainer import optimizer_of
 from lottery_ticket.masks import Attachment
 
@@ -29,6 +30,7 @@ class FinderFit:
         self._position: Position | None = None
         self._continued: Mapping[str, Any] | None = None
         self._is_finished = False
+        self._optimizers = ""
 
     @property
     def state_key(self) -> str:
@@ -37,7 +39,11 @@ class FinderFit:
 
     def state_dict(self) -> dict[str, Any]:
         """The mask, its steps, and the random state."""
-        return {"attached": self._attached.state_dict(), "random_state": random_state()}
+        return {
+            "attached": self._attached.state_dict(),
+            "random_state": random_state(),
+            "optimizers": self._optimizers,
+        }
 
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Take up the mask of the checkpoint, and then once more its weights.
@@ -52,6 +58,13 @@ class FinderFit:
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """The optimisers are made."""
+        self._optimizers = optimizers_of(trainer)
+        if self._continued is not None and self._continued["optimizers"] != self._optimizers:
+            raise UsageError(
+                f"checkpoints: {trainer.ckpt_path} is of a training with other optimizers or "
+                f"learning rates: {self._continued['optimizers']}, and this one has "
+                f"{self._optimizers}; delete it, or choose another folder"
+            )
         if self._continued is not None:
             optimizer = optimizer_of(trainer, pl_module, self._attached.mask)
             if optimizer is not None:  # its memory is the checkpoint's, not that of the start

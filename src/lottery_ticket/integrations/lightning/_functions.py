@@ -1,9 +1,11 @@
 """`lightning_functions`: the finder drives a Trainer."""
 
 import hashlib
+import inspect
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +15,17 @@ import torch
 from torch import nn
 
 from lottery_ticket.errors import DataError, UsageError, known_keywords
+from lottery_ticket.finder import mode_of
 from lottery_ticket.integrations.lightning._finder_fit import FinderFit
-from lottery_ticket.integrations.lightning._library import check_is_installed, package_of
-from lottery_ticket.integrations.lightning._trainer import check_strategy
+from lottery_ticket.integrations.lightning._library import (
+    check_is_installed,
+    package_of,
+    warn_if_inexact,
+)
+from lottery_ticket.integrations.lightning._recipe import recipe_of
+from lottery_ticket.integrations.lightning._trainer import check_strategy, with_memory
 from lottery_ticket.masks import Attachment, PruningMask
+from lottery_ticket.metric_names import Direction
 
 __all__ = ["lightning_functions"]
 
@@ -31,6 +40,7 @@ def lightning_functions(
     train_dataloaders: Any = None,
     val_dataloaders: Any = None,
     metric: str = "val_acc",
+    mode: str | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
 ) -> dict[str, Callable[..., Any]]:
     """`train_fn` and `eval_fn` for `LotteryTicketFinder`, which train and validate with Lightning.
@@ -42,11 +52,15 @@ def lightning_functions(
         make_trainer: makes a new Trainer each time, such as `lambda: Trainer(max_epochs=5)`.
         datamodule, train_dataloaders, val_dataloaders: as `Trainer.fit` takes them; without any,
             the model's own.
-        metric: what the model's validation logs, for `eval_fn`; a loss with `mode="min"` of the
-            finder.
+        metric: what the model's validation logs, for `eval_fn`.
+        mode: `"max"` if a higher value of it is better, else `"min"`; by default `"min"` where its
+            name is that of a loss, an error or a perplexity. The finder's `mode` is held against
+            it.
         checkpoints: a folder for Lightning's checkpoints, one at the end of each epoch of the
             training under way. One that was killed goes on from there, with the same data order;
-            what is finished `resume=` of the finder keeps. None for none.
+            what is finished `resume=` of the finder keeps. None for none. One that was trained by
+            other code, hyperparameters or limits of the Trainer is begun anew, and by another
+            optimiser or learning rate refused; other data are not seen.
 
     Returns:
         `{"train_fn": …, "eval_fn": …}`, for `find_winning_ticket(**…)` and `verify(**…)`.
@@ -54,6 +68,9 @@ def lightning_functions(
     Raises:
         UsageError: `make_trainer` cannot be called, or data are given twice; Lightning is missing.
         DataError: the folder cannot be written.
+
+    Warns:
+        UserWarning: checkpoints, of a Lightning before 2.5.6, whose fits do not go on to the bit.
 
     >>> finder = LotteryTicketFinder(model_fn=MyLightningModule)  # doctest: +SKIP
     >>> functions = lightning_functions(make_trainer, datamodule)  # doctest: +SKIP
@@ -67,6 +84,9 @@ def lightning_functions(
         )
     if datamodule is not None and (train_dataloaders is not None or val_dataloaders is not None):
         raise UsageError("give datamodule, or train_dataloaders and val_dataloaders")
+    chosen = mode_of(metric, mode)
+    if checkpoints is not None:
+        warn_if_inexact()
     given = {"datamodule": datamodule}
     driver = _Driver(
         _Trainers(make_trainer),
@@ -75,7 +95,7 @@ def lightning_functions(
         metric,
         None if checkpoints is None else _made(checkpoints),
     )
-    return {"train_fn": driver.train, "eval_fn": driver.evaluate}
+    return driver.functions(chosen)
 
 
 @dataclass(frozen=True)
@@ -95,6 +115,25 @@ class _Driver:
     metric: str
     folder: Path | None
 
+    def functions(self, mode: str) -> dict[str, Callable[..., Any]]:
+        """The two, which tell a search whether `make_trainer` has changed, and the mode."""
+
+        def train_fn(
+            model: nn.Module, mask: PruningMask, start_step: int = 0, *, attached: Attachment
+        ) -> None:
+            self.train(model, mask, start_step, attached=attached)
+
+        def eval_fn(model: nn.Module) -> float:
+            return self.evaluate(model)
+
+        for function in (train_fn, eval_fn):
+            function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+            function.__wrapped__ = self.trainers.make  # type: ignore[attr-defined]
+        other = "max" if mode == "min" else "min"
+        remedy = f"lightning_functions(…, metric={self.metric!r}, mode={other!r})"
+        eval_fn.direction = Direction(self.metric, mode, remedy)  # type: ignore[attr-defined]
+        return {"train_fn": train_fn, "eval_fn": eval_fn}
+
     def train(
         self, model: nn.Module, mask: PruningMask, start_step: int = 0, *, attached: Attachment
     ) -> None:
@@ -104,7 +143,8 @@ class _Driver:
         trainer.callbacks.insert(0, fit)
         path = None
         if self.folder is not None:
-            own = _folder_of(self.folder, model, mask, start_step)
+            recipe = recipe_of(self.trainers.make, trainer, model)
+            own = _folder_of(self.folder, model, mask, start_step, recipe)
             _remove_others(self.folder, own)
             trainer.callbacks.append(_saver(trainer, own))
             path = own / _CHECKPOINT
@@ -122,10 +162,11 @@ class _Trainers:
     """Makes Trainers with the user's function, each of them once."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        self._make, self._last = make, None
+        self.make, self._last = make, None
+        self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def new(self) -> Any:
-        trainer = self._make()
+        trainer = self.make()
         if package_of(trainer) is None:
             raise UsageError(
                 f"make_trainer returned a {type(trainer).__name__}, wanted a Lightning Trainer"
@@ -136,6 +177,7 @@ class _Trainers:
                 "already and would stop at once; let it make a new one each time"
             )
         self._last = trainer
+        self._check_callbacks(trainer)
         check_strategy(trainer)
         if trainer.world_size > 1:
             raise UsageError(
@@ -144,6 +186,15 @@ class _Trainers:
                 'LotteryTicketCallback works with strategy="ddp"'
             )
         return trainer
+
+    def _check_callbacks(self, trainer: Any) -> None:
+        for each in with_memory(trainer.callbacks):
+            if each in self._seen:
+                raise UsageError(
+                    f"make_trainer: its {type(each).__name__} was in an earlier Trainer already, "
+                    "and remembers that; let make_trainer make a new one each time, too"
+                )
+            self._seen.add(each)
 
 
 def _logged(metric: str, logged: list[dict[str, Any]]) -> float:
@@ -170,14 +221,16 @@ def _made(checkpoints: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def _folder_of(folder: Path, model: nn.Module, mask: PruningMask, start_step: int) -> Path:
-    """A folder for one training: named by its first weights, mask, step and random stream, so that
-    no training goes on from another one's checkpoint."""
+def _folder_of(
+    folder: Path, model: nn.Module, mask: PruningMask, start_step: int, recipe: str
+) -> Path:
+    """A folder for one training: named by its first weights, mask, step, random stream and recipe,
+    so that no training goes on from another one's checkpoint."""
     digest = hashlib.sha256(mask.to_bytes())
     for name, value in model.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    digest.update(f"{start_step} {torch.initial_seed()}".encode())
+    digest.update(f"{recipe} {start_step} {torch.initial_seed()}".encode())
     return folder / f"training-{digest.hexdigest()[:16]}"
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.integrations.lightning._library import package_of
 
-__all__ = ["Position", "go_to_step", "skip_batches"]
+__all__ = ["Position", "check_can_start_later", "check_ends_after", "go_to_step", "skip_batches"]
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ def go_to_step(trainer: Any, pl_module: Any, step: int) -> Position:
     """Let a fit that is about to start begin at an optimiser step; called in `on_fit_start`.
 
     Raises:
-        UsageError: where the step lies cannot be known.
+        UsageError: where the step lies cannot be known, or it is not before the end.
     """
-    _check_can_start_later(trainer, pl_module, step)
+    check_can_start_later(trainer, pl_module, step)
     trainer.fit_loop.setup_data()
     batches = trainer.num_training_batches
     if not math.isfinite(batches):
@@ -56,6 +57,7 @@ def go_to_step(trainer: Any, pl_module: Any, step: int) -> Position:
     at = Position.of(
         step, batches_per_epoch=int(batches), accumulated=trainer.accumulate_grad_batches
     )
+    check_ends_after(trainer, step)
     _step_schedulers(trainer, pl_module, at, int(batches))
     _set_progress(trainer.fit_loop, at, int(batches))
     return at
@@ -65,6 +67,7 @@ def skip_batches(trainer: Any, at: Position) -> None:
     """Let the first epoch begin with the batch after those that are done; in `on_train_start`."""
     if not at.num_batches:
         return
+    trainer.fit_loop.epoch_loop.restarting = True  # a tuner may have unset it
     fetcher = trainer.fit_loop._data_fetcher
     for loader in trainer.fit_loop._combined_loader.flattened:
         for sampler in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
@@ -76,7 +79,39 @@ def skip_batches(trainer: Any, at: Position) -> None:
     fetcher.fetched -= at.num_batches  # Lightning adds them itself
 
 
-def _check_can_start_later(trainer: Any, pl_module: Any, step: int) -> None:
+def check_ends_after(trainer: Any, step: int) -> None:
+    """See that a fit whose data are set up goes beyond an optimiser step.
+
+    Raises:
+        UsageError: there is no step left to be made from there.
+    """
+    ends = [trainer.max_steps] if trainer.max_steps >= 0 else []
+    batches, epochs = trainer.num_training_batches, trainer.max_epochs
+    if math.isfinite(batches) and epochs is not None and epochs >= 0:
+        ends.append(epochs * math.ceil(batches / trainer.accumulate_grad_batches))
+    if ends and step >= min(ends):
+        raise UsageError(
+            f"step {step}: the Trainer ends at {min(ends)}, so that no step is left from there; "
+            "choose an earlier rewind_step or raise max_epochs or max_steps; in place of pipeline "
+            '"finetune", which starts at the end, take "lr_rewind"'
+        )
+
+
+def check_can_start_later(trainer: Any, pl_module: Any, step: int) -> None:
+    """See that it is known what a training had done by an optimiser step.
+
+    Raises:
+        UsageError: it is not.
+    """
+    package = package_of(trainer)
+    if any(
+        isinstance(c, package.callbacks.GradientAccumulationScheduler) for c in trainer.callbacks
+    ):
+        raise UsageError(
+            f"step {step}: GradientAccumulationScheduler changes how many batches a step has, so "
+            "which batch that step begins with is not known; use "
+            "Trainer(accumulate_grad_batches=…), or rewind to the start (rewind_step=None)"
+        )
     if not pl_module.automatic_optimization:
         raise UsageError(
             f"step {step}: with manual optimization Lightning does not know which batch a step "

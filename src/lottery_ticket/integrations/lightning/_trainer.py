@@ -10,7 +10,7 @@ from torch import nn
 from lottery_ticket.errors import UsageError
 from lottery_ticket.names import find_parameters
 
-__all__ = ["OfAnotherLevel", "check_strategy", "optimizer_of"]
+__all__ = ["OfAnotherLevel", "check_strategy", "optimizer_of", "with_memory"]
 
 _STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
 _SHARDED = ("DeepSpeedStrategy", "FSDPStrategy", "ModelParallelStrategy")
@@ -47,6 +47,11 @@ def optimizer_of(
         if any(id(p) in wanted for group in optimizer.param_groups for p in group["params"]):
             return optimizer
     return found[0] if found else None
+
+
+def with_memory(callbacks: Iterable[Any], own: object = None) -> list[Any]:
+    """The callbacks that remember something of a fit, but for one of ours."""
+    return [each for each in callbacks if each is not own and each.state_dict()]
 
 
 @dataclass

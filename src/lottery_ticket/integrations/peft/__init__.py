@@ -65,9 +65,9 @@ def attach_lora(model: nn.Module, mask: Mapping[str, torch.Tensor]) -> "MaskedLo
 
     Raises:
         LotteryError: peft is not installed, or not of a version that this works with.
-        UsageError: mask and model do not belong together; a masked layer has adapters that cannot
-            be masked (DoRA, embeddings, quantised weights, other tuners), or merged ones. Nothing
-            has changed then.
+        UsageError: mask and model do not belong together; no masked layer has an adapter; one has
+            adapters that cannot be masked (DoRA, embeddings, quantised weights, other tuners), or
+            merged ones. Nothing has changed then.
 
     Example:
         base = AutoModelForCausalLM.from_pretrained("a-pruned-model")
@@ -86,6 +86,11 @@ def attach_lora(model: nn.Module, mask: Mapping[str, torch.Tensor]) -> "MaskedLo
     found = places(model, made)
     for place in found:
         check_place(place)
+    if not any(place.has_factors or place.has_copies for place in found):
+        raise UsageError(
+            f"attach_lora: none of the {len(found)} masked layers has an adapter, so nothing would "
+            "be masked: call peft.get_peft_model first, with target_modules that the mask names"
+        )
     held = MaskedLora(model, made, found)
     tensors, kept = {}, {}
     for place in found:
@@ -94,7 +99,7 @@ def attach_lora(model: nn.Module, mask: Mapping[str, torch.Tensor]) -> "MaskedLo
             tensors[key], kept[key] = tensor, place.kept
     undo = Undo(tensors, kept, None, is_whole=False)
     try:
-        held.begin()
+        held._begin()
     except BaseException:
         held.detach()
         undo()
@@ -113,7 +118,7 @@ class MaskedLora:
         self._attached: list[Attachment] = []
         self._own: list[Place] = []  # which were not masked before
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Change the model: `attach_lora` has seen that it can be."""
         for place in self._places:
             is_new = kept_before(place) is None

@@ -18,10 +18,11 @@ from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer_callback import ExportableState
 
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.finder import mode_of
 from lottery_ticket.integrations.transformers import _checkpoint
 from lottery_ticket.integrations.transformers._callback import PruningCallback
 from lottery_ticket.masks import Attachment, PruningMask
-from lottery_ticket.metric_names import Direction, is_lower_better
+from lottery_ticket.metric_names import Direction
 from lottery_ticket.process import seed_
 from lottery_ticket.tickets import weights_sha256
 
@@ -97,11 +98,10 @@ def trainer_functions(
 def _direction(metric: object, greater_is_better: bool | None) -> Direction:
     if not isinstance(metric, str):
         raise UsageError(f"metric: got {metric!r:.100}, wanted a key of trainer.evaluate()")
-    better = greater_is_better
-    if better is None:
-        better = not is_lower_better(metric)
-    remedy = f"trainer_functions(…, metric={metric!r}, greater_is_better={not better})"
-    return Direction(metric, "max" if better else "min", remedy)
+    said = None if greater_is_better is None else "max" if greater_is_better else "min"
+    mode = mode_of(metric, said)
+    remedy = f"trainer_functions(…, metric={metric!r}, greater_is_better={mode == 'min'})"
+    return Direction(metric, mode, remedy)
 
 
 @dataclass(frozen=True)

@@ -281,10 +281,14 @@ const lottery = (() => {
       }
     }
 
-    // pixels between the two stops that are nearest to one another
+    // pixels between the two stops of one line that are nearest to one another
     get gap() {
-      const at = this.spec.stops.map((stop) => this.placeX(stop.x)).sort((a, b) => a - b);
-      return Math.min(...at.slice(1).map((x, i) => x - at[i]));
+      const gaps = this.spec.series.map((series) => {
+        const own = this.spec.stops.filter((_, i) => series.y[i] !== null);
+        const at = own.map((stop) => this.placeX(stop.x)).sort((a, b) => a - b);
+        return Math.min(...at.slice(1).map((x, i) => x - at[i]));
+      });
+      return Math.min(...gaps);
     }
 
     points(series, shift = 0) {

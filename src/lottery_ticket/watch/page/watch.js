@@ -113,7 +113,7 @@
     for (const head of document.querySelectorAll("#list th[data-key]")) head.hidden = !told.includes(head.dataset.key);
     for (const run of rows) {
       const row = make("tr", run.notes ? { title: run.notes } : {}, $("runs"));
-      make("a", { href: `/run/${encodeURIComponent(run.id)}` }, make("td", { class: "left" }, row), run.title);
+      make("a", { href: `/run/${encodeURIComponent(run.id)}` }, make("td", { class: "left said" }, row), run.title);
       for (const key of told) make("td", { class: "left said" }, row, run[key]);
       make("td", { class: "left" }, row, run.created);
       make("td", {}, row, `${run.num_finished} of ${run.num_cells}`);
