@@ -103,6 +103,18 @@ def execute(names: list[str], values: Mapping[str, Any]) -> None:
         record.write_text(json.dumps(seconds, indent=1) + "\n")
 
 
+def value_of(text: str) -> Any:
+    """A literal of Python, else the text as it stands.
+
+    >>> value_of("False"), value_of("lenet-mnist")
+    (False, 'lenet-mnist')
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
@@ -112,10 +124,14 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.names) - {*NAMES}):
         parser.error(f"unknown notebook {unknown[0]!r}; there are {', '.join(NAMES)}")
+    values = {}
+    for text in options.set:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            parser.error(f"--set {text}: wanted NAME=VALUE")
+        values[name] = value_of(value)
     render(is_check=options.check)
     if options.execute:
-        given = dict(text.partition("=")[::2] for text in options.set)
-        values = {name: ast.literal_eval(value) for name, value in given.items()}
         execute(options.names or list(NAMES), values)
 
 

@@ -22,7 +22,10 @@ PACKAGE = "lottery_ticket"
 ROOMS = (
     *("finder", "plots", "papers", "analysis", "analysis.structure", "export", "masks"),
     *("criteria", "pruning", "tickets", "models", "data", "tracking"),
+    "integrations.lightning",
 )
+# they say in `__all__` what is public, and import more
+WITH_A_LIST = ("integrations.transformers", "integrations.peft")
 TOP = "README"  # what GitHub shows for the folder
 KINDS = ("class", "function", "attribute")
 WIDTH = 88
@@ -42,6 +45,7 @@ def pages() -> dict[Path, str]:
         )
     assert isinstance(package, griffe.Module)
     rooms = {room: public(package[room], package[room].members) for room in ROOMS}
+    rooms |= {room: public(package[room], package[room].exports) for room in WITH_A_LIST}
     elsewhere = {
         entry.canonical_path: f"{room}.md#{anchor}"
         for room, entries in rooms.items()
@@ -55,14 +59,16 @@ def pages() -> dict[Path, str]:
 
 
 def public(module: Any, names: Iterable[str]) -> list[Any]:
-    """What a module re-exports: classes, functions, then values, by name."""
-    ours = [name for name in names if _is_ours(module.members[name])]
-    entries = [module[name].final_target for name in ours]
+    """What a module re-exports, or lists: classes, functions, then values, by name."""
+    ours = [name for name in names if _is_ours(module.members[name], module)]
+    found = [module[name] for name in ours]
+    entries = [each.final_target if each.is_alias else each for each in found]
     return sorted(entries, key=lambda e: (KINDS.index(e.kind.value), e.name.lower()))
 
 
-def _is_ours(member: Any) -> bool:
-    return member.is_alias and member.target_path.startswith(f"{PACKAGE}.")
+def _is_ours(member: Any, module: Any) -> bool:
+    is_reexported = member.is_alias and member.target_path.startswith(f"{PACKAGE}.")
+    return is_reexported or member.name in (module.exports or ())
 
 
 def top_page(package: Any, elsewhere: dict[str, str]) -> str:
@@ -71,7 +77,10 @@ def top_page(package: Any, elsewhere: dict[str, str]) -> str:
     own = [entry for entry in entries if entry.canonical_path not in elsewhere]
     links = dict(zip((e.canonical_path for e in own), anchors(own), strict=True))
     links = {path: f"#{anchor}" for path, anchor in links.items()} | elsewhere
-    rooms = [f"- [`{PACKAGE}.{room}`]({room}.md): {text_of(package[room])}" for room in ROOMS]
+    rooms = [
+        f"- [`{PACKAGE}.{room}`]({room}.md): {summary(package[room])}"
+        for room in (*ROOMS, *WITH_A_LIST)
+    ]
     title = f"# `{PACKAGE}`\n\n{text_of(package)}\n\nRooms:\n\n" + "\n".join(rooms)
     listed = [(entry, links[entry.canonical_path]) for entry in entries]
     return f"{title}\n\nNames:\n\n{contents(listed)}" + "".join(map(section, own))

@@ -7,6 +7,7 @@ the model's card, says what it is. What other people wrote into the card stays.
 import importlib
 import io
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -68,13 +69,18 @@ class Beside:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def saved(beside: Beside, folder: Path, *, base_model: str | None, repository: str | None) -> None:
+def saved(beside: Beside, place: object, *, base_model: str | None, repository: str | None) -> None:
     """Write a file and its section of the card into a folder, which is made if it is not there.
 
+    Args:
+        place: the folder.
+        base_model, repository: of the card; None where there is none.
+
     Raises:
-        UsageError: the model in the folder has weights where the mask prunes.
+        UsageError: no folder; the model in it is another one, or has weights where the mask prunes.
         DataError: the folder cannot be written, or its card cannot be read.
     """
+    folder = _as_folder(place)
     try:
         make_folder(folder)
         _check_zeros(folder, beside.masks)
@@ -92,7 +98,7 @@ def saved(beside: Beside, folder: Path, *, base_model: str | None, repository: s
         raise DataError(f"{folder}: cannot write {beside.name} there ({reason})") from error
 
 
-def fetched(place: str | Path, name: str, **options: Any) -> Path:
+def fetched(place: str | os.PathLike[str], name: str, **options: Any) -> Path:
     """A file of a folder, or of a repository on the Hub, which is downloaded and kept.
 
     Args:
@@ -104,7 +110,7 @@ def fetched(place: str | Path, name: str, **options: Any) -> Path:
         UsageError: there is no such folder or repository, or the file is not in it.
         LotteryError: the Hub cannot be reached.
     """
-    folder = Path(place).expanduser()
+    folder = _as_folder(place)
     if folder.is_dir():
         if not (folder / name).is_file():
             raise UsageError(f"{place}: has no {name}; save_pretrained writes it there")
@@ -112,6 +118,23 @@ def fetched(place: str | Path, name: str, **options: Any) -> Path:
     with _hub(str(place), name) as hub:
         given = {key: value for key, value in options.items() if value is not None}
         return Path(hub.hf_hub_download(str(place), name, **given))
+
+
+def _as_folder(place: object) -> Path:
+    """What may be a folder, or the name of a repository.
+
+    Raises:
+        UsageError: it is neither a text nor a path.
+    """
+    text = os.fspath(place) if isinstance(place, str | os.PathLike) else None
+    if not isinstance(text, str) or "\0" in text:
+        raise UsageError(
+            f"got {place!r:.100}, wanted a folder, or the name of a repository of the Hub"
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # the home of nobody
+        return Path(text)
 
 
 def pushed(
@@ -199,22 +222,56 @@ def _library(folder: Path) -> dict[str, Any]:
 
 
 def _check_zeros(folder: Path, masks: Mapping[str, torch.Tensor]) -> None:
-    """Raises `UsageError` where a model in the folder was saved without its mask."""
-    for path in sorted(folder.glob("model*.safetensors")):
+    """Raises `UsageError` where a model in the folder is another one, or was saved unmasked."""
+    paths = sorted(folder.glob("model*.safetensors"))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in paths:
+        with made_sense_of(path, "model"), safe_open(path, framework="pt") as file:
+            shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    places = _places({name: tuple(kept.shape) for name, kept in masks.items()}, shapes)
+    if paths and masks and not places:
+        raise UsageError(
+            f"{folder}: the model there has no {next(iter(masks))!r}, nor any other weights of the "
+            "mask: it is another model's; name another folder"
+        )
+    for path in paths:
         with made_sense_of(path, "model"), safe_open(path, framework="pt") as file:
             there = set(file.keys())
             wrong = [
                 name
-                for name, kept in masks.items()
-                if name in there
-                and (value := file.get_tensor(name)).shape == kept.shape
-                and bool(value[~kept.cpu()].any())
+                for name, place in places.items()
+                if place in there and bool(file.get_tensor(place)[~masks[name].cpu()].any())
             ]
         if wrong:
             raise UsageError(
                 f"{path}: {wrong[0]!r} is not zero where the mask prunes; call mask.apply(model), "
                 "and model.save_pretrained again, or name another folder"
             )
+
+
+def _places(
+    masks: Mapping[str, tuple[int, ...]], model: Mapping[str, tuple[int, ...]]
+) -> dict[str, str]:
+    """Name in a mask → in a model's file, where the shapes are the same.
+
+    The model may have the mask's inside it, or be a part of what the mask is of, as transformers'
+    models with and without a head are: then names differ by what they begin with.
+    """
+    begins = {
+        (a, b)
+        for ours in masks
+        for theirs in model
+        for a, b in (
+            (ours.removesuffix(theirs), "") if ours.endswith(f".{theirs}") else ("", ""),
+            ("", theirs.removesuffix(ours)) if theirs.endswith(f".{ours}") else ("", ""),
+        )
+    }
+    found: dict[str, str] = {}
+    for a, b in sorted(begins | {("", "")}):  # names as they are come first
+        pairs = {name: b + name.removeprefix(a) for name in masks if name.startswith(a)}
+        fits = {name: place for name, place in pairs.items() if model.get(place) == masks[name]}
+        found = fits if len(fits) > len(found) else found
+    return found
 
 
 def _with_metadata(text: str, values: Mapping[str, Any], source: Path) -> str:
@@ -227,11 +284,12 @@ def _with_metadata(text: str, values: Mapping[str, Any], source: Path) -> str:
         except YAMLError as error:
             line = " ".join(str(error).split())[:120]
             raise DataError(f"{source}: its front matter is no YAML ({line}); mend it") from None
+    known = {} if known is None else known
     if not isinstance(known, dict):
-        known = {}
+        raise DataError(f"{source}: its front matter has no names and values; mend it")
     rest = text if found is None else text[found.end() :]
     tags = known.get("tags") or []
-    tags = [tags] if isinstance(tags, str) else list(tags)
+    tags = list(tags) if isinstance(tags, list) else [tags]
     known["tags"] = [*tags, *(tag for tag in TAGS if tag not in tags)]
     known.update(values)
     known.setdefault("library_name", "lottery_ticket")

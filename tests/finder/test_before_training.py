@@ -10,6 +10,8 @@ from own_loops import Loop, net
 
 from lottery_ticket import LotteryTicketFinder, UsageError
 from lottery_ticket.errors import DataError, LotteryError
+from lottery_ticket.masks import Attachment
+from lottery_ticket.metric_names import Direction
 from lottery_ticket.pruning import PIPELINES
 
 
@@ -197,10 +199,48 @@ def test_an_eval_fn_of_another_mode_is_refused(mode, other):
     def eval_fn(model):
         return 0.5
 
-    eval_fn.mode = mode
+    eval_fn.direction = Direction("eval_los", mode, "pass greater_is_better=False")
     finder = LotteryTicketFinder(model_fn=lambda: torch.nn.Linear(2, 2), mode=other)
-    with pytest.raises(UsageError, match=f"LotteryTicketFinder\\(mode='{mode}'\\)"):
+    told = f"LotteryTicketFinder\\(mode='{mode}'\\); .*pass greater.*did you mean 'eval_loss'"
+    with pytest.raises(UsageError, match=told):
         finder.find_winning_ticket(train_fn=lambda model, mask: None, eval_fn=eval_fn)
+
+
+class Evaluates:
+    """Somebody's own, whose attributes say what they like."""
+
+    mode, direction = "test", "left"
+
+    def __call__(self, model):
+        return 0.5
+
+
+def test_attributes_of_an_own_eval_fn_mean_nothing():
+    assert find(Trainer(), Evaluates()) is not None
+
+
+def test_who_is_given_the_attachment():
+    got: list[object] = []
+
+    def needs(model, mask, attached):
+        got.append(attached)
+
+    def says(model, mask, *, attached: Attachment | None = None):
+        got.append(attached)
+
+    def says_in_words(model, mask, *, attached: "masks.Attachment" = None):  # noqa: F821
+        got.append(attached)
+
+    def has_one_of_its_own(model, mask, attached=False):
+        got.append(attached)
+
+    for train_fn in (needs, says, says_in_words):
+        find(train_fn)
+        assert got
+        assert all(isinstance(each, Attachment) for each in got)
+        got.clear()
+    find(has_one_of_its_own)
+    assert set(got) == {False}
 
 
 def test_a_train_fn_that_cannot_start_later_is_refused_at_once():

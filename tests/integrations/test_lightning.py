@@ -948,11 +948,11 @@ def test_a_loss_is_better_when_it_is_lower():
     assert results.retained == pytest.approx(100 * results.dense / results.ticket)
     data = {"train_dataloaders": ordered(digits().train), "val_dataloaders": held}
     functions = lightning_functions(lambda: trainer(max_epochs=1), **data, metric="val_loss")
-    assert functions["eval_fn"].mode == "min"
-    with pytest.raises(UsageError, match="a lower value of it is better"):
+    assert functions["eval_fn"].direction.mode == "min"
+    with pytest.raises(UsageError, match=r"a lower 'val_loss' is taken .*lightning_func.*'max'\)"):
         LotteryTicketFinder(model_fn=Loses).find_winning_ticket(**functions, pruning_rounds=1)
     functions = lightning_functions(trainer, **data, metric="val_loss", mode="max")
-    assert functions["eval_fn"].mode == "max"
+    assert functions["eval_fn"].direction.mode == "max"
 
 
 def test_levels_without_a_monitor_are_not_judged():

@@ -1,6 +1,7 @@
 """A mask, a policy and a search in transformers' own Trainer, on real text (`make hf`)."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -191,6 +192,52 @@ def test_a_checkpoint_elsewhere_is_found_by_what_it_tells(text, tmp_path):
     (tmp_path / "one" / "checkpoint-15" / "pruning_state.pt").write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"pruning_state.* are not there as they were"):
         train_by_callback(tmp_path / "three", text, options | {"resume": resume})
+
+
+def test_where_a_moved_checkpoint_goes_is_said(text, tmp_path):
+    options = {"callback": {"rewind_step": 7}}
+    whole = train_by_callback(tmp_path / "one", text, options)
+    moved = (tmp_path / "one").rename(tmp_path / "moved") / "checkpoint-15"
+    with pytest.raises(DataError, match=r"copy the checkpoint to \S+") as caught:
+        train_by_callback(tmp_path / "two", text, options | {"resume": str(moved)})
+    named = Path(str(caught.value).rpartition(" ")[2])
+    assert named == tmp_path / "two" / "checkpoint-15"
+    shutil.copytree(moved, named)
+    found = train_by_callback(tmp_path / "two", text, options | {"resume": str(moved)})
+    assert (found["weights"], found["rewind_point"]) == (whole["weights"], whole["rewind_point"])
+
+
+class Interrupts(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 6:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_tells_and_is_detached(text, tmp_path):
+    model = bert()
+    callback = PruningCallback(prune(model, sparsity=0.8), rewind_step=2)
+    assert (callback.attached, callback.num_steps, callback.rewind_point) == (None, 0, None)
+
+    def trainer(*others):
+        return Trainer(model, arguments(tmp_path, max_steps=8), train_dataset=halves(text)[0],
+                       callbacks=[callback, *others])  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer(Interrupts()).train()
+    assert (callback.num_steps, callback.rewind_point.step) == (6, 2)
+    assert callback.attached.mask == callback.mask
+    name = next(iter(callback.mask))
+    callback.detach()
+    assert callback.attached is None
+    assert (callback.num_steps, callback.rewind_point.step) == (6, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with torch.no_grad():
+        model.get_parameter(name).fill_(1.0)
+    optimizer.step()
+    assert model.get_parameter(name).all()  # nothing holds it any more
+    callback.mask.apply(model)
+    trainer().train()
+    assert callback.num_steps == 8
 
 
 @pytest.mark.parametrize("callback", [{}, {"policy": "gradual", "sparsity": 0.9}])
@@ -474,6 +521,69 @@ def test_metrics_that_are_not_there_and_other_modes_are_refused(text, tmp_path):
         LotteryTicketFinder(model_fn=bert_unseeded).find_winning_ticket(**missing)
     with pytest.raises(UsageError, match="got a Trainer, wanted a function"):
         trainer_functions(make_trainer(bert()))
+    with pytest.raises(UsageError, match=r"metric: got None, wanted a key"):
+        trainer_functions(make_trainer, metric=None)
+
+
+@pytest.mark.parametrize(
+    ("how", "mode", "told"),
+    [
+        ({"metric": "eval_perplexity"}, "max", r"LotteryTicketFinder\(mode='min'\)"),
+        ({"metric": "eval_wer"}, "max", r"LotteryTicketFinder\(mode='min'\)"),
+        ({"metric": "eval_los"}, "min", r"greater_is_better=False\); did you mean 'eval_loss'\?"),
+        (
+            {"metric": "eval_odd"},
+            "min",
+            r"trainer_functions\(.*'eval_odd', greater_is_better=False",
+        ),
+        ({"greater_is_better": True}, "min", r"greater_is_better=False\)"),
+    ],
+)
+def test_a_direction_that_is_not_the_finders_is_refused(how, mode, told):
+    loop = trainer_functions(lambda model: None, **how)
+    finder = LotteryTicketFinder(model_fn=bert_unseeded, mode=mode)
+    with pytest.raises(UsageError, match=told):
+        finder.find_winning_ticket(**loop)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"auto_find_batch_size": True}, "choose per_device_train_batch_size"),
+        ({}, "has no eval_dataset"),
+    ],
+)
+def test_trainers_that_cannot_search_are_refused_at_once(how, told, text, tmp_path):
+    def make_trainer(model):
+        given = {"eval_dataset": halves(text)[1]} if how else {}
+        data = {"train_dataset": halves(text)[0], **given}
+        return Trainer(model, arguments(tmp_path, max_steps=2, **how), **data)
+
+    finder = LotteryTicketFinder(model_fn=bert_unseeded, mode="min")
+    with pytest.raises(UsageError, match=told):
+        finder.find_winning_ticket(**trainer_functions(make_trainer), verbose=False)
+
+
+@pytest.mark.parametrize("saves", ["no", "steps"])
+def test_finished_trainings_leave_no_folders(saves, text, tmp_path):
+    folders = []
+
+    class Sees(TrainerCallback):
+        def on_save(self, args, state, control, **kwargs):
+            folders.append(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            assert folders[-1].is_dir()
+
+    def make_trainer(model):
+        args = arguments(tmp_path, max_steps=4, save_strategy=saves, save_steps=2)
+        data = {"train_dataset": halves(text)[0], "eval_dataset": halves(text)[1]}
+        return Trainer(model, args, **data, callbacks=[Sees()])
+
+    finder = LotteryTicketFinder(model_fn=bert_unseeded, mode="min")
+    finder.find_winning_ticket(
+        **trainer_functions(make_trainer), target_sparsity=0.5, pruning_rounds=1, verbose=False
+    )
+    assert len(folders) == (4 if saves == "steps" else 0)
+    assert not list(tmp_path.glob("training-*"))
 
 
 def test_the_page_runs_and_prints_what_it_shows(tmp_path, monkeypatch):

@@ -70,3 +70,13 @@ def test_without_a_kernel_there_is_no_bar_of_a_notebook():
 
     assert IPython.get_ipython() is None
     assert not isinstance(observer(), NotebookObserver)
+
+
+def test_the_last_notes_alone_are_shown(capsys):
+    bar = NotebookObserver()
+    for number in range(120):
+        bar.note(f"note {number}.")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "note 119." in last
+    assert "note 70." in last
+    assert "note 69." not in last

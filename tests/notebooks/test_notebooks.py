@@ -96,6 +96,24 @@ def test_links_between_notebooks_and_pages_lead_somewhere(name):
                 assert (ROOT / "notebooks" / link).exists(), link
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("False", False), ("[1, 'a']", [1, "a"]), ("'x'", "x"), ("", ""),
+        ("lenet-mnist", "lenet-mnist"), ("a b", "a b"), ("f(1)", "f(1)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_literal_is_a_text(text, value):
+    assert render.value_of(text) == value
+
+
+@pytest.mark.parametrize("given", ["QUICK", "=3"])
+def test_a_parameter_without_name_or_value_is_refused(given, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        render.main(["--execute", "mnist", "--set", given])
+    assert f"--set {given}: wanted NAME=VALUE" in capsys.readouterr().err
+
+
 def test_a_parameter_that_is_not_there_is_refused():
     with pytest.raises(SystemExit, match="QUIK is no parameter; there are OVERRIDES, QUICK"):
         render.with_parameters(render.notebook_of("mnist"), {"QUIK": True})

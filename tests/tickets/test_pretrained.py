@@ -10,10 +10,12 @@ import pytest
 import torch
 from hub_server import serving
 from huggingface_hub import ModelCard
-from transformers import AutoModel, BertConfig, BertModel
+from ruamel.yaml import YAML
+from transformers import AutoModel, BertConfig, BertForSequenceClassification, BertModel
 
 from lottery_ticket import PruningMask, Ticket, prune
 from lottery_ticket.errors import DataError, UsageError
+from lottery_ticket.hub import TAGS
 from lottery_ticket.tickets import ModelOrigin, WeightsOrigin
 
 TICKET, MASK = "ticket.safetensors", "pruning_mask.safetensors"
@@ -64,6 +66,56 @@ def test_a_model_without_its_mask_is_refused(ticket, tmp_path):
         with pytest.raises(UsageError, match=r"query\.weight' is not zero where the mask prunes"):
             each.save_pretrained(tmp_path)
     assert not {TICKET, MASK, "README.md"} & {path.name for path in tmp_path.iterdir()}
+
+
+def with_head(**sizes):
+    torch.manual_seed(1)
+    known = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48} | sizes
+    return BertForSequenceClassification(BertConfig(vocab_size=65, num_attention_heads=2, **known))
+
+
+def test_a_model_with_a_head_is_held_against_the_mask_of_one_without(ticket, tmp_path):
+    whole = with_head()
+    whole.save_pretrained(tmp_path / "whole")
+    with pytest.raises(UsageError, match=r"query\.weight' is not zero"):
+        ticket.mask.save_pretrained(tmp_path / "whole")
+    of_whole = prune(whole, sparsity=0.5)
+    whole.bert.save_pretrained(tmp_path / "part")
+    with pytest.raises(UsageError, match=r"query\.weight' is not zero"):
+        of_whole.save_pretrained(tmp_path / "part")
+    of_whole.apply(whole).bert.save_pretrained(tmp_path / "part")
+    of_whole.save_pretrained(tmp_path / "part")
+
+
+@pytest.mark.parametrize(
+    "other", [lambda: torch.nn.Linear(4, 4), lambda: with_head(hidden_size=64)], ids=["net", "size"]
+)
+def test_the_mask_of_another_model_is_refused(other, tmp_path):
+    bert().save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match="it is another model's"):
+        prune(other(), sparsity=0.5).save_pretrained(tmp_path)
+    assert not (tmp_path / MASK).exists()
+
+
+@pytest.mark.parametrize("tags", ["5", "mine", "[a, b]", "{a: 1}", ""])
+def test_tags_of_any_kind_stay(tags, ticket, tmp_path):
+    card = tmp_path / "README.md"
+    card.write_text(f"---\ntags: {tags}\n---\nmine")
+    ticket.save_pretrained(tmp_path)
+    found = YAML(typ="safe").load(card.read_text().split("---")[1])["tags"]
+    before = YAML(typ="safe").load(tags)
+    own = before if isinstance(before, list) else [] if before is None else [before]
+    assert found == [*own, *TAGS]
+
+
+@pytest.mark.parametrize("place", [5, None, b"here", "a\0b", [], True])
+def test_places_that_can_be_none(place, ticket):
+    for function in (
+        Ticket.from_pretrained, PruningMask.from_pretrained,
+        ticket.save_pretrained, ticket.mask.save_pretrained,
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match="wanted a folder"):
+            function(place)
 
 
 def test_the_card(ticket, tmp_path):

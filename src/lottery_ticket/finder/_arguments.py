@@ -5,13 +5,15 @@ import inspect
 import math
 import operator
 import os
+import re
 from collections.abc import Callable, Iterable
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lottery_ticket.errors import DataError, UsageError
 from lottery_ticket.masks import Attachment
+from lottery_ticket.metric_names import Direction, meant_by
 from lottery_ticket.pruning import PIPELINES, Pipeline
 
 __all__ = [
@@ -77,7 +79,7 @@ def checked_functions(
     Args:
         train_fn, eval_fn: as they were passed.
         starts_later: whether trainings start elsewhere than at step 0 of the schedule.
-        mode: the search's; an `eval_fn` may have one too, as those of integrations do.
+        mode: the search's; an `eval_fn` of an integration has a `Direction`, held against it.
 
     Raises:
         UsageError: one of them is none, cannot be called as it will be, or has another mode.
@@ -91,12 +93,18 @@ def checked_functions(
     if not callable(eval_fn):
         raise UsageError(f"eval_fn: got {type(eval_fn).__name__}, wanted a function {wanted}")
     check_call("eval_fn", wanted, eval_fn, None)
-    if (own := getattr(eval_fn, "mode", mode)) != mode:
-        better = "a lower" if own == "min" else "a higher"
-        raise UsageError(
-            f"eval_fn: {better} value of it is better; LotteryTicketFinder(mode={own!r})"
-        )
+    _check_direction(getattr(eval_fn, "direction", None), mode)
     return train_fn, eval_fn
+
+
+def _check_direction(own: object, mode: str) -> None:
+    if not isinstance(own, Direction) or own.mode == mode:  # an object's attribute may be anything
+        return
+    better = "lower" if own.mode == "min" else "higher"
+    raise UsageError(
+        f"eval_fn: a {better} {own.metric!r} is taken to be better: "
+        f"LotteryTicketFinder(mode={own.mode!r}); if it is not, {own.remedy}{meant_by(own.metric)}"
+    )
 
 
 def start_step(train_fn: Callable[..., object], step: int) -> dict[str, int]:
@@ -124,12 +132,21 @@ def start_step(train_fn: Callable[..., object], step: int) -> dict[str, int]:
 def the_attachment(
     train_fn: Callable[..., object], attached: Attachment | None
 ) -> dict[str, Attachment | None]:
-    """The mask at work, for a `train_fn` with a parameter `attached`."""
+    """The mask at work, for a `train_fn` with a parameter `attached` that nobody else could mean.
+
+    That is one without a default, or one that is annotated as an `Attachment`.
+    """
     try:
-        parameters = inspect.signature(train_fn).parameters
+        parameter = inspect.signature(train_fn).parameters.get("attached")
     except (TypeError, ValueError):
         return {}
-    return {"attached": attached} if "attached" in parameters else {}
+    if parameter is None:
+        return {}
+    kind = parameter.annotation
+    is_ours = Attachment in (kind, *get_args(kind)) or (
+        isinstance(kind, str) and "Attachment" in re.split(r"\W+", kind)
+    )
+    return {"attached": attached} if is_ours or parameter.default is parameter.empty else {}
 
 
 def check_name(name: object) -> None:

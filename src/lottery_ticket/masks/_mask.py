@@ -444,7 +444,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
             UsageError: the model in the folder has weights where the mask prunes.
             DataError: the folder cannot be written, or its card cannot be read.
         """
-        saved(mask_beside(self), Path(save_directory), base_model=base_model, repository=None)
+        saved(mask_beside(self), save_directory, base_model=base_model, repository=None)
 
     @classmethod
     def from_pretrained(
@@ -470,7 +470,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
             DataError: the file is damaged.
         """
         path = fetched(
-            os.fspath(pretrained_model_name_or_path), MASK_FILE, revision=revision, token=token,
+            pretrained_model_name_or_path, MASK_FILE, revision=revision, token=token,
             cache_dir=cache_dir, local_files_only=local_files_only,
         )  # fmt: skip
         return cls.from_file(path)

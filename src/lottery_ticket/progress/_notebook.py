@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from html import escape
 from types import TracebackType
 from typing import Any
@@ -16,6 +16,7 @@ from lottery_ticket.store import Store
 __all__ = ["NotebookObserver", "is_notebook"]
 
 _ENDS = ("made", "found", "failed")  # what becomes of a cell
+_MOST_NOTES = 50  # the last ones: each goes to the notebook with every change of a bar
 
 
 def is_notebook() -> bool:
@@ -33,7 +34,7 @@ class NotebookObserver(Watching):
         self._handle: Any = None
         self._lock = threading.Lock()
         self._body = self._last = ""
-        self._notes: list[str] = []
+        self._notes: deque[str] = deque(maxlen=_MOST_NOTES)
         self._bars: list[str] = []
         self._counts: Counter[str] = Counter()
 

@@ -1,5 +1,6 @@
 """A report in a notebook: in a frame of its own, or as a link to its file."""
 
+import os
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -42,11 +43,11 @@ class Page(str):
 
     def _link(self) -> str:
         assert self.file is not None
-        place = quote(str(self.file))
-        return (
-            f"<div>The report of {escape(self.of)} is written to "
-            f'<a href="{place}" target="_blank">{escape(str(self.file))}</a>.</div>'
-        )
+        place = escape(str(self.file))
+        below = _below_here(self.file)
+        if below is not None:
+            place = f'<a href="{quote(below.as_posix())}" target="_blank">{place}</a>'
+        return f"<div>The report of {escape(self.of)} is written to {place}.</div>"
 
     def _frame(self) -> str:
         # scripts run, but as those of nobody: without the notebook's origin, storage or cookies
@@ -57,3 +58,13 @@ class Page(str):
             f'<div>The report of {escape(self.of)}: <code>.report("report.html")</code> '
             "writes it to a file.</div>"
         )
+
+
+def _below_here(file: Path) -> Path | None:
+    """Where a file is from the notebook's folder; None elsewhere, where Jupyter serves nothing."""
+    try:
+        here = Path.cwd()
+        path = Path(os.path.abspath(file))  # noqa: PTH100  (a link stays what it is called)
+    except OSError:  # the folder was removed
+        return None
+    return path.relative_to(here) if path.is_relative_to(here) else None

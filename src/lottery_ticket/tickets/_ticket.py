@@ -197,7 +197,7 @@ class Ticket:
             UsageError: the model in the folder has weights where the mask prunes.
             DataError: the folder cannot be written, or its card cannot be read.
         """
-        saved(ticket_beside(self), Path(save_directory), base_model=base_model, repository=None)
+        saved(ticket_beside(self), save_directory, base_model=base_model, repository=None)
 
     @classmethod
     def from_pretrained(
@@ -224,7 +224,7 @@ class Ticket:
             DataError: the file is damaged.
         """
         path = fetched(
-            os.fspath(pretrained_model_name_or_path), TICKET_FILE, revision=revision, token=token,
+            pretrained_model_name_or_path, TICKET_FILE, revision=revision, token=token,
             cache_dir=cache_dir, local_files_only=local_files_only,
         )  # fmt: skip
         return cls.load(path, max_weights=max_weights)

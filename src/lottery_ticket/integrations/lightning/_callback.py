@@ -71,7 +71,7 @@ class LotteryTicketCallback:
         batches, loss, batch_loss: for criteria that need data.
         monitor: the logged metric that `results` judge a level by, such as `"val_acc"`.
         mode: `"max"` if a higher value of it is better, else `"min"`; by default `"min"` where the
-            name of `monitor` ends in "loss".
+            name of `monitor` is that of a loss, an error or a perplexity.
         name: what results call the search.
         seed: of criteria and policies that draw.
 

@@ -25,6 +25,7 @@ from lottery_ticket.integrations.lightning._library import (
 from lottery_ticket.integrations.lightning._recipe import recipe_of
 from lottery_ticket.integrations.lightning._trainer import check_strategy, with_memory
 from lottery_ticket.masks import Attachment, PruningMask
+from lottery_ticket.metric_names import Direction
 
 __all__ = ["lightning_functions"]
 
@@ -53,7 +54,8 @@ def lightning_functions(
             the model's own.
         metric: what the model's validation logs, for `eval_fn`.
         mode: `"max"` if a higher value of it is better, else `"min"`; by default `"min"` where its
-            name ends in "loss". The finder's `mode` is held against it.
+            name is that of a loss, an error or a perplexity. The finder's `mode` is held against
+            it.
         checkpoints: a folder for Lightning's checkpoints, one at the end of each epoch of the
             training under way. One that was killed goes on from there, with the same data order;
             what is finished `resume=` of the finder keeps. None for none. One that was trained by
@@ -127,7 +129,9 @@ class _Driver:
         for function in (train_fn, eval_fn):
             function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
             function.__wrapped__ = self.trainers.make  # type: ignore[attr-defined]
-        eval_fn.mode = mode  # type: ignore[attr-defined]
+        other = "max" if mode == "min" else "min"
+        remedy = f"lightning_functions(…, metric={self.metric!r}, mode={other!r})"
+        eval_fn.direction = Direction(self.metric, mode, remedy)  # type: ignore[attr-defined]
         return {"train_fn": train_fn, "eval_fn": eval_fn}
 
     def train(

@@ -16,6 +16,8 @@ if typing.TYPE_CHECKING:
         trainer_functions as trainer_functions,
     )
 
+__all__ = ["PruningCallback", "trainer_functions"]
+
 _MODULES = {"PruningCallback": "_callback", "trainer_functions": "_search"}
 
 

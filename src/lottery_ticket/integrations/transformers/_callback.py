@@ -58,12 +58,6 @@ class PruningCallback(TrainerCallback, ExportableState):
     PruningCallback(policy 'gradual')
     """
 
-    rewind_point: RewindPoint | None
-    """θ_k, once step k has been reached."""
-
-    num_steps: int
-    """Optimiser steps counted in the last training; those that mixed precision skipped are not."""
-
     @known_keywords("PruningCallback")
     def __init__(
         self,
@@ -86,8 +80,7 @@ class PruningCallback(TrainerCallback, ExportableState):
         self._lent: Attachment | None = None
         self._args: TrainingArguments | None = None
         self._state: TrainerState | None = None
-        self._mask = mask
-        self.rewind_point, self.num_steps = None, 0
+        self._mask, self._rewind_point, self._num_steps = mask, None, 0
 
     @classmethod
     def of(cls, attached: Attachment) -> "PruningCallback":
@@ -107,6 +100,30 @@ class PruningCallback(TrainerCallback, ExportableState):
     def mask(self) -> PruningMask | None:
         """What is kept: now, or at the end of the last training."""
         return self._mask if self._attached is None else self._attached.mask
+
+    @property
+    def rewind_point(self) -> RewindPoint | None:
+        """θ_k, once step k has been reached."""
+        return self._rewind_point if self._attached is None else self._attached.rewind_point
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps counted, now or in the last training; those that mixed precision skipped
+        are not."""
+        return self._num_steps if self._attached is None else self._attached.num_steps
+
+    @property
+    def attached(self) -> Attachment | None:
+        """The mask at work; None before and after a training.
+
+        After a training that failed, or was interrupted, it is still there: the mask goes on
+        holding, so that another `train()` may follow, until `detach()`.
+        """
+        return self._attached
+
+    def detach(self) -> None:
+        """Take the mask off after a training that failed; what is pruned stays zero until then."""
+        self._release()
 
     def on_init_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -240,8 +257,8 @@ class PruningCallback(TrainerCallback, ExportableState):
         """End what the training before has begun, also one that failed."""
         if self._attached is None:
             return
-        self._mask, self.num_steps = self._attached.mask, self._attached.num_steps
-        self.rewind_point = self._attached.rewind_point
+        self._mask, self._num_steps = self._attached.mask, self._attached.num_steps
+        self._rewind_point = self._attached.rewind_point
         if self._lent is None:
             self._attached.release()
         self._attached, self._args, self._state = None, None, None

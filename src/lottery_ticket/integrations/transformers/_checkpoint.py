@@ -51,8 +51,9 @@ def find(told: Mapping[str, Any], folders: list[Path]) -> Path:
         if all(path.is_file() and digest(path.read_bytes()) == s for path, s in paths.items()):
             return folder
     raise DataError(
-        f"{looked_at[0]}: the checkpoint's {' and '.join(files)} are not there as they were "
-        "written; put them beside its trainer_state.json, in a folder of args.output_dir"
+        f"the checkpoint's {' and '.join(files)} are not there as they were written, neither in "
+        f"{told['folder']}, where they were, nor in {folders[0]}, where args.output_dir has them: "
+        f"a Trainer does not say where it goes on from, so copy the checkpoint to {folders[0]}"
     )
 
 

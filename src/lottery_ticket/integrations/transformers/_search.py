@@ -22,6 +22,7 @@ from lottery_ticket.finder import mode_of
 from lottery_ticket.integrations.transformers import _checkpoint
 from lottery_ticket.integrations.transformers._callback import PruningCallback
 from lottery_ticket.masks import Attachment, PruningMask
+from lottery_ticket.metric_names import Direction
 from lottery_ticket.process import seed_
 from lottery_ticket.tickets import weights_sha256
 
@@ -52,8 +53,8 @@ def trainer_functions(
     Args:
         make_trainer: `make_trainer(model) -> Trainer`, with arguments, data and all else.
         metric: a key of `trainer.evaluate()`.
-        greater_is_better: of the metric; by default as the Trainer has it: not where it ends in
-            "loss". The finder's `mode` is held against it.
+        greater_is_better: of the metric; by default not of losses, errors and perplexities, by the
+            last word of its name. The finder's `mode` is held against it.
         resume: whether a training that was killed goes on from its checkpoint.
 
     Returns:
@@ -68,7 +69,7 @@ def trainer_functions(
     >>> finder = LotteryTicketFinder(model_fn=build, mode="min")  # doctest: +SKIP
     >>> finder.find_winning_ticket(**trainer_functions(make_trainer))  # doctest: +SKIP
     >>> functions = trainer_functions(make_trainer)
-    >>> sorted(functions), functions["eval_fn"].mode
+    >>> sorted(functions), functions["eval_fn"].direction.mode
     (['eval_fn', 'train_fn'], 'min')
     """
     if isinstance(make_trainer, Trainer) or not callable(make_trainer):
@@ -76,7 +77,7 @@ def trainer_functions(
             f"make_trainer: got a {type(make_trainer).__name__}, wanted a function of a model that "
             "returns a Trainer: lambda model: Trainer(model=model, args=args, …)"
         )
-    chosen = None if greater_is_better is None else "max" if greater_is_better else "min"
+    direction = _direction(metric, greater_is_better)
     loop = _TrainerLoop(make_trainer, metric, resume)
 
     def train_fn(
@@ -90,8 +91,17 @@ def trainer_functions(
     for function in (train_fn, eval_fn):  # so that a search tells whether the user's code changed
         function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
         function.__wrapped__ = make_trainer  # type: ignore[attr-defined]
-    eval_fn.mode = mode_of(metric, chosen)  # type: ignore[attr-defined]
+    eval_fn.direction = direction  # type: ignore[attr-defined]
     return {"train_fn": train_fn, "eval_fn": eval_fn}
+
+
+def _direction(metric: object, greater_is_better: bool | None) -> Direction:
+    if not isinstance(metric, str):
+        raise UsageError(f"metric: got {metric!r:.100}, wanted a key of trainer.evaluate()")
+    said = None if greater_is_better is None else "max" if greater_is_better else "min"
+    mode = mode_of(metric, said)
+    remedy = f"trainer_functions(…, metric={metric!r}, greater_is_better={mode == 'min'})"
+    return Direction(metric, mode, remedy)
 
 
 @dataclass(frozen=True)
@@ -115,11 +125,11 @@ class _TrainerLoop:
             devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
             seed_(seed, devices)  # making a Trainer has seeded the process by args.seed
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / _FINISHED).touch()
+            _finish(folder)
 
     def evaluate(self, model: nn.Module) -> float:
         with self._made(model) as trainer:
+            _check_can_evaluate(trainer)
             found = trainer.evaluate()
         if self.metric not in found:
             raise UsageError(
@@ -205,6 +215,31 @@ def _begun_at(trainer: Trainer, step: int, folder: Path) -> Path:
     return start
 
 
+def _finish(folder: Path) -> None:
+    """A training has ended: its checkpoints go, since the finder keeps what came of it.
+
+    The mark is written first: a kill between the two leaves no checkpoint to go on from.
+    """
+    if not folder.is_dir():  # it had nothing to save
+        return
+    (folder / _FINISHED).touch()
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    if [path.name for path in folder.iterdir()] == [_FINISHED]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_can_evaluate(trainer: Trainer) -> None:
+    """Raises `UsageError` where `evaluate` has nothing to go by, unless it is the user's own."""
+    own = (type(trainer).evaluate, type(trainer).get_eval_dataloader)
+    is_plain = own == (Trainer.evaluate, Trainer.get_eval_dataloader)
+    if is_plain and trainer.eval_dataset is None:
+        raise UsageError(
+            "make_trainer: its Trainer has no eval_dataset, which eval_fn evaluates on: "
+            "Trainer(model=model, eval_dataset=…, …)"
+        )
+
+
 def _check_trainer(trainer: object, model: nn.Module) -> None:
     if not isinstance(trainer, Trainer):
         raise UsageError(
@@ -214,6 +249,12 @@ def _check_trainer(trainer: object, model: nn.Module) -> None:
         raise UsageError(
             "make_trainer: its Trainer trains another model than it was given; pass that on, "
             "Trainer(model=model, …), and no model_init"
+        )
+    if trainer.args.auto_find_batch_size:
+        raise UsageError(
+            "make_trainer: auto_find_batch_size starts a training again from the weights that the "
+            "abandoned attempt has left, not from those it was rewound to; leave it out, and "
+            "choose per_device_train_batch_size"
         )
     if any(isinstance(each, PruningCallback) for each in trainer.callback_handler.callbacks):
         raise UsageError(
