@@ -148,11 +148,11 @@ def test_letters_that_are_too_small_are_caught(monkeypatch):
 def test_a_figure_is_as_wide_as_asked_for(length, wanted, tmp_path):
     assert inches(length) == pytest.approx(wanted)
     for style in ("default", "paper", "talk", "ggplot", "dark_background"):
-        figure = figures(style=style, width=length, height="2.5in", only=["density"])["accuracy"]
-        assert tuple(figure.get_size_inches()) == pytest.approx((wanted, 2.5))
+        figure = figures(style=style, width=length, height="3in", only=["density"])["accuracy"]
+        assert tuple(figure.get_size_inches()) == pytest.approx((wanted, 3.0))
     data = save(figure, tmp_path / "x.pdf").read_bytes()
     box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", data)
-    assert [float(side) / 72 for side in box.groups()] == pytest.approx([wanted, 2.5], abs=1e-3)
+    assert [float(side) / 72 for side in box.groups()] == pytest.approx([wanted, 3.0], abs=1e-3)
 
 
 def test_the_size_holds_whatever_matplotlib_is_told(tmp_path):

@@ -27,8 +27,8 @@ def again_spec(run: Mapping[str, Any], overrides: Sequence[str] = ()) -> Spec:
         UsageError: an override does not fit.
 
     >>> from lottery_ticket.spec import canonical, load_spec
-    >>> spec = load_spec("quickstart")
-    >>> again_spec(canonical(spec)) == spec
+    >>> values = canonical(load_spec("quickstart"))
+    >>> canonical(again_spec(values)) == values
     True
     """
     values = copy.deepcopy(dict(run))
