@@ -2,7 +2,7 @@
 
 import re
 
-from kernels import executed, interrupted, outputs
+from notebook_kernels import executed, interrupted, outputs
 
 from lottery_ticket.progress import NotebookObserver, observer
 

@@ -6,7 +6,7 @@ import re
 
 import nbformat
 import pytest
-from kernels import ROOT
+from notebook_kernels import ROOT
 
 spec = importlib.util.spec_from_file_location("notebooks_render", ROOT / "notebooks" / "render.py")
 assert spec is not None
