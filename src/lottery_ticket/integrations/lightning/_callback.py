@@ -32,9 +32,8 @@ from lottery_ticket.integrations.lightning._trainer import (
     optimizer_of,
     with_memory,
 )
-from lottery_ticket.masks import Attachment, MaskPolicy, PruningMask, Target, copied_to_cpu
-from lottery_ticket.names import named_state
-from lottery_ticket.pruning import Polynomial, Schedule, rewind_, rewind_optimizer_
+from lottery_ticket.masks import Attachment, MaskPolicy, PruningMask, Target
+from lottery_ticket.pruning import Polynomial, Schedule, rewind_optimizer_
 from lottery_ticket.tickets import Ticket
 
 __all__ = ["LotteryTicketCallback"]
@@ -341,17 +340,13 @@ class LotteryTicketCallback:
     ) -> Attachment:
         if self._continued is not None:
             check_same_layers(start.mask, self._continued)
-        restored = None if self._continued is None else copied_to_cpu(named_state(model))
         attached = start.mask.attach(
             model, optimizer, rewind_step=start.rewind_step, start_step=start.step,
             policy=start.policy, seed=start.seed,
         )  # fmt: skip
-        if self._continued is None or restored is None:
-            return attached
         try:
-            attached.load_state_dict(self._continued)
-            # a policy was asked of the start again, and may have pruned what has grown since
-            rewind_(model, restored, attached.mask)
+            if self._continued is not None:
+                attached.load_state_dict(self._continued)
         except BaseException:
             attached.release()
             raise

@@ -181,17 +181,18 @@ class PruningCallback(TrainerCallback, ExportableState):
         saved: Mapping[str, Any] | None,
     ) -> Attachment:
         mask = self._starting_mask(model, saved)
-        policy, k = self._made_policy(mask, state.max_steps), self._rewind_step
-        step = state.global_step  # not 0 where a training goes on that had no callback
-        if saved is not None:
-            step = saved["num_steps"]
-            policy = None if policy is None else _continued(policy, step)
-            k = None if k is None or k <= step else k
+        # not 0 where a training goes on that had no callback
+        step = state.global_step if saved is None else 0
         attached = mask.attach(
-            model, optimizer, rewind_step=k, start_step=step, policy=policy, seed=self._seed
-        )
-        if saved is not None and saved["rewind_point"] is not None:
-            attached.rewind_point = RewindPoint(**saved["rewind_point"])
+            model, optimizer, rewind_step=self._rewind_step, start_step=step,
+            policy=self._made_policy(mask, state.max_steps), seed=self._seed,
+        )  # fmt: skip
+        try:
+            if saved is not None:
+                attached.load_state_dict(saved)
+        except BaseException:
+            attached.release()
+            raise
         return attached
 
     def _starting_mask(self, model: nn.Module, saved: Mapping[str, Any] | None) -> PruningMask:
@@ -200,10 +201,9 @@ class PruningCallback(TrainerCallback, ExportableState):
                 "PruningCallback: no mask; pass one, PruningCallback(prune(model, sparsity=0.9)), "
                 'or a policy, PruningCallback(policy="gradual", sparsity=0.9)'
             )
-        given = PruningMask(model) if self._given is None else self._given
-        if saved is None:
-            return given
-        return PruningMask.from_bytes(saved["mask"].numpy().tobytes()).told_by(given)
+        if self._given is None and self._policy is None and saved is not None:
+            return PruningMask.from_bytes(saved["mask"].numpy().tobytes())
+        return PruningMask(model) if self._given is None else self._given
 
     def _made_policy(self, mask: PruningMask, num_steps: int) -> MaskPolicy | None:
         if not isinstance(self._policy, str):
@@ -264,22 +264,6 @@ class PruningCallback(TrainerCallback, ExportableState):
         self._attached, self._args, self._state = None, None, None
 
 
-class _Continued(MaskPolicy):
-    """See `_continued`."""
-
-    def __init__(self, policy: MaskPolicy, step: int) -> None:
-        self._policy, self._step = policy, step
-
-    def is_due(self, step: int) -> bool:
-        return step != self._step and self._policy.is_due(step)
-
-    def wants_gradients(self, step: int) -> bool:
-        return self._policy.wants_gradients(step)
-
-    def next_mask(self, moment: Any) -> Mapping[str, torch.Tensor] | None:
-        return self._policy.next_mask(moment)
-
-
 def _take_up_best(attached: Attachment, folder: Path) -> None:
     """The mask of the best model, which was loaded; a policy may have moved it since."""
     so_far = attached.num_steps, attached.rewind_point
@@ -287,12 +271,6 @@ def _take_up_best(attached: Attachment, folder: Path) -> None:
         attached.load_state_dict(_checkpoint.read(folder))
     attached.num_steps, attached.rewind_point = so_far
     attached.zero_()
-
-
-def _continued(policy: MaskPolicy, step: int) -> MaskPolicy:
-    """A policy that is not asked at the step a training goes on from: it was, before."""
-    kind = type(type(policy).__name__, (_Continued,), {})  # an attachment's state has the name
-    return kind(policy, step)
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:
