@@ -1,12 +1,14 @@
 """Packages of others that an extra brings: whether they are here, and new enough."""
 
+import importlib
 import importlib.metadata
 import importlib.util
 import re
+from typing import Any
 
 from lottery_ticket.errors import UsageError
 
-__all__ = ["LEAST", "check_extra"]
+__all__ = ["LEAST", "check_extra", "imported"]
 
 LEAST: dict[str, dict[str, str]] = {
     "onnx": {"onnx": "", "onnxscript": "", "onnxruntime": ""},
@@ -14,6 +16,26 @@ LEAST: dict[str, dict[str, str]] = {
     "hf": {"transformers": "4.50", "accelerate": "1.3"},
 }
 """Extra → what it brings, and the least version that will do; "" for any."""
+
+
+def imported(module: str, extra: str, wanted_by: str) -> Any:
+    """A module of a package that an extra brings.
+
+    Args:
+        module: such as `"mlflow.tracking"`.
+        extra: of this project.
+        wanted_by: what needs it.
+
+    Raises:
+        UsageError: it cannot be imported, and how to install the extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise UsageError(
+            f"{wanted_by} needs {module.partition('.')[0]}, not installed here: "
+            f"pip install 'lottery-ticket[{extra}]'"
+        ) from None
 
 
 def check_extra(extra: str, wanted_by: str) -> None:

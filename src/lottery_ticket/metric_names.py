@@ -4,7 +4,9 @@ import difflib
 import re
 from dataclasses import dataclass
 
-__all__ = ["Direction", "is_lower_better", "meant_by"]
+from lottery_ticket.errors import UsageError, nearest
+
+__all__ = ["Direction", "is_lower_better", "meant_by", "mode_of"]
 
 _ENDINGS = ("loss", "perplexity", "error")
 _WORDS = frozenset(
@@ -44,6 +46,26 @@ def is_lower_better(name: str) -> bool:
     plain = _OF_LIGHTNING.sub("", name).lower()
     words = re.split(r"[^a-z0-9]+", plain)
     return plain.endswith(_ENDINGS) or words[-1] in _WORDS
+
+
+def mode_of(metric: str | None, mode: str | None = None) -> str:
+    """The mode that was given; else by the metric's name: `"min"` for losses, errors, perplexities.
+
+    Args:
+        metric: its name, as it was logged.
+        mode: `"max"`, `"min"` or None.
+
+    Raises:
+        UsageError: the mode is another one.
+
+    >>> mode_of("val_loss"), mode_of("val_acc"), mode_of("val_loss", "max")
+    ('min', 'max', 'max')
+    """
+    if mode is None:
+        return "min" if metric is not None and is_lower_better(metric) else "max"
+    if mode not in ("max", "min"):
+        raise UsageError(f"mode: got {mode!r}{nearest(str(mode), ('max', 'min'))}")
+    return mode
 
 
 def meant_by(name: str) -> str:

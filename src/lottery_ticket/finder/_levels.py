@@ -18,7 +18,6 @@ from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.finder._arguments import whole_number
 from lottery_ticket.finder._levels_state import saved_search, search_in
 from lottery_ticket.finder._method import Method, schedule_of_levels
-from lottery_ticket.finder._mode import mode_of
 from lottery_ticket.finder._packed import PackedMasks
 from lottery_ticket.finder._problems import training_problems
 from lottery_ticket.finder._results import TicketResults
@@ -32,6 +31,7 @@ from lottery_ticket.masks import (
     copied_to_cpu,
     warn_on_collapse,
 )
+from lottery_ticket.metric_names import mode_of
 from lottery_ticket.names import named_state
 from lottery_ticket.pruning import Schedule, rewind_
 from lottery_ticket.tensor_files import made_sense_of

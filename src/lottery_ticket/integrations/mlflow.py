@@ -4,7 +4,6 @@ By its client alone, so that nothing is the matter with a run of the user's own 
 """
 
 import contextlib
-import importlib
 import logging
 import os
 import time
@@ -14,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.extras import imported
 from lottery_ticket.process import environment_kept
 from lottery_ticket.tracking import TrackedRun
 
@@ -42,7 +42,7 @@ class MlflowTracker:
 
     def __init__(self, where: str | None = None) -> None:
         with _as_it_was():
-            mlflow = _imported("mlflow")
+            mlflow = imported("mlflow", "mlflow", "--track mlflow")
         uri = where or mlflow.get_tracking_uri()
         if str(uri).partition(":")[0].partition("+")[0] in _DATABASES and not _has_databases():
             raise UsageError(
@@ -52,7 +52,7 @@ class MlflowTracker:
         self.place = (_spelled(str(uri)),)
         with _as_it_was():
             self._client = mlflow.MlflowClient(str(uri))
-        self._metric = _imported("mlflow.entities").Metric
+        self._metric = imported("mlflow.entities", "mlflow", "--track mlflow").Metric
         self._ids: dict[str, str] = {}  # ours → MLflow's
         self._held: dict[str, list[Any]] = {}  # metrics that are sent together
         self._sent_at: dict[str, float] = {}
@@ -118,7 +118,7 @@ class MlflowTracker:
 
     def _add_params(self, run: TrackedRun, known: dict[str, str]) -> None:
         """Those that are new: MLflow lets none be changed."""
-        param = _imported("mlflow.entities").Param
+        param = imported("mlflow.entities", "mlflow", "--track mlflow").Param
         new = [param(name, str(v)) for name, v in run.params.items() if name not in known]
         for first in range(0, len(new), _MOST_PARAMS):
             chunk = new[first : first + _MOST_PARAMS]
@@ -167,12 +167,3 @@ def _spelled(uri: str) -> str:
 
 def _has_databases() -> bool:
     return all(find_spec(name) is not None for name in ("sqlalchemy", "alembic"))
-
-
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise UsageError(
-            "--track mlflow needs mlflow, not installed here: pip install 'lottery-ticket[mlflow]'"
-        ) from None

@@ -5,7 +5,6 @@ the store knows what is left. Each element of the array runs `lottery work` in a
 """
 
 import contextlib
-import importlib
 import io
 import math
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import LotteryError, StoreError, UsageError
+from lottery_ticket.extras import imported
 from lottery_ticket.store import LocalStore, Store
 
 __all__ = ["Started", "WorkerArray", "parse_sbatch_options", "parse_time"]
@@ -152,7 +152,7 @@ class WorkerArray:
     drain_seconds: int | None = None
 
     def __post_init__(self) -> None:
-        _imported()
+        _submitit()
         if self.num_workers < 1:
             raise UsageError(f"--workers: got {self.num_workers}, wanted at least 1")
 
@@ -192,7 +192,7 @@ class WorkerArray:
             LotteryError: Slurm refused.
         """
         self.check(store)
-        submitit, folder = _imported(), self._folder(run_id)
+        submitit, folder = _submitit(), self._folder(run_id)
         executor = self._local(folder) if self.cluster == "local" else self._slurm(folder)
         where = store.absolute().location
         worker = _Worker(self._command(run_id, where), run_id, where)
@@ -215,12 +215,12 @@ class WorkerArray:
         return (*work, "--run", run_id, "--store", where, *self.work_options)
 
     def _local(self, folder: Path) -> Any:
-        executor = _imported().LocalExecutor(folder, max_num_timeout=_MOST_REQUEUES)
+        executor = _submitit().LocalExecutor(folder, max_num_timeout=_MOST_REQUEUES)
         executor.update_parameters(timeout_min=self.minutes, signal_delay_s=self._drain_seconds)
         return executor
 
     def _slurm(self, folder: Path) -> Any:
-        class Executor(_imported().SlurmExecutor):
+        class Executor(_submitit().SlurmExecutor):
             @classmethod
             def affinity(cls) -> int:
                 return 1  # a script can be written anywhere
@@ -282,7 +282,7 @@ class _Worker:
             print(f"nothing is left of {self.run_id}", flush=True)
             sys.exit(0)
         again = _Worker(self.command, self.run_id, self.store)
-        return _imported().helpers.DelayedSubmission(again)
+        return _submitit().helpers.DelayedSubmission(again)
 
 
 def _end_as(code: int) -> None:
@@ -295,7 +295,7 @@ def _end_as(code: int) -> None:
 def _drain_signal_kept_from_children() -> Iterator[None]:
     """Slurm signals every process of a job. What is started here inherits that it is blocked: only
     this process hears it, and asks the others to end."""
-    told = {getattr(signal, f"SIG{_imported().JobEnvironment.USR_SIG}")}
+    told = {getattr(signal, f"SIG{_submitit().JobEnvironment.USR_SIG}")}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, told)
     try:
         yield
@@ -325,10 +325,5 @@ def _check_shared(store: Store) -> None:
         )
 
 
-def _imported() -> Any:
-    try:
-        return importlib.import_module("submitit")
-    except ImportError:
-        raise UsageError(
-            "--slurm needs submitit, not installed here: pip install 'lottery-ticket[slurm]'"
-        ) from None
+def _submitit() -> Any:
+    return imported("submitit", "slurm", "--slurm")

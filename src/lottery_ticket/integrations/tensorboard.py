@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_ticket.errors import UsageError
+from lottery_ticket.extras import imported
 from lottery_ticket.files import usable_path
 from lottery_ticket.tracking import TrackedRun
 
@@ -33,8 +34,8 @@ class TensorBoardTracker:
     """
 
     def __init__(self, where: str | None = None) -> None:
-        _imported("tensorboard")
-        self._writing = _imported("torch.utils.tensorboard")
+        imported("tensorboard", "tensorboard", "--track tensorboard")
+        self._writing = imported("torch.utils.tensorboard", "tensorboard", "--track tensorboard")
         self._folder = usable_path(where or _FOLDER, "track tensorboard").absolute()
         _check_writable(self._folder)
         self.place = (str(self._folder.resolve()),)
@@ -131,13 +132,3 @@ def _upwards(folder: Path) -> Iterator[Path]:
 
 def _file_name(name: str) -> str:
     return "".join(each if each.isalnum() or each in "._-+" else "_" for each in name)
-
-
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise UsageError(
-            "--track tensorboard needs tensorboard, not installed here: "
-            "pip install 'lottery-ticket[tensorboard]'"
-        ) from None

@@ -3,13 +3,12 @@ replicate."""
 
 import contextlib
 import contextvars
-import importlib
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lottery_ticket.errors import UsageError
+from lottery_ticket.extras import imported
 from lottery_ticket.tracking import TrackedRun
 
 __all__ = ["TrackioTracker"]
@@ -29,7 +28,7 @@ class TrackioTracker:
     """
 
     def __init__(self, where: str | None = None) -> None:
-        self._trackio = _imported("trackio")
+        self._trackio = imported("trackio", "trackio", "--track trackio")
         is_address = where is not None and where.startswith(("http://", "https://"))
         self._where = {} if where is None else {"server_url" if is_address else "space_id": where}
         self.place = (where and where.rstrip("/"),) if where else ("here",)
@@ -86,7 +85,7 @@ class TrackioTracker:
 
 def _logged(project: str, run: Any) -> set[tuple[str, int]]:
     """(name, step) of all that a run on this machine has."""
-    storage = _imported("trackio.sqlite_storage").SQLiteStorage
+    storage = imported("trackio.sqlite_storage", "trackio", "--track trackio").SQLiteStorage
     takes_id = "run_id" in inspect.signature(storage.get_logs).parameters
     of_run = {"run_id": run.id} if takes_id else {}
     rows = storage.get_logs(project, run.name, **of_run)
@@ -98,7 +97,7 @@ def _logged(project: str, run: Any) -> set[tuple[str, int]]:
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
     """A block in which Trackio prints nothing: what a command prints is for who reads that."""
-    modules = [vars(_imported(name)) for name in _PRINTING]
+    modules = [vars(imported(name, "trackio", "--track trackio")) for name in _PRINTING]
     for names in modules:
         names["print"] = lambda *_, **__: None
     try:
@@ -106,13 +105,3 @@ def _silent() -> Iterator[None]:
     finally:
         for names in modules:
             names.pop("print", None)
-
-
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise UsageError(
-            "--track trackio needs trackio, not installed here: "
-            "pip install 'lottery-ticket[trackio]'"
-        ) from None

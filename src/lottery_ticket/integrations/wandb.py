@@ -7,7 +7,6 @@ same id: the newest folder is the whole run, and the one to sync.
 
 import contextlib
 import hashlib
-import importlib
 import netrc
 import os
 import re
@@ -20,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.extras import imported
 from lottery_ticket.streams import StandardError
 from lottery_ticket.tracking import TrackedRun
 
@@ -53,7 +53,7 @@ class WandbTracker:
     patience_seconds = 120.0  # a run is begun and ended over a network
 
     def __init__(self, where: str | None = None) -> None:
-        self._wandb = _imported()
+        self._wandb = imported("wandb", "wandb", "--track wandb")
         entity, slash, project = (where or "").rpartition("/")
         if slash and not (entity and project):
             raise UsageError(f"--track wandb={where}: wanted PROJECT or ENTITY/PROJECT")
@@ -184,12 +184,3 @@ def _is_logged_in(settings: Any, default: str) -> bool:
             if any(found.authenticators(host) for host in hosts):
                 return True
     return False
-
-
-def _imported() -> Any:
-    try:
-        return importlib.import_module("wandb")
-    except ImportError:
-        raise UsageError(
-            "--track wandb needs wandb, not installed here: pip install 'lottery-ticket[wandb]'"
-        ) from None

@@ -32,6 +32,7 @@ from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.executors.execute import execute
 from lottery_ticket.experiment.executors.executor import Outcome
 from lottery_ticket.experiment.objects.sent_code import SentCode
+from lottery_ticket.extras import imported
 from lottery_ticket.process import environment_kept
 
 __all__ = ["Ray", "check_ray"]
@@ -45,7 +46,7 @@ _HOME_SECONDS = 60.0  # in which workers that are asked to stop have come home
 
 def check_ray() -> None:
     """Raise `UsageError` that says how to install Ray where it is missing."""
-    _imported()
+    imported("ray", "ray", "executor 'ray'")
 
 
 class Ray:
@@ -77,7 +78,7 @@ class Ray:
         jobs: int | None = None,
         per_device: int = 1,
     ) -> None:
-        self._ray = _imported()
+        self._ray = imported("ray", "ray", "executor 'ray'")
         self._context, self._address, self._jobs = context, address, jobs
         self._needs = _needs(context, per_device)
         self._open: dict[Future[list[Outcome]], Any] = {}
@@ -211,15 +212,6 @@ class _Sent:
     code: SentCode
     cwd: str
     context: bytes
-
-
-def _imported() -> Any:
-    try:
-        return importlib.import_module("ray")
-    except ImportError:
-        raise UsageError(
-            "executor 'ray' needs ray, not installed here: pip install 'lottery-ticket[ray]'"
-        ) from None
 
 
 def _needs(context: Context, per_device: int) -> dict[str, float]:

@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from lottery_ticket.errors import DataError, UsageError, known_keywords
-from lottery_ticket.finder import mode_of
 from lottery_ticket.integrations.lightning._finder_fit import FinderFit
 from lottery_ticket.integrations.lightning._library import (
     check_is_installed,
@@ -25,7 +24,8 @@ from lottery_ticket.integrations.lightning._library import (
 from lottery_ticket.integrations.lightning._recipe import recipe_of
 from lottery_ticket.integrations.lightning._trainer import check_strategy, with_memory
 from lottery_ticket.masks import Attachment, PruningMask
-from lottery_ticket.metric_names import Direction
+from lottery_ticket.metric_names import Direction, mode_of
+from lottery_ticket.tickets import weights_sha256
 
 __all__ = ["lightning_functions"]
 
@@ -227,10 +227,8 @@ def _folder_of(
     """A folder for one training: named by its first weights, mask, step, random stream and recipe,
     so that no training goes on from another one's checkpoint."""
     digest = hashlib.sha256(mask.to_bytes())
-    for name, value in model.state_dict().items():
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    digest.update(f"{recipe} {start_step} {torch.initial_seed()}".encode())
+    weights = weights_sha256(model.state_dict())
+    digest.update(f"{weights} {recipe} {start_step} {torch.initial_seed()}".encode())
     return folder / f"training-{digest.hexdigest()[:16]}"
 
 

@@ -1,12 +1,13 @@
 """What a training was made by, so that none goes on from the checkpoint of another recipe."""
 
-import inspect
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
+
+from lottery_ticket.finder import code_of
 
 __all__ = ["optimizers_of", "recipe_of"]
 
@@ -23,8 +24,8 @@ def recipe_of(make_trainer: Callable[[], Any], trainer: Any, model: nn.Module) -
     Of data, and of code that these call, nothing is in it.
     """
     told = {
-        "make_trainer": _source(make_trainer),
-        "model": [_source(kind) for kind in type(model).__mro__ if _is_own(kind)],
+        "code": code_of(make_trainer=make_trainer),
+        "model": [code_of(kind=kind) for kind in type(model).__mro__ if _is_own(kind)],
         "hparams": dict(getattr(model, "hparams", {})),
         "trainer": {name: getattr(trainer, name) for name in _OF_TRAINER},
     }
@@ -48,13 +49,6 @@ def _is_own(kind: type) -> bool:
     return kind.__module__.partition(".")[0] not in (
         "builtins", "torch", "lightning", "pytorch_lightning", "lightning_fabric",
     )  # fmt: skip
-
-
-def _source(thing: Any) -> str:
-    try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError):  # of a console, or an object
-        return ""
 
 
 def _text(told: object) -> str:

@@ -18,11 +18,11 @@ from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer_callback import ExportableState
 
 from lottery_ticket.errors import UsageError, nearest
-from lottery_ticket.finder import mode_of
+from lottery_ticket.finder import code_of
 from lottery_ticket.integrations.transformers import _checkpoint
 from lottery_ticket.integrations.transformers._callback import PruningCallback
 from lottery_ticket.masks import Attachment, PruningMask
-from lottery_ticket.metric_names import Direction
+from lottery_ticket.metric_names import Direction, mode_of
 from lottery_ticket.process import seed_
 from lottery_ticket.tickets import weights_sha256
 
@@ -164,7 +164,7 @@ class _TrainerLoop:
             "seed": seed,
             "start_step": start_step,
             "args": recipe,
-            "code": _source(self.make_trainer),
+            "code": code_of(make_trainer=self.make_trainer),
         }
         text = json.dumps(told, sort_keys=True, default=str)
         name = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -260,10 +260,3 @@ def _check_trainer(trainer: object, model: nn.Module) -> None:
         raise UsageError(
             "make_trainer: its Trainer has a PruningCallback; leave it out: the search holds a mask"
         )
-
-
-def _source(function: Callable[..., object]) -> str:
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):  # of a console, or an object
-        return ""
