@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+import time
 
 import pytest
 import torch
@@ -109,6 +110,22 @@ def test_a_search_is_tracked_and_told(tmp_path):
         if line.get("name") == "level/test_accuracy"
     ]
     assert accuracies == [row.metric for row in finder.results.rows[:3]]
+
+
+class StartsSlowly(LineTracker):
+    """As one that opens a connection does: the search ends before it has."""
+
+    def start(self, run):
+        time.sleep(0.5)
+        return super().start(run)
+
+
+def test_what_is_over_before_the_tracker_has_started_is_sent_whole(tmp_path):
+    told = StartsSlowly(str(tmp_path / "lines.jsonl"))
+    finder = LotteryTicketFinder(model_fn=net)
+    finder.find_winning_ticket(**HOW, verbose=False, track=told)
+    files = [line["name"] for line in lines(told.path) if line["method"] == "artifact"]
+    assert files == ["results.txt", "ticket.safetensors"]
 
 
 def test_where_nothing_can_be_written_a_search_goes_on(tmp_path, capsys, monkeypatch):

@@ -114,9 +114,11 @@ class Pump:
         return True
 
     def _start(self, run: TrackedRun) -> None:
-        self._refused.add(run.id)
-        seen = self._seen[run.id] = set(self._tracker.start(run) or ())
-        self._refused.discard(run.id)
+        try:
+            seen = self._seen[run.id] = set(self._tracker.start(run) or ())
+        except BaseException:
+            self._refused.add(run.id)  # only now: until then `takes` is asked from other threads
+            raise
         if seen and self._is_new:
             self._is_new = False  # said once
             self._say(
