@@ -50,9 +50,13 @@
   }
 
   function isResting() {
+    return document.hidden || isFinal();
+  }
+
+  // of all cells: what is shown may still be of those that were there a while ago
+  function isFinal() {
     const { now, figures } = values;
-    const isDrawn = figures && now && figures.num_finished === now.num_cells;
-    return document.hidden || Boolean(now && now.is_complete && isDrawn);
+    return Boolean(now && now.is_complete && figures && figures.num_finished === now.num_cells);
   }
 
   let timer = null;
@@ -90,9 +94,9 @@
     if (fresh.has("now")) showNow(values.now);
     if (fresh.has("grid")) buildGrid(values.grid);
     if (fresh.has("grid") || fresh.has("cells")) fillGrid(values.cells);
-    if (fresh.has("verdict") || fresh.has("now")) showVerdict(values.verdict, values.now);
+    if (["verdict", "figures", "now"].some((name) => fresh.has(name))) showVerdict(values);
     if (fresh.has("figures")) showFigures(values.figures.charts);
-    setText($("figures-title"), values.now.is_complete ? "Figures" : "Figures so far");
+    setText($("figures-title"), isFinal() ? "Figures" : "Figures so far");
   }
 
   function setText(element, text) {
@@ -189,12 +193,12 @@
     setText($("more-failures"), more ? `and ${more} more: lottery status` : "");
   }
 
-  function showVerdict(verdict, now) {
+  function showVerdict({ verdict, figures, now }) {
     $("verdict").hidden = !verdict || !verdict.sentence;
     if ($("verdict").hidden) return;
     $("verdict").className = verdict.tone;
-    const cells = `${now.num_finished} of ${now.num_cells} cells`;
-    setText($("verdict-state"), now.is_complete ? "Verdict" : `Verdict so far: provisional, from ${cells}`);
+    const cells = `${figures ? figures.num_finished : now.num_finished} of ${now.num_cells} cells`;
+    setText($("verdict-state"), isFinal() ? "Verdict" : `Verdict so far: provisional, from ${cells}`);
     setText($("verdict-title"), verdict.title);
     $("verdict-title").hidden = !verdict.title;
     setText($("verdict-sentence"), verdict.sentence);
