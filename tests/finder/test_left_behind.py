@@ -105,7 +105,7 @@ def test_these_are_trainings_under_the_mask(train_fn):
 
 def holds_by_identity(monkeypatch):
     """A mutant: parameters are never looked up again."""
-    mark = "lottery_ticket.masks._marks.Mark"
+    mark = "lottery_ticket.masks.attachment._marks.Mark"
     monkeypatch.setattr(f"{mark}.found_in", lambda self, model: self.parameter_in(model))
 
 

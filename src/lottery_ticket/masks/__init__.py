@@ -1,8 +1,5 @@
 """Which weights are kept: what is prunable, how many to keep, which ones, and enforcement."""
 
-from lottery_ticket.masks._attach import Attachment as Attachment
-from lottery_ticket.masks._attach_state import RewindPoint as RewindPoint
-from lottery_ticket.masks._attach_state import copied_to_cpu as copied_to_cpu
 from lottery_ticket.masks._beside import MASK_FILE as MASK_FILE
 from lottery_ticket.masks._beside import counts_of as counts_of
 from lottery_ticket.masks._beside import layers_of as layers_of
@@ -42,14 +39,10 @@ from lottery_ticket.masks._mask import PruningMask as PruningMask
 from lottery_ticket.masks._n_of_m import is_nm as is_nm
 from lottery_ticket.masks._n_of_m import select_nm as select_nm
 from lottery_ticket.masks._n_of_m import unfit_for_nm as unfit_for_nm
-from lottery_ticket.masks._optimizers import torch_optimizer as torch_optimizer
 from lottery_ticket.masks._policy import MaskPolicy as MaskPolicy
 from lottery_ticket.masks._policy import Moment as Moment
 from lottery_ticket.masks._policy import asked as asked
 from lottery_ticket.masks._policy import impose_ as impose_
-from lottery_ticket.masks._present import check_can_be_held as check_can_be_held
-from lottery_ticket.masks._present import is_zero_where_pruned as is_zero_where_pruned
-from lottery_ticket.masks._present import present_parameters as present_parameters
 from lottery_ticket.masks._prunable import check_any as check_any
 from lottery_ticket.masks._prunable import input_dims as input_dims
 from lottery_ticket.masks._prunable import layer_weights as layer_weights
@@ -61,6 +54,13 @@ from lottery_ticket.masks._select_at import select_at as select_at
 from lottery_ticket.masks._shuffle import shuffle as shuffle
 from lottery_ticket.masks._structure import Structure as Structure
 from lottery_ticket.masks._targets import Target as Target
-from lottery_ticket.masks._undo import Undo as Undo
+from lottery_ticket.masks.attachment import Attachment as Attachment
+from lottery_ticket.masks.attachment import RewindPoint as RewindPoint
+from lottery_ticket.masks.attachment import Undo as Undo
+from lottery_ticket.masks.attachment import check_can_be_held as check_can_be_held
+from lottery_ticket.masks.attachment import copied_to_cpu as copied_to_cpu
+from lottery_ticket.masks.attachment import is_zero_where_pruned as is_zero_where_pruned
+from lottery_ticket.masks.attachment import present_parameters as present_parameters
+from lottery_ticket.masks.attachment import torch_optimizer as torch_optimizer
 from lottery_ticket.names import canonical_name as canonical_name
 from lottery_ticket.names import find_parameters as find_parameters

@@ -28,8 +28,8 @@ from lottery_ticket.names import check_shape, find_parameters
 from lottery_ticket.notebook_html import notebook_html
 
 if TYPE_CHECKING:
-    from lottery_ticket.masks._attach import Attachment
     from lottery_ticket.masks._policy import MaskPolicy
+    from lottery_ticket.masks.attachment import Attachment
 
 __all__ = ["PruningMask"]
 
@@ -388,7 +388,7 @@ class PruningMask(Mapping[str, torch.Tensor]):
             raise UsageError("attach: rewind_step counts the steps of an optimizer; pass it too")
         if policy is not None and optimizer is None:
             raise UsageError("attach: a policy is asked between steps of an optimizer; pass it too")
-        from lottery_ticket.masks._attach import Attachment  # which holds masks
+        from lottery_ticket.masks.attachment import Attachment  # which holds masks
 
         return Attachment(
             self,

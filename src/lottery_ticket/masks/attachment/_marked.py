@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from lottery_ticket.masks._aside import Aside
-from lottery_ticket.masks._gradients import DenseGradients, GradientMask
-from lottery_ticket.masks._marks import LoadingHook, Mark
-from lottery_ticket.masks._present import present_parameters
-from lottery_ticket.masks._rest import Rest
+from lottery_ticket.masks.attachment._aside import Aside
+from lottery_ticket.masks.attachment._gradients import DenseGradients, GradientMask
+from lottery_ticket.masks.attachment._marks import LoadingHook, Mark
+from lottery_ticket.masks.attachment._present import present_parameters
+from lottery_ticket.masks.attachment._rest import Rest
 from lottery_ticket.names import Location, parameter_locations
 
 __all__ = ["MarkedParameters"]

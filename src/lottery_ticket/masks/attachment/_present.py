@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks._optimizers import names_a_library
+from lottery_ticket.masks.attachment._optimizers import names_a_library
 from lottery_ticket.names import check_shape, find_parameters, named_modules, parameter_locations
 
 __all__ = [

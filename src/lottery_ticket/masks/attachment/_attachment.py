@@ -14,26 +14,26 @@ import torch
 from torch import nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks._attach_state import (
+from lottery_ticket.masks._mask import PruningMask
+from lottery_ticket.masks._policy import MaskPolicy, asked
+from lottery_ticket.masks.attachment._followed import FollowedOptimizers
+from lottery_ticket.masks.attachment._held import HeldParameters
+from lottery_ticket.masks.attachment._optimizers import torch_optimizer
+from lottery_ticket.masks.attachment._present import (
+    check_can_be_held,
+    check_is_whole,
+    present_parameters,
+    ties_in,
+)
+from lottery_ticket.masks.attachment._rest import Rest, digests_of, reference_of
+from lottery_ticket.masks.attachment._state import (
     AttachmentState,
     RewindPoint,
     check_same_reference,
     check_seed,
     copied_to_cpu,
 )
-from lottery_ticket.masks._followed import FollowedOptimizers
-from lottery_ticket.masks._held import HeldParameters
-from lottery_ticket.masks._mask import PruningMask
-from lottery_ticket.masks._optimizers import torch_optimizer
-from lottery_ticket.masks._policy import MaskPolicy, asked
-from lottery_ticket.masks._present import (
-    check_can_be_held,
-    check_is_whole,
-    present_parameters,
-    ties_in,
-)
-from lottery_ticket.masks._rest import Rest, digests_of, reference_of
-from lottery_ticket.masks._undo import Undo
+from lottery_ticket.masks.attachment._undo import Undo
 from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Attachment"]

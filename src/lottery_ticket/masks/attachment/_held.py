@@ -24,19 +24,19 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.masks._aside import Aside
 from lottery_ticket.masks._enforce import (
     keep_bits,
     keep_only_,
     mask_optimizer_state_,
     remembers_each_weight,
 )
-from lottery_ticket.masks._looks import Looks
-from lottery_ticket.masks._marked import MarkedParameters
-from lottery_ticket.masks._optimizers import trains_any
-from lottery_ticket.masks._present import is_zero_where_pruned, present_parameters
-from lottery_ticket.masks._rest import decays_into_memory
-from lottery_ticket.masks._watch import forget, unwatch, watch
+from lottery_ticket.masks.attachment._aside import Aside
+from lottery_ticket.masks.attachment._looks import Looks
+from lottery_ticket.masks.attachment._marked import MarkedParameters
+from lottery_ticket.masks.attachment._optimizers import trains_any
+from lottery_ticket.masks.attachment._present import is_zero_where_pruned, present_parameters
+from lottery_ticket.masks.attachment._rest import decays_into_memory
+from lottery_ticket.masks.attachment._watch import forget, unwatch, watch
 
 __all__ = ["HeldParameters"]
 
