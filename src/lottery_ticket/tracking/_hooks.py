@@ -1,6 +1,8 @@
 """People's own functions, called as a run goes."""
 
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.experiment import Cell, Observer, Outcome, Work
@@ -63,9 +65,14 @@ class Hooks:
                 self._said.add(name)
                 place = f"{record.arm} level {record.level}, replicate {record.replicate}"
                 self._note(
-                    f"{name}: raised {type(error).__name__}: {error} (first of {place}); the run "
-                    "goes on"
+                    f"{name}: raised {type(error).__name__}: {error} ({_line_of(error)}; first of "
+                    f"{place}); the run goes on"
                 )
+
+
+def _line_of(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
 class HookObserver(Observer):
