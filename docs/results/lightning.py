@@ -70,7 +70,7 @@ def measured() -> str:
 
 Time: LeNet with 1,087,000 weights (layers of 1,000 and 300), batch 128, 80 % pruned; medians of
 {ratios["no mask"]["n"]} turns of 150 steps, of which each way had its own, {thread}. What the
-callback takes is [the pass over the gradients](your-own-model.md#what-it-costs) that any mask takes.
+callback takes is [a pass over the gradients](your-own-model.md#what-it-costs), as any mask does.
 `python benchmarks/bench_lightning.py`: {where["cpu"]}, lightning {found["lightning"]}, torch
 {where["torch"]}, Python {where["python"]}.
 """
