@@ -34,7 +34,7 @@ SPEC = {
     "name": "million",
     "data": {"name": "mnist", "limit": 6000},
     "model": {"name": "LeNet300", "hidden": [1000, 300]},
-    "train": {"optimizer": "sgd", "lr": 0.05, "batch_size": 60, "duration": "2ep"},
+    "train": {"optimizer": "sgd", "lr": 0.05, "batch_size": 60, "duration": "10ep"},
     "prune": {"rate": 0.2, "levels": 2},
     "arms": ["ticket"],
     "replicates": 1,

@@ -31,6 +31,11 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def slow(*said):
+    """Words of one kind more of those that the others stand for."""
+    return pytest.param(said, marks=pytest.mark.slow)
+
+
 def write_arrays(folder: Path) -> Path:
     draw = np.random.default_rng(0)
     x = draw.random((80, 6), dtype=np.float32)
@@ -139,17 +144,17 @@ def _read(master: int) -> bytes:
 @pytest.mark.parametrize(
     "said",
     [
-        ("--data", "digits", "--model", "MLP hidden=[4]"),
+        slow("--data", "digits", "--model", "MLP hidden=[4]"),
         ("--data", "sin"),
-        ("--data", "mine data.npz"),
+        slow("--data", "mine data.npz"),
         ("--data", "'mine data.npz' limit=40"),
-        ("--data", "numbers.npz", "--controls", "none"),
-        ("--data", "parts"),
-        ("--data", "code.py", "--model", "code.py"),
+        slow("--data", "numbers.npz", "--controls", "none"),
+        slow("--data", "parts"),
+        slow("--data", "code.py", "--model", "code.py"),
         ("--data", "pairs", "--model", "twin", "--import", "code.py"),
         ("--data", "new", "--model", "new"),
-        ("--data", "new"),
-        ("--data", "digits", "--model", "new", "--optimizer", "sgd"),
+        slow("--data", "new"),
+        slow("--data", "digits", "--model", "new", "--optimizer", "sgd"),
     ],
     ids=lambda said: " ".join(said),
 )
@@ -183,6 +188,7 @@ def test_nothing_is_replaced_unless_it_is_said(folder, lottery):
     assert {path.name for path in folder.glob("sin*")} == {"sin-mlp.yaml", "sin-mlp-2.yaml"}
 
 
+@pytest.mark.slow
 def test_code_is_put_back_where_the_spec_cannot_be_written(folder):
     code = folder / "mine_code.py"
     code.write_text("precious")

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from notebook_kernels import executed, interrupted, outputs
 
 from lottery_ticket.progress import NotebookObserver, observer
@@ -54,6 +55,7 @@ def is_under_way(shown):
     return re.search(r'value="0\.0*[1-9]', shown) is not None
 
 
+@pytest.mark.slow
 def test_a_bar_is_one_display_and_the_same_cell_goes_on_after_an_interrupt(tmp_path):
     run = f"import lottery_ticket\nresult = lottery_ticket.run('quickstart', overrides={LONG})"
     shown = interrupted([run, run, "result.outcome"], tmp_path, until=is_under_way)

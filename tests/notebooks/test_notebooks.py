@@ -41,7 +41,10 @@ def check_outputs(notebook):
     assert len(nbformat.writes(notebook)) < 5_000_000
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name",
+    ["winning_ticket", *(pytest.param(name, marks=pytest.mark.slow) for name in [*SMALL][1:])],
+)
 def test_a_notebook_runs(name, tmp_path):
     notebook = run(name, SMALL[name], tmp_path)
     check_outputs(notebook)
@@ -49,6 +52,7 @@ def test_a_notebook_runs(name, tmp_path):
     assert any("image/png" in str(output.get("data")) for output in shown)
 
 
+@pytest.mark.slow
 def test_mnist_runs(tmp_path, real_mnist):
     notebook = run("mnist", {"OVERRIDES": MNIST}, tmp_path)
     check_outputs(notebook)

@@ -34,10 +34,16 @@ NAMES = [*run_figures(TABLES, verdict=VERDICT)]
 KINDS = ["density", "inputs", "learning_curves", "verdict"]  # one of each way to draw
 LOOKS = [
     {"style": "paper", "width": "3.3in", "font": "serif"},
+    {"style": "default", "width": "3.3in", "font": "sans-serif"},
     {"style": "paper", "width": "3.3in", "font": "sans-serif"},
     {"style": "paper", "width": "6.75in", "font": "serif"},
-    {"style": "default", "width": "3.3in", "font": "sans-serif"},
 ]
+
+
+def most_are_slow(values, num_quick):
+    """The first ones stand for the others, which are looked at with the slow tests."""
+    others = [value if isinstance(value, tuple) else (value,) for value in values[num_quick:]]
+    return [*values[:num_quick], *(pytest.param(*each, marks=pytest.mark.slow) for each in others)]
 
 
 def figures(**look):
@@ -78,7 +84,7 @@ def check_readable(figure, least):
             assert box.y1 <= figure.bbox.y1 + 1, text
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join(look.values()))
+@pytest.mark.parametrize("look", most_are_slow(LOOKS, 2), ids=lambda look: "-".join(look.values()))
 def test_every_figure_can_be_read(look):
     for figure in figures(**look).values():
         check_readable(figure, 7.0)
@@ -89,7 +95,7 @@ def low_figure(name, height):
     return run_figure(name, TABLES, verdict=VERDICT, **look)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", most_are_slow(NAMES, 3))
 def test_a_low_figure_can_be_read_or_is_refused(name):
     figures = []
     for height in (2.4, 2, 1.6, 1.3, 1):
@@ -142,8 +148,11 @@ def test_letters_that_are_too_small_are_caught(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("length", "wanted"), [(3.3, 3.3), ("3.3in", 3.3), ("84mm", 84 / 25.4), ("8.4 cm", 84 / 25.4),
-                           ("242.66885pt", 242.66885 / 72.27), ("252bp", 3.5)],
+    ("length", "wanted"),
+    most_are_slow(
+        [(3.3, 3.3), ("84mm", 84 / 25.4), ("3.3in", 3.3), ("8.4 cm", 84 / 25.4),
+         ("242.66885pt", 242.66885 / 72.27), ("252bp", 3.5)], 2,
+    ),
 )  # fmt: skip
 def test_a_figure_is_as_wide_as_asked_for(length, wanted, tmp_path):
     assert inches(length) == pytest.approx(wanted)
@@ -172,7 +181,9 @@ def keeps_settings(act):
         assert after == before
 
 
-@pytest.mark.parametrize("style", [*STYLES, "ggplot", "dark_background", {"font.size": 9}])
+@pytest.mark.parametrize(
+    "style", most_are_slow([*STYLES, {"font.size": 9}, "ggplot", "dark_background"], 2)
+)
 def test_settings_are_as_they_were(style, tmp_path):
     """Law 16."""
     ax = Figure().subplots()
@@ -211,6 +222,7 @@ def test_pdf_has_truetype_letters_and_no_date(tmp_path):
         assert (b"STIXGeneral" in data) == (font == "serif")
 
 
+@pytest.mark.slow
 def test_files_are_the_same_bytes_in_every_process(tmp_path):
     code = (
         "import sys; sys.path[:0] = ['tests/plots']\n"

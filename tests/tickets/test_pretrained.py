@@ -278,6 +278,14 @@ def test_on_the_hub(tmp_path):
         assert offline["never"][0] == "LotteryError"
         assert "was not downloaded before" in offline["never"][1]
         assert "HF_HUB_OFFLINE is set" in offline["push"][1]
+
+
+@pytest.mark.slow  # the Hub's client tries again for half a minute
+def test_a_hub_that_is_down(tmp_path):
+    with serving() as hub:
+        hub.repositories["me/known"] = {"README.md": OTHERS.encode(), "model.safetensors": b"large"}
+        client(hub.url, tmp_path, "push")
+        hub.is_down = True
         down = client(hub.url, tmp_path, "down")
         assert down["kept"] is True
         assert down["push"][0] == "LotteryError"

@@ -15,9 +15,10 @@ from lottery_ticket.store import RunEdit, Store
 from lottery_ticket.watch import Watcher, open_watcher
 
 
-@pytest.fixture
-def served(made):
-    store, run_id = made
+@pytest.fixture(scope="module")
+def served(_made):
+    """One server for all that only reads."""
+    store, run_id = _made
     with watching(store, run_id) as (url, process):
         yield url.split("/run/")[0], run_id, process
 

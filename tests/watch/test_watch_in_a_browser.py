@@ -95,6 +95,7 @@ def test_what_failed_is_shown_with_its_message(show, serve, tmp_path):
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 def test_an_address_that_cannot_be_read_is_no_run(show, serve, made):
     store, _ = made
     page = show(f"{serve(store)}run/%E2")
@@ -118,6 +119,7 @@ def test_names_tags_and_notes_are_shown(show, serve, made):
     assert page.locator("#notes").inner_text() == "one\ntwo"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_removed_is_said_and_stays_on_the_page(show, serve, made):
     store, run_id = made
     url = serve(store, run_id)
@@ -130,6 +132,7 @@ def test_a_run_that_is_removed_is_said_and_stays_on_the_page(show, serve, made):
     assert marks(page, "done").count() == 16
 
 
+@pytest.mark.slow
 def test_a_store_that_goes_and_comes_back(show, serve, made):
     store, run_id = made
     url = serve(store, run_id)
@@ -143,6 +146,7 @@ def test_a_store_that_goes_and_comes_back(show, serve, made):
     assert page.locator("#headline").inner_text() == "Finished"
 
 
+@pytest.mark.slow
 def test_two_browsers_see_the_same_and_one_may_leave(show, serve, made, browser):
     store, run_id = made
     url = serve(store, run_id)
@@ -158,8 +162,15 @@ def test_two_browsers_see_the_same_and_one_may_leave(show, serve, made, browser)
     wait_for(one.locator("#links"))
 
 
-@pytest.mark.parametrize("width", [1280, 390], ids=["wide", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        pytest.param(1280, "light", marks=pytest.mark.slow),
+        pytest.param(1280, "dark", marks=pytest.mark.slow),
+        pytest.param(390, "light", marks=pytest.mark.slow),
+        (390, "dark"),
+    ],
+)
 def test_it_fits_and_can_be_read_in_the_dark(show, serve, made, width, scheme):
     store, run_id = made
     url = serve(store, run_id)
