@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lottery_ticket.cli import main
@@ -42,6 +42,9 @@ def check_times(parse) -> None:
 
     @settings(report_multiple_bugs=False)
     @given(times())
+    @example(("3:00", 180))
+    @example(("1-2", 26 * 3600))
+    @example(("2:30:00", 9000))
     def check(time):
         text, seconds = time
         assert parse(text) == math.ceil(seconds / 60), text
