@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Prepared",
     "RunResult",
+    "check_outcome",
     "context_and_jobs",
     "load_run",
     "prepare",
@@ -847,7 +848,7 @@ class RunResult:
                 self.store, self.record, work, context, jobs=jobs, observer=watching
             )
         assert outcome.record is not None
-        _check_outcome(outcome, "measurements")
+        check_outcome(outcome, "measurements")
         rows = probe_rows(self.store, outcome.record)
         return pd.DataFrame([row for row in rows if row["cell"] in work.cells])
 
@@ -1313,7 +1314,7 @@ def _run_tickets(
 def _completed(prepared: Prepared, progress: bool) -> RunResult:
     result = prepared.run(progress=progress)
     assert result.outcome is not None
-    _check_outcome(result.outcome, "cells")
+    check_outcome(result.outcome, "cells")
     return result
 
 
@@ -1332,7 +1333,7 @@ def _files_of(
     return run_files(result, folder, note, data_dir)
 
 
-def _check_outcome(outcome: "RunOutcome", what: str) -> None:
+def check_outcome(outcome: "RunOutcome", what: str) -> None:
     """Raise what kept a call from its end."""
     if outcome.failures:
         lines = [f"{len(outcome.failures)} {what} failed; the others were finished, and are kept:"]

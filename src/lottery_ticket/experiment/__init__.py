@@ -52,9 +52,13 @@ from lottery_ticket.experiment.objects.run_data import run_data as run_data
 from lottery_ticket.experiment.objects.run_data import run_spec as run_spec
 from lottery_ticket.experiment.objects.user_code import import_user_code as import_user_code
 from lottery_ticket.experiment.objects.user_code import sent_by_value as sent_by_value
+from lottery_ticket.experiment.planning.copies import Copies as Copies
+from lottery_ticket.experiment.planning.copies import Copying as Copying
+from lottery_ticket.experiment.planning.copies import copies as copies
 from lottery_ticket.experiment.planning.plan import Plan as Plan
 from lottery_ticket.experiment.planning.plan import Work as Work
 from lottery_ticket.experiment.planning.plan import plan as plan
+from lottery_ticket.experiment.running.copying import run_copies as run_copies
 from lottery_ticket.experiment.running.group import group_size as group_size
 from lottery_ticket.experiment.running.observer import Observer as Observer
 from lottery_ticket.experiment.running.observer import RunOutcome as RunOutcome

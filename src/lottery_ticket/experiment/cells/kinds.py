@@ -4,6 +4,7 @@ from typing import Any
 
 from lottery_ticket.experiment.cells.making import Kind
 from lottery_ticket.experiment.cells.mask import MaskCell, make_mask
+from lottery_ticket.experiment.cells.path import PathCell, make_path
 from lottery_ticket.experiment.cells.probe import ProbeCell, make_probe
 from lottery_ticket.experiment.cells.start import StartCell, make_start
 from lottery_ticket.experiment.cells.train import TrainCell
@@ -14,6 +15,7 @@ __all__ = ["KINDS"]
 KINDS: dict[str, Kind[Any]] = {
     TrainCell.kind: Kind(TrainCell, make_training, make_together),
     MaskCell.kind: Kind(MaskCell, make_mask),
+    PathCell.kind: Kind(PathCell, make_path),
     ProbeCell.kind: Kind(ProbeCell, make_probe),
     StartCell.kind: Kind(StartCell, make_start),
 }

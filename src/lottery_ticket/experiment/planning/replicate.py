@@ -174,7 +174,27 @@ class Replicate(Chain[str, str]):
         """How the weights of a mask are grouped."""
         return Structure(scope, self.setting.inputs.input_dims)
 
+    def copy(self, at: At, number: int) -> str:
+        """A training once more, from θ_k or θ₀ under its mask, in which all that is drawn on the
+        way is drawn anew: the order of the data, augmentation, dropout.
+
+        Args:
+            at: the training. One that is not pruned trains on from θ_k as it did then.
+            number: which copy, from 1 on; 0 is the training itself.
+        """
+        if not number:
+            return self.training(at)
+        start, k = self.start(at), self.setting.rewind_step
+        if not at.level and k:
+            point = self.rewind_point()
+            memory = point if self.pipeline.optimizer_state == "rewind" else None
+            start = Start(None, point, memory, k)
+        return self._trained(at, start, number)
+
     def trained(self, at: At, start: Start[str, str]) -> str:
+        return self._trained(at, start)
+
+    def _trained(self, at: At, start: Start[str, str], copy: int = 0) -> str:
         how, whole = ARMS[at.arm], self.length(at)
         recipe = self.setting.recipe
         if whole != self.setting.num_steps:
@@ -185,13 +205,16 @@ class Replicate(Chain[str, str]):
         moving = self._moving(at) if how.policy is not None and at.level else None
         if moving is not None:
             moving.made(start.step, whole)  # what makes no sense is said before anything trains
+        label = self._label(at)
+        if copy:
+            label = replace(label, arm=f"{at.arm}, copy {copy},")
         return self.draft.add(
             TrainCell(
-                label=self._label(at),
+                label=label,
                 parents=self._parents(at, start),
                 data=self.setting.data,
                 recipe=recipe,
-                seeds=self._seeds(at),
+                seeds=self._seeds(at, copy),
                 first_step=start.step,
                 # what goes on from the end of a training goes on for as long again
                 last_step=whole if start.step < whole else start.step + whole,
@@ -269,13 +292,14 @@ class Replicate(Chain[str, str]):
         searched = 1 if self.setting.spec.prune.once else level
         return dense + searched * (whole - first)
 
-    def _seeds(self, at: At) -> Seeds:
+    def _seeds(self, at: At, copy: int = 0) -> Seeds:
         is_augmented = self.setting.spec.train.augment is not None
+        again = ("copy", copy) if copy else ()
         return Seeds(
             init=self.weights_seed(at),
-            order=self.order_seed(at),
-            noise=self.seed("noise", at.level),
-            augment=self.seed("augment", at.level) if is_augmented else None,
+            order=self.seed("order", at.level, *again) if copy else self.order_seed(at),
+            noise=self.seed("noise", at.level, *again),
+            augment=self.seed("augment", at.level, *again) if is_augmented else None,
         )
 
     def _budget(self, at: At) -> Budget:

@@ -20,7 +20,7 @@ from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunClaim, RunEdit, RunRecord, Store, forgive
 
-__all__ = ["finished_cells", "run_plan", "run_work", "saved_run"]
+__all__ = ["finished_cells", "recorded", "run_plan", "run_work", "saved_run"]
 
 
 def run_plan(
@@ -55,7 +55,7 @@ def run_plan(
         plan,
         store,
         context,
-        partial(_recorded, plan, store),
+        partial(recorded, plan, store),
         stops=(plan.id,),
         jobs=jobs,
         observer=observer,
@@ -68,7 +68,7 @@ def run_work(
     work: Work,
     store: Store,
     context: Context,
-    recorded: Callable[[RunRecord | None], RunRecord],
+    record_of: Callable[[RunRecord | None], RunRecord],
     *,
     stops: tuple[str, ...] = (),
     jobs: int = 1,
@@ -79,14 +79,14 @@ def run_work(
     """Make cells that belong to a run; as `run_plan`.
 
     Args:
-        recorded: the run's record as it was, if it was started before → as it is to be.
+        record_of: the run's record as it was, if it was started before → as it is to be.
         stops: what it is asked to stop by from elsewhere (`stop.ask_to_stop`); who asked before
             meant those who worked then.
     """
     store.open_for_writing()
     with store.writing(), store.in_use(work.id), new_stop(store) as stop:
         earlier = store.earlier_run(work.id)
-        run = store.save_run(recorded(earlier), earlier)
+        run = store.save_run(record_of(earlier), earlier)
         if edit is not None:
             store.edit_run(run.id, edit)
         for token in stops:
@@ -117,10 +117,15 @@ def saved_run(plan: Plan, store: Store) -> RunRecord:
         UsageError: the run claims another level since before its first result.
     """
     earlier = store.earlier_run(plan.id)
-    return store.save_run(_recorded(plan, store, earlier), earlier)
+    return store.save_run(recorded(plan, store, earlier), earlier)
 
 
-def _recorded(plan: Plan, store: Store, earlier: RunRecord | None) -> RunRecord:
+def recorded(plan: Plan, store: Store, earlier: RunRecord | None) -> RunRecord:
+    """The record of a plan's run, with what the earlier one knows beyond the plan.
+
+    Raises:
+        UsageError: the run claims another level since before its first result.
+    """
     return _run_record(plan, stated_claim(plan, store, earlier), earlier)
 
 
@@ -139,7 +144,7 @@ def finished_cells(plan: Plan, store: Store) -> set[str]:
 
 def _run_record(plan: Plan, claim: RunClaim | None, earlier: RunRecord | None) -> RunRecord:
     trained = {row.cell for row in plan.rows}
-    probes = () if earlier is None else earlier.probes
+    probes, beyond = ((), ()) if earlier is None else (earlier.probes, earlier.others)
     shown = {row.cell for row in plan.rows} | {row.mask for row in plan.rows}
     return RunRecord(
         plan.id,
@@ -148,7 +153,7 @@ def _run_record(plan: Plan, claim: RunClaim | None, earlier: RunRecord | None) -
         sum(plan.inputs.sizes.values()),
         {name: list(shape) for name, shape in plan.inputs.layers.items()},
         plan.rows,
-        tuple(sorted(set(plan.cells) - shown)),
+        tuple(sorted({*plan.cells, *beyond} - shown)),
         model_label(plan.spec.model.name, plan.spec.model.options),
         plan.spec.margin,
         claim,
