@@ -20,7 +20,16 @@ HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent / "src"
 PACKAGE = "lottery_ticket"
 ROOMS = (
-    *("finder", "plots", "papers", "analysis", "analysis.structure", "export", "masks"),
+    *(
+        "finder",
+        "plots",
+        "papers",
+        "analysis",
+        "analysis.structure",
+        "connectivity",
+        "export",
+        "masks",
+    ),
     *("criteria", "pruning", "tickets", "models", "data", "tracking"),
     "integrations.lightning",
 )

@@ -185,4 +185,6 @@ def _rows(store: Store, run: RunRecord, measured: Sequence[ProbeRow]) -> "pd.Dat
     import pandas as pd
 
     own = {probe.cell for probe in measured}
-    return pd.DataFrame([row for row in probe_rows(store, run) if row["cell"] in own])
+    rows = [row for row in probe_rows(store, run) if row["cell"] in own]
+    places = {row["cell"]: row["arm"] for row in reversed(rows)}  # arms may share a dense net
+    return pd.DataFrame([row for row in rows if row["arm"] == places[row["cell"]]])

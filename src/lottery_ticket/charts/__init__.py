@@ -27,6 +27,8 @@ from lottery_ticket.charts._masks import layer_chart as layer_chart
 from lottery_ticket.charts._masks import overlap_charts as overlap_charts
 from lottery_ticket.charts._progress import progress_chart as progress_chart
 from lottery_ticket.charts._run import run_charts as run_charts
+from lottery_ticket.charts._stability import barrier_charts as barrier_charts
+from lottery_ticket.charts._stability import path_charts as path_charts
 from lottery_ticket.charts._style import ARM_STYLE as ARM_STYLE
 from lottery_ticket.charts._style import VERDICT_STYLE as VERDICT_STYLE
 from lottery_ticket.charts._style import ArmStyle as ArmStyle

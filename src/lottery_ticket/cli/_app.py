@@ -31,6 +31,7 @@ from lottery_ticket.cli._retrain import retrain
 from lottery_ticket.cli._rm import rm
 from lottery_ticket.cli._run import run
 from lottery_ticket.cli._runs import runs
+from lottery_ticket.cli._stability import stability
 from lottery_ticket.cli._status import status
 from lottery_ticket.cli._streams import (
     check_current_folder,
@@ -103,6 +104,7 @@ app.command("export")(export)
 app.command("bench-export")(bench_export)
 app.command("transfer")(transfer)
 app.command("retrain")(retrain)
+app.command("stability")(stability)
 app.command("evaluate")(evaluate)
 app.command("probe")(probe)
 app.command("pull")(pull)

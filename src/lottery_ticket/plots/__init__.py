@@ -39,6 +39,8 @@ from lottery_ticket.plots._settings import STYLES as STYLES
 from lottery_ticket.plots._shown import Figures as Figures
 from lottery_ticket.plots._shown import ShownFigure as ShownFigure
 from lottery_ticket.plots._shown import figure_png as figure_png
+from lottery_ticket.plots._stability import paths_figure as paths_figure
+from lottery_ticket.plots._stability import stability_figure as stability_figure
 from lottery_ticket.plots._style import save as save
 from lottery_ticket.plots._sweep import draw_sweep as draw_sweep
 from lottery_ticket.plots._sweep import save_sweep as save_sweep

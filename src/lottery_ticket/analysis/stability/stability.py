@@ -58,10 +58,15 @@ class Stability:
     @property
     def sentence(self) -> str:
         """From which step on each net is stable, in words."""
+        return " ".join(self.sentences)
+
+    @property
+    def sentences(self) -> list[str]:
+        """One for each arm and level."""
         rows: dict[tuple[str, int], list[Row]] = {}
         for row in sorted(self.table.to_dict("records"), key=lambda row: row["step"]):
             rows.setdefault((row["arm"], row["level"]), []).append(row)
-        return " ".join(_said(arm, level, of_net) for (arm, level), of_net in rows.items())
+        return [_said(arm, level, of_net) for (arm, level), of_net in rows.items()]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
