@@ -45,13 +45,13 @@ class Asked:
             LotteryError: something failed; what is finished is kept.
             KeyboardInterrupt: it was stopped; the same call goes on.
         """
-        from lottery_ticket.analysis import stability as judged
+        from lottery_ticket.analysis import stability_of
 
         measured = {}
         for step, (said, prepared, work) in self.steps.items():
             run = _made(prepared, work, progress)
             measured[step] = said, run.id, _rows(prepared.store, run, work.measured)
-        return judged(measured)
+        return stability_of(measured)
 
 
 def stability(

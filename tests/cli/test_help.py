@@ -32,6 +32,7 @@ NAMES = [
     "bench-export",
     "transfer",
     "retrain",
+    "stability",
     "evaluate",
     "probe",
     "pull",

@@ -29,7 +29,7 @@ from lottery_ticket.analysis.judging.levels import level_needs as level_needs
 from lottery_ticket.analysis.stability.barriers import THRESHOLD as THRESHOLD
 from lottery_ticket.analysis.stability.barriers import barriers as barriers
 from lottery_ticket.analysis.stability.stability import Stability as Stability
-from lottery_ticket.analysis.stability.stability import stability as stability
+from lottery_ticket.analysis.stability.stability import stability_of as stability_of
 from lottery_ticket.analysis.statistics.claims import ALPHA as ALPHA
 from lottery_ticket.analysis.statistics.claims import claimed_levels as claimed_levels
 from lottery_ticket.analysis.statistics.claims import fixed_sequence as fixed_sequence

@@ -118,7 +118,7 @@ def along(
 
     >>> model = nn.Linear(2, 1, bias=False)
     >>> a, b = {"weight": torch.zeros(1, 2)}, {"weight": torch.ones(1, 2)}
-    >>> along(model, a, b, lambda m: float(m.weight.mean() - 0.5) ** 2, points=3).barrier
+    >>> along(model, a, b, lambda m: (m.weight.mean().item() - 0.5) ** 2, points=3).barrier
     0.0
 
     Source: Frankle et al. 2020.

@@ -17,7 +17,7 @@ from lottery_ticket.analysis.stability.barriers import (
 )
 from lottery_ticket.notebook_html import notebook_html
 
-__all__ = ["Stability", "stability"]
+__all__ = ["Stability", "stability_of"]
 
 Row = Mapping[str, Any]
 
@@ -107,7 +107,7 @@ def _interval(row: Row) -> str:
     return f"95 % interval {100 * row['low']:.2f} to {100 * row['high']:.2f}"
 
 
-def stability(
+def stability_of(
     measured: Mapping[int, tuple[str, str, pd.DataFrame]], threshold: float = THRESHOLD
 ) -> Stability:
     """What measurements along lines between copies come to.
