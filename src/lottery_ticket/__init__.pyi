@@ -12,6 +12,7 @@ from .errors import UsageError as UsageError
 from .experiment import register_probe as register_probe
 from .finder import LotteryTicketFinder as LotteryTicketFinder
 from .finder import TicketResults as TicketResults
+from .instability import level_connectivity as level_connectivity
 from .instability import stability as stability
 from .masks import MaskPolicy as MaskPolicy
 from .masks import PruningMask as PruningMask

@@ -1,11 +1,19 @@
-"""From Python what `lottery stability` does: copies of nets in other orders of the data, and the
-lines between them."""
+"""What `lottery stability` and `lottery connectivity` do, from Python: copies of nets in other
+orders of the data, and the straight lines between nets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery_ticket.api import Prepared, check_outcome, prepare
+from lottery_ticket.api import (
+    Prepared,
+    RunResult,
+    check_outcome,
+    context_and_jobs,
+    load_run,
+    prepare,
+)
 from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import UsageError
 from lottery_ticket.store import ProbeRow, RunRecord, Store, probe_rows
@@ -13,11 +21,11 @@ from lottery_ticket.store import ProbeRow, RunRecord, Store, probe_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lottery_ticket.analysis import Stability
-    from lottery_ticket.experiment import Copies, Copying
+    from lottery_ticket.analysis import Connectivity, Stability
+    from lottery_ticket.experiment import Copies, Copying, Observer
     from lottery_ticket.spec import Spec
 
-__all__ = ["Asked", "asked_of", "stability"]
+__all__ = ["Asked", "asked_of", "level_connectivity", "stability"]
 
 
 class Asked:
@@ -165,12 +173,8 @@ def _rewound(asked: "Copying", said: str, whole: Prepared, how: Mapping[str, Any
 def _made(prepared: Prepared, work: "Copies", progress: bool) -> RunRecord:
     """The record of the run, with all that was asked for of one step."""
     from lottery_ticket.experiment import run_copies
-    from lottery_ticket.process import random_state_kept
 
-    with random_state_kept():  # rich draws a random number when it is imported
-        from lottery_ticket.progress import observer
-
-    with observer(is_quiet=not progress) as watching:
+    with _watching(progress) as watching:
         outcome = run_copies(
             prepared.plan, work, prepared.store, prepared.context,
             jobs=prepared.jobs, observer=watching,
@@ -188,3 +192,77 @@ def _rows(store: Store, run: RunRecord, measured: Sequence[ProbeRow]) -> "pd.Dat
     rows = [row for row in probe_rows(store, run) if row["cell"] in own]
     places = {row["cell"]: row["arm"] for row in reversed(rows)}  # arms may share a dense net
     return pd.DataFrame([row for row in rows if row["arm"] == places[row["cell"]]])
+
+
+def level_connectivity(
+    run: str = "last",
+    *,
+    arm: str = TICKET,
+    points: int = 30,
+    store: str | Path | None = None,
+    progress: bool = True,
+    **how: Any,
+) -> "Connectivity":
+    """Whether a run's nets of successive levels lie in one valley, and whether the sparser matches.
+
+    Nothing is trained: the error is measured on the straight line between the trained nets of
+    levels L − 1 and L of each replicate. The line has the weights of the denser one's mask.
+
+    Args:
+        run: id, unique prefix, name, or `"last"`.
+        arm: of which arm.
+        points: nets on a line, the ends among them.
+        store, progress, how: as in `run`: `data_dir`, `device`, `jobs`, `threads`, `imports`.
+
+    Raises:
+        UsageError: there is nothing to connect, or trained weights were not kept.
+        LotteryError: something failed; what is finished is kept.
+
+    >>> level_connectivity("lenet-mnist")  # doctest: +SKIP
+
+    Source: Paul et al. 2023.
+    """
+    from lottery_ticket.analysis import connectivity_of
+    from lottery_ticket.experiment import connect_levels, import_user_code, level_lines
+    from lottery_ticket.process import neutral_settings
+
+    result = load_run(run, store=store)
+    context, jobs = context_and_jobs(result.store, **how)
+    with neutral_settings():
+        import_user_code(context.imports)
+        work = level_lines(result.store, result.record, arm, points)
+    with _watching(progress) as watching:
+        outcome = connect_levels(
+            result.store, result.record, work, context, jobs=jobs, observer=watching
+        )
+    check_outcome(outcome, "lines")
+    assert outcome.record is not None
+    rows = _rows(result.store, outcome.record, work.measured)
+    return connectivity_of(rows, _matches(result, arm), result.id)
+
+
+def _matches(result: RunResult, arm: str) -> dict[int, str]:
+    """Level → whether its ticket matches dense, where that is decided."""
+    from lottery_ticket.analysis import NOT_A_TICKET
+
+    if arm != TICKET or not result.rows:
+        return {}
+    try:
+        judged = result.verdict().levels
+    except UsageError:  # there is no verdict, as of a metric without values
+        return {}
+    said = {True: "matches", False: "worse"}
+    known = [each for each in judged if each.is_matching or each.label == NOT_A_TICKET]
+    return {each.level: said[each.is_matching] for each in known}
+
+
+@contextmanager
+def _watching(progress: bool) -> Iterator["Observer"]:
+    """Who shows how it goes."""
+    from lottery_ticket.process import random_state_kept
+
+    with random_state_kept():  # rich draws a random number when it is imported
+        from lottery_ticket.progress import observer
+
+    with observer(is_quiet=not progress) as watching:
+        yield watching

@@ -33,6 +33,7 @@ NAMES = [
     "transfer",
     "retrain",
     "stability",
+    "connectivity",
     "evaluate",
     "probe",
     "pull",

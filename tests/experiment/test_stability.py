@@ -9,8 +9,8 @@ from scipy import stats
 from torch import nn
 
 import lottery_ticket
-from lottery_ticket import UsageError, load_run, register_model, stability
-from lottery_ticket.analysis import THRESHOLD, barriers
+from lottery_ticket import UsageError, level_connectivity, load_run, register_model, stability
+from lottery_ticket.analysis import THRESHOLD, barriers, connectivity_of
 from lottery_ticket.analysis.stability.barriers import barrier_statistics
 from lottery_ticket.api import prepare
 from lottery_ticket.data import load_dataset
@@ -277,3 +277,54 @@ def test_a_net_with_batch_norms(tmp_path, forgotten):
     (row,) = found.table.to_dict("records")
     assert row["interpolated_barrier"] == row["interpolated_barrier"]
     assert row["state"] == "not decided"
+
+
+# nets of successive levels
+
+
+def test_successive_levels(tmp_path):
+    run = lottery_ticket.run("quickstart", overrides=SMALL, store=tmp_path, **HOW)
+    before = Store(tmp_path).cell_names()
+    found = level_connectivity(run.id, store=tmp_path, points=5, **HOW)
+    made = Store(tmp_path).cell_names() - before
+    assert {Store(tmp_path).get(name).inputs["kind"] for name in made} == {"path"}
+    table = found.table.to_dict("records")
+    assert [row["level"] for row in table] == [1, 2]
+    assert all(row["n"] == 2 and row["barrier"] >= 0 for row in table)
+    kept = {row["level"]: row["num_kept"] for row in run.rows if row["arm"] == "ticket"}
+    (union,) = {row["union"] for row in table if row["level"] == 2}
+    assert union == kept[1]  # masks are nested: a line keeps what the denser one does
+    assert str(found) == found.sentence
+    assert set(found.to_dict()) == {"run", "arm", "threshold", "levels", "sentence"}
+    again = level_connectivity(run.id, store=tmp_path, points=5, **HOW)
+    pd.testing.assert_frame_equal(again.table, found.table)
+    with pytest.raises(UsageError, match="no arm 'reinit'; it has: random, ticket"):
+        level_connectivity(run.id, arm="reinit", store=tmp_path, **HOW)
+
+
+def test_nothing_to_connect_is_said(tmp_path):
+    overrides = [*SMALL, "replicates=1", "prune.levels=1"]
+    run = lottery_ticket.run(
+        "quickstart", overrides=overrides, store=tmp_path, keep="needed", **HOW
+    )
+    with pytest.raises(UsageError, match="were not kept .*--keep all"):
+        level_connectivity(run.id, store=tmp_path, **HOW)
+
+
+def test_connected_where_it_matches():
+    table = pd.concat([lines([[0.001], [0.002], [0.0]]), lines([[0.2], [0.21], [0.2]])])
+    rows = []
+    for number, line in enumerate(table.to_dict("records")):
+        level = 1 + number // 3
+        place = {"arm": "ticket", "level": level, "replicate": number % 3, "density": 0.5**level,
+                 "cell": str(number), "metric": "error", "statistics": "interpolated"}  # fmt: skip
+        for metric in ("error", "loss"):
+            for split in ("test", "train"):
+                values = (0.1, 0.1 + line["barrier"], 0.1)
+                rows += [
+                    {**place, "metric": metric, "split": split, "alpha": alpha, "value": value}
+                    for alpha, value in zip((0.0, 0.5, 1.0), values, strict=True)
+                ]
+    found = connectivity_of(pd.DataFrame(rows), {1: "matches", 2: "worse"}, "run")
+    assert list(found.table["state"]) == ["connected", "apart"]
+    assert "Of 2 levels of which both is decided, 2 are connected where they match" in str(found)

@@ -30,6 +30,8 @@ from lottery_ticket.analysis.stability.barriers import THRESHOLD as THRESHOLD
 from lottery_ticket.analysis.stability.barriers import barriers as barriers
 from lottery_ticket.analysis.stability.stability import Stability as Stability
 from lottery_ticket.analysis.stability.stability import stability_of as stability_of
+from lottery_ticket.analysis.stability.successive import Connectivity as Connectivity
+from lottery_ticket.analysis.stability.successive import connectivity_of as connectivity_of
 from lottery_ticket.analysis.statistics.claims import ALPHA as ALPHA
 from lottery_ticket.analysis.statistics.claims import claimed_levels as claimed_levels
 from lottery_ticket.analysis.statistics.claims import fixed_sequence as fixed_sequence

@@ -13,6 +13,7 @@ from lottery_ticket.cli._bench_export import bench_export
 from lottery_ticket.cli._cite import cite
 from lottery_ticket.cli._classes import classes
 from lottery_ticket.cli._compare import compare
+from lottery_ticket.cli._connectivity import connectivity
 from lottery_ticket.cli._doctor import doctor
 from lottery_ticket.cli._edit import edit
 from lottery_ticket.cli._export import export
@@ -105,6 +106,7 @@ app.command("bench-export")(bench_export)
 app.command("transfer")(transfer)
 app.command("retrain")(retrain)
 app.command("stability")(stability)
+app.command("connectivity")(connectivity)
 app.command("evaluate")(evaluate)
 app.command("probe")(probe)
 app.command("pull")(pull)

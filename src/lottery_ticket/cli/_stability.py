@@ -1,5 +1,6 @@
 """`lottery stability`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from lottery_ticket.analysis import Stability
     from lottery_ticket.instability import Asked
 
-__all__ = ["stability"]
+__all__ = ["interval_text", "number_text", "stability"]
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -164,11 +165,9 @@ def _print(found: "Stability", asked: "Asked") -> None:
         lines.append(
             [
                 f"{row['step']:,}", row["arm"], str(row["level"]), format_percent(row["density"]),
-                str(row["n"]), _number(row["barrier"], is_error),
-                f"{_number(row['low'], is_error)} to {_number(row['high'], is_error)}"
-                if row["low"] == row["low"] else "–",
-                row["state"], _number(row["train_barrier"], is_error),
-                *([_number(row["interpolated_barrier"], is_error)] if has_norms else []),
+                str(row["n"]), number_text(row["barrier"], is_error), interval_text(row, is_error),
+                row["state"], number_text(row["train_barrier"], is_error),
+                *([number_text(row["interpolated_barrier"], is_error)] if has_norms else []),
             ]
         )  # fmt: skip
     print_table(lines, num_left=2, spare=[heads[8], *heads[9:]])
@@ -181,7 +180,15 @@ def _print(found: "Stability", asked: "Asked") -> None:
         console.print(f"step {step:,}: lottery table {name}{where}", soft_wrap=True)
 
 
-def _number(value: float, is_error: bool) -> str:
+def interval_text(row: Mapping[Any, Any], is_error: bool) -> str:
+    """Both ends of an interval, if there is one."""
+    if row["low"] != row["low"]:
+        return "–"
+    return f"{number_text(row['low'], is_error)} to {number_text(row['high'], is_error)}"
+
+
+def number_text(value: float, is_error: bool) -> str:
+    """Points of error, or a loss."""
     if value != value:
         return "–"
     return f"{100 * value:.2f}" if is_error else f"{value:.4g}"
