@@ -298,7 +298,7 @@ def test_successive_levels(tmp_path):
     assert set(found.to_dict()) == {"run", "arm", "threshold", "levels", "sentence"}
     again = level_connectivity(run.id, store=tmp_path, points=5, **HOW)
     pd.testing.assert_frame_equal(again.table, found.table)
-    with pytest.raises(UsageError, match="no arm 'reinit'; it has: random, ticket"):
+    with pytest.raises(UsageError, match=r"no arm 'reinit'; it has: random, ticket"):
         level_connectivity(run.id, arm="reinit", store=tmp_path, **HOW)
 
 
@@ -307,7 +307,7 @@ def test_nothing_to_connect_is_said(tmp_path):
     run = lottery_ticket.run(
         "quickstart", overrides=overrides, store=tmp_path, keep="needed", **HOW
     )
-    with pytest.raises(UsageError, match="were not kept .*--keep all"):
+    with pytest.raises(UsageError, match=r"were not kept .*--keep all"):
         level_connectivity(run.id, store=tmp_path, **HOW)
 
 
