@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import lottery_ticket
-from lottery_ticket.api import RunResult
+from lottery_ticket.api import RunResult, prepare
 from lottery_ticket.errors import LotteryError, UsageError
+from lottery_ticket.experiment import num_devices
 from lottery_ticket.spec import canonical, load_spec
 from lottery_ticket.store import TABLE_COLUMNS, LocalStore
 
@@ -200,3 +201,14 @@ def test_a_plain_script_without_a_guard_brings_its_own_model_to_the_workers(tmp_
     assert done.stdout == "once\n4 5 296\n"
     names = sorted(path.name for path in Path(tmp_path).iterdir())
     assert names == ["random.py", "scripts", "store"]
+
+
+@pytest.mark.parametrize(
+    ("said", "jobs", "wanted"),
+    [("3", 1, 3), ("3,1", 1, 3), ("3", 2, 1), ("", 1, None), ("0", 1, None), ("many", 1, None)],
+)
+def test_threads_are_those_that_torch_would_take(said, jobs, wanted, monkeypatch, tmp_path):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    context = prepare("quickstart", jobs=jobs, store=tmp_path).context
+    assert context.threads == (wanted or num_devices("cpu"))
+    assert prepare("quickstart", jobs=jobs, threads=2, store=tmp_path).context.threads == 2

@@ -1141,7 +1141,7 @@ def context_and_jobs(
         UsageError: one of them makes no sense.
     """
     from lottery_ticket.choices import KEEP
-    from lottery_ticket.experiment import Context, num_devices, resolve_device
+    from lottery_ticket.experiment import Context, num_devices, resolve_device, threads_of_one
 
     for name, value in (("jobs", jobs), ("threads", threads), ("group", group)):
         if value is not None and value < 1:
@@ -1161,7 +1161,7 @@ def context_and_jobs(
         store=store.absolute(),
         data_dir=None if data_dir is None else Path(data_dir).absolute(),
         device=device,
-        threads=threads or (1 if jobs > 1 or not is_here else num_devices("cpu")),
+        threads=threads or (1 if jobs > 1 or not is_here else threads_of_one()),
         kernels=kernels,
         group=group or 1,
         keep=keep,
@@ -1209,7 +1209,8 @@ def run(
         data_dir: where data files are; else `$LOTTERY_DATA`, else a per-user cache.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
         jobs: cells at a time; by default one per core on a CPU, one per GPU on CUDA.
-        threads: CPU threads per cell; by default 1 when `jobs` is more than 1, else all cores.
+        threads: CPU threads per cell; by default 1 when `jobs` is more than 1, else
+            $OMP_NUM_THREADS, else all cores.
         kernels: how steps are executed: `"auto"` follows fixed rules; `"autograd"`, `"compiled"`,
             `"direct"`, `"direct-dense"` and `"direct-sparse"` force one way, see docs/speed.md.
         group: trainings that are made as one batch, at most; by default as many as fit for small

@@ -116,7 +116,10 @@ class Execution:
     ] = None
     threads: Annotated[
         int | None,
-        typer.Option(help="CPU threads per cell; by default 1 when jobs > 1, else all cores."),
+        typer.Option(
+            help="CPU threads per cell; by default 1 when jobs > 1, else $OMP_NUM_THREADS, else "
+            "all cores."
+        ),
     ] = None
     kernels: Annotated[
         str,

@@ -16,6 +16,7 @@ from lottery_ticket.experiment.executors.context import Context as Context
 from lottery_ticket.experiment.executors.device import available_devices as available_devices
 from lottery_ticket.experiment.executors.device import num_devices as num_devices
 from lottery_ticket.experiment.executors.device import resolve_device as resolve_device
+from lottery_ticket.experiment.executors.device import threads_of_one as threads_of_one
 from lottery_ticket.experiment.executors.execute import execute as execute
 from lottery_ticket.experiment.executors.execute import execution_of as execution_of
 from lottery_ticket.experiment.executors.executor import Executes as Executes

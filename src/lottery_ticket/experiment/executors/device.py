@@ -15,7 +15,7 @@ from lottery_ticket.process import (
     without_tf32,
 )
 
-__all__ = ["available_devices", "configured", "num_devices", "resolve_device"]
+__all__ = ["available_devices", "configured", "num_devices", "resolve_device", "threads_of_one"]
 
 
 def available_devices() -> list[str]:
@@ -49,6 +49,13 @@ def num_devices(device: str) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads_of_one() -> int:
+    """CPU threads of a cell that is made alone: $OMP_NUM_THREADS, as torch takes it, else a thread
+    per core."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(said) if said.isdecimal() and int(said) else num_devices("cpu")
 
 
 @contextlib.contextmanager
