@@ -53,15 +53,17 @@ def measured() -> str:
     matching = [int(n) for n in levels.loc[levels["matches"] == "matches", "level"]]
     worse = [int(n) for n in levels.loc[levels["matches"] == "worse", "level"]]
     connected = (levels["state"] == "connected").sum()
+    n, pairs = stability["n"].iloc[0], len(levels)
+    last, first, most = max(matching), min(worse), points(highest)
     return f"""![error barriers of LeNet-300-100](results/stability-lenet-mnist.png)
 
-Error barriers in points, mean and 95 % interval over n = {stability["n"].iloc[0]} replicates; angle and
-disagreement are the ticket's. All but one are stable at θ₀.
+Error barriers in points, mean and 95 % interval over n = {n} replicates; angle and disagreement
+are the ticket's. All but one are stable at θ₀.
 
 {table}
 
-Of successive levels of the ticket {connected} of {len(levels)} pairs are connected, with barriers of at most
-{points(highest)} points: those up to level {max(matching)}, which match dense, and those from level {min(worse)} on,
+Of successive levels of the ticket {connected} of {pairs} pairs are connected, with barriers of at
+most {most} points: those up to level {last}, which match dense, and those from level {first} on,
 which do not. On this net, connected levels do not tell which of them match.
 """
 
