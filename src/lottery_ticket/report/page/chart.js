@@ -65,7 +65,8 @@ const lottery = (() => {
   }
 
   function scale(kind, from, to, start, end) {
-    const f = kind === "log" ? Math.log : (v) => v;
+    // what a log axis cannot show lies below all that it shows, as far as matplotlib puts it
+    const f = kind === "log" ? (v) => (v > 0 ? Math.log(v) : -1000 * Math.LN10) : (v) => v;
     const span = f(to) - f(from) || 1;
     return (value) => start + ((f(value) - f(from)) / span) * (end - start);
   }
