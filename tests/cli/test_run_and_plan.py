@@ -183,6 +183,10 @@ WRONG = {
     "a file": (["run", "none.yaml"], "none.yaml: cannot read the spec"),
     "a module": (["run", "quickstart", "--import", "none.py"], "none.py: no such file"),
     "a loss": (["run", "quickstart", "--set", "train.loss=mse"], "does not fit 'digits'"),
+    "other data": (
+        ["run", "quickstart", "--set", "data.name=sin"],
+        "a regression; use mse, as the preset 'sin-regression' does",
+    ),
     "a warm-up": (
         ["run", "quickstart", "--set", "train.warmup=999it"],
         "train.warmup: got '999it', wanted less than train.duration, '8ep' (152 steps)",

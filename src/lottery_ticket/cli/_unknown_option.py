@@ -1,12 +1,9 @@
 """An option that there is not, where it is a key of a spec: `--set` changes these."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typer.core import TyperCommand
-
-if TYPE_CHECKING:
-    from typer import Context
 
 __all__ = ["TakesSet"]
 
@@ -14,11 +11,11 @@ __all__ = ["TakesSet"]
 class TakesSet(TyperCommand):
     """A command with `--set`: asked for a key of the spec as an option, it says what to write."""
 
-    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line."""
         given = list(args)  # which reading takes away
         try:
-            return super().parse_args(ctx, args)  # type: ignore[arg-type]  # click's own context
+            return super().parse_args(ctx, args)
         except Exception as error:
             option = getattr(error, "option_name", None)
             if type(error).__name__ == "NoSuchOption" and isinstance(option, str):
