@@ -194,13 +194,16 @@ def results(monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py", "hugging_face.py"],
+    [
+        *("render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py"),
+        *("hugging_face.py", "stability.py"),
+    ],
 )
 def test_pages_say_what_was_measured(name, results):
     results(name).main()
 
 
-@pytest.mark.parametrize("name", ["speed.py", "ship.py", "lightning.py"])
+@pytest.mark.parametrize("name", ["speed.py", "ship.py", "lightning.py", "stability.py"])
 def test_pages_that_say_something_else_are_caught(name, results, monkeypatch, tmp_path):
     module = results(name)
     head, mark, rest = module.PAGE.read_text(encoding="utf-8").partition("<!-- measured -->\n")

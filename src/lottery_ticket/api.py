@@ -388,9 +388,11 @@ class RunResult:
 
         >>> load_run().figures(["density"], style="paper", width="3.3in")  # doctest: +SKIP
         """
-        from lottery_ticket.plots import run_figures
+        from lottery_ticket.plots import check_figures, run_figures
 
-        return run_figures(self.tables, only=only, **self._drawn(), **look)
+        check_figures(only, **look)
+        drawn = self._drawn()
+        return run_figures(self.tables, only=only, **drawn, **look)
 
     def figure(
         self, name: str = "density", *, ax: "Axes | None" = None, **look: "Unpack[LookOptions]"
@@ -407,9 +409,11 @@ class RunResult:
 
         >>> load_run().figure("difference", font="serif")  # doctest: +SKIP
         """
-        from lottery_ticket.plots import run_figure
+        from lottery_ticket.plots import check_figures, run_figure
 
-        return run_figure(name, self.tables, ax=ax, **self._drawn(), **look)
+        check_figures([name], ax=ax, **look)
+        drawn = self._drawn()
+        return run_figure(name, self.tables, ax=ax, **drawn, **look)
 
     def _drawn(self) -> dict[str, Any]:
         """What all figures of the run are made of, beside its tables."""
@@ -455,8 +459,9 @@ class RunResult:
                 the run's own metric was never a number; as `figures`.
         """
         from lottery_ticket.files import check_folder, usable_path
-        from lottery_ticket.plots import save_figures, save_sweep
+        from lottery_ticket.plots import check_figures, save_figures, save_sweep
 
+        check_figures(only, formats, **look)
         out = usable_path(out, "out")
         check_folder(out)
         paths = save_figures(self.figures(only, **look), out, formats)
@@ -1439,11 +1444,11 @@ def report(
         check_replaceable(out)
     contents = []
     for result, title in zip(runs, _titles(runs), strict=True):
-        tables = result.tables
-        if tables.table.empty:
+        if not result._rows:
             raise UsageError(f"{result.id}: nothing to report yet, no training is finished")
         result._check_measured()
         verdict, reason = result._judged(margin)
+        tables = result.tables
         facts = run_facts(result.store, result.record)
         classes = None if verdict is None else result._by_class_or_why(verdict, data_dir, data)
         contents.append(content_of(ReportRun(title, tables, verdict or reason, facts, classes)))

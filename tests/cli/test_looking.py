@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from terminals import on_a_terminal
 
+from lottery_ticket import load_run
+from lottery_ticket.errors import UsageError
 from lottery_ticket.store import SCHEMA_VERSION, TABLE_COLUMNS, Store
 
 
@@ -170,6 +172,42 @@ def test_plot(ready, tmp_path):
     said = ready("plot", "last", "--out", tmp_path / "file")
     assert said.code == 2
     assert "file: not a folder; name another one" in said.err
+
+
+def test_what_to_draw_is_checked_before_a_run_is_read(ready, tmp_path):
+    store = Store(tmp_path / "store")
+    row = next(row for row in store.run("last").rows if row.arm == "ticket" and row.mask)
+    for file in (tmp_path / "store" / "cells" / row.mask[:2] / row.mask).glob("mask*"):
+        file.write_bytes(b"damaged")
+    assert "damaged" in ready("plot").err  # it cannot be read
+    for options, message in (
+        (["--only", "accurac"], "there is no figure 'accurac'; did you mean 'accuracy'?"),
+        (["--style", "papr"], "did you mean 'paper'?"),
+    ):
+        said = ready("plot", *options)
+        assert (said.code, said.out) == (2, "")
+        assert message in said.err
+    result = load_run(store=store)
+    for wrong in (
+        lambda: result.figures(["accurac"]),
+        lambda: result.figure("accurac"),
+        lambda: result.plot(tmp_path / "new", only=["accurac"]),
+        lambda: result.plot(tmp_path / "new", formats=["gfi"]),
+        lambda: result.plot(tmp_path / "new", formats="png"),
+        lambda: result.figures(style="papr"),
+        lambda: result.report(margin=-1),
+    ):
+        with pytest.raises(UsageError):
+            wrong()
+    assert not (tmp_path / "new").exists()
+
+
+def test_on_a_terminal_plot_and_report_say_what_they_do(ready, tmp_path):
+    run_id = Store(tmp_path / "store").run("last").id
+    for command, did in (("plot", "drawing it"), ("report", "writing the report")):
+        code, said = on_a_terminal(command, "last", "--store", str(tmp_path / "store"))
+        assert code == 0
+        assert f"reading {run_id}, and {did}" in said
 
 
 def test_report(ready, tmp_path):

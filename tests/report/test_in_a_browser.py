@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from small_runs import hostile_content, small_content
 
+from lottery_ticket.plots._render import chart_figure
 from lottery_ticket.report import html_page
 
 WIDTHS = {"wide": 1280, "phone": 390}
@@ -117,6 +118,46 @@ def test_marks_stand_where_the_charts_values_are(show, name):
     wrong = replace(first, y=[None if y is None else y + 0.5 * i for i, y in enumerate(first.y)])
     with pytest.raises(AssertionError):
         check_places(page, replace(chart, series=[wrong, *rest]))
+
+
+def heights(values):
+    """Of a box from its bottom (0) to its top (1); what lies beyond it, at its edge."""
+    return np.clip(np.asarray(values, dtype=float), 0, 1)
+
+
+def figures_band(chart):
+    """The corners of the band in the figure of a chart: how high each stands in its axes."""
+    (ax,) = chart_figure([chart], title="").axes
+    (band,) = ax.collections
+    corners = (ax.transData - ax.transAxes).transform(band.get_paths()[0].vertices)[:, 1]
+    return sorted(set(heights(corners).round(2)))
+
+
+def pages_band(page, chart):
+    """The same of the page's."""
+    path = page.locator(f"#run-1-{chart.name} path.band").get_attribute("d")
+    corners = [float(text.split()[1]) for text in path.strip("Mz").split("L")]
+    rect = page.locator(f"#run-1-{chart.name} clipPath rect")
+    top, height = (float(rect.get_attribute(name)) for name in ("y", "height"))
+    box = top + 2, top + height - 2  # the clip is two pixels wider than the axes
+    return sorted(set(heights((box[1] - np.array(corners)) / (box[1] - box[0])).round(2)))
+
+
+@pytest.mark.parametrize("zero", ["low", "y", "all"])
+def test_a_zero_on_a_log_axis_is_below_it_in_page_and_figure(show, zero):
+    chart = next(chart for chart in CONTENT.structure if chart.name == "overlap")
+    first, *rest = chart.series
+    ends = {"y": [*first.y], "low": [0.8 * y for y in first.y], "high": [1.2 * y for y in first.y]}
+    for name in ("y", "low", "high") if zero == "all" else ("low", zero):
+        ends[name][1] = 0.0
+    chart = replace(chart, series=[replace(first, **ends), *rest])
+    page = show(html_page([replace(CONTENT, structure=[chart])]))
+    assert pages_band(page, chart) == pytest.approx(figures_band(chart), abs=0.011)
+    assert pages_band(page, chart)[0] == 0
+    for line in page.locator("#run-1-overlap path.line").all():
+        assert not re.search("NaN|Infinity", line.get_attribute("d"))
+    edge = page.locator("#run-1-overlap g.outside path.mark")
+    assert edge.count() == len(chart.outside(chart.series[0])) == (zero != "low")
 
 
 def test_what_the_axis_does_not_reach_stands_at_its_edge(show):

@@ -17,6 +17,7 @@ from lottery_ticket.cli._options import (
     import_code,
     listed,
 )
+from lottery_ticket.cli._print import step_shown
 
 __all__ = ["plot"]
 
@@ -62,7 +63,10 @@ def plot(
     formats = [str(one) for one in format or (Format.png, Format.svg)]
     look = {"style": style or None, "width": width, "height": height, "font": font}
     try:
-        for path in result.plot(out, formats=formats, only=names or None, **look):
-            print(path)
+        with step_shown() as said:
+            said(f"reading {result.id}, and drawing it")
+            paths = result.plot(out, formats=formats, only=names or None, **look)
     except OSError as error:
         raise LotteryError(f"{out}: cannot write figures ({error.strerror or error})") from None
+    for path in paths:
+        print(path)

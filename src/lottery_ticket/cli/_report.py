@@ -16,7 +16,7 @@ from lottery_ticket.cli._options import (
     import_code,
     open_store,
 )
-from lottery_ticket.cli._print import size_text
+from lottery_ticket.cli._print import size_text, step_shown
 
 __all__ = ["report"]
 
@@ -61,14 +61,10 @@ def report(
     results = [load_run(run, store=opened) for run in runs or ["last"]]
     path = Path("report.html") if out is None and format is Format.html else out
     try:
-        page = written(
-            results,
-            path,
-            format=str(format),
-            margin=margin,
-            data_dir=data_dir,
-            data=data_options(data),
-        )
+        options = {"margin": margin, "data_dir": data_dir, "data": data_options(data)}
+        with step_shown() as said:
+            said(f"reading {', '.join(result.id for result in results)}, and writing the report")
+            page = written(results, path, format=str(format), **options)
     except OSError as error:
         raise LotteryError(f"{path}: cannot be written ({error.strerror or error})") from None
     print(

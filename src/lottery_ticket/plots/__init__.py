@@ -17,6 +17,7 @@ from lottery_ticket.charts import level_colors as level_colors
 from lottery_ticket.charts import percent_label as percent_label
 from lottery_ticket.charts import select_curves as select_curves
 from lottery_ticket.charts import style_arms as style_arms
+from lottery_ticket.plots._draw import check_figures as check_figures
 from lottery_ticket.plots._draw import draw_all as draw_all
 from lottery_ticket.plots._draw import draw_summary_figure as draw_summary_figure
 from lottery_ticket.plots._draw import run_figure as run_figure

@@ -16,11 +16,18 @@ from lottery_ticket.plots._inputs import inputs_figure
 from lottery_ticket.plots._look import LookOptions, look_of, look_on
 from lottery_ticket.plots._render import chart_figure, check_axes
 from lottery_ticket.plots._shown import Figures
-from lottery_ticket.plots._style import save
+from lottery_ticket.plots._style import check_suffix, save
 from lottery_ticket.plots._sweep import SWEEP_FIGURES, sweep_figures
 from lottery_ticket.plots._verdict import verdict_figure
 
-__all__ = ["draw_all", "draw_summary_figure", "run_figure", "run_figures", "save_figures"]
+__all__ = [
+    "check_figures",
+    "draw_all",
+    "draw_summary_figure",
+    "run_figure",
+    "run_figures",
+    "save_figures",
+]
 
 # as they are read: what was found, how it was learnt, what the masks look like
 FIGURES = (
@@ -139,6 +146,31 @@ def _makers(
     if input_images(tables.inputs):
         makers["inputs"] = mapped
     return {name: makers[name] for name in FIGURES if name in makers}
+
+
+def check_figures(
+    only: Sequence[str] | None = None,
+    formats: Sequence[str] = (),
+    *,
+    ax: Axes | None = None,
+    **look: Unpack[LookOptions],
+) -> None:
+    """See that what is asked for can be drawn, before a run is read: that takes a while.
+
+    Args:
+        only, look: as of `run_figures`.
+        formats: suffixes that matplotlib is to write.
+        ax: as of `run_figure`.
+
+    Raises:
+        UsageError: there is no such figure or format; the look makes no sense.
+    """
+    look_on(ax, **look)
+    _check_names(only)
+    if isinstance(formats, str):
+        raise UsageError(f"formats: got {formats!r}, wanted a list, such as [{formats!r}]")
+    for suffix in formats:
+        check_suffix(f".{suffix}", f"formats: got {suffix!r}")
 
 
 def _check_names(only: Sequence[str] | None) -> None:

@@ -16,7 +16,7 @@ from lottery_ticket.plots._look import DEFAULT, Look
 from lottery_ticket.plots._settings import SCREEN, settings
 from lottery_ticket.plots._shown import ShownFigure
 
-__all__ = ["dress", "finish", "new_figure", "save"]
+__all__ = ["check_suffix", "dress", "finish", "new_figure", "save"]
 
 DPI = 200
 # letters as outlines that a publisher takes (TrueType, not Type 3), and the same bytes every time
@@ -144,6 +144,15 @@ def _is_overprinted(ax: Axes) -> bool:
     return any(low.y1 > high.y0 for low, high in pairwise(boxes))
 
 
+def check_suffix(suffix: str, got: str) -> str:
+    """The format of a suffix; `UsageError`, which begins with what was got, if it is of none."""
+    known = set(FigureCanvasAgg.get_supported_filetypes()) - {"pgf"}  # which wants TeX
+    if suffix[1:].lower() not in known:
+        wanted = ", ".join(f".{name}" for name in sorted(known))
+        raise UsageError(f"{got}, wanted one of {wanted}")
+    return suffix[1:].lower()
+
+
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure in the format of its suffix and return its path; the folder is made.
 
@@ -154,11 +163,7 @@ def save(figure: Figure, path: str | Path) -> Path:
         UsageError: the suffix is that of no format; a link, a device or a folder is there.
     """
     path = Path(path)
-    suffix = path.suffix[1:].lower()
-    known = set(figure.canvas.get_supported_filetypes()) - {"pgf"}  # which wants TeX
-    if suffix not in known:
-        wanted = ", ".join(f".{name}" for name in sorted(known))
-        raise UsageError(f"{path}: got the suffix {path.suffix!r}, wanted one of {wanted}")
+    suffix = check_suffix(path.suffix, f"{path}: got the suffix {path.suffix!r}")
     make_folder(path.parent)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     image = io.BytesIO()

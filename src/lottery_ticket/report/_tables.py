@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -68,7 +69,7 @@ class ReportTable:
     rows: Sequence[Sequence[ReportCell]]
     ids: Sequence[str] = ()
 
-    @property
+    @cached_property  # asked for with each cell
     def is_text(self) -> list[bool]:
         """Which columns have no numbers to sort by: they are flush left."""
         return [

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, reduce
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lottery_ticket.analysis.structure.place import MaskPlace, placed
+from lottery_ticket.analysis.structure.place import MaskPlace
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import PruningMask
 
@@ -79,14 +80,11 @@ def _variance(layer: LayerCounts) -> float:
 
 def _sum_of_shared(layers: Sequence[LayerCounts]) -> tuple[int, np.ndarray]:
     """The smallest number of shared weights that is possible, and the chance of it and the next."""
-    first, chances = 0, np.ones(1)
-    for layer in layers:
-        low, of_layer = _shared(layer)
-        first += low
-        chances = _convolved(chances, of_layer)
-    return first, chances
+    firsts, chances = zip(*map(_shared, layers), strict=True)
+    return sum(firsts), reduce(_convolved, chances)
 
 
+@lru_cache(maxsize=64)  # a layer is asked for by itself, and then among all
 def _shared(layer: LayerCounts) -> tuple[int, np.ndarray]:
     """The same of one layer: by P(s + 1) / P(s) = (a − s)(b − s) / ((s + 1)(N − a − b + s + 1))."""
     n, a, b = layer
@@ -132,6 +130,10 @@ def mask_overlap(mask: PruningMask, other: PruningMask) -> pd.DataFrame:
     >>> frame.loc["w", ["num_shared", "share", "expected_share"]].tolist()
     [1.0, 0.5, 0.5]
     """
+    return pd.DataFrame(_overlap_rows(mask, other))
+
+
+def _overlap_rows(mask: PruningMask, other: PruningMask) -> list[dict[str, object]]:
     _check_same_net(mask, other)
     counts = {
         name: LayerCounts(kept.numel(), int(kept.sum()), int(other[name].sum()))
@@ -139,8 +141,7 @@ def mask_overlap(mask: PruningMask, other: PruningMask) -> pd.DataFrame:
     }
     shared = {name: int((kept & other[name]).sum()) for name, kept in mask.items()}
     rows = [_row(name, [counts[name]], shared[name]) for name in counts]
-    rows.append(_row("all", list(counts.values()), sum(shared.values())))
-    return pd.DataFrame(rows)
+    return [*rows, _row("all", list(counts.values()), sum(shared.values()))]
 
 
 def overlap_table(
@@ -166,13 +167,13 @@ def overlap_table(
     groups: dict[MaskPlace, list[MaskPlace]] = defaultdict(list)
     for place in masks:
         groups[place._replace(**{across: None})].append(place)
-    frames = []
-    for places in groups.values():
-        for one, two in combinations(places, 2):
-            rows = placed(mask_overlap(masks[one], masks[two]), one)
-            rows.insert(len(MaskPlace._fields), f"{across}_other", getattr(two, across))
-            frames.append(rows)
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    # one table at the end: pairs grow with the square of the replicates, and a table takes a while
+    return pd.DataFrame(
+        {**one._asdict(), f"{across}_other": getattr(two, across), **row}
+        for places in groups.values()
+        for one, two in combinations(places, 2)
+        for row in _overlap_rows(masks[one], masks[two])
+    )
 
 
 def _row(layer: str, counts: list[LayerCounts], num_shared: int) -> dict[str, object]:

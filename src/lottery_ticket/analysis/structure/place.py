@@ -7,7 +7,7 @@ import pandas as pd
 
 from lottery_ticket.masks import PruningMask
 
-__all__ = ["MaskPlace", "placed", "tabulated"]
+__all__ = ["MaskPlace", "joined", "tabulated"]
 
 
 class MaskPlace(NamedTuple):
@@ -20,15 +20,19 @@ class MaskPlace(NamedTuple):
     draw: int = 0
 
 
-def placed(rows: pd.DataFrame, place: MaskPlace) -> pd.DataFrame:
-    """The rows with their mask's place in front of them."""
-    columns = {name: [value] * len(rows) for name, value in place._asdict().items()}
-    return pd.concat([pd.DataFrame(columns, index=rows.index), rows], axis=1)
+def joined(frames: Mapping[MaskPlace, pd.DataFrame]) -> pd.DataFrame:
+    """The rows of every place below one another, their place in front of them."""
+    if not frames:
+        return pd.DataFrame()
+    rows = pd.concat(list(frames.values()), ignore_index=True)
+    places = [place for place, frame in frames.items() for _ in range(len(frame))]
+    # once for all of them: a table of its own for each takes longer than to count its weights
+    columns = pd.DataFrame(places, columns=pd.Index(MaskPlace._fields))
+    return pd.concat([columns, rows], axis=1)
 
 
 def tabulated(
     masks: Mapping[MaskPlace, PruningMask], rows_of: Callable[[PruningMask], pd.DataFrame]
 ) -> pd.DataFrame:
     """The rows of every mask, its place in front of them."""
-    frames = [placed(rows_of(mask), place) for place, mask in masks.items()]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return joined({place: rows_of(mask) for place, mask in masks.items()})

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 
 from lottery_ticket.analysis.structure.density import effective_density
-from lottery_ticket.analysis.structure.place import MaskPlace, placed
+from lottery_ticket.analysis.structure.place import MaskPlace, joined
 from lottery_ticket.arms import ARMS, Arm
 from lottery_ticket.errors import DamagedError, UsageError
 from lottery_ticket.experiment import read_mask, read_weights, recorded_model
@@ -151,15 +151,14 @@ def run_kept_weights(
         UsageError: the run's model is not registered here.
         StoreError: a cell is damaged.
     """
-    frames, known = [], {}
+    frames, known = {}, {}
     for row, record in _trainings(store, run, arms):
         initial = _initial_weights(store, record, known)
         has_weights = WEIGHTS not in store.execution(row.cell).get("not_kept", ())
         if initial is not None and has_weights:
             trained = read_weights(store, record.name)
-            rows = kept_weights(_mask(store, run, row), initial, trained)
-            frames.append(placed(rows, _place(run, row)))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+            frames[_place(run, row)] = kept_weights(_mask(store, run, row), initial, trained)
+    return joined(frames)
 
 
 def _place(run: RunRecord, row: RunRow) -> MaskPlace:

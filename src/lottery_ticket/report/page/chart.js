@@ -65,7 +65,8 @@ const lottery = (() => {
   }
 
   function scale(kind, from, to, start, end) {
-    const f = kind === "log" ? Math.log : (v) => v;
+    // what a log axis cannot show lies below all that it shows, as far as matplotlib puts it
+    const f = kind === "log" ? (v) => (v > 0 ? Math.log(v) : -1000 * Math.LN10) : (v) => v;
     const span = f(to) - f(from) || 1;
     return (value) => start + ((f(value) - f(from)) / span) * (end - start);
   }
@@ -92,6 +93,10 @@ const lottery = (() => {
     "2": "M-.7 -4.4V-.4L-4.2 1.6L-3.5 2.8L0 .8L3.5 2.8L4.2 1.6L.7 -.4V-4.4z",
     "3": "M-4.4 .7H-.4L1.6 4.2L2.8 3.5L.8 0L2.8 -3.5L1.6 -4.2L-.4 -.7H-4.4z",
     "|": "M-.8 -4.6H.8V4.6H-.8z",
+    "_": "M-4.6 -.8H4.6V.8H-4.6z",
+    ".": "M-2 0a2 2 0 1 0 4 0a2 2 0 1 0 -4 0",
+    "$N$": "M-3.6 4.2V-4.2H-2L2 1.6V-4.2H3.6V4.2H2L-2 -1.6V4.2z",
+    "$Z$": "M-3.6 -4.2H3.6V-3L-1.6 2.8H3.6V4.2H-3.6V3L1.6 -2.8H-3.6z",
     "4": "M4.4 .7H.4L-1.6 4.2L-2.8 3.5L-.8 0L-2.8 -3.5L-1.6 -4.2L.4 -.7H4.4z",
   };
 
