@@ -7,9 +7,9 @@ from typing import Any
 from lottery_ticket.analysis import (
     MATCHING,
     MISSING,
+    NO_VERDICT,
     NOT_A_TICKET,
     NOT_DECIDED,
-    NO_VERDICT,
     SHORT,
     WINNING,
     LevelVerdict,
