@@ -116,6 +116,44 @@ def test_pages_run_and_print_what_they_show(page, num_outputs, tmp_path, monkeyp
         assert run_page(text) == num_outputs
 
 
+def test_the_finder_of_the_readme_runs_as_it_is_pasted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import torch\n.*?)```", text, re.S)
+    names = {}
+    exec(code, names)
+    assert (tmp_path / "mine.ticket.safetensors").is_file()
+    results = names["results"]
+    assert results.dense > 0.9  # it learns
+    assert len(results.control("reinit")) == len(results.control("shuffled")) == 1
+    assert str(results) in capsys.readouterr().out
+
+
+def test_the_commands_of_the_readme_are_one_line_each():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    install, tests, *_ = re.findall(r"```sh\n(.*?)```", text, re.S)
+    assert (install.count("\n"), tests.count("\n")) == (1, 1)
+    assert "lottery run quickstart" in install
+    assert tests.strip().endswith("-m pytest")
+
+
+def test_the_readme_says_what_the_verdict_says():
+    """How many of the levels before the claimed one are winning, and which are not."""
+    page = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^ +(\d+) +([\d.]+) %.*  ([a-z][a-z ]+?)(?: [*(].*)?$", page, re.M)
+    before = [row for row in rows if int(row[0]) < 13]
+    labels = Counter(label for *_, label in before)
+    assert labels == {"winning": 9, "matching": 2, "not decided": 1}
+    at = {
+        label: [f"{float(share):.0f} %" for _, share, other in before if other == label]
+        for label in labels
+    }
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert "Of the twelve levels before it nine are winning too" in text
+    assert f"those of {' and '.join(at['matching'])} only match dense" in text
+    assert f"{at['not decided'][0]} is not decided" in text
+
+
 @pytest.mark.parametrize(
     "wrong",
     ["level 3: 925 weights, 91.67 %", "level 3: 955 weights, 97.67 %", "level 3: 925 weights"],
@@ -156,13 +194,16 @@ def results(monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py", "hugging_face.py"],
+    [
+        *("render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py"),
+        *("hugging_face.py", "stability.py"),
+    ],
 )
 def test_pages_say_what_was_measured(name, results):
     results(name).main()
 
 
-@pytest.mark.parametrize("name", ["speed.py", "ship.py", "lightning.py"])
+@pytest.mark.parametrize("name", ["speed.py", "ship.py", "lightning.py", "stability.py"])
 def test_pages_that_say_something_else_are_caught(name, results, monkeypatch, tmp_path):
     module = results(name)
     head, mark, rest = module.PAGE.read_text(encoding="utf-8").partition("<!-- measured -->\n")

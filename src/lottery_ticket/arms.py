@@ -30,6 +30,7 @@ class Arm:
             `"random"`, `"oneshot"` (pruned once from the dense net), `"inverted"` (the same, but
             the lowest scores are kept), `"at_init"` (by `criterion` from θ₀), `"source"` (the
             tickets of another data set or recipe), `"during"` (by `policy`, while it trains),
+            `"moved"` (those that the arm `masks_of` ended with),
             `"narrow"`: none, in a narrower net, or `"none"`: none, in a training as long as the
             whole search, of the last level alone. Or a function `(mask, generator) → mask` of the
             ticket's mask, which keeps as many weights.
@@ -50,6 +51,7 @@ class Arm:
         shows: what matters where the ticket beats it: `"mask positions"`; empty where it says
             nothing of why.
         color, marker: how it is drawn everywhere: `"#0072B2"`, and a marker of matplotlib.
+        masks_of: an arm whose mask changes during its trainings, of one that takes its last ones.
     """
 
     mask: str | Callable[..., Any] = "own"
@@ -62,6 +64,7 @@ class Arm:
     shows: str = ""
     color: str = ""
     marker: str = ""
+    masks_of: str = ""
 
     @property
     def depends_on_rewind(self) -> bool:
@@ -95,7 +98,7 @@ ARMS: Registry[Arm] = Registry(
 
 _MASKS = ("own", "ticket", "shuffled", "random", "oneshot", "inverted", "at_init", "during")
 _WEIGHTS = ("initial", "fresh", "fresh_signed", "fresh_scaled", "permuted", "signed_constant")
-_MARKERS = tuple("osHp43d8^D<h2v>XP|+x1*")  # that figures and the page can draw
+_MARKERS = (*"osHp43d8^D<h2v>XP|+x1*_.", "$N$", "$Z$")  # that figures and the page can draw
 _PIPELINES = ("lth", "rewind", "lr_rewind", "finetune", "at_init")
 
 
@@ -324,6 +327,42 @@ for _name, _arm in {
         marker="|",
         meaning="Pruned while it trains, little by little, in one training from the initial "
         "weights.",
+    ),
+    "static": Arm(
+        "during",
+        pipeline="lth",
+        policy="static",
+        color="#A0A0A0",
+        marker="_",
+        meaning="Sparse from the first step on: a random mask, narrow layers kept denser (ERK), "
+        "which stays.",
+    ),
+    "set": Arm(
+        "during",
+        pipeline="lth",
+        policy="set",
+        color="#F0C000",
+        marker=".",
+        meaning="Sparse from the first step on, by SET: now and then the smallest weights of each "
+        "layer are dropped, and as many grow at random.",
+    ),
+    "rigl": Arm(
+        "during",
+        pipeline="lth",
+        policy="rigl",
+        color="#00A0C0",
+        marker="$N$",
+        meaning="Sparse from the first step on, by RigL: now and then the smallest weights of each "
+        "layer are dropped, and as many grow where the dense gradient is largest.",
+    ),
+    "rigl_mask": Arm(
+        "moved",
+        pipeline="lth",
+        masks_of="rigl",
+        color="#006070",
+        marker="$Z$",
+        meaning="The mask that RigL ended with, trained again from the initial weights. If it does "
+        "as well as RigL, moving was but a way to find it.",
     ),
     "magnitude_init": Arm(
         "at_init",

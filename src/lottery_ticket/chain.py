@@ -145,6 +145,8 @@ class Chain(ABC, Generic[Mask, Net]):
                 return self.source.mask(ticket)
             case "during":
                 return self.moved(at)
+            case "moved":
+                return self.mask(at._replace(arm=ARMS[at.arm].masks_of))
             case "narrow" | "none":  # a dense net, of fewer weights or trained for longer
                 return None
             case _:

@@ -223,7 +223,7 @@ def level_connectivity(
     Source: Paul et al. 2023.
     """
     from lottery_ticket.analysis import connectivity_of
-    from lottery_ticket.experiment import connect_levels, import_user_code, level_lines
+    from lottery_ticket.experiment import import_user_code, level_lines, measure_run
     from lottery_ticket.process import neutral_settings
 
     result = load_run(run, store=store)
@@ -232,9 +232,10 @@ def level_connectivity(
         import_user_code(context.imports)
         work = level_lines(result.store, result.record, arm, points)
     with _watching(progress) as watching:
-        outcome = connect_levels(
-            result.store, result.record, work, context, jobs=jobs, observer=watching
-        )
+        outcome = measure_run(
+            result.store, result.record, work, work.measured, context,
+            jobs=jobs, observer=watching,
+        )  # fmt: skip
     check_outcome(outcome, "lines")
     assert outcome.record is not None
     rows = _rows(result.store, outcome.record, work.measured)

@@ -88,13 +88,28 @@ def test_text_of_an_empty_summary_is_its_header():
         ([], None),
         ([None, None], None),
         ([False, None, False], None),
-        ([True, False, None, True], "at the end of 2 of 3 trainings: their early_stop_step"),
+        ([True, False, None, True], "at the end of 2 of 3 trainings: these nets were"),
     ],
 )
 def test_trainings_that_were_still_falling_are_counted(flags, note):
     rows = [{"arm": "ticket", "level": i, "is_still_falling": f} for i, f in enumerate(flags)]
     found = still_falling_note(as_table(rows))
     assert found is None if note is None else note in found
+
+
+@pytest.mark.parametrize(
+    ("duration", "end"),
+    [
+        (None, "train longer to know"),
+        ("8ep", "train longer to know (--set train.duration=24ep)"),
+        ("500it", "train longer to know (--set train.duration=1500it)"),
+    ],
+)
+def test_how_to_train_longer_is_said_in_the_runs_own_unit(duration, end):
+    table = as_table([{"arm": "ticket", "level": 0, "is_still_falling": True}])
+    found = still_falling_note(table, duration)
+    assert found is not None
+    assert found.endswith(end)
 
 
 @pytest.mark.parametrize(

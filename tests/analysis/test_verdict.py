@@ -68,7 +68,7 @@ def test_a_winning_ticket():
     assert [level.num_kept for level in found.levels] == [512, 256, 128, 64]
     assert found.sentence == (
         "Winning ticket at 12.50 % of the weights (level 3, 128): 0.00 points against dense "
-        "(at least −0.05), +1.00 points against reinit (at least +0.94). 5 replicates, margin "
+        "(at worst −0.05), +1.00 points against reinit (at worst +0.94). 5 replicates, margin "
         "0.2 points; the claim is tested over all levels, at 5 % in all."
     )
 
@@ -156,7 +156,26 @@ def test_not_decided_says_how_many_would_decide():
     assert level.replicates_needed == found.replicates_needed
     assert found.replicates_needed is not None
     assert found.replicates_needed > 5
-    assert f"(--set replicates={found.replicates_needed})" in found.sentence
+    n = found.replicates_needed
+    said = f" About {n} would decide level 1, at this spread (--set replicates={n})."
+    assert found.sentence.endswith(said)
+    assert "four times in five, if the difference stays as measured" in " ".join(str(found).split())
+
+
+def test_which_open_levels_would_be_decided_is_counted():
+    """The number is the middle of what the levels need: it decides no more than those it covers."""
+    noise = {level: (3 + 2 * level) * np.roll(JITTER, level) for level in range(4)}
+    wide = {
+        "ticket": {level: list(0.98 + noise[level]) for level in range(4)},
+        "reinit": {level: list(0.976 + np.roll(noise[level], 2)) for level in (1, 2, 3)},
+    }
+    found = verdict(table_of(wide))
+    n = found.replicates_needed
+    assert n is not None
+    needs = [level.replicates_needed for level in found.levels if level.label == "not decided"]
+    covered = sum(need is not None and need <= n for need in needs)
+    assert 0 < covered < len(needs)
+    assert f"About {n} would decide {covered} of the {len(needs)} open levels" in found.sentence
 
 
 def test_a_level_on_the_margin_asks_for_more_than_it_has():
@@ -219,7 +238,7 @@ def test_a_loss_is_judged_the_other_way_round():
     assert row["upper_bound"] == pytest.approx(-2.5 * other["lower_bound"])
     assert row["pooled_low"] < row["difference"] < row["pooled_high"]
     assert row["p"] == pytest.approx(other["p"])
-    assert "−0.02500 against reinit (at most −0.02" in loss.sentence
+    assert "−0.02500 against reinit (at worst −0.02" in loss.sentence
     assert "margin 10 % of the dense loss" in loss.sentence
 
 
@@ -407,7 +426,7 @@ def test_the_text_fits_80_columns_and_begins_with_the_verdict():
             assert " ".join(str(found).split()).startswith(f"r, LeNet300 {' '.join(words)}")
     table = str(verdict(table_of(WINS))).split("\n\n")[1].splitlines()
     assert table[:4] == [
-        "level  density  kept  − dense  at least  − reinit  at least  verdict",
+        "level  density  kept  − dense  at worst  − reinit  at worst  verdict",
         "    1  50.00 %   512     0.00     −0.05      0.00     −0.06  matching",
         "    2  25.00 %   256    +0.05      0.00     +0.55     +0.49  winning *",
         "    3  12.50 %   128     0.00     −0.05     +1.00     +0.94  winning *",

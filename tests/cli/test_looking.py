@@ -104,7 +104,7 @@ def test_an_early_stop_step_that_is_a_lower_bound_is_marked(ready):
     steps = [line.split()[10] for line in lines[2:]]
     assert [step.endswith("+") for step in steps] == flags
     assert [int(step.rstrip("+")) for step in steps] == [row["early_stop_step"] for row in rows]
-    said = f"still falling at the end of {sum(flags)} of {len(flags)} trainings: their early_stop"
+    said = f"still falling at the end of {sum(flags)} of {len(flags)} trainings: these nets"
     assert said in ready("table", "--summary").out
     column = list(TABLE_COLUMNS).index("is_still_falling")
     for flag, line in zip(flags, ready("table", "--format", "markdown").out.splitlines()[2:],

@@ -33,6 +33,7 @@ def test_run_end_to_end_and_again(lottery, tmp_path):
     (run_id,) = re.findall(r"results: .*store \(run (quickstart-[0-9a-f]{8})\)", first.out)
     assert "8 cells made in " in first.out
     assert "validation loss still falling at the end of " in first.out
+    assert re.search(r"train longer to know \(--set train\.duration=\d+(ep|it)\)", first.out)
     assert f"figures: lottery plot {run_id} --out figures\n" in first.out
 
     second = lottery(*TINY)

@@ -1,5 +1,6 @@
 """Every arm, held against a plain PyTorch loop and masks made by sorting: a row for each arm."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -36,9 +37,9 @@ from lottery_ticket.experiment.objects.initial import (
 )
 from lottery_ticket.experiment.planning.replicate import Replicate
 from lottery_ticket.experiment.planning.setting import Setting
-from lottery_ticket.masks import Budget, PruningMask
+from lottery_ticket.masks import Budget, PruningMask, budget_erk
 from lottery_ticket.models import build
-from lottery_ticket.pruning import Pipeline, Polynomial, next_mask
+from lottery_ticket.pruning import POLICIES, Pipeline, Polynomial, next_mask
 from lottery_ticket.registry import Entry
 from lottery_ticket.seeds import derive, generator
 
@@ -60,6 +61,9 @@ class Expected(NamedTuple):
     steps: tuple[int, int] = (0, WHOLE)
 
 
+MOVING = ("gradual", "static", "set", "rigl")
+"""How masks come about that change while they train."""
+
 REWOUND = ("rewound", (K, WHOLE))
 EXPECTED = {
     "ticket": Expected("own", *REWOUND),
@@ -80,6 +84,10 @@ EXPECTED = {
     "lr_rewind": Expected("own", "trained weights"),
     "finetune": Expected("own", "trained", (WHOLE, 2 * WHOLE)),
     "gradual": Expected("gradual", "initial"),
+    "static": Expected("static", "initial"),
+    "set": Expected("set", "initial"),
+    "rigl": Expected("rigl", "initial"),
+    "rigl_mask": Expected("rigl's last", "initial"),
     "magnitude_init": Expected("magnitude", "initial"),
     "snip": Expected("snip", "initial"),
     "grasp": Expected("grasp", "initial"),
@@ -126,6 +134,14 @@ def state_of(model: torch.nn.Module) -> State:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
+Moving = Callable[[int, State, dict[str, torch.Tensor], State], dict[str, torch.Tensor] | None]
+
+
+def weights_of(model: torch.nn.Module) -> State:
+    """Those that can be pruned."""
+    return {n: p.detach() for n, p in model.named_parameters() if n.endswith("weight")}
+
+
 def plain_training(
     options: dict[str, Any],
     start: State,
@@ -135,16 +151,18 @@ def plain_training(
     steps: tuple[int, int],
     lr: float,
     drop: int = DROP,
-    left: Callable[[int], int] | None = None,
+    moving: Moving | None = None,
 ) -> Trained:
     """SGD with momentum, written out; what the recipe says of its learning rate too.
 
-    `left` says how many weights are kept after a step, where that falls while it trains.
+    `moving` says what is kept after a step, where that changes while it trains.
     """
     data = load_dataset("digits").train
     model = model_of(options, 0)
     model.load_state_dict(start)
     masks = mask or {}
+    if moving is not None:
+        masks = moving(0, weights_of(model), {}, {}) or {}
     with torch.no_grad():
         for name, kept in masks.items():
             model.get_parameter(name).masked_fill_(~kept, 0.0)
@@ -160,12 +178,12 @@ def plain_training(
         optimizer.param_groups[0]["lr"] = lr * (0.1 if step >= drop else 1.0)
         optimizer.zero_grad()
         F.cross_entropy(model(data.x[rows]), data.y[rows]).backward()
+        dense = {name: p.grad.clone() for name, p in named.items()}
         for name, kept in masks.items():
             named[name].grad.masked_fill_(~kept, 0.0)
         optimizer.step()
-        if left is not None:
-            scores = {n: p.detach().abs() for n, p in named.items() if n.endswith("weight")}
-            masks = chosen(scores, left(step + 1), masks or None)
+        if moving is not None:
+            masks = moving(step + 1, weights_of(model), masks, dense) or masks
             for name, kept in masks.items():
                 for values in (named[name].data, optimizer.state[named[name]]["momentum_buffer"]):
                     values[~kept] = 0.0
@@ -260,8 +278,8 @@ class Oracle:
 
     def _training(self, arm: str, level: int) -> Trained:
         start, momentum = self.start(arm, level)
-        is_gradual = level and EXPECTED[arm].mask == "gradual"
-        has_mask = level and EXPECTED[arm].mask not in ("none", "gradual")
+        is_moving = level and EXPECTED[arm].mask in MOVING
+        has_mask = level and EXPECTED[arm].mask not in ("none", *MOVING)
         return plain_training(
             self.options(arm, level),
             start,
@@ -271,14 +289,60 @@ class Oracle:
             EXPECTED[arm].steps if level else (0, WHOLE),
             TRAIN["lr"],
             drop_of(arm, level),
-            self.falling_to(level) if is_gradual else None,
+            self.moving(arm, level) if is_moving else None,
         )
 
-    def falling_to(self, level: int) -> Callable[[int], int]:
-        """Step → weights kept, by the cube law of Zhu & Gupta over three quarters of a training."""
+    def moving(self, arm: str, level: int) -> Moving:
+        """How a mask moves."""
+        if arm == "gradual":
+            return self.falling_to(level)
+        return self.evolving(arm, level)
+
+    def falling_to(self, level: int) -> Moving:
+        """By the cube law of Zhu & Gupta over three quarters of a training."""
         size, last = (self.made.plan.budgets[at].total for at in (0, level))
         end = 3 * WHOLE // 4
-        return lambda step: size - int((1 - (1 - min(step, end) / end) ** 3) * (size - last))
+
+        def mask(step, weights, masks, dense):
+            if not step:
+                return None
+            left = size - int((1 - (1 - min(step, end) / end) ** 3) * (size - last))
+            return dict(chosen(magnitudes(weights), left, masks or None))
+
+        return mask
+
+    def evolving(self, arm: str, level: int) -> Moving:
+        """Random and as dense as ERK has it at first; then, of each layer, the smallest go."""
+        seed = derive(self.root, "policy", arm, level, 0)
+        total, end = self.made.plan.budgets[level].total, 3 * WHOLE // 4
+        every = max(1, end // 20)
+
+        def drawn(step, weights):
+            stream = generator(seed, "policy", step)
+            return {
+                name: torch.rand(value.shape, generator=stream) for name, value in weights.items()
+            }
+
+        def mask(step, weights, masks, dense):
+            if not step:
+                shapes = {name: tuple(value.shape) for name, value in weights.items()}
+                size = sum(value.numel() for value in weights.values())
+                erk = dict(budget_erk(shapes, total / size).per_layer)
+                return {n: highest(s, erk[n]) for n, s in drawn(0, weights).items()}
+            if arm == "static" or step >= end or step % every:
+                return None
+            noise = drawn(step, weights)
+            found = {}
+            for name, kept in masks.items():
+                count = int(kept.sum())
+                share = 0.3 / 2 * (1 + np.cos(np.pi * step / end))
+                sizes = weights[name].abs().masked_fill(~kept, -1.0)
+                stays = highest(sizes, count - int(share * count))
+                grown = noise[name] if arm == "set" else dense[name].abs()
+                found[name] = highest(grown.masked_fill(stays, torch.inf), count)
+            return found
+
+        return mask
 
 
 def drop_of(arm: str, level: int) -> int:
@@ -485,6 +549,15 @@ def prunes_a_step_late(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Polynomial, "density_at", lambda schedule, step: density(schedule, step - 1))
 
 
+def evolves_otherwise(arm: str, like: str | None = None, **options: Any) -> Wrong:
+    """A policy of another recipe, in place of an arm's own."""
+    kind = POLICIES[like or arm]
+    made = kind._replace(make=functools.partial(kind.make, **options))
+    entry = POLICIES.entry(arm)
+    wrong = Entry(arm, made, entry.is_user, entry.code)
+    return lambda patch: patch.setitem(POLICIES._entries, arm, wrong)
+
+
 WRONG_TRAININGS = [
     ("sign_reinit", wrong_weights("signs", plain_fresh)),
     ("sign_reinit", wrong_weights("signs", all_of_the_other)),
@@ -517,6 +590,11 @@ WRONG_TRAININGS = [
     ("lth", other_first_step(K)),
     ("dense_long", keeps_the_milestones),
     ("gradual", prunes_a_step_late),
+    ("set", evolves_otherwise("set", drop_fraction=0.2)),
+    ("rigl", evolves_otherwise("rigl", end_step=WHOLE)),
+    ("rigl", evolves_otherwise("rigl", distribution="uniform")),
+    ("rigl", evolves_otherwise("rigl", every_steps=3)),
+    ("rigl", evolves_otherwise("rigl", "set")),
     ("dense_long", counts_what_is_rewound),
 ]
 
@@ -531,6 +609,14 @@ def test_other_trainings_are_caught(arm, wrong, tmp_path, monkeypatch):
 
 
 # masks: by sorting
+
+
+def highest(scores: torch.Tensor, count: int) -> torch.Tensor:
+    """The so many highest of a layer; of equal ones those that come first."""
+    order = np.argsort(-scores.flatten().double().numpy(), kind="stable")
+    kept = torch.zeros(scores.numel(), dtype=torch.bool)
+    kept[torch.from_numpy(order[:count].copy())] = True
+    return kept.view(scores.shape)
 
 
 def chosen(scores: State, count: int, among: PruningMask | None = None) -> PruningMask:
@@ -569,7 +655,9 @@ def wanted_mask(made: Made, arm: str, level: int) -> PruningMask:
         return chosen(magnitudes(made.trained(arm, level - 1)), count, among)
     if how == "ticket":
         return made.mask("ticket", level)
-    if how == "gradual":
+    if how == "rigl's last":
+        return made.mask("rigl", level)
+    if how in MOVING:
         return PruningMask.from_tensors(Oracle(made).training(arm, level).mask)
     if how.endswith("of dense"):
         scores = magnitudes(made.trained("ticket", 0))
@@ -597,7 +685,7 @@ def check_masks(made: Made, arm: str) -> None:
             assert mask == made.mask("ticket", level)  # of the run that they come from
         else:
             assert mask == wanted_mask(made, arm, level)
-    if EXPECTED[arm].mask not in ("shuffled", "gradual"):
+    if EXPECTED[arm].mask not in ("shuffled", "rigl's last", *MOVING):
         assert masks[1].is_nested_in(masks[0])
 
 

@@ -131,7 +131,16 @@ def test_killed_at_every_moment_ends_in_the_same_bytes(tmp_path, undisturbed):
 
 # nine steps to a training; rewound to the fourth, gone on from the end, …
 ARMS_TRAIN = TRAIN | {"batch_size": 512, "duration": "3ep", "milestones": ["7it"]}
-NEW_ARMS = ["ticket", "finetune", "sign_reinit", "dense_small", "snip", "transfer", "gradual"]
+NEW_ARMS = [
+    "ticket",
+    "finetune",
+    "sign_reinit",
+    "dense_small",
+    "snip",
+    "transfer",
+    "gradual",
+    "rigl",
+]
 ARMS_SPEC = spec_of(
     NEW_ARMS,
     train=ARMS_TRAIN,

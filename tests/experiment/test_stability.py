@@ -327,4 +327,6 @@ def test_connected_where_it_matches():
                 ]
     found = connectivity_of(pd.DataFrame(rows), {1: "matches", 2: "worse"}, "run")
     assert list(found.table["state"]) == ["connected", "apart"]
-    assert "Of 2 levels of which both is decided, 2 are connected where they match" in str(found)
+    said = "Of 2 levels of which both is decided, 2 are connected and matching dense, or apart and"
+    assert said in str(found)
+    assert "connected to the one before: level 1; apart from the one before: level 2." in str(found)

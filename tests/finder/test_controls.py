@@ -39,9 +39,20 @@ def initial_of(finder):
 def test_which_there_are():
     assert list(controls()) == [
         "reinit", "reinit_scaled", "values_permuted", "sign_reinit", "signed_constant",
-        "shuffled", "random", "inverted", "oneshot", "gradual",
+        "shuffled", "random", "inverted", "oneshot", "gradual", "static", "set", "rigl",
         "magnitude_init", "snip", "grasp", "synflow",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", ["static", "set", "rigl"])
+def test_what_is_sparse_from_the_first_step_on(searched, arm):
+    finder = searched[0]
+    state, num_kept = begun(searched, arm)
+    initial = initial_of(finder)
+    kept = {name: state[name] != 0 for name in finder.mask}
+    assert num_kept == finder.mask.num_kept == sum(int(each.sum()) for each in kept.values())
+    assert all(torch.equal(state[name][each], initial[name][each]) for name, each in kept.items())
+    assert kept != {name: finder.mask[name] for name in kept}
 
 
 @pytest.mark.parametrize("arm", controls())

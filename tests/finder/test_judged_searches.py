@@ -40,8 +40,9 @@ def test_seeds_are_the_replicates(results):
 def test_one_search_gives_numbers_and_no_verdict(results):
     found = results[0].verdict()
     assert (found.label, found.margin_stated) == ("no verdict", 0.2)
-    assert "More replicates keep what is there: a search under each of" in found.sentence
+    assert "Search again under other seeds, 5 in all, and judge them together." in found.sentence
     assert found.contrast(1, "dense")["n"] == 1
+    assert str(found).splitlines()[0] == found.about["model"]  # its name, once
 
 
 def test_one_seed_twice_is_refused(results):

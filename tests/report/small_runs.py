@@ -9,7 +9,7 @@ from lottery_ticket.report import ReportRun, RunFacts, content_of
 HOSTILE = "</script><script>alert('x')</script>\"><img src=x onerror=alert(1)> & <b>"
 LAYERS = {"fc1.weight": 50, "fc2.weight": 10}
 NUM_LEVELS = 4
-FACTS = RunFacts({"run": "tiny-1"}, "name: tiny\n", "lottery run tiny.yaml")
+FACTS = RunFacts({"run": "tiny-1"}, "name: tiny\n", "lottery run tiny.yaml", "20ep")
 
 
 def accuracy(arm, level, replicate):

@@ -102,6 +102,11 @@ def test_the_headline_has_the_numbers_behind_the_verdict():
     assert head.merit("Replicates") == "3"
     assert [mark.level for mark in head.marks] == [1, 2, 3]
     assert any("initial values" in note.lower() for note in head.notes)
+    *_, falling = head.notes
+    assert falling.startswith(
+        "Validation loss still falling at the end of 6 of 24 trainings: these"
+    )
+    assert falling.endswith("train longer to know (--set train.duration=60ep).")
 
 
 def test_trainings_are_all_there():

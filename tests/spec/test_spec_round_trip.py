@@ -113,7 +113,7 @@ def whole_specs(draw):
     if values["prune"]["scope"] == "1:4":
         refused.add("synflow")
     if values["prune"]["scope"] not in ("global", "layerwise"):
-        refused.add("gradual")
+        refused |= {name for name in ARMS if ARMS[name].policy or ARMS[name].masks_of}
     if values["train"]["schedule"] == "cosine":
         refused.add("finetune")
     arms = [arm for arm in draw(arm_lists()) if name_of(arm) not in refused] or ["ticket"]

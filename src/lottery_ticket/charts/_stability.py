@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lottery_ticket.analysis import Stability, format_percent, sort_arms
-from lottery_ticket.charts._chart import Axis, Chart, Rule, Series, Stop, nulls
+from lottery_ticket.charts._chart import Axis, Chart, Rule, Series, Stop, cut_note, nulls
 from lottery_ticket.charts._limits import padded
 from lottery_ticket.charts._style import level_colors, style_arms
 from lottery_ticket.charts._text import is_known
@@ -24,15 +24,16 @@ def barrier_charts(found: Stability) -> list[Chart]:
     rows = found.table.to_dict("records")
     is_error, steps = _is_error(rows), sorted({row["step"] for row in rows})
     unit = "points" if is_error else "loss"
-    values = [_scaled(row[name], is_error) for row in rows for name in ("barrier", "low", "high")]
+    values = [_scaled(row["barrier"], is_error) for row in rows]
     threshold = 100 * found.threshold
+    # as far as means and the threshold go: an interval of few replicates may be very long
     low, high = padded([*values, 0.0, *([1.25 * threshold] if is_error else [])])
     y = Axis(f"{'error' if is_error else 'loss'} barrier ({unit})", "linear", low, high)
     if not is_error:
         y = Axis("loss barrier", "linear", low, high)
     name = f"stable below {threshold:g} points"
     rules = (Rule(threshold, name, "dashed"),) if is_error else ()
-    caption = _caption(rows, is_error)
+    caption = _caption(rows, is_error) + cut_note(_all_bars(rows, is_error), low, high)
     levels = sorted({row["level"] for row in rows})
     if len(steps) > 1:
         colors = level_colors(levels)
@@ -121,6 +122,10 @@ def _against_steps(
         rules,
         panel=arm,
     )
+
+
+def _all_bars(rows: Sequence[Row], is_error: bool) -> list[Series]:
+    return [_bars("", "#000000", "o", [row], is_error) for row in rows]
 
 
 def _bars(name: str, color: str, marker: str, rows: Sequence[Row | None], is_error: bool) -> Series:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lottery_ticket.cli._figure import check_figure, save_figure
 from lottery_ticket.cli._listing import Tags, Where
 from lottery_ticket.cli._options import (
     Caption,
@@ -23,8 +24,7 @@ from lottery_ticket.cli._options import (
     open_store,
 )
 from lottery_ticket.cli._print import console, print_json, print_table
-from lottery_ticket.errors import LotteryError, UsageError
-from lottery_ticket.files import check_replaceable
+from lottery_ticket.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from lottery_ticket.store import Store
 
 __all__ = ["compare"]
-
-_SUFFIXES = (".png", ".svg", ".pdf")
 _ABOUT = ("data", "model", "criterion", "scope", "rewind")
 _SPARE = ("margin", "n", "ticket", "winning levels")
 _ROWS = ("arms", "replicates", "claim")  # how much was trained, not how
@@ -85,13 +83,7 @@ def compare(
         if given is not None and format is not Format.latex:
             raise UsageError(f"{option}: has an effect with --format latex alone")
     look = {"style": style or None, "width": width, "height": height, "font": font}
-    for option, given in look.items():
-        if given is not None and out is None:
-            raise UsageError(f"--{option}: is of the figure, and has an effect with --out alone")
-    if out is not None and out.suffix not in _SUFFIXES:
-        raise UsageError(f"--out: got {str(out)!r}, wanted a file that ends in {_SUFFIXES}")
-    if out is not None:
-        check_replaceable(out)
+    check_figure(out, look)
     from lottery_ticket.analysis import compare as compared
     from lottery_ticket.api import load_run, told_apart
 
@@ -143,13 +135,9 @@ def _named(
 def _draw(
     verdicts: "Sequence[Verdict]", labels: "Sequence[str]", out: Path, look: dict[str, Any]
 ) -> None:
-    from lottery_ticket.plots import compare_figure, save
+    from lottery_ticket.plots import compare_figure
 
-    figure = compare_figure(verdicts, labels=labels, **look)
-    try:
-        save(figure, out)
-    except OSError as error:
-        raise LotteryError(f"{out}: cannot write it ({error.strerror or error})") from None
+    save_figure(compare_figure(verdicts, labels=labels, **look), out)
 
 
 def _print(table: "pd.DataFrame", metric: "Metric") -> None:

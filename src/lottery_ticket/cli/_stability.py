@@ -10,6 +10,7 @@ from rich.text import Text
 
 from lottery_ticket.arms import TICKET
 from lottery_ticket.cli._execution import CLUSTER, LABELS, PLAIN, Execution, executed
+from lottery_ticket.cli._figure import check_figure, save_figure
 from lottery_ticket.cli._options import (
     Font,
     Height,
@@ -23,16 +24,12 @@ from lottery_ticket.cli._options import (
     listed,
 )
 from lottery_ticket.cli._print import console, name_text, print_json, print_table, where_text
-from lottery_ticket.errors import LotteryError, UsageError
-from lottery_ticket.files import check_replaceable
 
 if TYPE_CHECKING:
     from lottery_ticket.analysis import Stability
     from lottery_ticket.instability import Asked
 
 __all__ = ["interval_text", "number_text", "stability"]
-
-_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 @executed("claims", *CLUSTER, *LABELS, "track")
@@ -82,13 +79,7 @@ def stability(
     continues.
     """
     look = {"style": style or None, "width": width, "height": height, "font": font}
-    for option, given in look.items():
-        if given is not None and out is None:
-            raise UsageError(f"--{option}: is of the figure, and has an effect with --out alone")
-    if out is not None and out.suffix not in _SUFFIXES:
-        raise UsageError(f"--out: got {str(out)!r}, wanted a file that ends in {_SUFFIXES}")
-    if out is not None:
-        check_replaceable(out)
+    check_figure(out, look)
     from lottery_ticket.instability import asked_of
 
     asked = asked_of(
@@ -142,12 +133,9 @@ def _print_plan(asked: "Asked", *, json: bool) -> None:
 
 
 def _draw(found: "Stability", out: Path, look: dict[str, Any]) -> None:
-    from lottery_ticket.plots import save, stability_figure
+    from lottery_ticket.plots import stability_figure
 
-    try:
-        save(stability_figure(found, **look), out)
-    except OSError as error:
-        raise LotteryError(f"{out}: cannot write it ({error.strerror or error})") from None
+    save_figure(stability_figure(found, **look), out)
 
 
 def _print(found: "Stability", asked: "Asked") -> None:

@@ -154,7 +154,7 @@ def print_summary(result: "RunResult") -> None:
     print_table(summary_text(summary(table), metric), title=title, spare=("sparsity", "kept"))
     if {TICKET, REINIT} <= {*table.loc[table["level"] == 0, "arm"]}:
         console.print(f"dense: the mean of {TICKET}'s and {REINIT}'s level 0", soft_wrap=True)
-    note = still_falling_note(table)
+    note = still_falling_note(table, result.record.spec.get("train", {}).get("duration"))
     if note is not None:
         console.print(note, soft_wrap=True)
 

@@ -59,13 +59,13 @@ from lottery_ticket.experiment.planning.copies import copies as copies
 from lottery_ticket.experiment.planning.plan import Plan as Plan
 from lottery_ticket.experiment.planning.plan import Work as Work
 from lottery_ticket.experiment.planning.plan import plan as plan
-from lottery_ticket.experiment.running.connecting import connect_levels as connect_levels
 from lottery_ticket.experiment.running.connecting import level_lines as level_lines
 from lottery_ticket.experiment.running.copying import run_copies as run_copies
 from lottery_ticket.experiment.running.group import group_size as group_size
 from lottery_ticket.experiment.running.observer import Observer as Observer
 from lottery_ticket.experiment.running.observer import RunOutcome as RunOutcome
 from lottery_ticket.experiment.running.probing import Asked as Asked
+from lottery_ticket.experiment.running.probing import measure_run as measure_run
 from lottery_ticket.experiment.running.probing import probe_run as probe_run
 from lottery_ticket.experiment.running.probing import probe_work as probe_work
 from lottery_ticket.experiment.running.rederive import rederive as rederive

@@ -105,7 +105,8 @@ def train_watched(
     extra |= the_attachment(train_fn, attached)
     before = state_on_cpu(model)
     optimizers = _Optimizers(model, mask, attached, start.optimizer_state)
-    given = copy.deepcopy(mask)  # what is done to it is not done to the one that holds
+    begun = attached.mask  # a policy may have asked for another one at once
+    given = copy.deepcopy(begun)  # what is done to it is not done to the one that holds
     started = time.monotonic()
     try:
         with seeded(start.seed, all_devices()), optimizers:
@@ -116,7 +117,7 @@ def train_watched(
         problems = training_problems(
             model, attached, start=start.weights, before=before, after=after, returned=returned
         )
-        if given != mask:
+        if given != begun:
             problems += ("train_fn changed the mask that it was given, which changes nothing",)
         state = optimizers.final_state()
     finally:

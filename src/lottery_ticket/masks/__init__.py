@@ -25,6 +25,7 @@ from lottery_ticket.masks._collapse import warn_on_collapse as warn_on_collapse
 from lottery_ticket.masks._copied import copied_model as copied_model
 from lottery_ticket.masks._density import budget as budget
 from lottery_ticket.masks._density import budget_erk as budget_erk
+from lottery_ticket.masks._density import layer_counts as layer_counts
 from lottery_ticket.masks._enforce import MaskedParameters as MaskedParameters
 from lottery_ticket.masks._enforce import has_only_zeros_where_pruned as has_only_zeros_where_pruned
 from lottery_ticket.masks._enforce import keep_bits as keep_bits

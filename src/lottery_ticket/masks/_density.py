@@ -9,7 +9,10 @@ from lottery_ticket.masks._budget import SCOPES, Budget, exact, num_pruned
 from lottery_ticket.masks._fraction import check_fraction
 from lottery_ticket.masks._share import share
 
-__all__ = ["budget", "budget_erk", "least_kept"]
+__all__ = ["DISTRIBUTIONS", "budget", "budget_erk", "layer_counts", "least_kept"]
+
+DISTRIBUTIONS = ("erk", "uniform")
+"""How so many weights are shared out among layers without looking at them."""
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -87,6 +90,31 @@ def budget_erk(shapes: Shapes, density: float, *, min_layer_density: float = 0.0
     kernel's dimensions, over all prunable layers. Their code rounds each layer down.
     """
     return budget(shapes, scope="erk", density=density, min_layer_density=min_layer_density)
+
+
+def layer_counts(shapes: Shapes, total: int, distribution: str = "erk") -> Budget:
+    """So many weights in all, shared out among layers without looking at their values.
+
+    Args:
+        shapes: shape of each prunable parameter, in model order.
+        total: weights kept.
+        distribution: `"erk"`, see `budget_erk`, or `"uniform"`: each layer's share is its size.
+
+    Raises:
+        UsageError: an unknown distribution, or more weights than there are.
+
+    >>> layer_counts({"fc1": (300, 784), "fc2": (100, 300), "fc3": (10, 100)}, 13310).per_layer
+    (('fc1', 9051), ('fc2', 3340), ('fc3', 919))
+    """
+    if distribution not in DISTRIBUTIONS:
+        raise UsageError(
+            f"unknown distribution {distribution!r}{nearest(distribution, DISTRIBUTIONS)}"
+        )
+    sizes = {name: prod(shape) for name, shape in shapes.items()}
+    if not 0 <= total <= sum(sizes.values()):
+        raise UsageError(f"total: got {total:,}, wanted 0 to {sum(sizes.values()):,} weights")
+    counts = _shares(shapes, sizes, dict.fromkeys(sizes, 0), total, distribution)
+    return Budget(total, tuple(counts.items()))
 
 
 def least_kept(size: int, min_layer_density: float) -> int:

@@ -1,10 +1,16 @@
 """All that a report says of a run, as plain values for its templates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lottery_ticket.analysis import ClassDifferences, RunTables, Verdict, sort_arms
+from lottery_ticket.analysis import (
+    ClassDifferences,
+    RunTables,
+    Verdict,
+    sort_arms,
+    still_falling_note,
+)
 from lottery_ticket.charts import Chart, run_charts
 from lottery_ticket.report._classes import ReportClasses, classes_of
 from lottery_ticket.report._facts import RunFacts
@@ -95,7 +101,7 @@ def content_of(run: ReportRun) -> RunContent:
 
     return RunContent(
         run.title,
-        no_ticket(str(run.verdict)) if verdict is None else headline(verdict),
+        _headline(run, verdict),
         of(metric, "difference"),
         None if run.classes is None else classes_of(run.classes),
         of("learning_curves", "early_stop", "loss"),
@@ -109,3 +115,12 @@ def content_of(run: ReportRun) -> RunContent:
         run.facts,
         sort_arms(tables.table["arm"]),
     )
+
+
+def _headline(run: ReportRun, verdict: Verdict | None) -> Headline:
+    """The verdict, and beside what it rests on whether its nets were done with learning."""
+    head = no_ticket(str(run.verdict)) if verdict is None else headline(verdict)
+    note = still_falling_note(run.tables.table, run.facts.duration)
+    if note is None:
+        return head
+    return replace(head, notes=(*head.notes, f"{note[0].upper()}{note[1:]}."))

@@ -21,11 +21,13 @@ class RunFacts:
         rows: what → its value, to be listed.
         spec: the spec as YAML.
         command: that runs it again.
+        duration: of one training; None of a loop of the user's own.
     """
 
     rows: Mapping[str, str]
     spec: str
     command: str
+    duration: str | None = None
 
 
 def run_facts(store: Store, run: RunRecord) -> RunFacts:
@@ -59,6 +61,7 @@ def run_facts(store: Store, run: RunRecord) -> RunFacts:
         {name: value for name, value in rows.items() if value},
         _yaml(run.told),
         _SEARCHED if run.searches else _command(run.told),
+        run.spec.get("train", {}).get("duration"),
     )
 
 

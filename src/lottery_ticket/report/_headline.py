@@ -134,7 +134,7 @@ def _question(verdict: Verdict) -> str:
     rests_on = ""
     if verdict.num_replicates > 1 and verdict.label != NO_VERDICT:
         rests_on = (
-            " Bounds (at least, at most) are one-sided at 95 %, the intervals below two-sided; "
+            " Bounds (at worst) are one-sided at 95 %, the intervals below two-sided; "
             "both rest on the spread between replicates, estimated over neighbouring levels."
         )
     return (

@@ -52,7 +52,10 @@ class Telling(Observer):
         self._thread = threading.Thread(target=self._work, name="lottery-track", daemon=True)
 
     def begin(self, plan: Work, finished: set[str], store: Store) -> None:
-        self.begin_run(plan.id, store, lambda row: row.cell in finished)
+        dense = [c.name for c in plan.cells.values() if c.num_steps and not c.label.level]
+        # looked at now: once the run goes on, it has begun
+        is_new = not finished and not _has_begun(store, dense)
+        self.begin_run(plan.id, store, lambda row: row.cell in finished, is_new=is_new)
 
     def started(self, cell: Cell) -> None:
         if cell.num_steps:
@@ -66,10 +69,21 @@ class Telling(Observer):
             pump.look()
 
     def begin_run(
-        self, run_id: str, store: Store, is_there: Callable[[RunRow], bool] = lambda row: True
+        self,
+        run_id: str,
+        store: Store,
+        is_there: Callable[[RunRow], bool] = lambda row: True,
+        *,
+        is_new: bool = False,
     ) -> None:
-        """Begin with what is in the store of a run."""
-        self._jobs.put(lambda: self._begin(store.read_run(run_id), store, is_there))
+        """Begin with what is in the store of a run.
+
+        Args:
+            run_id, store: which.
+            is_there: which of its trainings are finished.
+            is_new: whether nothing of it was anywhere, as far as the store knows.
+        """
+        self._jobs.put(lambda: self._begin(store.read_run(run_id), store, is_there, is_new))
         self._thread.start()
 
     def begin_story(self, story: Story, store: Store | None = None) -> None:
@@ -185,23 +199,17 @@ class Telling(Observer):
                 records = measured_so_far(self._run, row, history)
                 self._tell(lambda story, records=records: story.along(records))
 
-    def _begin(self, run: RunRecord, store: Store, is_there: Callable[[RunRow], bool]) -> None:
+    def _begin(
+        self, run: RunRecord, store: Store, is_there: Callable[[RunRow], bool], is_new: bool
+    ) -> None:
         self._run, self._store = run, store
         self._rows: dict[str, list[RunRow]] = {}
         for row in run.rows:
             self._rows.setdefault(row.cell, []).append(row)
         there = [row for row in run.rows if is_there(row)]
-        is_new = not there and not self._has_begun()
         self._open(Story(whole_run(run), run.rows), store, is_new=is_new)
         for row in there:
             self._tell_row(row)
-
-    def _has_begun(self) -> bool:
-        """Whether something was measured along a first training."""
-        dense = {row.cell for row in self._run.rows if row.level == 0}
-        with contextlib.suppress(LotteryError):
-            return any(read_history(self._store.desk(name)) for name in dense)
-        return True
 
     def _open(self, story: Story, store: Store | None, *, is_new: bool = False) -> None:
         self._story = story
@@ -234,3 +242,10 @@ class Telling(Observer):
         for call in calls:
             for pump in self._pumps:
                 pump.put(call)
+
+
+def _has_begun(store: Store, dense: Iterable[str]) -> bool:
+    """Whether something was measured along a first training."""
+    with contextlib.suppress(LotteryError):
+        return any(read_history(store.desk(name)) for name in dense)
+    return True

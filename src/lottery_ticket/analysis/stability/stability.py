@@ -15,6 +15,7 @@ from lottery_ticket.analysis.stability.barriers import (
     barriers,
     curves,
 )
+from lottery_ticket.arms import TICKET
 from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Stability", "stability_of"]
@@ -80,14 +81,15 @@ class Stability:
 
 
 def _said(arm: str, level: int, rows: Sequence[Row]) -> str:
-    name = "The dense net" if not level else f"{arm.capitalize()} at level {level}"
+    name = f"{arm.capitalize()} at level {level}" if level else _dense_name(arm)
     if not any(row["state"] for row in rows):
         values = [row["barrier"] for row in rows]
         return f"{name}: its loss barrier is {min(values):.4g} to {max(values):.4g}."
     steps, states = [row["step"] for row in rows], [row["state"] for row in rows]
     first = _first_stable(steps, states)
     values = "; ".join(
-        f"k = {row['step']:,}: {100 * row['barrier']:.2f} points ({_interval(row)}, n = {row['n']})"
+        f"{'' if len(rows) == 1 else _step_text(row['step']) + ': '}"
+        f"{100 * row['barrier']:.2f} points ({_interval(row)}, n = {row['n']})"
         for row in rows
     )
     if first is not None:
@@ -98,13 +100,14 @@ def _said(arm: str, level: int, rows: Sequence[Row]) -> str:
         verdict = f"is unstable at {_steps_text(steps)}"
     else:
         verdict = f"is not decided to be stable at {_steps_text(steps[-1:])}"
-    return f"{name} {verdict} ({values})."
+    return f"{name} {verdict}: {values}."
 
 
 def _interval(row: Row) -> str:
     if math.isnan(row["low"]):
         return "no interval from one replicate"
-    return f"95 % interval {100 * row['low']:.2f} to {100 * row['high']:.2f}"
+    low, high = (f"{100 * row[end]:.2f}".replace("-", "−") for end in ("low", "high"))
+    return f"95 % interval {low} to {high}"
 
 
 def stability_of(
@@ -147,8 +150,12 @@ def _first_stable(steps: list[int], states: list[str]) -> int | None:
     return first
 
 
+def _dense_name(arm: str) -> str:
+    return "The dense net" if arm == TICKET else f"The dense net of {arm}"
+
+
 def _step_text(step: int) -> str:
-    return "initialisation (k = 0)" if not step else f"k = {step:,}"
+    return f"k = {step:,}" if step else "initialisation"
 
 
 def _steps_text(steps: list[int]) -> str:

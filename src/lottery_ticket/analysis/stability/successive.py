@@ -1,6 +1,6 @@
 """Whether nets of successive levels lie in one valley, and whether the sparser one matches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 from lottery_ticket.analysis.stability.barriers import (
     STABLE,
     THRESHOLD,
+    UNDECIDED,
     UNSTABLE,
     barrier_statistics,
     barriers,
@@ -19,6 +20,11 @@ from lottery_ticket.notebook_html import notebook_html
 __all__ = ["Connectivity", "connectivity_of"]
 
 CONNECTED, APART = "connected", "apart"
+_WORDS = {
+    CONNECTED: "connected to the one before:",
+    APART: "apart from the one before:",
+    UNDECIDED: "not decided:",
+}
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,9 @@ class Connectivity:
             highest = max(row["barrier"] for row in rows)
             return f"Loss barriers between successive levels of {self.arm}: at most {highest:.4g}."
         said = [
-            f"{state} to the one before: level {', '.join(levels)}"
-            for state in (CONNECTED, APART, "not decided")
-            if (levels := [str(row["level"]) for row in rows if row["state"] == state])
+            f"{words} level {_ranges(levels)}"
+            for state, words in _WORDS.items()
+            if (levels := [row["level"] for row in rows if row["state"] == state])
         ]
         judged = [row for row in rows if row["matches"] and row["state"] in (CONNECTED, APART)]
         text = f"Nets of {self.arm}: {'; '.join(said)}."
@@ -70,8 +76,8 @@ class Connectivity:
             return text
         same = sum((row["state"] == CONNECTED) == (row["matches"] == "matches") for row in judged)
         return (
-            f"{text} Of {len(judged)} levels of which both is decided, {same} are connected where "
-            "they match dense and apart where they do not."
+            f"{text} Of {len(judged)} levels of which both is decided, {same} "
+            f"{'is' if same == 1 else 'are'} connected and matching dense, or apart and worse."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,3 +113,14 @@ def connectivity_of(
     first = ["level", "density", "n", "barrier", "sd", "low", "high", "state", "matches"]
     table = table.loc[:, [*first, *(c for c in table if c not in (*first, "arm"))]]
     return Connectivity(arm, table, lines, curves(measured, metric), run, threshold)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """`[1, 2, 3, 7]` → `"1–3, 7"`."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(f"{s[0]}–{s[-1]}" if len(s) > 1 else str(s[0]) for s in spans)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lottery_ticket.analysis.statistics.tables import Metric
 from lottery_ticket.arms import REINIT
+from lottery_ticket.steps import Duration
 
 __all__ = [
     "MISSING",
@@ -84,25 +85,32 @@ def summary_markdown(summary: pd.DataFrame, metric: Metric) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def still_falling_note(table: pd.DataFrame) -> str | None:
+def still_falling_note(table: pd.DataFrame, duration: str | None = None) -> str | None:
     """How many trainings ended while their validation loss still fell, and what that means.
 
     Args:
         table: a result table.
+        duration: how long its trainings are by their spec, such as `"8ep"`; the line then says
+            how to ask for three times as long.
 
     Returns:
         One line, or None where no training did.
 
     >>> table = pd.DataFrame({"is_still_falling": pd.array([True, False, None], "boolean")})
-    >>> still_falling_note(table)  # doctest: +ELLIPSIS
-    'validation loss still falling at the end of 1 of 2 trainings: ...'
+    >>> still_falling_note(table, "8ep")  # doctest: +ELLIPSIS
+    'validation loss still falling at the end of 1 of 2 trainings: ...train.duration=24ep)'
     """
     flags = table["is_still_falling"].dropna().astype("bool").tolist()
     if not any(flags):
         return None
+    how = ""
+    if duration is not None:
+        given = Duration.parse(duration)
+        how = f" (--set train.duration={3 * given.count}{given.unit})"
     return (
         f"validation loss still falling at the end of {sum(flags)} of {len(flags)} trainings: "
-        "their early_stop_step is a lower bound"
+        "these nets were still getting better, and an arm that is ahead may only be the faster "
+        f"one; train longer to know{how}"
     )
 
 

@@ -144,30 +144,51 @@ def _no_verdict(verdict: VerdictFacts) -> str:
             f"No verdict: all {verdict.num_replicates} replicates agree to the last digit, so "
             "nothing says how far others would lie from them."
         )
+    more = f"More replicates keep what is there: {_more(verdict, 5)}"
+    if _is_search(verdict):
+        more = "Search again under other seeds, 5 in all, and judge them together."
     return (
         "No verdict from one replicate: these are its numbers, and nothing says how far another "
-        f"would lie from them. More replicates keep what is there: {_more(verdict, 5)}"
+        f"would lie from them. {more}"
     )
 
 
 def _more(verdict: VerdictFacts, count: int) -> str:
-    """How one comes to so many replicates; of a search nobody knows the data."""
-    is_search = verdict.about and "data" not in verdict.about
-    return "a search under each of as many seeds" if is_search else f"--set replicates={count}"
+    """How one comes to so many replicates."""
+    return f"{count} seeds in all" if _is_search(verdict) else f"--set replicates={count}"
+
+
+def _is_search(verdict: VerdictFacts) -> bool:
+    """Of a search nobody knows the data."""
+    return bool(verdict.about) and "data" not in verdict.about
 
 
 def _needs(verdict: VerdictFacts) -> str:
     if verdict.replicates_needed is not None:
         n = verdict.replicates_needed
-        return f" About {n} would decide, at this spread ({_more(verdict, n)})."
+        decided = _decided_by(verdict, n)
+        return f" About {n} would decide {decided}, at this spread ({_more(verdict, n)})."
     if any(found.label == NOT_DECIDED for found in verdict.levels):
         return " What is open lies too close to a bound for more replicates to decide."
     return ""
 
 
+def _decided_by(verdict: VerdictFacts, n: int) -> str:
+    """Which levels so many replicates would decide: a run names the middle of what they need."""
+    levels = [found for found in verdict.levels if found.label == NOT_DECIDED]
+    if verdict.claim is not None and verdict.claim.is_stated_before:
+        levels = [found for found in levels if found.level == verdict.claim.level]
+    if len(levels) == 1:
+        return f"level {levels[0].level}"
+    num_decided = sum((found.replicates_needed or n + 1) <= n for found in levels)
+    return f"{num_decided} of the {len(levels)} open levels"
+
+
 def verdict_text(verdict: VerdictFacts) -> str:
     """The sentence, a row per level, the findings, what it rests on, and what to try next."""
-    title = ", ".join(part for part in (verdict.run, verdict.about.get("model")) if part)
+    # a search is called as its model is, which is said once
+    named = dict.fromkeys((verdict.run, verdict.about.get("model")))
+    title = ", ".join(part for part in named if part)
     sections = [
         [title, *wrapped(verdict_sentence(verdict))],
         [*_table(verdict), *_legend(verdict)],
@@ -216,4 +237,7 @@ def _legend(verdict: VerdictFacts) -> Iterator[str]:
             "that either"
         )
     if any(found.replicates_needed for found in verdict.levels):
-        yield "(n): replicates that would decide it, four times in five"
+        yield from wrapped(
+            "(n): replicates that would decide it four times in five, if the difference stays as "
+            "measured"
+        )

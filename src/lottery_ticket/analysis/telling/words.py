@@ -51,12 +51,11 @@ def wrapped(text: str) -> list[str]:
 
 
 def bound_of(verdict: VerdictFacts) -> tuple[str, str]:
-    """The column of the bound that decides, and what it is called."""
-    return (
-        ("lower_bound", "at least")
-        if verdict.metric.higher_is_better
-        else ("upper_bound", "at most")
-    )
+    """The column of the bound that decides, and what it is called.
+
+    The same word for accuracies and losses: of a negative bound, "at least" reads as a size.
+    """
+    return "lower_bound" if verdict.metric.higher_is_better else "upper_bound", "at worst"
 
 
 def signed(verdict: VerdictFacts, value: float | None) -> str:

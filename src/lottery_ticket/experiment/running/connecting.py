@@ -1,21 +1,19 @@
 """Lines between a run's nets of successive levels, from what is stored of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment.cells.cell import WEIGHTS, Cell, Label
+from lottery_ticket.experiment.cells.cell import Cell, Label
 from lottery_ticket.experiment.cells.path import PathCell
-from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.objects.code import REGISTRIES
 from lottery_ticket.experiment.objects.initial import Described
 from lottery_ticket.experiment.objects.run_data import run_spec
 from lottery_ticket.experiment.planning.copies import NUM_TRAIN
 from lottery_ticket.experiment.planning.plan import Work
-from lottery_ticket.experiment.running.observer import Observer, RunOutcome
-from lottery_ticket.experiment.running.run import run_work
+from lottery_ticket.experiment.running.probing import check_kept
 from lottery_ticket.store import ProbeRow, RunRecord, RunRow, Store
 
-__all__ = ["SUCCESSIVE", "Lines", "connect_levels", "level_lines"]
+__all__ = ["SUCCESSIVE", "Lines", "level_lines"]
 
 SUCCESSIVE = "successive levels"
 """What measurements of lines between levels are called in a run's record."""
@@ -65,42 +63,11 @@ def level_lines(store: Store, run: RunRecord, arm: str, points: int) -> Lines:
     measured = []
     for denser, sparser in pairs:
         for row in (denser, sparser):
-            _check_kept(store, run, row)
+            check_kept(store, run, row)
         cell = _line(store, run, denser, sparser, points)
         cells.setdefault(cell.name, cell)
         measured.append(ProbeRow(cell.name, SUCCESSIVE, sparser.cell))
     return Lines(run.id, cells, tuple(measured))
-
-
-def connect_levels(
-    store: Store,
-    run: RunRecord,
-    work: Lines,
-    context: Context,
-    *,
-    jobs: int = 1,
-    observer: Observer | None = None,
-) -> RunOutcome:
-    """Measure those of the lines that are not, and remember whose they are.
-
-    Raises:
-        StoreError: the store cannot be written, or a finished cell not be read.
-    """
-
-    def with_lines(earlier: RunRecord | None) -> RunRecord:
-        known = run if earlier is None else earlier
-        probes = {probe.cell: probe for probe in (*known.probes, *work.measured)}
-        return replace(known, probes=tuple(probes.values()))
-
-    return run_work(work, store, context, with_lines, jobs=jobs, observer=observer)
-
-
-def _check_kept(store: Store, run: RunRecord, row: RunRow) -> None:
-    if WEIGHTS in store.execution(row.cell).get("not_kept", ()):
-        raise UsageError(
-            f"{run.id}: the trained weights of {row.arm} level {row.level}, replicate "
-            f"{row.replicate} were not kept (--keep needed); run its spec again with --keep all"
-        )
 
 
 def _line(store: Store, run: RunRecord, denser: RunRow, sparser: RunRow, points: int) -> PathCell:

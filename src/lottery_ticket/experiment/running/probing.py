@@ -1,6 +1,6 @@
 """Probing a run that is in the store: planned, cached and resumed like any cell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from lottery_ticket.spec import DataSpec, Spec, canonical, spec_from_mapping
 from lottery_ticket.store import CellRecord, ProbeRow, RunRecord, RunRow, Store
 from lottery_ticket.train import called
 
-__all__ = ["Asked", "probe_run", "probe_work"]
+__all__ = ["Asked", "check_kept", "measure_run", "probe_run", "probe_work"]
 
 
 @dataclass(frozen=True)
@@ -100,16 +100,33 @@ def probe_run(
     Raises:
         StoreError: the store cannot be written, or a finished cell not be read.
     """
+    probes = [cell for cell in work.cells.values() if isinstance(cell, ProbeCell)]
+    measured = [ProbeRow(cell.name, cell.probe, cell.parents["weights"]) for cell in probes]
+    return measure_run(store, run, work, measured, context, jobs=jobs, observer=observer)
 
-    def with_probes(earlier: RunRecord | None) -> RunRecord:
+
+def measure_run(
+    store: Store,
+    run: RunRecord,
+    work: Work,
+    measured: Sequence[ProbeRow],
+    context: Context,
+    *,
+    jobs: int = 1,
+    observer: Observer | None = None,
+) -> RunOutcome:
+    """`probe_run` of cells of any kind.
+
+    Args:
+        measured: what each of them measures, on which training of the run.
+    """
+
+    def with_measured(earlier: RunRecord | None) -> RunRecord:
         known = run if earlier is None else earlier
-        found = {row.cell: row for row in known.probes}
-        for cell in work.cells.values():
-            assert isinstance(cell, ProbeCell)
-            found[cell.name] = ProbeRow(cell.name, cell.probe, cell.parents["weights"])
-        return replace(known, probes=tuple(found.values()))
+        probes = {probe.cell: probe for probe in (*known.probes, *measured)}
+        return replace(known, probes=tuple(probes.values()))
 
-    return run_work(work, store, context, with_probes, jobs=jobs, observer=observer)
+    return run_work(work, store, context, with_measured, jobs=jobs, observer=observer)
 
 
 def _rows(store: Store, run: RunRecord, asked: Asked) -> list[RunRow]:
@@ -126,12 +143,17 @@ def _rows(store: Store, run: RunRecord, asked: Asked) -> list[RunRow]:
     if not rows:
         raise UsageError(f"{run.id}: no training is finished yet, so there is nothing to measure")
     for row in rows:
-        if WEIGHTS in store.execution(row.cell).get("not_kept", ()):
-            raise UsageError(
-                f"{run.id}: the trained weights of {row.arm} level {row.level}, replicate "
-                f"{row.replicate} were not kept (--keep needed); run its spec again with --keep all"
-            )
+        check_kept(store, run, row)
     return rows
+
+
+def check_kept(store: Store, run: RunRecord, row: RunRow) -> None:
+    """Raise `UsageError` where the trained weights of a finished training were not kept."""
+    if WEIGHTS in store.execution(row.cell).get("not_kept", ()):
+        raise UsageError(
+            f"{run.id}: the trained weights of {row.arm} level {row.level}, replicate "
+            f"{row.replicate} were not kept (--keep needed); run its spec again with --keep all"
+        )
 
 
 def _record(store: Store, row: RunRow) -> CellRecord:
