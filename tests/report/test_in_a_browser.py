@@ -195,7 +195,7 @@ def test_names_of_rules_stand_on_the_lines_and_inside(show):
         r.name for r in CONTENT.main[0].rules if r.name
     )
     order = "n => n.compareDocumentPosition(document.querySelector('#run-1-accuracy g.series')) & 2"
-    frame = page.locator("#run-1-accuracy svg").bounding_box()
+    frame = page.locator("#run-1-accuracy .frame svg").bounding_box()
     for name in names.all():
         assert name.evaluate(order)  # the lines come before it
         box = name.bounding_box()
