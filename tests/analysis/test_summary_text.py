@@ -1,9 +1,14 @@
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lottery_ticket.analysis import (
+    ACCURACY,
     as_table,
     format_percent,
     metric_of,
+    number_text,
     still_falling_note,
     summary,
     summary_markdown,
@@ -113,3 +118,14 @@ def test_how_to_train_longer_is_said_in_the_runs_own_unit(duration, end):
 )
 def test_percent(fraction, text):
     assert format_percent(fraction) == text
+
+
+@settings(max_examples=200)
+@given(st.integers(-100_000, 100_000), st.integers(-3, 3))
+def test_halves_are_rounded_alike_whatever_their_last_bits_are(hundredths, num_bits):
+    """A mean of accuracies that ends in a half reads the same in whatever order it was summed."""
+    exact = (2 * hundredths + 1) / 2 / 100 / ACCURACY.scale  # points that end in a 5 to be rounded
+    value = exact + num_bits * np.spacing(exact)
+    away = hundredths + 1 if exact > 0 else hundredths  # of zero
+    wanted = f"{'+' if away > 0 else '-'}{abs(away) // 100}.{abs(away) % 100:02d}"
+    assert number_text(value, 1.0, ACCURACY, sign="+") == wanted

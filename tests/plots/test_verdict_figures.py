@@ -56,13 +56,13 @@ def caption_of(figure):
 def test_differences_are_those_of_the_verdict_in_points():
     figure = difference_figure(VERDICT, title="tiny")
     lines = lines_of(figure)
-    assert [name for name in lines if name.startswith("−")] == ["− dense", "− reinit"]
+    assert [name for name in lines if name.startswith("minus")] == ["minus dense", "minus reinit"]
     for control in ("dense", "reinit"):
         rows = VERDICT.contrasts[VERDICT.contrasts["control"] == control]
-        assert lines[f"− {control}"].get_ydata() == pytest.approx(100 * rows["difference"])
-        assert lines[f"− {control}"].get_xdata() == pytest.approx([50, 25, 12.5], rel=0.1)
+        assert lines[f"minus {control}"].get_ydata() == pytest.approx(100 * rows["difference"])
+        assert lines[f"minus {control}"].get_xdata() == pytest.approx([50, 25, 12.5], rel=0.1)
     assert lines["margin"].get_ydata() == pytest.approx([-0.2, -0.2])
-    assert lines["− reinit"].get_color() == ARM_STYLE["reinit"].color
+    assert lines["minus reinit"].get_color() == ARM_STYLE["reinit"].color
     assert figure.axes[0].get_xscale() == "log"
 
 
@@ -97,7 +97,7 @@ def test_of_a_loss_what_is_worse_is_up():
     assert low < 0
     lines = lines_of(difference_figure(judged, title="tiny"))
     assert lines["margin"].get_ydata()[0] > 0
-    assert lines["− dense"].get_ydata() == pytest.approx([-0.01, 0, 0.05], abs=1e-3)
+    assert lines["minus dense"].get_ydata() == pytest.approx([-0.01, 0, 0.05], abs=1e-3)
 
 
 def test_the_strip_has_a_cell_per_level_and_says_it_without_colour():
@@ -111,6 +111,8 @@ def test_the_strip_has_a_cell_per_level_and_says_it_without_colour():
         assert text.get_text() == style.sign
         assert (patch.get_facecolor() == to_rgba(style.color)) == found.is_claimed
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["50", "25", "12.5"]
+    numbers = [tick.get_text() for tick in ax.get_xticklabels(minor=True)]
+    assert numbers == [f"{found.level}" for found in VERDICT.levels]
     assert all(label in caption_of(figure) for label in labels)
     assert figure.get_suptitle() == f"tiny: {VERDICT.label}"
 

@@ -4,9 +4,11 @@ import pandas as pd
 import pytest
 from small_runs import NUM_LEVELS, accuracy, small_classes, small_content, small_tables
 
-from lottery_ticket.analysis import RunTables, verdict
+from lottery_ticket.analysis import ACCURACY, RunTables, verdict
 from lottery_ticket.arms import ARMS
+from lottery_ticket.charts import curve_charts
 from lottery_ticket.report import ReportRun, content_of
+from lottery_ticket.report._headline import headline
 from lottery_ticket.report._words import words
 
 CONTENT = small_content()
@@ -37,11 +39,11 @@ def test_the_main_chart_has_each_arms_means_in_percent():
 
 def test_differences_are_the_verdicts_with_its_margin():
     lines = series("difference")
-    assert list(lines) == ["− dense", "− reinit"]
+    assert list(lines) == ["minus dense", "minus reinit"]
     wanted = [100 * (mean("ticket", n) - mean("reinit", n)) for n in (1, 2, 3)]
     assert [stop.x for stop in CHARTS["difference"].stops] == [50, 25, 12.5]
-    assert lines["− reinit"].y == pytest.approx(wanted, rel=1e-4)
-    assert lines["− reinit"].is_bars
+    assert lines["minus reinit"].y == pytest.approx(wanted, rel=1e-4)
+    assert lines["minus reinit"].is_bars
     assert [rule.y for rule in CHARTS["difference"].rules] == pytest.approx([0, -0.2])
     low, high = CHARTS["difference"].y.low, CHARTS["difference"].y.high
     assert low < -0.2
@@ -178,3 +180,22 @@ def test_of_many_classes_the_chart_shows_those_that_differ_most():
 def test_why_there_are_no_classes_is_said():
     section = small_content(classes="Not known without the data.").classes
     assert (section.sentence, section.chart) == ("Not known without the data.", None)
+
+
+def test_a_curve_that_ends_outside_is_told_with_its_arm():
+    tables = small_tables()
+    history = tables.history.copy()
+    is_fallen = (history["arm"] == "reinit") & (history["level"] == 3)
+    history.loc[is_fallen, "test_accuracy"] = 0.1
+    charts = curve_charts(history, tables.table, ACCURACY)
+    assert [chart.panel for chart in charts] == ["ticket", "reinit"]
+    for chart in charts:
+        assert "1 curve of reinit ends there (10)" in chart.caption
+
+
+@pytest.mark.parametrize(
+    ("margin", "words"), [(1.0, "within 1 point?"), (0.5, "within 0.5 points?")]
+)
+def test_a_margin_of_one_is_one_point(margin, words):
+    found = verdict(small_tables().table, margin=margin)
+    assert words in headline(found).question

@@ -188,6 +188,20 @@ def test_a_bar_that_the_axis_cuts_ends_in_an_arrowhead(show):
     assert show(HTML).locator("#run-1-difference g.cut path").count() == 0
 
 
+def test_names_of_rules_stand_on_the_lines_and_inside(show):
+    page = show(HTML)
+    names = page.locator("#run-1-accuracy .rulename")
+    assert sorted(names.all_text_contents()) == sorted(
+        r.name for r in CONTENT.main[0].rules if r.name
+    )
+    order = "n => n.compareDocumentPosition(document.querySelector('#run-1-accuracy g.series')) & 2"
+    frame = page.locator("#run-1-accuracy .frame svg").bounding_box()
+    for name in names.all():
+        assert name.evaluate(order)  # the lines come before it
+        box = name.bounding_box()
+        assert frame["y"] <= box["y"] < box["y"] + box["height"] < frame["y"] + frame["height"]
+
+
 def test_several_runs_stand_in_a_table_that_no_window_cuts(show):
     title = "a-run-of-a-grid-00000000 (mlp-digits-1234): lr=0.1, rate=0.2, batch_size=64"
     page = show(html_page([replace(CONTENT, title=title)] * 3), width=1100)
@@ -284,7 +298,7 @@ def test_the_map_follows_its_slider(show):
         return [data.slice(0, 3).join(), data.slice(-4, -1).join()];
     }"""
     first, last = page.evaluate(corners)
-    assert last == "217,217,217" != first  # of the last level no weight reads the last input
+    assert last == "255,255,255" != first  # of the last level no weight reads the last input
 
 
 def test_hostile_names_are_shown_and_not_run(show):

@@ -87,14 +87,16 @@ def _steps(curves: pd.DataFrame) -> tuple[list[int], str]:
 
 
 def _ends_outside(curves: pd.DataFrame, low: float, high: float) -> str:
-    """How many curves end where the axis does not reach."""
+    """How many curves of each arm end where the axis does not reach: panels share these words."""
     ends = curves.sort_values("step").groupby(["arm", "level"]).agg(mean=("mean", "last"))
     hidden = ends.loc[~ends["mean"].between(low, high), "mean"]
-    if hidden.empty:
-        return ""
-    count = "1 curve ends" if len(hidden) == 1 else f"{len(hidden)} curves end"
-    values = dict.fromkeys(f"{value:.4g}" for value in (hidden.min(), hidden.max()))
-    return f", and {count} there ({' to '.join(values)})"
+    told = []
+    for arm in sort_arms(hidden.index.get_level_values("arm")):
+        own = hidden.xs(arm, level="arm")
+        count = f"1 curve of {arm} ends" if len(own) == 1 else f"{len(own)} curves of {arm} end"
+        values = dict.fromkeys(f"{value:.4g}" for value in (own.min(), own.max()))
+        told.append(f", and {count} there ({' to '.join(values)})")
+    return "".join(told)
 
 
 def _names(table: pd.DataFrame, arm: str) -> dict[int, str]:

@@ -91,7 +91,7 @@ def difference_chart(verdict: Verdict) -> Chart:
     levels = _levels(verdict)
     series = [
         levels.series(
-            f"− {control}",
+            f"minus {control}",
             style.color,
             rows.loc[rows["control"] == control],
             marker=style.marker,
@@ -228,7 +228,7 @@ def class_chart(found: ClassDifferences) -> Chart:
     shown = rows.to_dict("records")
     ends = 100 * rows[["low", "high", "difference"]].to_numpy(float).ravel()
     line = Series(
-        "− dense",
+        "minus dense",
         ARM_STYLE[TICKET].color,
         nulls(100 * rows["difference"]),
         [

@@ -11,7 +11,7 @@ from lottery_ticket.analysis import input_means
 
 __all__ = ["UNREAD", "InputImage", "input_images", "num_channels"]
 
-UNREAD = "#d9d9d9"
+UNREAD = "#ffffff"
 """The colour of an input that no weight reads."""
 
 

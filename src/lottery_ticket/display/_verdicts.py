@@ -39,7 +39,7 @@ def level_strip(verdict: Verdict) -> Markup:
     """A sign per level, from dense to sparse."""
     marks = [
         badge(
-            VERDICT_STYLE[found.label].sign,
+            f"{found.level} {VERDICT_STYLE[found.label].sign}",
             VERDICT_STYLE[found.label].color,
             is_full=found.is_claimed,
             title=f"level {found.level}, {format_percent(found.density)}: {found.label}",

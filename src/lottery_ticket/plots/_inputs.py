@@ -72,8 +72,8 @@ def _drawn(
     n = num_replicates(inputs.groupby("level")["replicate"].nunique())
     caption = (
         f"The net's inputs as an image of {side} × {side}, each panel from dark (few) to bright "
-        f"(its most): weights of the first layer that read them, mean over {n}. Grey: no weight in "
-        "any replicate."
+        f"(its most): weights of the first layer that read them, mean over {n}. White: no weight "
+        "in any replicate."
     )
     what = "what the first layer looks at"
     finish(figure, title=title, what=what, caption=caption, run=run, look=look)
@@ -89,4 +89,4 @@ def _draw_map(ax: Axes, image: InputImage, look: Look) -> None:
     ax.set_title(text, fontsize=look.small * 8.5 / 8, loc="left")
     ax.grid(False)
     ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
+    ax.spines[:].set(visible=True, color=look.grey, linewidth=0.5)  # of white cells, too

@@ -184,7 +184,8 @@ def _mark_outside(ax: Axes, chart: Chart, series: Series, where: Transform, look
                 text, (x, edge), (0, inwards * size / 7.5 * (7 + 9 * (row + is_tight * place % 2))),
                 textcoords="offset points",
                 color=color, fontsize=size, ha="center", va="bottom" if is_below else "top",
-                path_effects=[withStroke(linewidth=2, foreground=look.paper)],
+                zorder=6,  # on the bars of other lines
+                path_effects=[withStroke(linewidth=3.5, foreground=look.paper)],
             )  # fmt: skip
 
 

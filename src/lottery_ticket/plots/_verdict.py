@@ -87,7 +87,23 @@ def _draw_strip(ax: Axes, verdict: Verdict, look: Look) -> None:
     ax.set_yticks([])
     names = [percent_label(100 * verdict.levels[i].density) for i in shown]
     ax.set_xticks([i + 0.5 for i in shown], names)
-    ax.set_xlabel("weights kept (%)")
+    _name_levels(ax, verdict, look, every)
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
+
+
+def _name_levels(ax: Axes, verdict: Verdict, look: Look, every: int) -> None:
+    """The number of each level below its cell, in a row above the weights kept; where cells are
+    narrow, of those whose weights are named."""
+    numbers = [found.level for found in verdict.levels]
+    wide = ax.bbox.width * 72 / ax.figure.dpi / len(numbers)
+    step = 1 if wide > (0.65 * len(str(numbers[-1])) + 0.4) * look.small else every
+    shown = range(0, len(numbers), step)
+    words = [f"{numbers[i]}" for i in shown]
+    ax.xaxis.remove_overlapping_locs = False
+    ax.set_xticks([i + 0.5 for i in shown], words, minor=True)
+    row = 1.25 * look.small
+    ax.tick_params(which="minor", length=0, pad=2, labelsize=look.small, labelcolor=look.grey)
+    ax.tick_params(which="major", pad=row + 3)
+    ax.set_xlabel("level, and weights kept (%)")

@@ -15,6 +15,7 @@ from lottery_ticket.analysis import (
     LevelVerdict,
     Verdict,
     format_percent,
+    margin_text,
     notes,
 )
 from lottery_ticket.arms import REINIT, TICKET
@@ -127,7 +128,6 @@ def no_ticket(reason: str) -> Headline:
 
 
 def _question(verdict: Verdict) -> str:
-    unit = "points" if verdict.metric.unit == "%" else f"% of the dense {verdict.metric.short}"
     sure = (
         " A run without a winning ticket would be called winning in at most about 5 of 100 cases."
     )
@@ -140,8 +140,8 @@ def _question(verdict: Verdict) -> str:
     return (
         "At each level some weights are pruned, and the rest go back to the values they had before "
         "any training. Trained alone from there, do they do as well as the dense network, to "
-        f"within {verdict.margin_stated:g} {unit}? And do the same weights, started from fresh "
-        "random values (reinit), do worse? If both, they are a winning ticket."
+        f"within {margin_text(verdict.margin_stated, verdict.metric)}? And do the same weights, "
+        "started from fresh random values (reinit), do worse? If both, they are a winning ticket."
         f"{sure if verdict.label == WINNING else ''}{rests_on}"
     )
 

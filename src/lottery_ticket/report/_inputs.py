@@ -62,7 +62,7 @@ def input_map(tables: RunTables, level: int | None) -> InputMap | None:
         "inputs",
         "What the first layer looks at",
         "The net's inputs as an image: the more weights of the first layer read an input, the "
-        "brighter, up to the level's most; grey where none does in any replicate. Mean over "
+        "brighter, up to the level's most; white where none does in any replicate. Mean over "
         f"{num_replicates(tables.inputs.groupby('level')['replicate'].nunique())}.",
         len(images[0].pixels),
         [_map_level(image, where[image.level], most) for image in images],

@@ -1,6 +1,7 @@
 """A summary as text, and what to know of it."""
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 
 import pandas as pd
 
@@ -141,11 +142,26 @@ def _difference_cell(row: dict, name: str, arm: str, metric: Metric) -> str:
 
 
 def number_text(value: float, reference: float, metric: Metric, *, sign: str = "") -> str:
-    """`value` with the decimals that suit `reference`: 2 for percent, 4 significant for losses."""
+    """`value` with the decimals that suit `reference`: 2 for percent, 4 significant for losses.
+
+    Halves are rounded away from zero. A mean of accuracies is often one, but for the last bits of
+    its float, which depend on the order in which it was summed: they decide nothing.
+
+    >>> from lottery_ticket.analysis import ACCURACY
+    >>> number_text(0.4517499999999999, 1.0, ACCURACY), number_text(0.45175, 1.0, ACCURACY)
+    ('45.18', '45.18')
+    """
     if metric.unit == "%":
-        return f"{metric.scale * value:{sign}.2f}"
+        return _fixed(metric.scale * value, 2, sign)
     size = abs(metric.scale * reference)
     if size != 0 and not 1e-4 <= size < 1e6:
         return f"{metric.scale * value:{sign}.3e}"
     decimals = 4 if size == 0 else max(0, 3 - math.floor(math.log10(size)))
-    return f"{metric.scale * value:{sign}.{decimals}f}"
+    return _fixed(metric.scale * value, decimals, sign)
+
+
+def _fixed(value: float, decimals: int, sign: str) -> str:
+    if not math.isfinite(value):
+        return f"{value:{sign}.{decimals}f}"
+    exact = Decimal(f"{value:.11g}")  # a float has 15 to 17 digits, and sums spoil the last
+    return f"{exact.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP):{sign}f}"

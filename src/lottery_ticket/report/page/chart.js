@@ -199,6 +199,7 @@ const lottery = (() => {
             : linearTicks(Math.min(x.low, x.high), Math.max(x.low, x.high), width < 480 ? 4 : 7);
       this.axes(svg, box, ticksX, ticksY);
       this.lines(svg, box);
+      this.ruleNames(svg, box);
       this.pointer = make("g", { class: "pointer" }, svg);
       this.show(this.stop);
     }
@@ -224,8 +225,35 @@ const lottery = (() => {
         const at = placeY(rule.y);
         if (at < box.top || at > box.bottom) continue;
         make("line", { class: `rule ${rule.line}`, x1: box.left, x2: box.right, y1: at, y2: at }, svg);
-        make("text", { class: "rulename", x: box.right - 2, y: at - 4, "text-anchor": "end" }, svg, rule.name);
       }
+    }
+
+    // on the lines, not behind them: at that end of the rule, above or below, where fewest of them are
+    ruleNames(svg, box) {
+      const rules = this.spec.rules.map((rule) => [this.placeY(rule.y), rule.name]);
+      const others = rules.flatMap(([at]) => [box.left + 20, box.right - 20].map((x) => [x, at]));
+      const taken = [...this.spec.series.flatMap((series) => this.along(series)), ...others];
+      for (const [at, name] of rules) {
+        if (!name || at < box.top || at > box.bottom) continue;
+        const places = [at - 4, at + 12].flatMap((y) => [[box.right - 2, y, "end"], [box.left + 4, y, "start"]]);
+        const free = ([x, y, anchor]) => {
+          const from = anchor === "end" ? x - 6.5 * name.length : x;
+          const within = ([px, py]) => px > from - 4 && px < from + 6.5 * name.length + 4 && py > y - 11 && py < y + 3;
+          return taken.filter(within).length + (y - 10 < box.top || y + 3 > box.bottom ? 1000 : 0);
+        };
+        const [x, y, anchor] = places.sort((a, b) => free(a) - free(b))[0];
+        make("text", { class: "rulename", x, y, "text-anchor": anchor }, svg, name);
+      }
+    }
+
+    // places close to one another along a line
+    along(series) {
+      const points = this.points(series);
+      const steps = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+      return points.flatMap(([px, py], i) => {
+        const [nx, ny] = points[i + 1] || [px, py];
+        return steps.map((part) => [px + part * (nx - px), py + part * (ny - py)]);
+      });
     }
 
     lines(svg, box) {
