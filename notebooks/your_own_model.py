@@ -127,12 +127,13 @@ for arm in ("reinit", "shuffled", "random", "oneshot"):
     values = results.control(arm)
     mean = sum(values) / len(values)
     better = "better" if results.ticket > mean else "no better"
-    print(f"ticket {100 * results.ticket:.2f} %, {arm} {100 * mean:.2f} %: {better}")
+    print(f"ticket {100 * results.ticket:.2f} %, {arm} {100 * mean:.2f} %: {better} in this search")
 
 # %% [markdown]
 # ## Is it luck?
 #
-# One search is one draw. For a verdict, search again under other seeds and hold all searches
+# One search is one draw, and "better in this search" may be one image of 300: no comparison yet.
+# For a verdict, search again under other seeds and hold all searches
 # together. `eval_fn` looks at 300 images, so one image is a third of a point: the margin is one
 # point.
 

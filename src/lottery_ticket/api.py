@@ -177,7 +177,7 @@ class RunResult:
         """A row per finished training: (arm, level, replicate, draw)."""
         from lottery_ticket.analysis import as_table
 
-        return as_table(self.rows)
+        return as_table(self.rows, is_search=bool(self.record.searches))
 
     @property
     def summary(self) -> "pd.DataFrame":

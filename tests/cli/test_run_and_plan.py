@@ -163,12 +163,17 @@ def test_an_option_that_is_off_names_the_same_cells(lottery):
 
 
 WRONG = {
-    "a preset": (["run", "quickstrat"], "no preset 'quickstrat'; did you mean 'quickstart'?"),
+    "a preset": (["run", "quickstrat"], "did you mean 'quickstart'?"),
     "a key": (["run", "quickstart", "--set", "train.momentm=1"], "did you mean 'momentum'?"),
     "a type": (["run", "quickstart", "--set", "replicates=x"], "got 'x' (str), wanted a whole"),
     "no spec": (["run"], "Missing argument 'SPEC'"),
     "no run": (["rm"], "Missing argument 'RUN'"),
     "an option": (["run", "quickstart", "--job", "1"], "No such option: --job"),
+    "a key as an option": (["run", "quickstart", "--replicates", "3"], "write --set replicates=3"),
+    "a key with =": (["plan", "quickstart", "--batch-size=32"], "write --set train.batch_size=32"),
+    "a dotted key": (["submit", "quickstart", "--prune.rate", "0.2"], "write --set prune.rate=0.2"),
+    "a key without": (["retrain", "last", "--level", "1", "--seed"], "write --set seed=…"),
+    "other words": (["run", "quickstart", "--epochs", "9"], "write train.duration=30ep"),
     "a command": (["rnu"], "No such command 'rnu'"),
     "jobs": (["run", "quickstart", "--jobs", "0"], "jobs: got 0, wanted at least 1"),
     "threads": (["run", "quickstart", "--threads", "-1"], "threads: got -1, wanted at least 1"),
@@ -178,6 +183,10 @@ WRONG = {
     "a file": (["run", "none.yaml"], "none.yaml: cannot read the spec"),
     "a module": (["run", "quickstart", "--import", "none.py"], "none.py: no such file"),
     "a loss": (["run", "quickstart", "--set", "train.loss=mse"], "does not fit 'digits'"),
+    "other data": (
+        ["run", "quickstart", "--set", "data.name=sin"],
+        "a regression; use mse, as the preset 'sin-regression' does",
+    ),
     "a warm-up": (
         ["run", "quickstart", "--set", "train.warmup=999it"],
         "train.warmup: got '999it', wanted less than train.duration, '8ep' (152 steps)",

@@ -98,7 +98,7 @@ def test_other_lines_are_caught(wrong):
 
 def test_nets_of_two_architectures_have_no_line():
     a, b = net().state_dict(), net(1).state_dict()
-    with pytest.raises(UsageError, match=r"one of the nets has no '3\.weight'"):
+    with pytest.raises(UsageError, match=r"one of them has no '3\.weight'"):
         LinearPath(a, {name: value for name, value in b.items() if name != "3.weight"})
     with pytest.raises(UsageError, match=r"path: '0\.weight'"):
         LinearPath(a, {**b, "0.weight": torch.zeros(8, 5)})

@@ -6,6 +6,7 @@ import pytest
 from own_loops import Loop, net
 
 from lottery_ticket import LotteryTicketFinder, UsageError
+from lottery_ticket.analysis import metric_of
 
 
 def searched(seed, **options):
@@ -43,6 +44,12 @@ def test_one_search_gives_numbers_and_no_verdict(results):
     assert "Search again under other seeds, 5 in all, and judge them together." in found.sentence
     assert found.contrast(1, "dense")["n"] == 1
     assert str(found).splitlines()[0] == found.about["model"]  # its name, once
+
+
+def test_what_an_eval_fn_measures_is_not_called_a_test(results):
+    assert results[0].verdict(*results[1:]).metric.axis_label == "accuracy (%)"
+    assert metric_of(results[0].table).column == "test_accuracy"  # as it is stored
+    assert "test accuracy" not in results[0]._repr_html_()
 
 
 def test_one_seed_twice_is_refused(results):

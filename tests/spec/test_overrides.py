@@ -1,5 +1,7 @@
 """`--set key=value`."""
 
+import re
+
 import pytest
 
 from lottery_ticket.errors import UsageError
@@ -51,6 +53,22 @@ def test_a_mapping_can_be_replaced_whole():
         ),
         ("trian.lr=3", "quickstart: trian: unknown key; did you mean 'train'?"),
         ("train.momentm=3", "quickstart: train.momentm: unknown key; did you mean 'momentum'?"),
+        # what is in the way was there before: in a preset, or in a file
+        (
+            "prune.densities=[0.1]",
+            (
+                "quickstart: prune: give either densities, or rate and levels, not both; rate and "
+                "levels were there before: --set prune.rate=null --set prune.levels=null take them "
+                "away"
+            ),
+        ),
+        (
+            "train.optimizer=adam",
+            (
+                "quickstart: train: momentum has no effect with adam; leave it out; momentum was "
+                "there before: --set train.momentum=null takes it away"
+            ),
+        ),
         (
             "train={lr: 0.1, lr: 0.2}",
             '--set train: found duplicate key "lr" in line 1; each key may stand once',
@@ -63,3 +81,25 @@ def test_what_does_not_fit_is_refused(override, message):
         load_spec("quickstart", [override])
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["prune.densities=[0.1]"],
+        ["train.optimizer=adam"],
+        ["prune.scope=2:4", "prune.levels=2"],
+    ],
+)
+def test_what_a_hint_says_to_write_is_taken(overrides):
+    with pytest.raises(UsageError) as error:
+        load_spec("quickstart", overrides)
+    more = re.findall(r"--set (\S+=null)", str(error.value))
+    assert more
+    load_spec("quickstart", [*overrides, *more])
+
+
+def test_two_keys_that_were_both_asked_for_are_left_to_the_asker():
+    with pytest.raises(UsageError) as error:
+        load_spec("quickstart", ["train.optimizer=adam", "train.momentum=0.5"])
+    assert str(error.value).endswith("momentum has no effect with adam; leave it out")

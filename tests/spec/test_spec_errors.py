@@ -19,10 +19,21 @@ JARGON = re.compile(
 WRONG = {
     "unknown keys, at each depth": [
         ({"replicate": 3}, "replicate: unknown key; did you mean 'replicates'?"),
+        ({"optimizer": "sgd"}, "optimizer: unknown key; did you mean 'train.optimizer'?"),
+        ({"levels": 3}, "levels: unknown key; did you mean 'prune.levels'?"),
+        ({"train__rate": 3}, "train.rate: unknown key; did you mean 'prune.rate'?"),
+        ({"train__epochs": 3}, "train.epochs: unknown key; write train.duration=30ep"),
         (
-            {"optimizer": "sgd"},
+            {"sparsity": 0.9},
             (
-                "optimizer: unknown key; valid: arms, claim, data, margin, model, name, prune, "
+                "sparsity: unknown key; write what is kept: prune.densities=[0.1] keeps 10 % at "
+                "once, prune.rate and prune.levels prune step by step"
+            ),
+        ),
+        (
+            {"colour": "sgd"},
+            (
+                "colour: unknown key; valid: arms, claim, data, margin, model, name, prune, "
                 "replicates, rewind, seed, source, train"
             ),
         ),

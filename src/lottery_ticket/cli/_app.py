@@ -44,6 +44,7 @@ from lottery_ticket.cli._submit import stop, submit
 from lottery_ticket.cli._table import table
 from lottery_ticket.cli._track import track
 from lottery_ticket.cli._transfer import transfer
+from lottery_ticket.cli._unknown_option import TakesSet
 from lottery_ticket.cli._verdict import verdict
 from lottery_ticket.cli._verify import verify
 from lottery_ticket.cli._watch import watch
@@ -81,9 +82,9 @@ def _lottery(
 
 
 app.command("init")(init)
-app.command("run")(run)
-app.command("plan")(plan)
-app.command("submit")(submit)
+app.command("run", cls=TakesSet)(run)
+app.command("plan", cls=TakesSet)(plan)
+app.command("submit", cls=TakesSet)(submit)
 app.command("work")(work)
 app.command("status")(status)
 app.command("watch")(watch)
@@ -103,9 +104,9 @@ app.command("cite")(cite)
 app.command("track")(track)
 app.command("export")(export)
 app.command("bench-export")(bench_export)
-app.command("transfer")(transfer)
-app.command("retrain")(retrain)
-app.command("stability")(stability)
+app.command("transfer", cls=TakesSet)(transfer)
+app.command("retrain", cls=TakesSet)(retrain)
+app.command("stability", cls=TakesSet)(stability)
 app.command("connectivity")(connectivity)
 app.command("evaluate")(evaluate)
 app.command("probe")(probe)

@@ -42,8 +42,8 @@ class LinearPath:
             if name not in a or name not in b:
                 other = a if name in b else b
                 raise UsageError(
-                    f"path: one of the nets has no {name!r}{near(name, other)}: a line wants two "
-                    "nets of one architecture"
+                    "path: a line wants two nets of one architecture, and one of them has no "
+                    f"{name!r}{near(name, other)}"
                 )
             check_shape(f"path: {name!r}", b[name].shape, a[name].shape, "the other net")
             if a[name].dtype != b[name].dtype:

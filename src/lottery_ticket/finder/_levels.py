@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.arms import TICKET
-from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.errors import UsageError
 from lottery_ticket.finder._arguments import whole_number
 from lottery_ticket.finder._levels_state import saved_search, search_in
 from lottery_ticket.finder._method import Method, schedule_of_levels
@@ -32,7 +32,7 @@ from lottery_ticket.masks import (
     warn_on_collapse,
 )
 from lottery_ticket.metric_names import mode_of
-from lottery_ticket.names import named_state
+from lottery_ticket.names import named_state, near
 from lottery_ticket.pruning import Schedule, rewind_
 from lottery_ticket.tensor_files import made_sense_of
 from lottery_ticket.tickets import Ticket, WeightsOrigin, versions
@@ -372,8 +372,9 @@ class Levels:
             return
         names = sorted(self._names_logged)
         raise UsageError(
-            f"monitor: the fit logged no {self.monitor!r}{nearest(self.monitor, names)}; it logged "
-            f"{', '.join(names) or 'nothing'}: self.log(…) in validation_step, and validation data"
+            f"monitor: the fit logged no {self.monitor!r}: self.log(…) in validation_step, and "
+            f"validation data; it logged {', '.join(names) or 'nothing'}"
+            f"{near(self.monitor, names)}"
         )
 
     def _training_problems(self, model: nn.Module, attached: Attachment) -> list[str]:

@@ -63,7 +63,7 @@ class TicketResults:
         """A row per training, with the columns of `lottery table`; accuracies are fractions."""
         from lottery_ticket.analysis import as_table
 
-        return as_table([self.table_row(row) for row in self.rows])
+        return as_table([self.table_row(row) for row in self.rows], is_search=True)
 
     @property
     def summary(self) -> "pd.DataFrame":

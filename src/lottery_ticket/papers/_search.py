@@ -142,13 +142,13 @@ def _score(run: Told, origins: set[str]) -> list[Part]:
     prune, name = run.spec["prune"], _criterion(run)
     own = "our own criterion " if is_own("criterion", name) else "the criterion "
     told = options(prune.get("criterion_options", {})) if name == prune["criterion"] else ""
-    least = "Weights with the lowest scores went"
+    least = "The weights with the lowest scores were pruned"
     if not origins & (_SCORED - {"inverted"}):
-        least = "Weights with the highest scores went, and the lowest were kept"
+        least = "The weights with the highest scores were pruned, and the lowest were kept"
     elif "inverted" in origins:
         least += " (of inverted, those with the highest)"
     return [
-        f"{least}, by {own}{name}{told}",
+        f"{least}, scored by {own}{name}{told}",
         *cite("criterion", name),
         f", compared {_compared(run)}",
         *_scope_papers(run),

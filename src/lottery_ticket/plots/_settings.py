@@ -176,7 +176,7 @@ def fonts_of(font: str) -> tuple[str, ...]:
         near = nearest(name, installed)
         near = near if "did you mean" in near else ""
         raise UsageError(
-            f"font: {font!r} is not installed where matplotlib looks{near}; wanted serif, "
-            f"sans-serif, monospace, or one of the {len(set(installed))} installed"
+            f"font: {font!r} is not installed where matplotlib looks; wanted serif, sans-serif, "
+            f"monospace, or one of the {len(set(installed))} installed{near}"
         )
     return tuple(dict.fromkeys((installed[name], "DejaVu Sans")))

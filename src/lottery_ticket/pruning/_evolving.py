@@ -99,8 +99,7 @@ class Evolving(StaticSparse):
             return self._drawn(moment)
         kept = {name: int(layer.sum()) for name, layer in moment.mask.items()}
         left = {name: count - self.num_dropped(moment.step, count) for name, count in kept.items()}
-        sizes = {name: weight.abs() for name, weight in moment.weights.items()}
-        survivors = select(sizes, moment.mask, _budget(left))
+        survivors = _largest_kept(moment.weights, moment.mask, left)
         scores = self._growth(moment)
         among = {n: score.masked_fill(survivors[n], math.inf) for n, score in scores.items()}
         everything = PruningMask.from_tensors(
@@ -122,6 +121,20 @@ class Evolving(StaticSparse):
             }
         assert moment.gradients is not None
         return {name: moment.gradients[name].abs() for name in moment.weights}
+
+
+def _largest_kept(
+    weights: Mapping[str, torch.Tensor], mask: PruningMask, counts: Mapping[str, int]
+) -> dict[str, torch.Tensor]:
+    """The so many largest of what each layer keeps; only what is kept is looked at."""
+    places = {name: kept.flatten().nonzero().flatten() for name, kept in mask.items()}
+    sizes = {name: weights[name].flatten()[where].abs() for name, where in places.items()}
+    every = {name: torch.ones_like(size, dtype=torch.bool) for name, size in sizes.items()}
+    best = select(sizes, PruningMask.from_tensors(every), _budget(counts))
+    found = {name: torch.zeros_like(kept) for name, kept in mask.items()}
+    for name, where in places.items():
+        found[name].view(-1)[where[best[name]]] = True
+    return found
 
 
 def _budget(counts: Mapping[str, int]) -> Budget:

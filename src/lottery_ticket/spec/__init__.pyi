@@ -10,6 +10,7 @@ from ._canonical import fingerprint as fingerprint
 from ._derived import again_spec as again_spec
 from ._derived import retrain_spec as retrain_spec
 from ._derived import transfer_spec as transfer_spec
+from ._hints import set_instead as set_instead
 from ._load import load_spec as load_spec
 from ._load import names_a_spec as names_a_spec
 from ._load import parse_overrides as parse_overrides

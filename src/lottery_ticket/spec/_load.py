@@ -1,6 +1,7 @@
 """YAML 1.2 → `Spec`, with errors that name the key, what it got and what it wants."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.files import usable_path
 from lottery_ticket.registry import shown
+from lottery_ticket.spec._hints import in_the_way, meant_key, other_words
 from lottery_ticket.spec._presets import preset_names, preset_text
 from lottery_ticket.spec._spec import Spec
 from lottery_ticket.spec._yaml import MAX_BYTES, MAX_DEPTH, parsed
@@ -29,13 +31,14 @@ def load_spec(source: str | Path, overrides: Sequence[str] = ()) -> Spec:
         text = _text(path)
     else:
         hint = nearest(str(source), preset_names())
-        raise UsageError(f"no preset {str(source)!r}{hint}; a spec file's name ends in .yaml")
+        raise UsageError(f"no preset {str(source)!r} (a spec file's name ends in .yaml){hint}")
     values = parsed(text, str(source))
     if not isinstance(values, dict):
         found = "nothing" if values is None else type(values).__name__
         raise UsageError(f"{source}: a spec is a mapping of keys, got {found}")
-    override_(values, parse_overrides(overrides))
-    return spec_from_mapping(values, str(source))
+    given, changes = deepcopy(values), parse_overrides(overrides)
+    override_(values, changes)
+    return _validated(values, str(source), given, list(changes))
 
 
 def names_a_spec(source: str | Path) -> bool:
@@ -64,10 +67,23 @@ def spec_from_mapping(values: Mapping[str, Any], source: str = "spec") -> Spec:
     """Validate plain values; raises `UsageError` with one line for each thing that is wrong."""
     if not isinstance(values, Mapping):
         raise UsageError(f"{source}: a spec is a mapping of keys, got {type(values).__name__}")
+    return _validated(values, source)
+
+
+def _validated(
+    values: Mapping[str, Any],
+    source: str,
+    given: Mapping[str, Any] | None = None,
+    asked: Sequence[Sequence[str]] = (),
+) -> Spec:
+    """`given` is what stood there before the keys of `asked` were changed."""
     try:
         return Spec.model_validate(dict(values))
     except ValidationError as error:
-        lines = [_line(detail) for detail in error.errors()]
+        lines = [
+            _line(detail) + in_the_way(detail["msg"], detail["loc"], given or {}, asked)
+            for detail in error.errors()
+        ]
         raise UsageError("\n".join(f"{source}: {line}" for line in lines)) from None
     except RecursionError:
         raise UsageError(f"{source}: nested without end, or too deep") from None
@@ -147,7 +163,7 @@ def _line(detail: Any) -> str:
         return f"{where}: missing"
     if kind == "extra_forbidden":
         *parents, key = detail["loc"]
-        return f"{where}: unknown key{nearest(str(key), _keys_at(parents))}"
+        return f"{where}: unknown key{_meant(str(key), _keys_at(parents))}"
     if kind == "invalid_key":
         return f"{where}: a key is text; put it in quotes"
     if kind in _LIMITS:
@@ -161,6 +177,15 @@ def _line(detail: Any) -> str:
         message = detail["msg"].removeprefix("Value error, ")
         return f"{where}: {message}" if where else message
     return f"{where}: got {shown(got)}; {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+
+
+def _meant(key: str, known: Sequence[str]) -> str:
+    """The key of another place, or other words for it; else the nearest of this place."""
+    if said := other_words(key):
+        return f"; {said}"
+    hint = nearest(key, known)
+    elsewhere = meant_key(key)
+    return hint if elsewhere is None or "did you mean" in hint else f"; did you mean {elsewhere!r}?"
 
 
 def _keys_at(path: Sequence[Any]) -> list[str]:

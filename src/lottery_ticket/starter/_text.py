@@ -119,8 +119,8 @@ class _Comments:
         self._answers = answers
         self._said: dict[str, Callable[[], str]] = {
             "name": lambda: (
-                "What the run is called: letters, digits, '.', '_' and '-'; the store adds eight "
-                "digits."
+                "What the run is called: letters, digits, '.', '_' and '-'; the store adds "
+                "eight digits and letters (a to f)."
             ),
             "data": lambda: f"Which data: here {answers.data.about}.",
             "data.name": lambda: (

@@ -78,6 +78,8 @@ class Metric:
 ACCURACY = Metric("test_accuracy", "test accuracy", True, 100.0, "%")
 LOSS = Metric("test_loss", "test loss", False, 1.0, "")
 
+_SEARCH = "is_search"  # among a table's attrs: on which data its eval_fn looked, nobody knows
+
 
 def metric_of(table: pd.DataFrame) -> Metric:
     """The run's own metric where it has one, else test accuracy, else test loss.
@@ -99,7 +101,8 @@ def metric_of(table: pd.DataFrame) -> Metric:
         is_higher = bool(first["higher_is_better"])
         return Metric("test_metric", f"test {first['metric']}", is_higher, 1.0, "")
     has_accuracy = "test_accuracy" in table and bool(table["test_accuracy"].notna().any())
-    return ACCURACY if has_accuracy else LOSS
+    found = ACCURACY if has_accuracy else LOSS
+    return replace(found, label=found.short) if table.attrs.get(_SEARCH) else found
 
 
 ARM_ORDER = tuple(arm for arm in ARMS if not ARMS.entry(arm).is_user)
@@ -132,12 +135,14 @@ def sort_arms(arms: Iterable[str]) -> list[str]:
     return sorted({str(arm) for arm in arms}, key=_rank)
 
 
-def as_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def as_table(rows: Sequence[Mapping[str, Any]], *, is_search: bool = False) -> pd.DataFrame:
     """Rows as the result table: all columns in order, typed, sorted.
 
     Args:
         rows: one mapping per training; a column that a row lacks is null, except
             `schema_version`, which is this version's.
+        is_search: whether they are of a search, whose `eval_fn` looks at data of its user's choice:
+            nothing is called a test then.
 
     Returns:
         A table sorted by arm (see `sort_arms`), level, replicate and draw.
@@ -155,6 +160,8 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 raise UsageError(f"{key!r} is no column{nearest(key, TABLE_COLUMNS)}")
     full = [{"schema_version": SCHEMA_VERSION, **row} for row in rows]
     frame = pd.DataFrame(full, columns=pd.Index(list(TABLE_COLUMNS))).astype(_DTYPES)
+    if is_search:
+        frame.attrs[_SEARCH] = True
     rank = {arm: i for i, arm in enumerate(sort_arms(frame["arm"].dropna()))}
     return frame.sort_values(
         ["arm", "level", "replicate", "draw"],
@@ -227,7 +234,7 @@ def run_tables(
             _or_empty(structure.run_effective_density, store, run, arm=lead, levels=[level])
         )
     return RunTables(
-        as_table(rows),
+        as_table(rows, is_search=bool(run.searches)),
         pd.DataFrame(layer_rows(store, run)),
         pd.DataFrame(history_rows(store, run)),
         _joined(overlap),

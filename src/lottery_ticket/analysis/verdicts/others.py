@@ -227,7 +227,7 @@ def compare(verdicts: Sequence[Verdict], *, differs: Sequence[str] | None = None
     if not verdicts:
         raise UsageError("compare: got no run, wanted one or more")
     metrics = {verdict.metric.label for verdict in verdicts}
-    if len(metrics) > 1:
+    if len({verdict.metric.label.removeprefix("test ") for verdict in verdicts}) > 1:
         raise UsageError(
             f"compare: the runs are judged by {' and '.join(sorted(metrics))}; compare those of one"
         )

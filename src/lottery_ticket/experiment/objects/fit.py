@@ -22,7 +22,7 @@ from lottery_ticket.masks import copied_model
 from lottery_ticket.process import random_state_kept
 from lottery_ticket.registry import shown
 from lottery_ticket.seeds import generator
-from lottery_ticket.spec import Spec, TrainSpec
+from lottery_ticket.spec import Spec, TrainSpec, preset_data, preset_names
 from lottery_ticket.train import OPTIMIZERS, TASKS, called, measured
 
 __all__ = ["EXAMPLES_PER_OUTPUT", "check_fit"]
@@ -43,7 +43,7 @@ def check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
         fitting = " or ".join(name for name, task in TASKS.items() if task == data.task)
         raise UsageError(
             f"train.loss {spec.train.loss!r} does not fit {spec.data.name!r}, a {data.task}; "
-            f"use {fitting}"
+            f"use {fitting}{_preset_hint(spec.data.name)}"
         )
     if spec.train.augment == "pad_crop_flip" and len(data.input_shape) != 3:
         raise UsageError(
@@ -55,6 +55,12 @@ def check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
         for name, options in _criteria(spec):
             if CRITERIA.entry(name).is_user:
                 _try_criterion(name, options, spec, data, model)
+
+
+def _preset_hint(name: str) -> str:
+    """A preset of such data: a recipe of another task has more than its loss to change."""
+    known = [preset for preset in preset_names() if preset_data(preset) == name]
+    return f", as the preset {known[0]!r} does" if known else ""
 
 
 def _shape_hint(shape: tuple[int, ...]) -> str:
