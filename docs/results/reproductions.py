@@ -259,6 +259,7 @@ REPRODUCTIONS = (
         (3, 6, 8, 10, 12, 13),
         figure=(arm_map, "each arm minus dense at each density"),
     ),
+    Reproduction("lenet-mnist-moving", by_arm, {}, (1, 2, 3, 4, 5)),
     Reproduction("sin-regression", by_level, {}),
     Reproduction(
         "paper-lenet-mnist",

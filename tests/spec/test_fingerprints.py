@@ -34,6 +34,7 @@ PINNED_TOO = {
     "lenet-mnist-late-resetting": "a7f637d67e49ea1a",
     "lenet-mnist-layerwise-adam": "5cf34acda0140495",
     "lenet-mnist-levels": "f4cf2e47efd9a4f4",
+    "lenet-mnist-moving": "020fee240ef3b07e",
     "lenet-mnist-oneshot": "b8674c918405f88b",
     "lenet-mnist-to-fashion": "6e878da842e75c22",
     "resnet18-cifar10-late-resetting": "a232273a3f161d8d",
