@@ -1,6 +1,6 @@
-"""A policy of one's own: SET (Mocanu et al. 2018), as sparse from the first step to the last.
+"""A policy of one's own: as SET (Mocanu et al. 2018), but over all layers together.
 
-lottery run quickstart --import examples/extend/policy.py --set 'arms=[ticket, reinit, set]'
+lottery run quickstart --import examples/extend/policy.py --set 'arms=[ticket, reinit, rewired]'
 """
 
 import torch
@@ -8,8 +8,8 @@ import torch
 from lottery_ticket import MaskPolicy, register_arm, register_policy
 
 
-@register_policy("set", uses_criterion=False)
-class Set(MaskPolicy):
+@register_policy("rewired", uses_criterion=False)
+class Rewired(MaskPolicy):
     def __init__(self, target, every_steps: int = 10, share: float = 0.3):
         self.keep, self.every, self.share = target.keep.total, every_steps, share
 
@@ -27,4 +27,4 @@ class Set(MaskPolicy):
         return {name: next(parts).view_as(w) for name, w in moment.weights.items()}
 
 
-register_arm("set", mask="during", policy="set", meaning="SET: sparse all along, rewired.")
+register_arm("rewired", mask="during", policy="rewired", meaning="Sparse all along, rewired.")

@@ -120,7 +120,7 @@ def test_a_policy_that_scores_by_no_criterion_goes_with_any(forgotten, tmp_path)
     from lottery_ticket.api import prepare
 
     import_user_code([str(shutil.copy(EXTEND / "policy.py", tmp_path))])
-    for arm, is_fine in (("set", True), ("gradual", False)):
+    for arm, is_fine in (("rewired", True), ("gradual", False)):
         changes = [f"arms=[ticket, reinit, {arm}]", "prune.criterion=snip"]
         refused = pytest.raises(UsageError, match="criterion 'snip' needs batch_loss and batch")
         with contextlib.nullcontext() if is_fine else refused:
