@@ -88,6 +88,7 @@ def test_five_questions_on_a_terminal(folder, lottery):
     assert run.code == 0, run.err
 
 
+@pytest.mark.slow
 def test_an_answer_that_does_not_fit_is_asked_for_again(folder):
     typed = "digts\ndigits\nConv4\nMLP\n2 1\n0.5 x\n0.5 1\n0 1 1\n1 0.01 64\nnobody 1\nnone 1\n"
     code, said = asked(typed=typed)
@@ -100,6 +101,7 @@ def test_an_answer_that_does_not_fit_is_asked_for_again(folder):
     assert len(list(folder.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_enter_takes_what_is_suggested(folder):
     code, said = asked("mine.yaml", "--epochs", 1, typed="\n\n\n\n")
     assert code == 0, said

@@ -58,6 +58,7 @@ def test_levels_fill_in_until_the_run_is_finished(show, serve, tmp_path):
         assert page.title().startswith("Finished")
 
 
+@pytest.mark.slow
 def test_a_verdict_before_the_end_is_called_provisional(show, serve, tmp_path):
     store = tmp_path / "store"
     spec = write_spec(tmp_path)
@@ -102,6 +103,7 @@ def test_an_address_that_cannot_be_read_is_no_run(show, serve, made):
     wait_for(page.locator("#problem", has_text="no such run"))
 
 
+@pytest.mark.slow
 def test_names_tags_and_notes_are_shown(show, serve, made):
     store, run_id = made
     edit = RunEdit(name="my <b>own", add_tags=["paper", "draft"], notes="one\ntwo")
@@ -183,6 +185,7 @@ def test_it_fits_and_can_be_read_in_the_dark(show, serve, made, width, scheme):
     assert page.evaluate(moving) == "0s"
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_every_cell(show, serve, made):
     store, run_id = made
     url = serve(store, run_id)
@@ -211,6 +214,7 @@ def test_the_list_leads_to_the_run_and_the_run_to_its_report(show, serve, made):
     assert "lottery_ticket report" in page.locator(".masthead").inner_text()
 
 
+@pytest.mark.slow
 def test_a_message_that_is_html_is_shown_and_not_run(show, serve, tmp_path):
     attack = "</script><img src=x onerror=alert(1)>"
     code = tmp_path / "mine.py"
