@@ -15,7 +15,7 @@ from lottery_ticket.api import (
     prepare,
 )
 from lottery_ticket.arms import TICKET
-from lottery_ticket.errors import UsageError
+from lottery_ticket.errors import UsageError, known_keywords
 from lottery_ticket.store import ProbeRow, RunRecord, Store, probe_rows
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from lottery_ticket.spec import Spec
 
 __all__ = ["Asked", "asked_of", "level_connectivity", "stability"]
+
+
+_MEASURING = ("data_dir", "device", "jobs", "threads", "imports")
+_HOW = (*_MEASURING, "claims", "kernels", "group", "keep")
 
 
 class Asked:
@@ -62,6 +66,7 @@ class Asked:
         return stability_of(measured)
 
 
+@known_keywords("stability", also=_HOW)
 def stability(
     spec: "Spec | Mapping[str, Any] | str | Path",
     *,
@@ -93,7 +98,8 @@ def stability(
         copies: trainings from each start, the run's own among them; 2 make one line, 3 make three.
         points: nets on a line, the ends among them.
         overrides: changes to the spec, such as `["replicates=3"]`.
-        store, progress, how: as in `run`.
+        store, progress, how: as in `run`: `data_dir`, `device`, `jobs`, `threads`, `kernels`,
+            `group`, `keep`, `imports`, `claims`.
 
     Raises:
         UsageError: an argument makes no sense, before anything is trained.
@@ -194,6 +200,7 @@ def _rows(store: Store, run: RunRecord, measured: Sequence[ProbeRow]) -> "pd.Dat
     return pd.DataFrame([row for row in rows if row["arm"] == places[row["cell"]]])
 
 
+@known_keywords("level_connectivity", also=_MEASURING)
 def level_connectivity(
     run: str = "last",
     *,

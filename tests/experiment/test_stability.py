@@ -190,6 +190,12 @@ def test_what_makes_no_sense_is_said_before_anything_trains(changes, said, tmp_p
     assert (Store(tmp_path).cell_names() if before else set()) == before
 
 
+@pytest.mark.parametrize("ask", [stability, level_connectivity])
+def test_a_misspelt_argument_is_named(ask):
+    with pytest.raises(UsageError, match=r"unknown argument 'jbos'; did you mean 'jobs'\?"):
+        ask("quickstart", jbos=1)
+
+
 # what barriers say
 
 
