@@ -71,6 +71,18 @@ def test_copies(rewind):
     check_copies(copies, rewind)
 
 
+def test_copies_of_fresh_weights_begin_where_these_do():
+    """They are not rewound: θ_k is of other weights."""
+    overrides = [*SMALL[:-1], "arms=[ticket,reinit]", "rewind=5it"]
+    plan = prepare("quickstart", overrides=overrides, **_quiet()).plan
+    work = copies(plan, Copying((0, 2), ("reinit",), 2, 5))
+    for line in (cell for cell in work.cells.values() if cell.kind == "path"):
+        ends = [work.cells[line.parents[role]].inputs() for role in ("weights", "other_weights")]
+        seeds = [end.pop("seeds") for end in ends]
+        assert ends[0] == ends[1]
+        assert seeds[0]["init"] == seeds[1]["init"]
+
+
 def _with_cells(work, change):
     cells = {name: change(cell) for name, cell in work.cells.items()}
     return dataclasses.replace(work, cells=cells)
@@ -270,13 +282,15 @@ def test_batch_norms_count_with_their_own_statistics():
     assert line["distance"] == 3.0
 
 
-def test_a_net_with_batch_norms(tmp_path, forgotten):
+@pytest.mark.parametrize("limit", [300, 501])  # one example more than a whole batch
+def test_a_net_with_batch_norms(limit, tmp_path, forgotten):
     @register_model("Normed")
     def normed(num_classes=10):
         layers = [nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, num_classes)]
         return nn.Sequential(*layers)
 
     overrides = [*SMALL[1:3], "replicates=1", "arms=[ticket]", "model={name: Normed}"]
+    overrides += [f"data.limit={limit}"]
     found = stability(
         "quickstart", overrides=overrides, levels=[1], points=3, store=tmp_path, **HOW
     )

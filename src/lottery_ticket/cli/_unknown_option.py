@@ -16,7 +16,9 @@ class TakesSet(TyperCommand):
         given = list(args)  # which reading takes away
         try:
             return super().parse_args(ctx, args)
-        except Exception as error:
+        except (
+            Exception
+        ) as error:  # typer brings a click of its own, whose errors have no name here
             option = getattr(error, "option_name", None)
             if type(error).__name__ == "NoSuchOption" and isinstance(option, str):
                 _say_what_to_write(error, option, given)

@@ -47,8 +47,6 @@ def barriers(measured: pd.DataFrame) -> pd.DataFrame:
         (null where there are no batch norms); `end`, the mean value at the ends; `distance`,
         `angle`, `sign_flips`, `disagreement`, `union`.
     """
-    if measured.empty:
-        return pd.DataFrame(columns=[*_PLACE, "density", "cell", "barrier"])
     lines: dict[str, list[Row]] = {}
     for row in measured.to_dict("records"):
         lines.setdefault(row["cell"], []).append(row)

@@ -31,7 +31,7 @@ __all__ = ["INTERPOLATED", "REFITTED", "PathCell", "make_path"]
 
 _NUMERICS = 1  # raised when the same nets give other values
 
-_TOGETHER = 500  # examples of a batch that statistics are estimated on
+_TOGETHER = 500  # examples, at most, of a batch that statistics are estimated on
 
 INTERPOLATED, REFITTED = "interpolated", "refitted"
 """Of batch norms: as they lie between those of the ends; estimated anew for each net."""
@@ -108,13 +108,14 @@ def _along(
     """Error and loss of each net, on both splits, for each way to have its statistics."""
     seen = _spread(data.train, cell.num_train)
     ways = [INTERPOLATED, REFITTED] if has_running_statistics(model) else [INTERPOLATED]
-    loss = loss_of(cell.train)
+    loss, num_batches = loss_of(cell.train), -(-len(seen) // _TOGETHER)
+    batch_size = -(-len(seen) // num_batches)  # alike: one example alone has no variance
     for number in range(cell.points):
         alpha = number / (cell.points - 1)
         for way in ways:
             path.put_(model, alpha)
             if way == REFITTED:
-                refit_statistics_(model, seen.pieces(_TOGETHER), partial(called, model))
+                refit_statistics_(model, seen.pieces(batch_size), partial(called, model))
             for name, split in (("test", data.test), ("train", seen)):
                 if workspace.must_stop():
                     raise Stopped

@@ -175,20 +175,20 @@ class Replicate(Chain[str, str]):
         return Structure(scope, self.setting.inputs.input_dims)
 
     def copy(self, at: At, number: int) -> str:
-        """A training once more, from θ_k or θ₀ under its mask, in which all that is drawn on the
+        """A training once more, from its start under its mask, in which all that is drawn on the
         way is drawn anew: the order of the data, augmentation, dropout.
 
         Args:
-            at: the training. One that is not pruned trains on from θ_k as it did then.
+            at: the training. The dense one of an arm that is rewound trains on from θ_k.
             number: which copy, from 1 on; 0 is the training itself.
         """
         if not number:
             return self.training(at)
-        start, k = self.start(at), self.setting.rewind_step
-        if not at.level and k:
+        start, pipeline = self.start(at), self.pipeline_of(at)
+        if not at.level and pipeline.weights_from == "rewind":
             point = self.rewind_point()
-            memory = point if self.pipeline.optimizer_state == "rewind" else None
-            start = Start(None, point, memory, k)
+            memory = point if pipeline.optimizer_state == "rewind" else None
+            start = Start(None, point, memory, self.rewind_step)
         return self._trained(at, start, number)
 
     def trained(self, at: At, start: Start[str, str]) -> str:
