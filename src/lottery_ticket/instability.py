@@ -178,12 +178,12 @@ def _rewound(asked: "Copying", said: str, whole: Prepared, how: Mapping[str, Any
 
 def _made(prepared: Prepared, work: "Copies", progress: bool) -> RunRecord:
     """The record of the run, with all that was asked for of one step."""
-    from lottery_ticket.experiment import run_copies
+    from lottery_ticket.experiment import measure_run
 
     with _watching(progress) as watching:
-        outcome = run_copies(
-            prepared.plan, work, prepared.store, prepared.context,
-            jobs=prepared.jobs, observer=watching,
+        outcome = measure_run(
+            prepared.store, prepared.plan, work, work.measured, prepared.context,
+            trained=work.trained, jobs=prepared.jobs, observer=watching,
         )  # fmt: skip
     check_outcome(outcome, "cells")
     assert outcome.record is not None

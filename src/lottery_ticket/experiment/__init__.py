@@ -60,7 +60,6 @@ from lottery_ticket.experiment.planning.plan import Plan as Plan
 from lottery_ticket.experiment.planning.plan import Work as Work
 from lottery_ticket.experiment.planning.plan import plan as plan
 from lottery_ticket.experiment.running.connecting import level_lines as level_lines
-from lottery_ticket.experiment.running.copying import run_copies as run_copies
 from lottery_ticket.experiment.running.group import group_size as group_size
 from lottery_ticket.experiment.running.observer import Observer as Observer
 from lottery_ticket.experiment.running.observer import RunOutcome as RunOutcome

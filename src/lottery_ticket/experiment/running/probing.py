@@ -1,6 +1,6 @@
 """Probing a run that is in the store: planned, cached and resumed like any cell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +13,9 @@ from lottery_ticket.experiment.objects.code import REGISTRIES
 from lottery_ticket.experiment.objects.initial import Described, recorded_model
 from lottery_ticket.experiment.objects.probes import PROBES
 from lottery_ticket.experiment.objects.run_data import run_spec
-from lottery_ticket.experiment.planning.plan import Work
+from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
-from lottery_ticket.experiment.running.run import run_work
+from lottery_ticket.experiment.running.run import recorded, run_work
 from lottery_ticket.spec import DataSpec, Spec, canonical, spec_from_mapping
 from lottery_ticket.store import CellRecord, ProbeRow, RunRecord, RunRow, Store
 from lottery_ticket.train import called
@@ -107,24 +107,35 @@ def probe_run(
 
 def measure_run(
     store: Store,
-    run: RunRecord,
+    run: RunRecord | Plan,
     work: Work,
     measured: Sequence[ProbeRow],
     context: Context,
     *,
+    trained: Iterable[str] = (),
     jobs: int = 1,
     observer: Observer | None = None,
 ) -> RunOutcome:
-    """`probe_run` of cells of any kind.
+    """`probe_run` of cells of any kind, for a run that is in the store or only planned.
 
     Args:
-        measured: what each of them measures, on which training of the run.
+        run: its record as it is, or the plan of a run that there is from now on.
+        measured: what each of the cells measures, on which training of the run.
+        trained: trainings among the cells that fill no row, and are kept with the run.
+
+    Raises:
+        StoreError: the store cannot be written, or a finished cell not be read.
+        UsageError: the plan claims another level since before its first result.
     """
 
     def with_measured(earlier: RunRecord | None) -> RunRecord:
-        known = run if earlier is None else earlier
+        if isinstance(run, Plan):
+            known = recorded(run, store, earlier)
+        else:
+            known = run if earlier is None else earlier
         probes = {probe.cell: probe for probe in (*known.probes, *measured)}
-        return replace(known, probes=tuple(probes.values()))
+        others = dict.fromkeys((*known.others, *sorted(trained)))
+        return replace(known, probes=tuple(probes.values()), others=tuple(others))
 
     return run_work(work, store, context, with_measured, jobs=jobs, observer=observer)
 
