@@ -119,6 +119,7 @@ class Pump:
         except BaseException:
             self._refused.add(run.id)  # only now: until then `takes` is asked from other threads
             raise
+        self._refused.discard(run.id)  # where it could not be started before
         if seen and self._is_new:
             self._is_new = False  # said once
             self._say(
