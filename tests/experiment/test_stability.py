@@ -245,6 +245,24 @@ def check_states(judged):
     assert seen == {"stable", "unstable", "not decided"}
 
 
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (("stable", "stable"), "is stable from initialisation on"),
+        (("unstable", "stable"), "is stable from k = 5 on"),
+        (("not decided", "stable"), "is stable from k = 5 on"),
+        (("stable", "unstable"), "is unstable at k = 5"),
+        (("not decided", "unstable"), "is unstable at k = 5"),
+        (("unstable", "unstable"), "is unstable at initialisation, k = 5"),
+        (("unstable", "not decided"), "is not decided to be stable at k = 5"),
+    ],
+)
+def test_sentences(found, states, said):
+    table = found[0].table
+    one = table[(table["arm"] == "ticket") & (table["level"] == 2)].assign(state=states)
+    assert f"Ticket at level 2 {said}:" in dataclasses.replace(found[0], table=one).sentence
+
+
 def test_states():
     check_states(barrier_statistics)
     (row,) = barrier_statistics(lines([[0.0]])).to_dict("records")

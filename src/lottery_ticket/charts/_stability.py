@@ -23,14 +23,11 @@ def barrier_charts(found: Stability) -> list[Chart]:
     """
     rows = found.table.to_dict("records")
     is_error, steps = _is_error(rows), sorted({row["step"] for row in rows})
-    unit = "points" if is_error else "loss"
     values = [_scaled(row["barrier"], is_error) for row in rows]
     threshold = 100 * found.threshold
     # as far as means and the threshold go: an interval of few replicates may be very long
     low, high = padded([*values, 0.0, *([1.25 * threshold] if is_error else [])])
-    y = Axis(f"{'error' if is_error else 'loss'} barrier ({unit})", "linear", low, high)
-    if not is_error:
-        y = Axis("loss barrier", "linear", low, high)
+    y = Axis("error barrier (points)" if is_error else "loss barrier", "linear", low, high)
     name = f"stable below {threshold:g} points"
     rules = (Rule(threshold, name, "dashed"),) if is_error else ()
     caption = _caption(rows, is_error) + cut_note(_all_bars(rows, is_error), low, high)

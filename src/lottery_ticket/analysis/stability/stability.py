@@ -96,8 +96,9 @@ def _said(arm: str, level: int, rows: Sequence[Row]) -> str:
         is_one = len(steps) == 1
         said = f"is stable {'at' if is_one else 'from'} {_step_text(first)}"
         verdict = said if is_one else f"{said} on"
-    elif all(state == UNSTABLE for state in states):
-        verdict = f"is unstable at {_steps_text(steps)}"
+    elif states[-1] == UNSTABLE:
+        unstable = [step for step, state in zip(steps, states, strict=True) if state == UNSTABLE]
+        verdict = f"is unstable at {_steps_text(unstable)}"
     else:
         verdict = f"is not decided to be stable at {_steps_text(steps[-1:])}"
     return f"{name} {verdict}: {values}."
