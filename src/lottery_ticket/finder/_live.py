@@ -32,7 +32,7 @@ from lottery_ticket.masks import (
     shuffle,
     warn_on_collapse,
 )
-from lottery_ticket.pruning import POLICIES, Target, made_policy, next_mask
+from lottery_ticket.pruning import POLICIES, ScorePolicy, Target, made_policy, next_mask
 from lottery_ticket.seeds import generator
 
 __all__ = ["LiveChain", "Net"]
@@ -108,7 +108,12 @@ class LiveChain(Chain[PruningMask, Net]):
                 f"{at.arm}: it prunes while it trains, by weights alone, and criterion "
                 f"{self._criterion(at).name!r} needs {' and '.join(wanting)}"
             )
-        self._policy(at)
+        if isinstance(self._policy(at), ScorePolicy):
+            raise UsageError(
+                f"{at.arm}: it trains a score for each weight, and train_fn trains weights; use "
+                f"lottery_ticket.pruning.MaskScores(model, {policy!r}, density=…) in a loop of "
+                "your own, or list the arm in a spec"
+            )
 
     # what is there already
 
