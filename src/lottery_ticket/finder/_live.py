@@ -13,6 +13,7 @@ from lottery_ticket.chain import At, Chain, Change, Start
 from lottery_ticket.criteria import CRITERIA, Criterion, inverse
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import change_initial_, remade_mask
+from lottery_ticket.finder._controls import why_no_scores
 from lottery_ticket.finder._method import Method
 from lottery_ticket.finder._search import Row, Search
 from lottery_ticket.finder._training import (
@@ -108,12 +109,8 @@ class LiveChain(Chain[PruningMask, Net]):
                 f"{at.arm}: it prunes while it trains, by weights alone, and criterion "
                 f"{self._criterion(at).name!r} needs {' and '.join(wanting)}"
             )
-        if isinstance(self._policy(at), ScorePolicy):
-            raise UsageError(
-                f"{at.arm}: it trains a score for each weight, and train_fn trains weights; use "
-                f"lottery_ticket.pruning.MaskScores(model, {policy!r}, density=…) in a loop of "
-                "your own, or list the arm in a spec"
-            )
+        if isinstance(self._policy(at), ScorePolicy):  # whatever its kind says
+            raise UsageError(why_no_scores(at.arm))
 
     # what is there already
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import (
+    Budget,
     PruningMask,
     check_can_be_held,
     check_fraction,
@@ -21,6 +22,8 @@ from lottery_ticket.pruning._scored import Sampled, ScorePolicy
 from lottery_ticket.seeds import derive
 
 __all__ = ["MaskScores"]
+
+_MANY = 1 << 31  # steps: how long a loop is that is not ours, nobody says
 
 
 class MaskScores:
@@ -102,6 +105,7 @@ class MaskScores:
         if isinstance(policy, ScorePolicy):
             if density is not None or options:
                 raise UsageError("MaskScores: density and options are those of a policy by name")
+            self._check_counts(policy.keep)
             return policy
         if policy not in POLICIES:
             names = ", ".join(repr(name) for name in POLICIES)
@@ -111,7 +115,7 @@ class MaskScores:
         check_fraction("density", density, has_one=True)
         shapes = {name: tuple(p.shape) for name, p in self._parameters.items()}
         size = sum(p.numel() for p in self._parameters.values())
-        target = Target(budget_at(shapes, scope=scope, density=density), size, 0, 0)
+        target = Target(budget_at(shapes, scope=scope, density=density), size, 0, _MANY)
         made = made_policy(policy, target, options)
         if not isinstance(made, ScorePolicy):
             raise UsageError(
@@ -119,6 +123,16 @@ class MaskScores:
                 "PruningMask.attach(model, optimizer, policy=…)"
             )
         return made
+
+    def _check_counts(self, keep: Budget) -> None:
+        sizes = {name: p.numel() for name, p in self._parameters.items()}
+        counts = {"all layers": keep.total} if keep.per_layer is None else dict(keep.per_layer)
+        most = {"all layers": sum(sizes.values())} if keep.per_layer is None else sizes
+        for name in {**counts, **most}:
+            count = counts.get(name)
+            if name not in most or count is None or not 0 <= count <= most[name]:
+                wanted = f"0 to {most[name]:,}" if name in most else f"one of {', '.join(sizes)}"
+                raise UsageError(f"policy.keep: {name}: got {count} weights, wanted {wanted}")
 
     def __enter__(self) -> "MaskScores":
         return self

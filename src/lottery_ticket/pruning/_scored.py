@@ -20,6 +20,9 @@ Tensors = Mapping[str, torch.Tensor]
 VALUES = ("signed_constant", "initial")
 """What weights are fixed at."""
 
+SCHEDULES = ("cosine", "recipe")
+"""How the learning rate of scores goes."""
+
 _MOST_SHIFT = 1.0  # of all scores in one step
 _LEAST_SLOPE = 1e-6  # as a share of the weights: below, no score would tell
 
@@ -44,11 +47,20 @@ class ScorePolicy(MaskPolicy):
 
     Attributes:
         keep: weights at the end, of all layers together or of each.
-        lr: learning rate of the scores, in place of the recipe's; its schedule stays.
+        lr: learning rate of the scores, in place of the recipe's.
     """
 
     keep: Budget
     lr: float
+
+    def rate(self, step: int, total_steps: int, recipe: float) -> float:
+        """The learning rate of the update that follows a step.
+
+        Args:
+            step: optimiser steps done, of `total_steps`.
+            recipe: what the recipe's own is multiplied by then.
+        """
+        return self.lr * recipe
 
     @abstractmethod
     def fixed(self, weights: Tensors) -> Tensors:
@@ -95,6 +107,7 @@ class Supermask(ScorePolicy):
         rescale: whether they are √(weights / kept ones) times as large, so that outputs are of
             the size that they have in the dense net.
         lr: learning rate of the scores.
+        schedule: `"cosine"`, which falls to 0 at the end, or `"recipe"`.
 
     Source: Zhou et al. 2019, whose masks have the density that training gives them, and who scale
     by weights / kept ones in each step ("dynamic weight rescaling"); the constraint, Zhou X. et
@@ -104,10 +117,15 @@ class Supermask(ScorePolicy):
     keep: Budget
     values: str = "signed_constant"
     rescale: bool = True
-    lr: float = 1000.0
+    lr: float = 300.0
+    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
-        _check_options(self.values, self.rescale, self.lr)
+        _check_options(self)
+
+    def rate(self, step: int, total_steps: int, recipe: float) -> float:
+        """By its own schedule, or by the recipe's."""
+        return self.lr * (recipe if self.schedule == "recipe" else _cosine(step, total_steps))
 
     def fixed(self, weights: Tensors) -> Tensors:
         """θ₀ or constants of its signs."""
@@ -145,6 +163,7 @@ class EdgePopup(ScorePolicy):
     Args:
         keep, values, rescale: as of `Supermask`.
         lr: learning rate of the scores.
+        schedule: `"cosine"`, which falls to 0 at the end, or `"recipe"`.
 
     Source: Ramanujan et al. 2020, who keep the same share of each layer (scope layerwise), and
     scale Kaiming's constant by √(weights / kept ones).
@@ -154,9 +173,14 @@ class EdgePopup(ScorePolicy):
     values: str = "signed_constant"
     rescale: bool = True
     lr: float = 0.1
+    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
-        _check_options(self.values, self.rescale, self.lr)
+        _check_options(self)
+
+    def rate(self, step: int, total_steps: int, recipe: float) -> float:
+        """By its own schedule, or by the recipe's."""
+        return self.lr * (recipe if self.schedule == "recipe" else _cosine(step, total_steps))
 
     def fixed(self, weights: Tensors) -> Tensors:
         """θ₀ or constants of its signs."""
@@ -175,13 +199,20 @@ class EdgePopup(ScorePolicy):
         return _highest({name: score.abs() for name, score in scores.items()}, self.keep)
 
 
-def _check_options(values: str, rescale: bool, lr: float) -> None:
-    if values not in VALUES:
-        raise UsageError(f"values: got {values!r}{nearest(str(values), VALUES)}")
-    if not isinstance(rescale, bool):
-        raise UsageError(f"rescale: got {rescale!r}, wanted true or false")
+def _check_options(policy: Supermask | EdgePopup) -> None:
+    for name, valid in (("values", VALUES), ("schedule", SCHEDULES)):
+        got = getattr(policy, name)
+        if got not in valid:
+            raise UsageError(f"{name}: got {got!r}{nearest(str(got), valid)}")
+    if not isinstance(policy.rescale, bool):
+        raise UsageError(f"rescale: got {policy.rescale!r}, wanted true or false")
+    lr = policy.lr
     if not (isinstance(lr, (int, float)) and math.isfinite(lr) and lr > 0):
         raise UsageError(f"lr: got {lr!r}, wanted a number above 0")
+
+
+def _cosine(step: int, total_steps: int) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
 
 
 def _groups(keep: Budget, scores: Tensors) -> Iterator[tuple[list[str], int]]:
@@ -273,6 +304,7 @@ def supermask(
     values: str = "signed_constant",
     rescale: bool = True,
     lr: float = Supermask.lr,
+    schedule: str = Supermask.schedule,
 ) -> Supermask:
     """Masks that are drawn by trained chances, over weights that never change.
 
@@ -280,9 +312,10 @@ def supermask(
         target: how many weights are kept.
         values: what weights are fixed at: `"signed_constant"` or `"initial"`.
         rescale: whether they are √(weights / kept ones) times as large.
-        lr: learning rate of the scores, in place of the recipe's; its schedule stays.
+        lr: learning rate of the scores, in place of the recipe's.
+        schedule: `"cosine"`, which falls to 0 at the end, or `"recipe"`.
     """
-    return Supermask(target.keep, values, rescale, lr)
+    return Supermask(target.keep, values, rescale, lr, schedule)
 
 
 def edge_popup(
@@ -291,14 +324,15 @@ def edge_popup(
     values: str = "signed_constant",
     rescale: bool = True,
     lr: float = EdgePopup.lr,
+    schedule: str = EdgePopup.schedule,
 ) -> EdgePopup:
     """The largest trained scores are kept in each step, over weights that never change.
 
     Args:
-        target, values, rescale, lr: as of supermask.
+        target, values, rescale, lr, schedule: as of supermask.
     """
-    return EdgePopup(target.keep, values, rescale, lr)
+    return EdgePopup(target.keep, values, rescale, lr, schedule)
 
 
-POLICIES.add("supermask", PolicyKind(supermask, uses_criterion=False))
-POLICIES.add("edge_popup", PolicyKind(edge_popup, uses_criterion=False))
+POLICIES.add("supermask", PolicyKind(supermask, uses_criterion=False, trains_scores=True))
+POLICIES.add("edge_popup", PolicyKind(edge_popup, uses_criterion=False, trains_scores=True))

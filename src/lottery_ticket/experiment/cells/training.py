@@ -188,8 +188,8 @@ class _Training:
         rate, scores = schedule_of(self.cell.train, epoch), self.state.scores
         if scores is None:
             return rate
-        share = scores.policy.lr / self.cell.train.lr
-        return lambda step: share * rate(step)
+        base, last = self.cell.train.lr, self.cell.last_step
+        return lambda step: scores.policy.rate(step, last, rate(step) / base)
 
     def finished(self, description: Mapping[str, Any]) -> Made:
         """What it made; raises `TrainingError` if pruned weights came back."""
