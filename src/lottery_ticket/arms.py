@@ -365,6 +365,24 @@ for _name, _arm in {
         meaning="The mask that RigL ended with, trained again from the initial weights. If it does "
         "as well as RigL, moving was but a way to find it.",
     ),
+    "supermask": Arm(
+        "during",
+        pipeline="lth",
+        policy="supermask",
+        color="#A06000",
+        marker="$S$",
+        meaning="No weight is trained: which ones are kept is, by chances of each that are learnt. "
+        "Each weight that is kept has the sign that it had at first, and one size in its layer.",
+    ),
+    "edge_popup": Arm(
+        "during",
+        pipeline="lth",
+        policy="edge_popup",
+        color="#A00000",
+        marker="$E$",
+        meaning="No weight is trained: which ones are kept is, by a score of each that is learnt. "
+        "Each weight that is kept has the sign that it had at first, and one size in its layer.",
+    ),
     "magnitude_init": Arm(
         "at_init",
         pipeline="at_init",

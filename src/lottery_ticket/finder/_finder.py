@@ -22,7 +22,7 @@ from lottery_ticket.finder._arguments import (
     whole_number,
     within,
 )
-from lottery_ticket.finder._controls import controls
+from lottery_ticket.finder._controls import controls, trains_scores, why_no_scores
 from lottery_ticket.finder._folder import load_search, save_search
 from lottery_ticket.finder._keeping import Keeper, code_of, continued, keeper_of
 from lottery_ticket.finder._live import LiveChain
@@ -482,6 +482,8 @@ class LotteryTicketFinder:
             raise UsageError(f"arms: got {arms!r}, wanted a list such as ['reinit', 'shuffled']")
         for arm in arms:
             if arm not in (known := controls()):
+                if trains_scores(arm):
+                    raise UsageError(why_no_scores(arm))
                 raise UsageError(f"unknown control {arm!r}{nearest(arm, known)}")
         if any(ARMS[arm].draws_weights for arm in arms):
             fresh = state_on_cpu(self._built(derive(method.seed, "control", "reinit", 0)))
