@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lottery_ticket.api import Prepared, RunResult, prepare
 from lottery_ticket.arms import ARMS, TICKET
 from lottery_ticket.errors import LotteryError, UsageError, known_keywords
-from lottery_ticket.store import RunRecord, RunRow, Store, table_rows
+from lottery_ticket.store import RunRecord, Store, table_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lottery_ticket.experiment import Observer, Part
     from lottery_ticket.spec import Point, Spec
 
-__all__ = ["Asked", "asked_of", "sweep"]
+__all__ = ["Asked", "LargeSweepWarning", "LeftOutWarning", "Planned", "asked_of", "sweep"]
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -74,6 +74,41 @@ def sweep(
     """
     asked = asked_of(spec, grid, overrides=overrides, margin=margin, store=store, **how)
     return asked.run(progress=progress)
+
+
+class LargeSweepWarning(UserWarning):
+    """A grid of very many points."""
+
+
+class LeftOutWarning(UserWarning):
+    """Trainings of a point failed, which is not chosen where one of them is missing."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a sweep would train.
+
+    Args:
+        points: of each: its label, its run, and how many trainings it asks for.
+        num_asked: trainings of all points.
+        num_trainings: those that differ.
+        num_finished: of these, in the store.
+        steps_to_train: optimiser steps that are left.
+        seconds: about how long these take here.
+        is_chosen: whether the ticket's best points are known, so that it is all exact.
+    """
+
+    points: Sequence[Mapping[str, Any]]
+    num_asked: int
+    num_trainings: int
+    num_finished: int
+    steps_to_train: int
+    seconds: float
+    is_chosen: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
 
 
 class Asked:
@@ -142,6 +177,41 @@ class Asked:
         chosen = chosen_points(point_means(table, metric), metric)
         return dict(zip(chosen["level"].tolist(), chosen["point"].tolist(), strict=True))
 
+    def planned(self) -> Planned:
+        """What is to be trained; while the ticket's best points are not known, as many controls
+        under the masks of others."""
+        from lottery_ticket.experiment import Work, finished_cells, least_seconds, training_seconds
+
+        cells = {name: cell for part in self.own for name, cell in part.cells.items()}
+        done = finished_cells(Work("", cells), self.store)
+        is_chosen = done == cells.keys()
+        levels = {row.level for row in self.own[0].rows if row.arm == TICKET and row.level}
+        controls = self.controls(self.tickets() if is_chosen else dict.fromkeys(levels, 0))
+        cells |= {name: cell for part in controls for name, cell in part.cells.items()}
+        work, first = Work("", cells), self.prepared[0]
+        done = finished_cells(work, self.store)
+        trainings = {name for name, cell in cells.items() if cell.num_steps}
+        points = [
+            {
+                "point": point.label,
+                "run": each.plan.id,
+                "own trainings": len({row.cell for row in own.rows}),
+                "controls": len({row.cell for row in controls[i].rows}) if controls else 0,
+            }
+            for i, (point, each, own) in enumerate(
+                zip(self.points, self.prepared, self.own, strict=True)
+            )
+        ]
+        return Planned(
+            points,
+            sum(point["own trainings"] + point["controls"] for point in points),
+            len(trainings),
+            len(trainings & done),
+            sum(cells[name].num_steps for name in trainings - done),
+            least_seconds(work, training_seconds(work, done, first.context), first.jobs),
+            is_chosen,
+        )
+
     def run(self, *, progress: bool = True) -> "Sweep":
         """Make what is not there, choose, and judge.
 
@@ -158,13 +228,14 @@ class Asked:
         self._make(controls, "controls under the chosen masks, ", progress, failed)
         trainings = self._trainings((*self.own, *controls), tickets)
         judged = self._judged(trainings, (*self.own, *controls), tickets)
+        for line in self._failure_lines(failed):
+            warnings.warn(f"sweep: left out: {line}", LeftOutWarning, stacklevel=3)
         labels, runs = [p.label for p in self.points], [each.plan.id for each in self.prepared]
         return sweep_of(self.grid, labels, trainings, judged, runs, failed)
 
     def _known_tickets(self, failed: Mapping[int, Sequence[str]]) -> dict[int, int]:
         levels = {row.level for row in self.own[0].rows if row.arm == TICKET and row.level}
-        lines = [f"{self.points[i].label}: {line}" for i, said in failed.items() for line in said]
-        if not lines:
+        if not failed:
             return self.tickets()
         try:
             tickets = self.tickets()
@@ -172,8 +243,11 @@ class Asked:
             tickets = {}
         if missing := sorted(levels - tickets.keys()):
             said = f"sweep: at no point all tickets of level {missing[0]} could be trained:"
-            raise LotteryError("\n".join([said, *lines]))
+            raise LotteryError("\n".join([said, *self._failure_lines(failed)]))
         return tickets
+
+    def _failure_lines(self, failed: Mapping[int, Sequence[str]]) -> list[str]:
+        return [f"{self.points[i].label}: {line}" for i, said in failed.items() for line in said]
 
     def _make(
         self, parts: Sequence["Part"], what: str, progress: bool, failed: dict[int, list[str]]
@@ -306,7 +380,11 @@ def asked_of(
     points = grid_points(base, varied)
     if len(points) > _MANY_POINTS:
         num = len(points) * len(whole.plan.rows)
-        warnings.warn(f"sweep: {len(points)} points, {num:,} trainings", UserWarning, stacklevel=3)
+        warnings.warn(
+            f"sweep: {len(points)} points, {num:,} trainings; plan it first",
+            LargeSweepWarning,
+            stacklevel=3,
+        )
     prepared = [prepare(point.spec, store=whole.store.location, **how) for point in points]
     _check_points(points, prepared)
     return Asked(varied, points, prepared, margin)

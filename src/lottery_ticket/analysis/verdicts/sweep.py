@@ -12,7 +12,6 @@ from lottery_ticket.analysis.statistics.choices import (
     point_means,
     validation_metric,
 )
-from lottery_ticket.analysis.statistics.means import LEAD
 from lottery_ticket.analysis.statistics.tables import Metric, metric_of, plain
 from lottery_ticket.analysis.verdicts.verdict import Verdict
 from lottery_ticket.notebook_html import notebook_html
@@ -25,8 +24,8 @@ class Sweep:
     """A sweep: what was trained at each point of a grid, which points were chosen, the verdict.
 
     Each arm's point is chosen on validation, level by level, by the mean over replicates; dense
-    likewise. Arms under the ticket's masks (`reinit`, `shuffled`, …) are trained at each point under
-    the masks of the ticket's own best one. The verdict is made on test, each arm at its point.
+    likewise. Arms under the ticket's masks (`reinit`, `shuffled`, …) are trained at each point
+    under the masks of the ticket's own best one. The verdict is made on test.
 
     Args:
         grid: dotted key of the spec → its values.
@@ -79,6 +78,22 @@ class Sweep:
             f"at level {level}: {said}."
         )
 
+    @property
+    def edges(self) -> str:
+        """Which arms stand at an end of the grid, where it may be too narrow; else nothing."""
+        found = [
+            f"{row['arm']} at level {row['level']} ({key}={row[key]})"
+            for key, values in self.grid.items()
+            for ends in [_ends(values)]
+            for row in _rows(self.choice)
+            if row[key] in ends
+        ]
+        if not found:
+            return ""
+        more = f" and {len(found) - 3} more" if len(found) > 4 else ""
+        shown = ", ".join(found[:3] if more else found)
+        return f"At an end of the grid, beyond which a better point may lie: {shown}{more}."
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values; what is not known is None."""
         values = {
@@ -120,6 +135,12 @@ def sweep_of(
     finished = trainings.loc[trainings["run"].notna()].reset_index(drop=True)
     keyed = [_keyed(frame, grid) for frame in (finished, means, choice)]
     return Sweep(grid, tuple(labels), metric, *keyed, verdict, tuple(runs), dict(failed))
+
+
+def _ends(values: Sequence[Any]) -> tuple[Any, ...]:
+    """The ends of a key of numbers; none of others."""
+    is_number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return (min(values), max(values)) if is_number and len(values) > 1 else ()
 
 
 def _is_chosen(trainings: pd.DataFrame, choice: pd.DataFrame) -> pd.Series:

@@ -153,7 +153,7 @@ def recorded(plan: Plan, store: Store, earlier: RunRecord | None) -> RunRecord:
     return _run_record(plan, stated_claim(plan, store, earlier), earlier)
 
 
-def finished_cells(plan: Plan, store: Store) -> set[str]:
+def finished_cells(plan: Work, store: Store) -> set[str]:
     """The cells of a plan that are in the store with what other cells read of them, made from
     their parents as these are now."""
     known = store.cells(plan.cells)
