@@ -286,7 +286,7 @@ class Asked:
                 frames.append(frame.assign(point=point, masks_from=named))
         table = pd.concat(frames, ignore_index=True)
         first = ["point", "masks_from"]
-        return table[[*first, *(name for name in table if name not in first)]]
+        return table.loc[:, [*first, *(name for name in table if name not in first)]]
 
     def _rows(self, prepared: Prepared, part: "Part") -> list[dict[str, Any]]:
         """Of the finished ones as the table of a run has them, of others the place alone."""

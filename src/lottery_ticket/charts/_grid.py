@@ -101,19 +101,20 @@ def grid_maps(found: Sweep, levels: Sequence[int] | None = None) -> list[GridMap
         levels: which; None for up to four, evenly.
     """
     shown = levels or pick_levels([n for n in found.points["level"] if n > 0], most=_MOST_PANELS)
-    shape = tuple(len(values) for values in found.grid.values())
-    chosen = _chosen(found)
-    maps = []
-    for (arm, level), rows in found.points.groupby(["arm", "level"], sort=False):
+    rows, columns = (len(values) for values in found.grid.values())
+    chosen, maps = _chosen(found), []
+    places = found.points[["arm", "level"]].drop_duplicates()
+    for arm, level in zip(places["arm"], places["level"], strict=True):
         if level and level not in shown:
             continue
-        values = np.full(math.prod(shape), np.nan)
-        complete = rows.loc[rows["is_complete"]]
+        own = found.points.loc[(found.points["arm"] == arm) & (found.points["level"] == level)]
+        complete = own.loc[own["is_complete"]]
+        values = np.full(rows * columns, np.nan)
         values[complete["point"]] = found.metric.scale * complete["mean"]
-        point = chosen.get((str(arm), int(level)))
-        place = None if point is None else tuple(map(int, np.unravel_index(point, shape)))
-        density = float(rows["density"].iloc[0])
-        maps.append(GridMap(str(arm), int(level), density, values.reshape(shape), place))
+        point = chosen.get((arm, level))
+        place = None if point is None else divmod(point, columns)
+        density = float(own["density"].iloc[0])
+        maps.append(GridMap(arm, int(level), density, values.reshape(rows, columns), place))
     return maps
 
 

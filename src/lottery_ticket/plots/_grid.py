@@ -100,16 +100,18 @@ def _has_gaps(maps: Sequence[GridMap]) -> bool:
 def _draw_map(
     ax: Axes, shown: GridMap, found: Sweep, limits: tuple[float, float], look: Look
 ) -> None:
-    colors = ListedColormap(input_colors(256)).with_extremes(bad=_MISSING)
-    low, high = limits
-    image = ax.imshow(shown.values, cmap=colors, vmin=low, vmax=high, aspect="auto")
+    shades, (low, high) = input_colors(256), limits
+    colors = ListedColormap(shades).with_extremes(bad=_MISSING)
+    ax.imshow(shown.values, cmap=colors, vmin=low, vmax=high, aspect="auto")
     ax.set_title(shown.title, fontsize=look.small * 8.5 / 8, loc="left")
     ax.grid(False)
     _name_sides(ax, shown, found)
     if shown.values.size <= _MOST_TEXTS:
         for (row, column), value in np.ndenumerate(shown.values):
             if not np.isnan(value):
-                color = "white" if _is_dark(image.cmap(image.norm(value))) else "black"
+                color = (
+                    "white" if _is_dark(shades[round(255 * _share(value, low, high))]) else "black"
+                )
                 weight = "bold" if (row, column) == shown.chosen else "normal"
                 text = f"{value:.1f}" if found.metric.unit == "%" else f"{value:.3g}"
                 style = {"fontsize": look.small, "fontweight": weight, "color": color}
@@ -136,6 +138,10 @@ def _name_sides(ax: Axes, shown: GridMap, found: Sweep) -> None:
     ax.set_xlabel(names[x_key] if is_last else "")
 
 
-def _is_dark(color: tuple[float, ...]) -> bool:
+def _share(value: float, low: float, high: float) -> float:
+    return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def _is_dark(color: str) -> bool:
     red, green, blue = to_rgb(color)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5

@@ -133,8 +133,10 @@ def sweep_of(
     trainings = trainings.assign(is_chosen=_is_chosen(trainings, choice))
     choice = choice.merge(_on_test(trainings), on=["arm", "level"], how="left")
     finished = trainings.loc[trainings["run"].notna()].reset_index(drop=True)
-    keyed = [_keyed(frame, grid) for frame in (finished, means, choice)]
-    return Sweep(grid, tuple(labels), metric, *keyed, verdict, tuple(runs), dict(failed))
+    table, points, chosen = (_keyed(frame, grid) for frame in (finished, means, choice))
+    return Sweep(
+        grid, tuple(labels), metric, table, points, chosen, verdict, tuple(runs), dict(failed)
+    )
 
 
 def _ends(values: Sequence[Any]) -> tuple[Any, ...]:
@@ -158,23 +160,23 @@ def _on_test(trainings: pd.DataFrame) -> pd.DataFrame:
     metric = Metric(column, "", True, 1.0, "")
     found = point_means(chosen, metric)
     names = {"mean": "test", "low": "test_low", "high": "test_high"}
-    return found.rename(columns=names)[["arm", "level", *names.values()]]
+    return found.rename(columns=names).loc[:, ["arm", "level", *names.values()]]
 
 
 def _keyed(frame: pd.DataFrame, grid: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """The same with a column for each key of the grid."""
     sizes = [len(values) for values in grid.values()]
-    places = _places(frame["point"], sizes)
+    places = _places(frame["point"].tolist(), sizes)
     for i, (key, values) in enumerate(grid.items()):
         frame.insert(i, key, [values[place[i]] for place in places])
     return frame
 
 
-def _places(points: pd.Series, sizes: Sequence[int]) -> list[tuple[int, ...]]:
+def _places(points: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, ...]]:
     """Of each point its place along each key; the last varies fastest."""
     found = []
     for point in points:
-        place, left = [], int(point)
+        place, left = [], point
         for size in reversed(sizes):
             left, at = divmod(left, size)
             place.append(at)
