@@ -228,8 +228,9 @@ class Asked:
         self._make(controls, "controls under the chosen masks, ", progress, failed)
         trainings = self._trainings((*self.own, *controls), tickets)
         judged = self._judged(trainings, (*self.own, *controls), tickets)
-        for line in self._failure_lines(failed):
-            warnings.warn(f"sweep: left out: {line}", LeftOutWarning, stacklevel=3)
+        if failed:
+            said = "\n".join(["sweep: left out, for it failed:", *self._failure_lines(failed)])
+            warnings.warn(said, LeftOutWarning, stacklevel=3)
         labels, runs = [p.label for p in self.points], [each.plan.id for each in self.prepared]
         return sweep_of(self.grid, labels, trainings, judged, runs, failed)
 

@@ -128,12 +128,13 @@ def _name_sides(ax: Axes, shown: GridMap, found: Sweep) -> None:
     names = short_names(found.grid)
     (y_key, y_values), (x_key, x_values) = found.grid.items()
     ax.set_xticks(range(len(x_values)), [value_text(value, x_key) for value in x_values])
-    ax.set_yticks(range(len(y_values)), [value_text(value, y_key) for value in y_values])
     spec = ax.get_subplotspec()
     assert spec is not None
     is_first = not shown.level or spec.colspan.start == 1
     is_last = not shown.level or spec.is_last_row()
-    ax.tick_params(labelbottom=is_last, labelleft=is_first, length=0)
+    texts = [value_text(value, y_key) if is_first else "" for value in y_values]
+    ax.set_yticks(range(len(y_values)), texts)
+    ax.tick_params(labelbottom=is_last, length=0)
     ax.set_ylabel(names[y_key] if is_first else "")
     ax.set_xlabel(names[x_key] if is_last else "")
 
