@@ -77,6 +77,11 @@ class Arm:
         return callable(self.mask) or self.mask in ("ticket", "source")
 
     @property
+    def branches(self) -> bool:
+        """Whether its masks are made of the ticket's of the same level."""
+        return callable(self.mask) or self.mask in ("ticket", "shuffled")
+
+    @property
     def is_long(self) -> bool:
         """Whether it trains a dense net for as long as a whole search."""
         return self.mask == "none"
