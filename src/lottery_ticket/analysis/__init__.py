@@ -14,6 +14,7 @@ from lottery_ticket.analysis.judging.grounds import Finding as Finding
 from lottery_ticket.analysis.judging.grounds import Unlike as Unlike
 from lottery_ticket.analysis.judging.grounds import learning_speed as learning_speed
 from lottery_ticket.analysis.judging.grounds import unlike_trainings as unlike_trainings
+from lottery_ticket.analysis.judging.levels import DECIDED as DECIDED
 from lottery_ticket.analysis.judging.levels import MATCHING as MATCHING
 from lottery_ticket.analysis.judging.levels import NO_VERDICT as NO_VERDICT
 from lottery_ticket.analysis.judging.levels import NOT_A_TICKET as NOT_A_TICKET
@@ -26,6 +27,9 @@ from lottery_ticket.analysis.judging.levels import absolute_margin as absolute_m
 from lottery_ticket.analysis.judging.levels import default_margin as default_margin
 from lottery_ticket.analysis.judging.levels import level_labels as level_labels
 from lottery_ticket.analysis.judging.levels import level_needs as level_needs
+from lottery_ticket.analysis.judging.looks import Look as Look
+from lottery_ticket.analysis.judging.looks import before_looks as before_looks
+from lottery_ticket.analysis.judging.looks import taken_looks as taken_looks
 from lottery_ticket.analysis.stability.barriers import THRESHOLD as THRESHOLD
 from lottery_ticket.analysis.stability.barriers import barriers as barriers
 from lottery_ticket.analysis.stability.stability import Stability as Stability
@@ -81,5 +85,6 @@ from lottery_ticket.analysis.verdicts.glance import stated_claim as stated_claim
 from lottery_ticket.analysis.verdicts.others import Between as Between
 from lottery_ticket.analysis.verdicts.others import between as between
 from lottery_ticket.analysis.verdicts.others import compare as compare
+from lottery_ticket.analysis.verdicts.staged import staged_verdict as staged_verdict
 from lottery_ticket.analysis.verdicts.verdict import Verdict as Verdict
 from lottery_ticket.analysis.verdicts.verdict import verdict as verdict
