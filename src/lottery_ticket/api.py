@@ -10,10 +10,10 @@ from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DataError, LotteryError, UsageError, known_keywords, nearest
 from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.store import (
+    Looks,
     RunEdit,
     RunLabels,
     RunRecord,
-    Looks,
     Store,
     complete_replicates,
     correct_rows,
@@ -277,7 +277,12 @@ class RunResult:
         from lottery_ticket.analysis import between
 
         margin = self.record.margin if margin is None else margin
-        return between(self.table, one, other, margin=margin)
+        if self._looks is None:
+            return between(self.table, one, other, margin=margin)
+        found = self.verdict(margin).look  # what is seen of the run is what it was looked at with
+        assert found is not None
+        seen = self.table.loc[self.table["replicate"] < found.num_replicates]
+        return between(seen, one, other, margin=margin, alpha=found.alpha)
 
     def by_class(
         self,

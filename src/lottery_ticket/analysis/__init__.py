@@ -74,6 +74,8 @@ from lottery_ticket.analysis.statistics.text import summary_markdown as summary_
 from lottery_ticket.analysis.statistics.text import summary_text as summary_text
 from lottery_ticket.analysis.telling.notes import notes as notes
 from lottery_ticket.analysis.telling.words import SHORT as SHORT
+from lottery_ticket.analysis.telling.words import alpha_text as alpha_text
+from lottery_ticket.analysis.telling.words import confidence_text as confidence_text
 from lottery_ticket.analysis.telling.words import levels_text as levels_text
 from lottery_ticket.analysis.telling.words import margin_text as margin_text
 from lottery_ticket.analysis.verdicts.examples import ClassDifferences as ClassDifferences

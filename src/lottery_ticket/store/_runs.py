@@ -118,7 +118,7 @@ def _is_rule(value: Any) -> bool:
         and isinstance(alphas, list)
         and 0 < len(looks) == len(alphas) <= _MAX_LOOKS
         and all(COUNT.fits(n) for n in looks)
-        and 1 < looks[0]
+        and looks[0] > 1
         and all(one < other for one, other in pairwise(looks))
         and all(NUMBER.fits(alpha) and alpha > 0 for alpha in alphas)
         and sum(alphas) <= _MOST_SPENT

@@ -301,8 +301,8 @@ def contrast_table(
         (of one replicate's difference, from the level alone), n, low and high (95 % t interval of
         the level alone), then what decides, with the spread that
         `spread_of` takes: pooled_sd (of one replicate's difference), df, pooled_low and pooled_high
-        (95 %), lower_bound and upper_bound (one-sided, 1 − alpha), p (one-sided, not adjusted: not worse
-        than dense by the margin, better than a control).
+        (95 %), lower_bound and upper_bound (one-sided, 1 − alpha), p (one-sided, not adjusted: not
+        worse than dense by the margin, better than a control).
     """
     parts = []
     for control, contrast in contrasts.against.items():

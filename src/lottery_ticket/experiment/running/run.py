@@ -13,8 +13,8 @@ from lottery_ticket.experiment.executors.workers import Workers
 from lottery_ticket.experiment.objects.user_code import registered_elsewhere
 from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.experiment.running.claim import stated_claim
-from lottery_ticket.experiment.running.looks import check_rule, is_beyond
 from lottery_ticket.experiment.running.interrupts import interrupts, new_stop
+from lottery_ticket.experiment.running.looks import check_rule, is_beyond
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.scheduler import Scheduler
 from lottery_ticket.models import model_label
