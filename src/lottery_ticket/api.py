@@ -977,8 +977,10 @@ class Prepared:
         """
         from lottery_ticket.staging import following_plan, joined_outcome
 
-        made = self._run(progress, retry_failed)
         prepared = self
+        if self.plan.spec.until_decided is not None and self.listeners is not None:
+            prepared = replace(self, listeners=self.listeners.once())
+        made = prepared._run(progress, retry_failed)
         while made.outcome is not None and made.outcome.is_complete:
             following = following_plan(prepared.plan, self.store)
             if following is None:
