@@ -94,6 +94,8 @@ PINNED = {
     "snip": "24fb45be",
     "grasp": "9396943e",
     "synflow": "da0a299d",
+    "iterative_snip": "8057909f",
+    "force": "8ecf0c98",
 }
 
 
