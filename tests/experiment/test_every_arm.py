@@ -200,6 +200,14 @@ def plain_training(
     return Trained(state_of(model), memories, dict(masks))
 
 
+def numpys(shape: torch.Size, stream: torch.Generator) -> torch.Tensor:
+    """Random fractions of 23 bits, as NumPy draws them by a seed of torch's."""
+    seed = torch.randint(2**62, (1,), generator=stream).item()
+    raw = np.random.SFC64(seed).random_raw(shape.numel())[: (shape.numel() + 1) // 2]
+    bits = np.frombuffer(raw.astype("uint64").tobytes(), "uint32")[: shape.numel()] % 2**23
+    return torch.from_numpy((bits / 2**23).astype("float32")).view(shape)
+
+
 def rate_of(arm: str, step: int) -> float:
     """A cosine, whatever the recipe says."""
     return SCORED[arm] / 2 * (1 + np.cos(np.pi * step / WHOLE))
@@ -239,12 +247,14 @@ def scored_training(
         x, y = data.x[rows[batch]], data.y[rows[batch]]
         if arm == "supermask":
             with torch.no_grad():
-                chances = torch.cat([score.sigmoid().flatten() for score in scores.values()])
-                shift = (chances.sum() - count) / (chances * (1 - chances)).sum()
+                flat = [score.sigmoid().flatten() for score in scores.values()]
+                total = sum(each.sum() for each in flat)
+                spread = total - sum(each @ each for each in flat)
+                shift = (total - count) / spread
                 for score in scores.values():
                     score -= shift.clamp(-1, 1)
             chance = {name: score.detach().sigmoid() for name, score in scores.items()}
-            mask = {n: torch.rand(p.shape, generator=stream) < p for n, p in chance.items()}
+            mask = {n: numpys(p.shape, stream) < p for n, p in chance.items()}
             slope = {name: p - p * p for name, p in chance.items()}
         else:
             mask = final()

@@ -45,6 +45,13 @@ def test_which_there_are():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("arm", ["supermask", "edge_popup"])
+def test_arms_that_train_scores_say_what_to_use(searched, arm):
+    finder, loop, _ = searched
+    with pytest.raises(UsageError, match=f"MaskScores\\(model, '{arm}', density=…\\)"):
+        finder.verify(loop.train, loop.accuracy, arms=[arm], verbose=False)
+
+
 @pytest.mark.parametrize("arm", ["static", "set", "rigl"])
 def test_what_is_sparse_from_the_first_step_on(searched, arm):
     finder = searched[0]
