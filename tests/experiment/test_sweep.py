@@ -124,6 +124,8 @@ def test_each_point_is_a_run(found):
         own = result.table.loc[result.table["point"] == point]
         assert set(own["run"]) == {run}
         assert set(own["cell"]) <= loaded.record.cells()
+        if loaded.table["level"].loc[loaded.table["arm"] == "reinit"].max() == 0:
+            assert "no reinit is trained yet" in loaded.verdict().sentence
         tickets = loaded.table.loc[loaded.table["arm"] == "ticket"]
         assert len(tickets) == 6
 
