@@ -1,12 +1,15 @@
 """A grid of recipes, each arm at its own best point."""
 
 import dataclasses
+import itertools
+import signal
 
 import numpy as np
 import pytest
+from torch.nn.functional import cross_entropy
 
 import lottery_ticket
-from lottery_ticket import LotteryError, UsageError, load_run, sweep
+from lottery_ticket import LotteryError, UsageError, load_run, register_loss, sweep
 from lottery_ticket.arms import ARMS
 from lottery_ticket.data import load_dataset
 from lottery_ticket.experiment import tuned_controls
@@ -280,3 +283,31 @@ def test_the_grid_of_a_spec(tmp_path):
         "lr=0.003", "lr=0.01", "lr=0.03", "lr=0.1",
     ]  # fmt: skip
     assert len({row.cell for part in asked.own for row in part.rows}) == 4 * 15
+
+
+def _results(result):
+    columns = ["point", "arm", "level", "replicate", "val_loss", "test_loss", "cell", "is_chosen"]
+    return result.table[columns].to_dict("records")
+
+
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize("at", [100, 750])  # while tickets are trained, and their controls
+def test_ctrl_c_ends_it_and_the_same_call_goes_on(at, tmp_path):
+    calls, is_deaf = itertools.count(), []
+
+    @register_loss("stopping")
+    def stopping(output, y):
+        if next(calls) == at and not is_deaf:
+            signal.raise_signal(signal.SIGINT)
+        return cross_entropy(output, y)
+
+    overrides = [*SMALL[:-1], "arms=[ticket,reinit]", "train.loss=stopping"]
+    grid = {"train.lr": [0.03, 0.1]}
+    with pytest.raises(KeyboardInterrupt, match="the same call continues"):
+        sweep("quickstart", grid, overrides=overrides, store=tmp_path / "one", **QUIET)
+    is_deaf.append(True)
+    stopped = len(Store(tmp_path / "one").cell_names())
+    again = sweep("quickstart", grid, overrides=overrides, store=tmp_path / "one", **QUIET)
+    assert 0 < stopped < len(Store(tmp_path / "one").cell_names())
+    other = sweep("quickstart", grid, overrides=overrides, store=tmp_path / "two", **QUIET)
+    assert _results(again) == _results(other)
