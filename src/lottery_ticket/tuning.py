@@ -458,11 +458,16 @@ def _check_points(points: Sequence["Point"], prepared: Sequence[Prepared]) -> No
                 f"sweep: {point.label} is the very same run as {seen[plan.id]}; leave one out"
             )
         seen[plan.id] = point.label
-        kept = [(one.total, other.total) for one, other in zip(first.budgets, plan.budgets)]  # noqa: B905
-        for level, (one, other) in enumerate(kept):
-            if abs(one - other) > _NEAR * one:
+        there, here = ([b.total for b in one.budgets] for one in (first, plan))
+        if len(there) != len(here):
+            raise UsageError(
+                f"sweep: {point.label} has {len(here) - 1} levels, {points[0].label} has "
+                f"{len(there) - 1}; levels are compared"
+            )
+        for level, (wanted, got) in enumerate(zip(there, here, strict=True)):
+            if abs(wanted - got) > _NEAR * wanted:
                 raise UsageError(
-                    f"sweep: level {level} keeps {other:,} weights at {point.label}, {one:,} at "
+                    f"sweep: level {level} keeps {got:,} weights at {point.label}, {wanted:,} at "
                     f"{points[0].label}; what is compared is as sparse at all points"
                 )
 

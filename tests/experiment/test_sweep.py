@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import signal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import lottery_ticket
 from lottery_ticket import LotteryError, UsageError, load_run, register_loss, sweep
 from lottery_ticket.arms import ARMS
 from lottery_ticket.data import load_dataset
-from lottery_ticket.experiment import tuned_controls
+from lottery_ticket.experiment import Plan, tuned_controls
 from lottery_ticket.store import Store
 from lottery_ticket.tuning import LargeSweepWarning, LeftOutWarning, asked_of
 
@@ -20,9 +21,9 @@ SMALL = [
     *("replicates=2", "prune.levels=2", "train.duration=2ep", "model.hidden=[12, 8]"),
     "arms=[ticket,reinit,shuffled,oneshot]",
 ]
-HOW = {"jobs": 1, "threads": 1}
-QUIET = {**HOW, "progress": False}
-GRID = {"train.lr": [0.03, 0.1], "rewind": ["0it", "5it"]}
+HOW: dict[str, Any] = {"jobs": 1, "threads": 1}
+QUIET: dict[str, Any] = {**HOW, "progress": False}
+GRID: dict[str, list[Any]] = {"train.lr": [0.03, 0.1], "rewind": ["0it", "5it"]}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_controls_are_under_the_masks_of_the_tickets_points():
 
 @pytest.mark.parametrize("wrong", ["own masks", "one level's masks", "other recipe"])
 def test_other_controls_are_caught(wrong):
-    def makes(plan, tickets):
+    def makes(plan: Plan, tickets: dict[int, Plan]):
         if wrong == "own masks":
             return tuned_controls(plan, dict.fromkeys(tickets, plan))
         if wrong == "one level's masks":
@@ -264,6 +265,26 @@ def test_what_makes_no_sweep(spec, grid, overrides, said, tmp_path):
         sweep(spec, grid, overrides=overrides, store=tmp_path / "store", **QUIET)
     assert said in str(caught.value)
     assert not (tmp_path / "store" / "cells").exists()
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        (None, "scope=1:4 has 3 levels, scope=2:4 has 2; levels are compared"),
+        (2, "level 1 keeps 1,776 weights at scope=1:4, 2,664 at scope=2:4"),
+    ],
+)
+def test_points_have_the_same_levels(levels, said, tmp_path):
+    spec = {
+        "name": "mine",
+        "data": {"name": "digits"},
+        "model": {"name": "MLP", "hidden": [48]},
+        "train": {"lr": 0.1, "batch_size": 64, "duration": "1ep"},
+        "prune": {"scope": "2:4", **({} if levels is None else {"levels": levels})},
+    }
+    with pytest.raises(UsageError) as caught:
+        asked_of(spec, {"prune.scope": ["2:4", "1:4"]}, store=tmp_path, **HOW)
+    assert said in str(caught.value)
 
 
 def test_misspelt_arguments_are_said():
