@@ -15,6 +15,7 @@ from lottery_ticket.analysis.judging.grounds import Unlike as Unlike
 from lottery_ticket.analysis.judging.grounds import cost_of as cost_of
 from lottery_ticket.analysis.judging.grounds import learning_speed as learning_speed
 from lottery_ticket.analysis.judging.grounds import unlike_trainings as unlike_trainings
+from lottery_ticket.analysis.judging.levels import DECIDED as DECIDED
 from lottery_ticket.analysis.judging.levels import MATCHING as MATCHING
 from lottery_ticket.analysis.judging.levels import NO_VERDICT as NO_VERDICT
 from lottery_ticket.analysis.judging.levels import NOT_A_TICKET as NOT_A_TICKET
@@ -27,6 +28,9 @@ from lottery_ticket.analysis.judging.levels import absolute_margin as absolute_m
 from lottery_ticket.analysis.judging.levels import default_margin as default_margin
 from lottery_ticket.analysis.judging.levels import level_labels as level_labels
 from lottery_ticket.analysis.judging.levels import level_needs as level_needs
+from lottery_ticket.analysis.judging.looks import Look as Look
+from lottery_ticket.analysis.judging.looks import before_looks as before_looks
+from lottery_ticket.analysis.judging.looks import taken_looks as taken_looks
 from lottery_ticket.analysis.stability.barriers import THRESHOLD as THRESHOLD
 from lottery_ticket.analysis.stability.barriers import barriers as barriers
 from lottery_ticket.analysis.stability.stability import Stability as Stability
@@ -74,6 +78,8 @@ from lottery_ticket.analysis.statistics.text import summary_markdown as summary_
 from lottery_ticket.analysis.statistics.text import summary_text as summary_text
 from lottery_ticket.analysis.telling.notes import notes as notes
 from lottery_ticket.analysis.telling.words import SHORT as SHORT
+from lottery_ticket.analysis.telling.words import alpha_text as alpha_text
+from lottery_ticket.analysis.telling.words import confidence_text as confidence_text
 from lottery_ticket.analysis.telling.words import levels_text as levels_text
 from lottery_ticket.analysis.telling.words import margin_text as margin_text
 from lottery_ticket.analysis.verdicts.examples import ClassDifferences as ClassDifferences
@@ -85,6 +91,7 @@ from lottery_ticket.analysis.verdicts.glance import stated_claim as stated_claim
 from lottery_ticket.analysis.verdicts.others import Between as Between
 from lottery_ticket.analysis.verdicts.others import between as between
 from lottery_ticket.analysis.verdicts.others import compare as compare
+from lottery_ticket.analysis.verdicts.staged import staged_verdict as staged_verdict
 from lottery_ticket.analysis.verdicts.sweep import Sweep as Sweep
 from lottery_ticket.analysis.verdicts.sweep import sweep_of as sweep_of
 from lottery_ticket.analysis.verdicts.verdict import Verdict as Verdict

@@ -74,6 +74,7 @@ from lottery_ticket.experiment.running.probing import probe_run as probe_run
 from lottery_ticket.experiment.running.probing import probe_work as probe_work
 from lottery_ticket.experiment.running.rederive import rederive as rederive
 from lottery_ticket.experiment.running.run import finished_cells as finished_cells
+from lottery_ticket.experiment.running.run import recorded as recorded
 from lottery_ticket.experiment.running.run import run_part as run_part
 from lottery_ticket.experiment.running.run import run_plan as run_plan
 from lottery_ticket.experiment.running.status import RunStatus as RunStatus

@@ -31,4 +31,5 @@ from ._spec import ArmSpec as ArmSpec
 from ._spec import ClaimSpec as ClaimSpec
 from ._spec import SourceSpec as SourceSpec
 from ._spec import Spec as Spec
+from ._until_decided import UntilDecidedSpec as UntilDecidedSpec
 from ._yaml import parsed as parsed

@@ -20,7 +20,7 @@ from lottery_ticket.experiment.planning.setting import Setting
 from lottery_ticket.masks import Budget
 from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.spec import Spec, fingerprint
-from lottery_ticket.store import RunRow
+from lottery_ticket.store import RunRow, staged_id
 
 __all__ = ["Plan", "Work", "plan", "run_id"]
 
@@ -80,13 +80,22 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
 
 
 def run_id(spec: Spec, rows: Iterable[RunRow]) -> tuple[str, list[RunRow]]:
-    """What a run of these rows is called, and the rows in their order."""
+    """What a run of these rows is called, and the rows in their order.
+
+    By all rows; of a staged run by its first replicate's, however many it comes to.
+    """
     arms = [arm.name for arm in spec.arms]
     ordered = sorted(
         rows, key=lambda row: (arms.index(row.arm), row.level, row.replicate, row.draw)
     )
-    suffix = fingerprint([[*vars(row).values()] for row in ordered])[:8]
-    return f"{spec.name}-{suffix}", ordered
+    if spec.until_decided is None:
+        return f"{spec.name}-{_suffix(ordered)}", ordered
+    first = _suffix(row for row in ordered if row.replicate == 0)
+    return staged_id(spec.name, first), ordered
+
+
+def _suffix(rows: Iterable[RunRow]) -> str:
+    return fingerprint([[*vars(row).values()] for row in rows])[:8]
 
 
 def _rows(replicate: Replicate) -> Iterator[RunRow]:

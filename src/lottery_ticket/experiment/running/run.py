@@ -14,6 +14,7 @@ from lottery_ticket.experiment.objects.user_code import registered_elsewhere
 from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.experiment.running.claim import stated_claim
 from lottery_ticket.experiment.running.interrupts import interrupts, new_stop
+from lottery_ticket.experiment.running.looks import check_rule, is_beyond
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.scheduler import Scheduler
 from lottery_ticket.models import model_label
@@ -148,9 +149,14 @@ def recorded(plan: Plan, store: Store, earlier: RunRecord | None) -> RunRecord:
     """The record of a plan's run, with what the earlier one knows beyond the plan.
 
     Raises:
-        UsageError: the run claims another level since before its first result.
+        UsageError: the run claims another level since before its first result, or is looked at
+            by another rule.
     """
-    return _run_record(plan, stated_claim(plan, store, earlier), earlier)
+    check_rule(plan, store, earlier)
+    claim = stated_claim(plan, store, earlier)
+    if earlier is not None and is_beyond(plan, earlier):
+        return earlier
+    return _run_record(plan, claim, earlier)
 
 
 def finished_cells(plan: Work, store: Store) -> set[str]:
