@@ -4,14 +4,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.api import Prepared, RunResult, prepare
 from lottery_ticket.arms import ARMS, TICKET
 from lottery_ticket.errors import LotteryError, UsageError, known_keywords
-from lottery_ticket.store import RunRecord, Store, table_rows
+from lottery_ticket.store import RunRecord, Store, shared_looks, staged_runs, table_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -388,6 +388,7 @@ def asked_of(
         )
     prepared = [prepare(point.spec, store=whole.store.location, **how) for point in points]
     _check_points(points, prepared)
+    _check_looks(points, prepared)
     return Asked(varied, points, prepared, margin)
 
 
@@ -420,6 +421,11 @@ def _check_spec(spec: "Spec") -> None:
         raise UsageError(f"sweep: arms: got {names}, wanted {TICKET!r} among them")
     if spec.source is not None:
         raise UsageError("sweep: source: the run takes over tickets, and a sweep finds its own")
+    if spec.until_decided is not None:
+        raise UsageError(
+            "sweep: until_decided: a sweep is looked at once, with all its replicates; leave it "
+            "out (--set until_decided=null)"
+        )
 
 
 def _check_data(whole: Prepared, grid: Grid) -> None:
@@ -470,6 +476,23 @@ def _check_points(points: Sequence["Point"], prepared: Sequence[Prepared]) -> No
                     f"sweep: level {level} keeps {got:,} weights at {point.label}, {wanted:,} at "
                     f"{points[0].label}; what is compared is as sparse at all points"
                 )
+
+
+def _check_looks(points: Sequence["Point"], prepared: Sequence[Prepared]) -> None:
+    """Raise `UsageError` where a verdict is to wait for the look of a staged run: trainings of it
+    are the sweep's, too, and were looked at."""
+    from lottery_ticket.experiment import recorded
+
+    for point, each in zip(points, prepared, strict=True):
+        plan, store = each.plan, each.store
+        record = recorded(plan, store, store.earlier_run(plan.id))
+        looks = shared_looks(record, partial(staged_runs, store))
+        if looks is not None and plan.spec.replicates < looks.replicates[0]:
+            raise UsageError(
+                f"sweep: replicates: got {plan.spec.replicates}; trainings of {point.label} are "
+                f"those of {looks.run}, which is looked at from {looks.replicates[0]} replicates "
+                f"on: --set replicates={looks.replicates[0]}"
+            )
 
 
 def _lender(arm: str, level: int, tickets: Mapping[int, int]) -> int | None:

@@ -255,6 +255,7 @@ def test_cost_is_that_of_the_tickets_own_point(tmp_path):
         ("quickstart", {"train.lr": [1.0]}, ["train.lr=0.1"], "--set train.lr: the grid has"),
         ("quickstart", {"train.lr": [1.0]}, ["arms=[oneshot]"], "wanted 'ticket' among them"),
         ("lenet-mnist-to-fashion", {"train.lr": [1.0]}, [], "a sweep finds its own"),
+        ("quickstart", {"train.lr": [1.0]}, ["until_decided=true"], "a sweep is looked at once"),
         ("quickstart", {"rewind": ["0it", "0ep"]}, [], "rewind=0ep is the very same run as"),
         ("quickstart", {"rewind": ["99ep"]}, [], "quickstart at rewind=99ep: rewind"),
         ("quickstart", {"train.lrr": [1.0]}, [], "did you mean 'train.lr'"),
@@ -265,6 +266,20 @@ def test_what_makes_no_sweep(spec, grid, overrides, said, tmp_path):
         sweep(spec, grid, overrides=overrides, store=tmp_path / "store", **QUIET)
     assert said in str(caught.value)
     assert not (tmp_path / "store" / "cells").exists()
+
+
+def test_looks_of_a_staged_run_are_honoured(tmp_path):
+    """Whoever has looked at a training before has spent some of what a claim may spend."""
+    rule = "until_decided={looks: [3, 4], alphas: [0.01, 0.04]}"
+    staged = [*SMALL[1:-1], "arms=[ticket,reinit]"]
+    lottery_ticket.run("quickstart", overrides=[*staged, rule], store=tmp_path, **QUIET)
+    grid = {"train.lr": [0.03, 0.1]}
+    with pytest.raises(UsageError, match=r"looked at from 3 replicates on: --set replicates=3"):
+        sweep("quickstart", grid, overrides=[*staged, "replicates=2"], store=tmp_path, **QUIET)
+    found = sweep("quickstart", grid, overrides=[*staged, "replicates=3"], store=tmp_path, **QUIET)
+    assert 0.1 in set(found.choice.loc[found.choice["arm"] == "ticket", "train.lr"])
+    assert found.verdict.look is not None
+    assert found.verdict.look.alpha == 0.01
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ _ELSEWHERE = {
     "source": "a sweep finds its own tickets",
     "name": "the points are told apart by the grid",
     "margin": "one margin judges the whole sweep",
+    "until_decided": "a sweep is looked at once, with all its replicates",
     "claim": "one claim is made of the whole sweep",
     "prune.once": "the arm oneshot is pruned once; list it beside the ticket",
     "train.metric": "all points are judged by the same metric",
