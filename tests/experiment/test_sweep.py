@@ -10,7 +10,14 @@ import pytest
 from torch.nn.functional import cross_entropy
 
 import lottery_ticket
-from lottery_ticket import LotteryError, UsageError, load_run, register_loss, sweep
+from lottery_ticket import (
+    LotteryError,
+    UsageError,
+    load_run,
+    register_arm,
+    register_loss,
+    sweep,
+)
 from lottery_ticket.arms import ARMS
 from lottery_ticket.data import load_dataset
 from lottery_ticket.experiment import Plan, tuned_controls
@@ -32,36 +39,50 @@ def found(tmp_path_factory):
     return sweep("quickstart", GRID, overrides=SMALL, store=store, **QUIET), store
 
 
+_FREE = {"cell": None, "mask": None, "num_kept": None}  # what does not tell rows apart
+
+
+@pytest.fixture
+def rolled(forgotten):
+    """An arm of one's own, with masks of its own making."""
+
+    def roll(mask, generator):
+        return {name: kept.roll(1, dims=0) for name, kept in mask.items()}
+
+    register_arm("rolled", mask=roll)
+
+
 def check_masks(makes):
     """The law: controls have the recipe of their own point and the masks of the ticket's."""
-    asked = asked_of("quickstart", GRID, overrides=SMALL, **HOW)
+    arms = "arms=[ticket,{reinit: {draws: 2}},shuffled,oneshot,rolled]"
+    asked = asked_of("quickstart", GRID, overrides=[*SMALL[:-1], arms], **HOW)
     plans = [each.plan for each in asked.prepared]
     tickets = {1: plans[3], 2: plans[0]}
     for plan in plans:
         part = makes(plan, tickets)
-        assert {(row.arm, row.level) for row in part.rows} == {
-            (arm, level) for arm in ("reinit", "shuffled") for level in (1, 2)
+        assert {(row.arm, row.level, row.draw) for row in part.rows} == {
+            (arm, level, draw)
+            for level in (1, 2)
+            for arm, draw in (("reinit", 0), ("reinit", 1), ("shuffled", 0), ("rolled", 0))
         }
         for row in part.rows:
-            at = (row.arm, row.level, row.replicate, row.draw)
-            (own,) = (r for r in plan.rows if (r.arm, r.level, r.replicate, r.draw) == at)
-            (lent,) = (
-                r.mask
-                for r in tickets[row.level].rows
-                if (r.arm, r.level, r.replicate) == ("ticket", row.level, row.replicate)
+            own, lent = (
+                next(r for r in rows if vars(r) | _FREE == vars(row) | _FREE)
+                for rows in (plan.rows, tickets[row.level].rows)
             )
-            mask = row.mask if row.arm == "reinit" else part.cells[row.mask].parents["mask"]
-            assert mask == lent
+            assert row.mask == lent.mask
             cell, plain = part.cells[row.cell], plan.cells[own.cell]
             assert cell.parents["mask"] == row.mask
             assert dataclasses.replace(cell, parents=plain.parents, feeds=plain.feeds) == plain
             assert (row.cell == own.cell) == (row.mask == own.mask)
 
 
+@pytest.mark.usefixtures("rolled")
 def test_controls_are_under_the_masks_of_the_tickets_points():
     check_masks(tuned_controls)
 
 
+@pytest.mark.usefixtures("rolled")
 @pytest.mark.parametrize("wrong", ["own masks", "one level's masks", "other recipe"])
 def test_other_controls_are_caught(wrong):
     def makes(plan: Plan, tickets: dict[int, Plan]):
