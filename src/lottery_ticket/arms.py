@@ -78,8 +78,8 @@ class Arm:
 
     @property
     def branches(self) -> bool:
-        """Whether its masks are made of the ticket's of the same level."""
-        return callable(self.mask) or self.mask in ("ticket", "shuffled")
+        """Whether its masks are made of tickets' of its level, its own replicate's or another's."""
+        return callable(self.mask) or self.mask in ("ticket", "shuffled", "borrowed", "aligned")
 
     @property
     def is_long(self) -> bool:
