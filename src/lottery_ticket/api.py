@@ -985,6 +985,8 @@ class Prepared:
             following = following_plan(prepared.plan, self.store)
             if following is None:
                 break
+            if made.outcome.is_asked:  # when the last training of a look had just ended
+                return replace(made, outcome=replace(made.outcome, is_stopped=True))
             prepared = replace(prepared, plan=following)
             then = prepared._run(progress, retry_failed)
             assert then.outcome is not None
