@@ -12,6 +12,7 @@ from lottery_ticket.analysis.judging.contrasts import dense_contrast_of as dense
 from lottery_ticket.analysis.judging.grounds import Cost as Cost
 from lottery_ticket.analysis.judging.grounds import Finding as Finding
 from lottery_ticket.analysis.judging.grounds import Unlike as Unlike
+from lottery_ticket.analysis.judging.grounds import cost_of as cost_of
 from lottery_ticket.analysis.judging.grounds import learning_speed as learning_speed
 from lottery_ticket.analysis.judging.grounds import unlike_trainings as unlike_trainings
 from lottery_ticket.analysis.judging.levels import DECIDED as DECIDED
@@ -36,6 +37,9 @@ from lottery_ticket.analysis.stability.stability import Stability as Stability
 from lottery_ticket.analysis.stability.stability import stability_of as stability_of
 from lottery_ticket.analysis.stability.successive import Connectivity as Connectivity
 from lottery_ticket.analysis.stability.successive import connectivity_of as connectivity_of
+from lottery_ticket.analysis.statistics.choices import chosen_points as chosen_points
+from lottery_ticket.analysis.statistics.choices import point_means as point_means
+from lottery_ticket.analysis.statistics.choices import validation_metric as validation_metric
 from lottery_ticket.analysis.statistics.claims import ALPHA as ALPHA
 from lottery_ticket.analysis.statistics.claims import claimed_levels as claimed_levels
 from lottery_ticket.analysis.statistics.claims import fixed_sequence as fixed_sequence
@@ -88,5 +92,7 @@ from lottery_ticket.analysis.verdicts.others import Between as Between
 from lottery_ticket.analysis.verdicts.others import between as between
 from lottery_ticket.analysis.verdicts.others import compare as compare
 from lottery_ticket.analysis.verdicts.staged import staged_verdict as staged_verdict
+from lottery_ticket.analysis.verdicts.sweep import Sweep as Sweep
+from lottery_ticket.analysis.verdicts.sweep import sweep_of as sweep_of
 from lottery_ticket.analysis.verdicts.verdict import Verdict as Verdict
 from lottery_ticket.analysis.verdicts.verdict import verdict as verdict

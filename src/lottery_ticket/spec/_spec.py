@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lottery_ticket.arms import ARMS, FINETUNE, REINIT, TICKET
 from lottery_ticket.criteria import CRITERIA
@@ -12,6 +12,7 @@ from lottery_ticket.masks import SCOPES
 from lottery_ticket.pruning import POLICIES
 from lottery_ticket.registry import check_options, options_of, shown
 from lottery_ticket.spec._base import DurationText, Float, Record, one_of
+from lottery_ticket.spec._grid import checked_grid
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.spec._prune import PruneSpec
 from lottery_ticket.spec._records import DataSpec, ModelSpec, TrainSpec
@@ -92,6 +93,10 @@ class ClaimSpec(Record):
         return self
 
 
+def _grid(value: object) -> object:
+    return None if value is None else checked_grid(value)
+
+
 class Spec(Record):
     """An experiment."""
 
@@ -111,6 +116,10 @@ class Spec(Record):
     # how the results are read, not how they are made: it renames nothing
     margin: Annotated[Float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
     claim: ClaimSpec | None = Field(None, exclude=True)
+    # which runs are made of it beside one another: each has a name of its own
+    sweep: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_grid)] | None = Field(
+        None, exclude=True
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -185,7 +194,8 @@ class Spec(Record):
         given = {"data": self.source.data, "train": self.source.train}
         changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
         arms = (ArmSpec(name=TICKET, draws=1, stretch=None, policy={}),)
-        changes |= {"arms": arms, "source": None, "claim": None, "until_decided": None}
+        changes |= {"arms": arms, "source": None, "claim": None}
+        changes |= {"sweep": None, "until_decided": None}
         return Spec.model_validate({**dict(self), **changes})
 
     def check_lengths(self, steps_per_epoch: int | None = None) -> None:

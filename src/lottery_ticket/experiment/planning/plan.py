@@ -22,7 +22,7 @@ from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.spec import Spec, fingerprint
 from lottery_ticket.store import RunRow, staged_id
 
-__all__ = ["Plan", "Work", "plan"]
+__all__ = ["Plan", "Work", "plan", "run_id"]
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,9 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
     for number in range(spec.replicates):
         of_source = None if source is None else Replicate(draft, source, number)
         rows += _rows(Replicate(draft, setting, number, of_source))
-    arms = [arm.name for arm in spec.arms]
-    rows.sort(key=lambda row: (arms.index(row.arm), row.level, row.replicate, row.draw))
+    name, rows = run_id(spec, rows)
     return Plan(
-        _run_id(spec, rows),
+        name,
         draft.needed(row.cell for row in rows),
         spec,
         inputs,
@@ -80,15 +79,19 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
     )
 
 
-def _run_id(spec: Spec, rows: list[RunRow]) -> str:
-    """By all rows; of a staged run by its first replicate's, however many it comes to."""
-    if spec.until_decided is None:
-        return f"{spec.name}-{_suffix(rows)}"
-    return staged_id(spec.name, _suffix(row for row in rows if row.replicate == 0))
+def run_id(spec: Spec, rows: Iterable[RunRow]) -> tuple[str, list[RunRow]]:
+    """What a run of these rows is called, and the rows in their order.
 
-
-def _suffix(rows: Iterable[RunRow]) -> str:
-    return fingerprint([[*vars(row).values()] for row in rows])[:8]
+    A staged run is called by its first replicate, however many it comes to.
+    """
+    arms = [arm.name for arm in spec.arms]
+    ordered = sorted(
+        rows, key=lambda row: (arms.index(row.arm), row.level, row.replicate, row.draw)
+    )
+    is_staged = spec.until_decided is not None
+    named = [row for row in ordered if not (is_staged and row.replicate)]
+    suffix = fingerprint([[*vars(row).values()] for row in named])[:8]
+    return staged_id(spec.name, suffix) if is_staged else f"{spec.name}-{suffix}", ordered
 
 
 def _rows(replicate: Replicate) -> Iterator[RunRow]:

@@ -21,7 +21,7 @@ from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunClaim, RunEdit, RunRecord, Store, forgive
 
-__all__ = ["finished_cells", "recorded", "run_plan", "run_work", "saved_run"]
+__all__ = ["finished_cells", "recorded", "run_part", "run_plan", "run_work", "saved_run"]
 
 
 def run_plan(
@@ -112,6 +112,30 @@ def run_work(
     return replace(outcome, record=run, is_asked=is_asked)
 
 
+def run_part(
+    plan: Plan,
+    part: Work,
+    store: Store,
+    context: Context,
+    *,
+    jobs: int = 1,
+    observer: Observer | None = None,
+) -> RunOutcome:
+    """Make some of a plan's cells, or cells that are kept with its run; as `run_plan`.
+
+    Args:
+        plan: of the run, which there is from now on.
+        part: the cells.
+    """
+
+    def record_of(earlier: RunRecord | None) -> RunRecord:
+        known = recorded(plan, store, earlier)
+        shown = {row.cell for row in plan.rows} | {row.mask for row in plan.rows}
+        return replace(known, others=tuple(sorted({*known.others, *part.cells} - shown)))
+
+    return run_work(part, store, context, record_of, stops=(plan.id,), jobs=jobs, observer=observer)
+
+
 def saved_run(plan: Plan, store: Store) -> RunRecord:
     """Write the record of a plan's run as it is now.
 
@@ -136,7 +160,7 @@ def recorded(plan: Plan, store: Store, earlier: RunRecord | None) -> RunRecord:
     return _run_record(plan, claim, earlier)
 
 
-def finished_cells(plan: Plan, store: Store) -> set[str]:
+def finished_cells(plan: Work, store: Store) -> set[str]:
     """The cells of a plan that are in the store with what other cells read of them, made from
     their parents as these are now."""
     known = store.cells(plan.cells)
