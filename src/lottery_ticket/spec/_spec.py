@@ -194,8 +194,13 @@ class Spec(Record):
         given = {"data": self.source.data, "train": self.source.train}
         changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
         arms = (ArmSpec(name=TICKET, draws=1, stretch=None, policy={}),)
-        changes |= {"arms": arms, "source": None, "claim": None}
-        changes |= {"sweep": None, "until_decided": None}
+        changes |= {
+            "arms": arms,
+            "source": None,
+            "claim": None,
+            "sweep": None,
+            "until_decided": None,
+        }
         return Spec.model_validate({**dict(self), **changes})
 
     def check_lengths(self, steps_per_epoch: int | None = None) -> None:

@@ -82,16 +82,20 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
 def run_id(spec: Spec, rows: Iterable[RunRow]) -> tuple[str, list[RunRow]]:
     """What a run of these rows is called, and the rows in their order.
 
-    A staged run is called by its first replicate, however many it comes to.
+    By all rows; of a staged run by its first replicate's, however many it comes to.
     """
     arms = [arm.name for arm in spec.arms]
     ordered = sorted(
         rows, key=lambda row: (arms.index(row.arm), row.level, row.replicate, row.draw)
     )
-    is_staged = spec.until_decided is not None
-    named = [row for row in ordered if not (is_staged and row.replicate)]
-    suffix = fingerprint([[*vars(row).values()] for row in named])[:8]
-    return staged_id(spec.name, suffix) if is_staged else f"{spec.name}-{suffix}", ordered
+    if spec.until_decided is None:
+        return f"{spec.name}-{_suffix(ordered)}", ordered
+    first = _suffix(row for row in ordered if row.replicate == 0)
+    return staged_id(spec.name, first), ordered
+
+
+def _suffix(rows: Iterable[RunRow]) -> str:
+    return fingerprint([[*vars(row).values()] for row in rows])[:8]
 
 
 def _rows(replicate: Replicate) -> Iterator[RunRow]:
