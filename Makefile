@@ -94,6 +94,7 @@ docs: api
 	$(PYTHON) docs/results/stability.py
 	$(PYTHON) docs/results/how_it_works.py --render
 	$(PYTHON) docs/results/verdict.py --render
+	$(PYTHON) docs/results/staged.py --render
 	$(PYTHON) docs/results/reproductions.py
 
 api:
