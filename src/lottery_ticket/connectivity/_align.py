@@ -18,7 +18,7 @@ from lottery_ticket.process import random_state_kept
 if TYPE_CHECKING:
     from lottery_ticket.graphs.trace import Trace
 
-__all__ = ["BY", "Alignment", "align"]
+__all__ = ["BY", "Alignment", "align", "hidden_units"]
 
 State = Mapping[str, torch.Tensor]
 Tensors = TypeVar("Tensors", bound=Mapping[str, torch.Tensor])
@@ -181,6 +181,25 @@ def align(
         placed = (tuple(x.to(device) for x in batch) for batch in inputs)
         found = matched_by_activations(units, followed.module, there, placed)
     return Alignment(units, found, shapes)
+
+
+def hidden_units(model: nn.Module, example: Any) -> Units:
+    """The hidden units of a model that can be permuted; the model stays as it is.
+
+    Args:
+        model: any.
+        example: a batch of inputs, a tuple for several.
+
+    Raises:
+        UsageError: what it does cannot be followed, or no units can be permuted.
+
+    >>> found = hidden_units(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)), torch.zeros(1, 4))
+    >>> [(group.name, len(group.units)) for group in found.groups]
+    [('0', 3)]
+    """
+    copied = _copy("model", model)
+    with random_state_kept(_devices(copied)):
+        return units_of(_followed(copied, _inputs(example, is_example=True)), copied.state_dict())
 
 
 def _copy(what: str, model: object) -> nn.Module:
