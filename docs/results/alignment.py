@@ -59,7 +59,7 @@ def measure(store: str) -> None:
 
 def points(mean: float, low: float, high: float, sign: str = "") -> str:
     """Fractions in points."""
-    texts = (f"{100 * value:{sign}.2f}" for value in (mean, low, high))
+    texts = (f"{round(100 * value, 2) + 0.0:{sign}.2f}" for value in (mean, low, high))
     return "{} ({} to {})".format(*texts).replace("-", "−")
 
 
@@ -91,7 +91,7 @@ def measured() -> str:
     rows += [[f"`{one}` − `{other}`", *differences(table, one, other)] for one, other in PAIRS]
     head = ["", *(f"{100 * density:.0f} %" for density in densities)]
     n = lines["replicate"].nunique()
-    return f"""Two dense nets of other initial weights, n = {n} pairs; in points, mean and 95 % interval:
+    return f"""Two dense nets of other initial weights, n = {n} pairs; points, mean and 95 % interval:
 
 {markdown_table(["aligned by", "error barrier"], *barriers)}
 
