@@ -105,6 +105,7 @@ def run_page(text):
         ("papers", 0),
         ("notebooks", 0),
         ("stability", 3),
+        ("sweep", 1),
     ],
 )
 def test_pages_run_and_print_what_they_show(page, num_outputs, tmp_path, monkeypatch):

@@ -91,7 +91,7 @@ def measured() -> str:
     rows += [[f"`{one}` − `{other}`", *differences(table, one, other)] for one, other in PAIRS]
     head = ["", *(f"{100 * density:.0f} %" for density in densities)]
     n = lines["replicate"].nunique()
-    return f"""Two dense nets of other initial weights, n = {n} pairs; points, mean and 95 % interval:
+    return f"""Dense nets of other initial weights, n = {n} pairs; mean and 95 % interval in points:
 
 {markdown_table(["aligned by", "error barrier"], *barriers)}
 

@@ -30,5 +30,6 @@ from .train import register_loss as register_loss
 from .train import register_metric as register_metric
 from .train import register_optimizer as register_optimizer
 from .train import register_schedule as register_schedule
+from .tuning import sweep as sweep
 from .workers import submit as submit
 from .workers import work as work

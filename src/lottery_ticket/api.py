@@ -10,14 +10,18 @@ from lottery_ticket.arms import TICKET
 from lottery_ticket.errors import DataError, LotteryError, UsageError, known_keywords, nearest
 from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.store import (
+    Looks,
     RunEdit,
     RunLabels,
     RunRecord,
     Store,
+    complete_replicates,
     correct_rows,
     default_store_path,
     example_rows,
     probe_rows,
+    shared_looks,
+    staged_runs,
     table_rows,
 )
 
@@ -159,6 +163,22 @@ class RunResult:
         return table_rows(self.store, self.record)
 
     @cached_property
+    def _looks(self) -> Looks | None:
+        """The rule by which the run is judged; None for that of a fixed number of replicates."""
+        return shared_looks(self.record, partial(staged_runs, self.store))
+
+    @property
+    def _num_complete(self) -> int:
+        return complete_replicates(self.record, {row["cell"] for row in self._rows})
+
+    def _images_of_first(self, num_replicates: int) -> "pd.DataFrame":
+        """`_images`, of the first replicates alone."""
+        from lottery_ticket.analysis import image_intervals
+
+        rows = example_rows(self.store, self._seen)
+        return image_intervals(row for row in rows if row["replicate"] < num_replicates)
+
+    @cached_property
     def _images(self) -> "pd.DataFrame | None":
         from lottery_ticket.analysis import image_intervals
 
@@ -196,10 +216,11 @@ class RunResult:
                 one that the spec names (`claim`) before the first training is.
 
         Raises:
-            UsageError: no ticket is finished yet, the run's own metric was never a number, the run
-                has no such level, or the margin makes no sense.
+            UsageError: no ticket is finished yet, or no look is taken yet of a run that is looked
+                at until it is decided; the run's own metric was never a number, the run has no such
+                level, or the margin makes no sense.
         """
-        from lottery_ticket.analysis import advice_for, verdict
+        from lottery_ticket.analysis import advice_for, staged_verdict, verdict
         from lottery_ticket.models import options_text
 
         self._check_valid()
@@ -214,16 +235,18 @@ class RunResult:
             "scope": prune["scope"],
             "rewind": spec["rewind"],
         }
-        return verdict(
-            self.table,
-            margin=self.record.margin if margin is None else margin,
-            images=self._images,
-            about=about,
-            advice=None if is_search else advice_for(self.record.told, self.record.layers),
-            is_once=bool(prune.get("once")),
-            claim=self._claim(self.record.margin if margin is None else margin),
-            named=level,
-        )
+        how: dict[str, Any] = {
+            "margin": self.record.margin if margin is None else margin,
+            "about": about,
+            "advice": None if is_search else advice_for(self.record.told, self.record.layers),
+            "is_once": bool(prune.get("once")),
+            "claim": self._claim(self.record.margin if margin is None else margin),
+            "named": level,
+        }
+        if self._looks is None:
+            return verdict(self.table, images=self._images, **how)
+        images = self._images_of_first
+        return staged_verdict(self.table, self._looks, self._num_complete, images=images, **how)
 
     def _check_valid(self) -> None:
         """Raise `UsageError` if a training of a search was none under its mask."""
@@ -254,7 +277,12 @@ class RunResult:
         from lottery_ticket.analysis import between
 
         margin = self.record.margin if margin is None else margin
-        return between(self.table, one, other, margin=margin)
+        if self._looks is None:
+            return between(self.table, one, other, margin=margin)
+        found = self.verdict(margin).look  # what is seen of the run is what it was looked at with
+        assert found is not None
+        seen = self.table.loc[self.table["replicate"] < found.num_replicates]
+        return between(seen, one, other, margin=margin, alpha=found.alpha)
 
     def by_class(
         self,
@@ -730,8 +758,15 @@ class RunResult:
         if reason := self._unmeasured():
             return None, reason
         if any(row["arm"] == TICKET and row["level"] for row in self._rows):
+            if self._looks is not None and self._num_complete < self._looks.replicates[0]:
+                return None, self._before_looks(self._looks)
             return self.verdict(margin), ""
         return None, "no ticket is finished below the dense network, so there is nothing to judge"
+
+    def _before_looks(self, looks: Looks) -> str:
+        from lottery_ticket.analysis import before_looks
+
+        return before_looks(looks, self._num_complete)
 
     def _check_measured(self) -> None:
         if reason := self._unmeasured():
@@ -914,7 +949,19 @@ class Prepared:
 
         Args:
             retry_failed: whether cells that failed are tried again.
+
+        Raises:
+            UsageError: somebody has to wait for them, to look at what they made.
         """
+        if self.plan.spec.until_decided is not None:
+            raise UsageError(
+                f"{self.plan.id}: until_decided: somebody has to wait for each look, to say "
+                "whether more replicates are to be made, and who submits does not wait. Use "
+                "`lottery run … --until-decided --executor workers`"
+            )
+        return self._submit(retry_failed)
+
+    def _submit(self, retry_failed: bool) -> "RunRecord":
         from lottery_ticket.experiment import submit_plan
 
         return submit_plan(
@@ -928,6 +975,24 @@ class Prepared:
             progress: as in `run`.
             retry_failed: as of `submit`, where workers make it.
         """
+        from lottery_ticket.staging import following_plan, joined_outcome
+
+        prepared = self
+        if self.plan.spec.until_decided is not None and self.listeners is not None:
+            prepared = replace(self, listeners=self.listeners.once())
+        made = prepared._run(progress, retry_failed)
+        while made.outcome is not None and made.outcome.is_complete:
+            following = following_plan(prepared.plan, self.store)
+            if following is None:
+                break
+            prepared = replace(prepared, plan=following)
+            then = prepared._run(progress, retry_failed)
+            assert then.outcome is not None
+            made = replace(then, outcome=joined_outcome(made.outcome, then.outcome))
+        return made
+
+    def _run(self, progress: bool, retry_failed: bool) -> RunResult:
+        """Make what is not in the store, up to the next look of a staged run."""
         from lottery_ticket.experiment import Workers, run_plan, submission_of
         from lottery_ticket.process import random_state_kept
         from lottery_ticket.tracking import Listeners
@@ -940,11 +1005,11 @@ class Prepared:
             observer(is_quiet=not progress) as watching,
             listeners.told(watching, self._files) as told,
         ):
-            for note in self.plan.inputs.notes:
+            for note in self._notes():
                 watching.note(note)
             executor = self.executor
             if self.is_for_workers:
-                self.submit(retry_failed=retry_failed)
+                self._submit(retry_failed)
                 submission = submission_of(self.plan, self.context)
                 executor = partial(Workers, submission=submission)
                 if not self.store.claimed_names():
@@ -963,6 +1028,12 @@ class Prepared:
             )
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
+
+    def _notes(self) -> list[str]:
+        from lottery_ticket.staging import looks_text
+
+        look = looks_text(self.plan)
+        return [*self.plan.inputs.notes, *([f"{self.plan.id}: {look}"] if look else [])]
 
     def _files(self, folder: Path, note: Callable[[str], None]) -> list[tuple[str, Path]]:
         """What trackers get of the run once it is complete."""
@@ -1050,6 +1121,7 @@ def prepare(
     name: str | None = None,
     tags: Sequence[str] = (),
     notes: str | None = None,
+    until_decided: bool = False,
     **how: Any,
 ) -> Prepared:
     """Check everything and plan the run, before any work starts; the arguments are those of `run`.
@@ -1064,10 +1136,10 @@ def prepare(
         group_size,
         import_user_code,
         inspect_inputs,
-        plan,
     )
     from lottery_ticket.process import neutral_settings
     from lottery_ticket.spec import Spec, load_spec, spec_from_mapping
+    from lottery_ticket.staging import stage_plan, staged_spec
     from lottery_ticket.tracking import Listeners
 
     edit = RunEdit(name, tags, notes=notes)
@@ -1085,6 +1157,7 @@ def prepare(
             raise UsageError("overrides go with a preset or file; change the spec itself instead")
         elif not isinstance(spec, Spec):
             spec = spec_from_mapping(spec)
+        spec = staged_spec(spec, is_asked=until_decided, overrides=overrides)
         inputs = inspect_inputs(
             spec, context.data_dir, kernels=context.kernels, device=context.device
         )
@@ -1092,7 +1165,7 @@ def prepare(
         is_known = is_here or context.device != "cuda" or "cuda" in available_devices()
         if how.get("group") is None and context.kernels == "auto" and is_known:
             context = replace(context, group=group_size(spec, context.data_dir, context.device))
-        planned = plan(spec, inputs)
+        planned = stage_plan(spec, inputs, opened)
     if edit.name:
         opened.check_name(planned.id, edit.name)
     labels = None if edit == RunEdit() else edit
@@ -1119,7 +1192,7 @@ def _spec_of_a_run(source: str | Path, overrides: Sequence[str], store: Store) -
     if record.searches:
         raise UsageError(f"{record.id}: a search of the finder; the script that began it goes on")
     check_registered(record)
-    return again_spec(record.spec, overrides)
+    return again_spec({k: v for k, v in record.told.items() if v is not None}, overrides)
 
 
 def context_and_jobs(
@@ -1200,6 +1273,7 @@ def run(
     track: object = None,
     on_level: "Hook | None" = None,
     on_record: "Hook | None" = None,
+    until_decided: bool = False,
 ) -> RunResult:
     """Run an experiment: whatever of it is not in the store yet.
 
@@ -1241,6 +1315,9 @@ def run(
             or several of these. What fails there is said, and ends nothing.
         on_level: is called with a `lottery_ticket.tracking.Record` of each finished training.
         on_record: is called with one of each measurement along a training, once that is finished.
+        until_decided: train 5 replicates and look at the verdict, then 10, 20 and 30, until it is
+            decided: false claims stay below 5 % over all looks. As `until_decided: true` in the
+            spec, whose `replicates` has no effect then.
 
     Returns:
         The run, with `.table`, `.summary`, `.verdict()` and `.plot(folder)`.
@@ -1276,6 +1353,7 @@ def run(
         name=name,
         tags=tags,
         notes=notes,
+        until_decided=until_decided,
     )
     return _completed(prepared, progress)
 

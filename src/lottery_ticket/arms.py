@@ -84,6 +84,11 @@ class Arm:
         return self.mask in ("borrowed", "aligned")
 
     @property
+    def branches(self) -> bool:
+        """Whether its masks are made of the ticket's of the same level."""
+        return callable(self.mask) or self.mask in ("ticket", "shuffled")
+
+    @property
     def is_long(self) -> bool:
         """Whether it trains a dense net for as long as a whole search."""
         return self.mask == "none"
@@ -108,13 +113,8 @@ _MASKS = (
     *("borrowed", "aligned"),
 )
 _WEIGHTS = ("initial", "fresh", "fresh_signed", "fresh_scaled", "permuted", "signed_constant")
-_MARKERS = (
-    *"osHp43d8^D<h2v>XP|+x1*_.",
-    "$N$",
-    "$Z$",
-    "$B$",
-    "$A$",
-)  # that figures and the page can draw
+# that figures and the page can draw
+_MARKERS = (*"osHp43d8^D<h2v>XP|+x1*_.", *(f"${letter}$" for letter in "NZSEFIBHAT"))
 _PIPELINES = ("lth", "rewind", "lr_rewind", "finetune", "at_init")
 
 
@@ -290,7 +290,7 @@ for _name, _arm in {
     "borrowed": Arm(
         "borrowed",
         color="#A08060",
-        marker="$B$",
+        marker="$T$",
         shows="which initial values a mask was found with",
         meaning="A control: the initial weights under the ticket's mask of another replicate, "
         "which was found from other initial weights.",
@@ -396,6 +396,24 @@ for _name, _arm in {
         meaning="The mask that RigL ended with, trained again from the initial weights. If it does "
         "as well as RigL, moving was but a way to find it.",
     ),
+    "supermask": Arm(
+        "during",
+        pipeline="lth",
+        policy="supermask",
+        color="#A06000",
+        marker="$S$",
+        meaning="No weight is trained: which ones are kept is, by chances of each that are learnt. "
+        "Each weight that is kept has the sign that it had at first, and one size in its layer.",
+    ),
+    "edge_popup": Arm(
+        "during",
+        pipeline="lth",
+        policy="edge_popup",
+        color="#A00000",
+        marker="$E$",
+        meaning="No weight is trained: which ones are kept is, by a score of each that is learnt. "
+        "Each weight that is kept has the sign that it had at first, and one size in its layer.",
+    ),
     "magnitude_init": Arm(
         "at_init",
         pipeline="at_init",
@@ -427,6 +445,23 @@ for _name, _arm in {
         color="#40DF9F",
         marker="*",
         meaning="Pruned before any training, by SynFlow: the paths through it, without any data.",
+    ),
+    "iterative_snip": Arm(
+        "at_init",
+        pipeline="at_init",
+        criterion="iterative_snip",
+        color="#C050A0",
+        marker="$I$",
+        meaning="Pruned before any training, by SNIP in many rounds: each scores what is left.",
+    ),
+    "force": Arm(
+        "at_init",
+        pipeline="at_init",
+        criterion="force",
+        color="#60007F",
+        marker="$F$",
+        meaning="Pruned before any training, by FORCE: as SNIP in many rounds, in which weights "
+        "that were left out may come back.",
     ),
 }.items():
     ARMS.add(_name, _arm)

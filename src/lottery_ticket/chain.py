@@ -118,20 +118,20 @@ class Chain(ABC, Generic[Mask, Net]):
         return self._masks[at]
 
     def _mask(self, at: At) -> Mask | None:
-        how, ticket = ARMS[at.arm].mask, At(level=at.level)
+        how = ARMS[at.arm].mask
         if callable(how):
             seed = self.seed("control", at.arm, at.draw, at.level)
-            return self.remade(at, self.mask(ticket), seed)
+            return self.remade(at, self.ticket_mask(at.level), seed)
         match how:
             case "own":  # train → score → select
                 before = self.before(at)
                 is_at_end = self.pipeline_of(at).prune_at == "end"
                 return self.pruned(at, before if is_at_end else None, self.mask(before))
             case "ticket":
-                return self.mask(ticket)
+                return self.ticket_mask(at.level)
             case "shuffled":
                 seed = self.seed("control", "shuffled", at.draw, at.level)
-                return self.shuffled(at, self.mask(ticket), seed)
+                return self.shuffled(at, self.ticket_mask(at.level), seed)
             case "random":  # one order of all weights for all levels
                 return self.drawn(at, self.seed("control", "random", at.draw))
             case "oneshot":
@@ -142,9 +142,9 @@ class Chain(ABC, Generic[Mask, Net]):
                 return self.pruned(at, None, None)
             case "source":
                 assert self.source is not None
-                return self.source.mask(ticket)
+                return self.source.mask(At(level=at.level))
             case "borrowed":
-                return self.partner().mask(ticket)
+                return self.partner().ticket_mask(at.level)
             case "aligned":
                 return self.aligned(at, self.partner())
             case "during":
@@ -155,6 +155,10 @@ class Chain(ABC, Generic[Mask, Net]):
                 return None
             case _:
                 raise ValueError(f"arm {at.arm!r}: no mask is called {how!r}")
+
+    def ticket_mask(self, level: int) -> Mask | None:
+        """The mask of the ticket of a level, which others are held against it under."""
+        return self.mask(At(level=level))
 
     def start(self, at: At) -> Start[Mask, Net]:
         """Where the training at a place starts."""

@@ -32,6 +32,7 @@ NAMES = [
     "bench-export",
     "transfer",
     "retrain",
+    "sweep",
     "stability",
     "connectivity",
     "evaluate",

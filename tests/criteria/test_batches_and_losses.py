@@ -21,7 +21,7 @@ DATA = sorted(name for name in CRITERIA if CRITERIA[name].needs_data)
 
 
 def test_which_criteria_look_at_data():
-    assert DATA == ["grasp", "saliency", "snip"]
+    assert DATA == ["force", "grasp", "iterative_snip", "saliency", "snip"]
 
 
 def check_cuts(name, score, sizes):

@@ -43,7 +43,9 @@ def everything(model):
 def test_the_registered_ones():
     own = [name for name in CRITERIA if not CRITERIA.entry(name).is_user]
     assert sorted(own) == [
+        "force",
         "grasp",
+        "iterative_snip",
         "large_final",
         "large_init",
         "magnitude",
@@ -175,7 +177,7 @@ def test_unknown_parameters_are_refused_when_the_criterion_is_made(forgotten):
         UsageError,
         match=r"criterion 'strange' has a parameter 'weight' that nothing is known to fill; did "
         r"you mean 'weights'\?; parameters without a default are among: weights, initial, mask, "
-        r"generator, model, batches, batch, loss, batch_loss, input_shape",
+        r"kept, generator, model, batches, batch, loss, batch_loss, input_shape",
     ):
         Criterion(strange)
     with pytest.raises(

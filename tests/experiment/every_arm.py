@@ -24,8 +24,8 @@ TRAIN = {
     **{"milestones": [f"{DROP}it"], "eval_every": "8it"},
 }
 ELSEWHERE = TRAIN | {"lr": 0.05}  # the recipe that the transferred tickets are found by
-AT_INIT = ("magnitude_init", "snip", "grasp", "synflow")
-EVOLVING = ("gradual", "static", "set", "rigl", "rigl_mask")
+AT_INIT = ("magnitude_init", "snip", "grasp", "synflow", "iterative_snip", "force")
+EVOLVING = ("gradual", "static", "set", "rigl", "rigl_mask", "supermask", "edge_popup")
 NEVER_REWOUND = ("dense_small", "lr_rewind", "finetune", *EVOLVING, *AT_INIT)
 
 State = dict[str, torch.Tensor]

@@ -92,10 +92,14 @@ PINNED = {
     "set": "8a1b163c",
     "rigl": "07801f33",
     "rigl_mask": "0f84c06b",
+    "supermask": "7074bb69",
+    "edge_popup": "85eeb011",
     "magnitude_init": "87f4fc4c",
     "snip": "24fb45be",
     "grasp": "9396943e",
     "synflow": "da0a299d",
+    "iterative_snip": "8057909f",
+    "force": "8ecf0c98",
 }
 
 

@@ -62,8 +62,11 @@ class Expected(NamedTuple):
     steps: tuple[int, int] = (0, WHOLE)
 
 
-MOVING = ("gradual", "static", "set", "rigl")
+MOVING = ("gradual", "static", "set", "rigl", "supermask", "edge_popup")
 """How masks come about that change while they train."""
+
+SCORED = {"supermask": 300.0, "edge_popup": 0.1}
+"""The arms that train scores in place of weights, and their learning rates."""
 
 REWOUND = ("rewound", (K, WHOLE))
 EXPECTED = {
@@ -91,10 +94,14 @@ EXPECTED = {
     "set": Expected("set", "initial"),
     "rigl": Expected("rigl", "initial"),
     "rigl_mask": Expected("rigl's last", "initial"),
+    "supermask": Expected("supermask", "initial"),
+    "edge_popup": Expected("edge_popup", "initial"),
     "magnitude_init": Expected("magnitude", "initial"),
     "snip": Expected("snip", "initial"),
     "grasp": Expected("grasp", "initial"),
     "synflow": Expected("synflow", "initial"),
+    "iterative_snip": Expected("iterative_snip", "initial"),
+    "force": Expected("force", "initial"),
 }
 
 
@@ -194,6 +201,68 @@ def plain_training(
     return Trained(state_of(model), memories, dict(masks))
 
 
+def rate_of(arm: str, step: int) -> float:
+    """A cosine, whatever the recipe says."""
+    return SCORED[arm] / 2 * (1 + np.cos(np.pi * step / WHOLE))
+
+
+def scored_training(
+    arm: str, options: dict[str, Any], start: State, seed: int, order: int, count: int
+) -> Trained:
+    """Zhou et al. and Ramanujan et al., written out: scores are trained, and no weight is."""
+    data, model = load_dataset("digits").train, model_of(options, 0)
+    names = [name for name in start if name.endswith("weight")]
+    size = sum(start[name].numel() for name in names)
+    weights = {}
+    for name in names:
+        constant = start[name].double().std(correction=0) / np.sqrt(count / size)
+        weights[name] = torch.where(start[name] < 0, -constant.float(), constant.float())
+    if arm == "supermask":
+        drawn = {n: torch.full_like(start[n], float(np.log(count / (size - count)))) for n in names}
+    else:
+        stream = torch.Generator().manual_seed(derive(seed, "scores", "initial"))
+        bounds = {n: 1 / np.sqrt(start[n].shape[1]) for n in names}
+        drawn = {
+            n: torch.rand(start[n].shape, generator=stream) * (2 * bounds[n]) - bounds[n]
+            for n in names
+        }
+    scores = {name: torch.nn.Parameter(value) for name, value in drawn.items()}
+    optimizer = torch.optim.SGD(scores.values(), lr=1.0, momentum=0.9, fused=True)
+
+    def final() -> dict[str, torch.Tensor]:
+        plain = {name: score.detach() for name, score in scores.items()}
+        return dict(chosen(plain if arm == "supermask" else magnitudes(plain), count))
+
+    for step in range(WHOLE):
+        stream = torch.Generator().manual_seed(derive(seed, "scores", "draw", step))
+        epoch, batch = divmod(step, WHOLE // 2)
+        rows = torch.randperm(len(data), generator=generator(order, "epoch", epoch)).split(64)
+        x, y = data.x[rows[batch]], data.y[rows[batch]]
+        if arm == "supermask":
+            with torch.no_grad():
+                chances = torch.cat([score.sigmoid().flatten() for score in scores.values()])
+                shift = (chances.sum() - count) / (chances * (1 - chances)).sum()
+                for score in scores.values():
+                    score -= shift.clamp(-1, 1)
+            chance = {name: score.detach().sigmoid() for name, score in scores.items()}
+            mask = {n: torch.rand(p.shape, generator=stream) < p for n, p in chance.items()}
+            slope = {name: p - p * p for name, p in chance.items()}
+        else:
+            mask = final()
+            slope = {name: score.detach().sign() for name, score in scores.items()}
+        masked = {n: (weights[n] * mask[n]).requires_grad_() for n in names}
+        rest = {name: value for name, value in start.items() if name not in weights}
+        F.cross_entropy(torch.func.functional_call(model, masked | rest, (x,)), y).backward()
+        for name, score in scores.items():
+            score.grad = masked[name].grad * weights[name] * slope[name]
+        optimizer.param_groups[0]["lr"] = rate_of(arm, step)
+        optimizer.step()
+    mask = final()
+    kept = {name: weights[name] * mask[name] for name in names}
+    memories = [optimizer.state[score]["momentum_buffer"] for score in scores.values()]
+    return Trained({**start, **kept}, memories, mask)
+
+
 class Oracle:
     """What trainings with the masks of a run should end with."""
 
@@ -281,6 +350,13 @@ class Oracle:
 
     def _training(self, arm: str, level: int) -> Trained:
         start, momentum = self.start(arm, level)
+        if level and arm in SCORED:
+            seed, order = (
+                derive(self.root, "policy", arm, level, 0),
+                derive(self.root, "order", level),
+            )
+            count = self.made.plan.budgets[level].total
+            return scored_training(arm, self.model, start, seed, order, count)
         is_moving = level and EXPECTED[arm].mask in MOVING
         has_mask = level and EXPECTED[arm].mask not in ("none", *MOVING)
         return plain_training(
@@ -375,7 +451,9 @@ def check_trainings(made: Made, arm: str) -> None:
             assert len(rates) >= 3
             assert max(rates) == last
             for step, rate in rates.items():
-                assert rate == pytest.approx(0.01 if step > drop_of(arm, level) else 0.1)
+                falls = 0.01 if step > drop_of(arm, level) else 0.1
+                is_scored = level and arm in SCORED
+                assert rate == pytest.approx(rate_of(arm, step - 1) if is_scored else falls)
     finally:
         torch.set_num_threads(threads)
 
@@ -598,6 +676,12 @@ WRONG_TRAININGS = [
     ("rigl", evolves_otherwise("rigl", distribution="uniform")),
     ("rigl", evolves_otherwise("rigl", every_steps=3)),
     ("rigl", evolves_otherwise("rigl", "set")),
+    ("supermask", evolves_otherwise("supermask", lr=100.0)),
+    ("supermask", evolves_otherwise("supermask", rescale=False)),
+    ("supermask", evolves_otherwise("supermask", "edge_popup")),
+    ("edge_popup", evolves_otherwise("edge_popup", values="initial")),
+    ("edge_popup", evolves_otherwise("edge_popup", lr=0.2)),
+    ("edge_popup", evolves_otherwise("edge_popup", schedule="recipe")),
     ("dense_long", counts_what_is_rewound),
 ]
 
@@ -699,7 +783,8 @@ def check_masks(made: Made, arm: str) -> None:
             assert mask == made.mask("ticket", level)  # of the run that they come from
         else:
             assert mask == wanted_mask(made, arm, level)
-    if EXPECTED[arm].mask not in ("shuffled", "rigl's last", *MOVING):
+    # rounds on the way to other counts are other rounds
+    if EXPECTED[arm].mask not in ("shuffled", "rigl's last", "iterative_snip", "force", *MOVING):
         assert masks[1].is_nested_in(masks[0])
 
 

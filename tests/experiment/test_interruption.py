@@ -140,6 +140,7 @@ NEW_ARMS = [
     "transfer",
     "gradual",
     "rigl",
+    "supermask",
 ]
 ARMS_SPEC = spec_of(
     NEW_ARMS,

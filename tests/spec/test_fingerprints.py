@@ -36,6 +36,8 @@ PINNED_TOO = {
     "lenet-mnist-levels": "f4cf2e47efd9a4f4",
     "lenet-mnist-moving": "020fee240ef3b07e",
     "lenet-mnist-oneshot": "b8674c918405f88b",
+    "lenet-mnist-sweep": "29f38a0531e35a48",
+    "resnet20-cifar10-narrow": "914de46d9cdfb2c2",
     "lenet-mnist-to-fashion": "6e878da842e75c22",
     "resnet18-cifar10-late-resetting": "a232273a3f161d8d",
     "paper/conv2-cifar10": "74b528c9eece7710",

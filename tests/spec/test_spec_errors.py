@@ -34,7 +34,7 @@ WRONG = {
             {"colour": "sgd"},
             (
                 "colour: unknown key; valid: arms, claim, data, margin, model, name, prune, "
-                "replicates, rewind, seed, source, train"
+                "replicates, rewind, seed, source, sweep, train, until_decided"
             ),
         ),
         ({"train__momentm": 0.9}, "train.momentm: unknown key; did you mean 'momentum'?"),

@@ -12,8 +12,10 @@ from lottery_ticket.analysis.judging.contrasts import dense_contrast_of as dense
 from lottery_ticket.analysis.judging.grounds import Cost as Cost
 from lottery_ticket.analysis.judging.grounds import Finding as Finding
 from lottery_ticket.analysis.judging.grounds import Unlike as Unlike
+from lottery_ticket.analysis.judging.grounds import cost_of as cost_of
 from lottery_ticket.analysis.judging.grounds import learning_speed as learning_speed
 from lottery_ticket.analysis.judging.grounds import unlike_trainings as unlike_trainings
+from lottery_ticket.analysis.judging.levels import DECIDED as DECIDED
 from lottery_ticket.analysis.judging.levels import MATCHING as MATCHING
 from lottery_ticket.analysis.judging.levels import NO_VERDICT as NO_VERDICT
 from lottery_ticket.analysis.judging.levels import NOT_A_TICKET as NOT_A_TICKET
@@ -26,12 +28,18 @@ from lottery_ticket.analysis.judging.levels import absolute_margin as absolute_m
 from lottery_ticket.analysis.judging.levels import default_margin as default_margin
 from lottery_ticket.analysis.judging.levels import level_labels as level_labels
 from lottery_ticket.analysis.judging.levels import level_needs as level_needs
+from lottery_ticket.analysis.judging.looks import Look as Look
+from lottery_ticket.analysis.judging.looks import before_looks as before_looks
+from lottery_ticket.analysis.judging.looks import taken_looks as taken_looks
 from lottery_ticket.analysis.stability.barriers import THRESHOLD as THRESHOLD
 from lottery_ticket.analysis.stability.barriers import barriers as barriers
 from lottery_ticket.analysis.stability.stability import Stability as Stability
 from lottery_ticket.analysis.stability.stability import stability_of as stability_of
 from lottery_ticket.analysis.stability.successive import Connectivity as Connectivity
 from lottery_ticket.analysis.stability.successive import connectivity_of as connectivity_of
+from lottery_ticket.analysis.statistics.choices import chosen_points as chosen_points
+from lottery_ticket.analysis.statistics.choices import point_means as point_means
+from lottery_ticket.analysis.statistics.choices import validation_metric as validation_metric
 from lottery_ticket.analysis.statistics.claims import ALPHA as ALPHA
 from lottery_ticket.analysis.statistics.claims import claimed_levels as claimed_levels
 from lottery_ticket.analysis.statistics.claims import fixed_sequence as fixed_sequence
@@ -70,6 +78,8 @@ from lottery_ticket.analysis.statistics.text import summary_markdown as summary_
 from lottery_ticket.analysis.statistics.text import summary_text as summary_text
 from lottery_ticket.analysis.telling.notes import notes as notes
 from lottery_ticket.analysis.telling.words import SHORT as SHORT
+from lottery_ticket.analysis.telling.words import alpha_text as alpha_text
+from lottery_ticket.analysis.telling.words import confidence_text as confidence_text
 from lottery_ticket.analysis.telling.words import levels_text as levels_text
 from lottery_ticket.analysis.telling.words import margin_text as margin_text
 from lottery_ticket.analysis.verdicts.examples import ClassDifferences as ClassDifferences
@@ -81,5 +91,8 @@ from lottery_ticket.analysis.verdicts.glance import stated_claim as stated_claim
 from lottery_ticket.analysis.verdicts.others import Between as Between
 from lottery_ticket.analysis.verdicts.others import between as between
 from lottery_ticket.analysis.verdicts.others import compare as compare
+from lottery_ticket.analysis.verdicts.staged import staged_verdict as staged_verdict
+from lottery_ticket.analysis.verdicts.sweep import Sweep as Sweep
+from lottery_ticket.analysis.verdicts.sweep import sweep_of as sweep_of
 from lottery_ticket.analysis.verdicts.verdict import Verdict as Verdict
 from lottery_ticket.analysis.verdicts.verdict import verdict as verdict

@@ -17,6 +17,10 @@ from lottery_ticket.charts._differences import compare_chart as compare_chart
 from lottery_ticket.charts._differences import control_styles as control_styles
 from lottery_ticket.charts._differences import difference_chart as difference_chart
 from lottery_ticket.charts._differences import difference_limits as difference_limits
+from lottery_ticket.charts._grid import GridMap as GridMap
+from lottery_ticket.charts._grid import grid_charts as grid_charts
+from lottery_ticket.charts._grid import grid_limits as grid_limits
+from lottery_ticket.charts._grid import grid_maps as grid_maps
 from lottery_ticket.charts._inputs import UNREAD as UNREAD
 from lottery_ticket.charts._inputs import InputImage as InputImage
 from lottery_ticket.charts._inputs import input_images as input_images

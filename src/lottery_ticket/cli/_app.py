@@ -41,6 +41,7 @@ from lottery_ticket.cli._streams import (
     refusal,
 )
 from lottery_ticket.cli._submit import stop, submit
+from lottery_ticket.cli._sweep import sweep
 from lottery_ticket.cli._table import table
 from lottery_ticket.cli._track import track
 from lottery_ticket.cli._transfer import transfer
@@ -106,6 +107,7 @@ app.command("export")(export)
 app.command("bench-export")(bench_export)
 app.command("transfer", cls=TakesSet)(transfer)
 app.command("retrain", cls=TakesSet)(retrain)
+app.command("sweep", cls=TakesSet)(sweep)
 app.command("stability", cls=TakesSet)(stability)
 app.command("connectivity")(connectivity)
 app.command("evaluate")(evaluate)

@@ -40,7 +40,7 @@ def export(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            help="state_dict, packed, ticket, pt2, onnx, int8, int8-dynamic, compact, "
+            help="state_dict, packed, ticket, seed, pt2, onnx, int8, int8-dynamic, compact, "
             "compact-onnx, compact-int8, sparse or 2:4. Repeatable.",
             show_default="state_dict",
         ),

@@ -29,6 +29,7 @@ __all__ = [
     "SpecSource",
     "StorePath",
     "Style",
+    "UntilDecided",
     "Width",
     "data_options",
     "import_code",
@@ -47,6 +48,14 @@ SpecSource = Annotated[
         metavar="SPEC",
         help="A preset's name, a YAML file, or a run that goes on: its id, its name, or 'last'.",
         show_default=False,
+    ),
+]
+UntilDecided = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided",
+        help="Look at the verdict with 5, 10, 20 and 30 replicates, and stop where it is decided; "
+        "5 % of false claims at most over all looks. The same as --set until_decided=true.",
     ),
 ]
 RunReference = Annotated[

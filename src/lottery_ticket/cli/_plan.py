@@ -1,9 +1,9 @@
 """`lottery plan`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lottery_ticket.cli._execution import CLUSTER, LABELS, PLAIN, Execution, executed
 from lottery_ticket.cli._forecast import (
@@ -20,13 +20,14 @@ from lottery_ticket.cli._options import (
     Json,
     Set,
     SpecSource,
+    UntilDecided,
 )
 from lottery_ticket.cli._print import console, print_json, print_table
 from lottery_ticket.errors import UsageError
 
 if TYPE_CHECKING:
     from lottery_ticket.api import Prepared
-    from lottery_ticket.experiment import Assumptions
+    from lottery_ticket.experiment import Assumptions, Plan
 
 __all__ = ["plan", "print_plan"]
 
@@ -35,6 +36,7 @@ __all__ = ["plan", "print_plan"]
 def plan(
     spec: SpecSource,
     override: Set = None,
+    until_decided: UntilDecided = False,
     workers: Workers = None,
     price: Price = None,
     losses: Losses = None,
@@ -56,7 +58,8 @@ def plan(
         raise UsageError(f"{', '.join(alone)}: goes with --workers, such as --workers 1,8,64")
     counts = () if workers is None else worker_counts(workers)
     assumed = assumptions_of(**given)
-    prepared = prepare(spec, overrides=override or [], **how.arguments())
+    staged = {"until_decided": until_decided}
+    prepared = prepare(spec, overrides=override or [], **staged, **how.arguments())
     print_plan(prepared, json=json, workers=counts, assumed=assumed)
 
 
@@ -88,6 +91,7 @@ def print_plan(
                 "estimated_seconds": seconds,
                 "num_prunable": total,
                 "claim": planned.claim,
+                **_staged_values(planned),
                 "levels": [
                     {"level": level, "num_kept": budget.total, "density": budget.total / total}
                     for level, budget in enumerate(planned.budgets)
@@ -135,6 +139,8 @@ def print_plan(
     if planned.claim is not None:
         kept = planned.budgets[planned.claim].total
         console.print(f"claim: level {planned.claim}, {100 * kept / total:.2f} % of the weights")
+    for text in _staged_texts(prepared):
+        console.print(text, soft_wrap=True)
     for note in planned.inputs.notes:
         console.print(note, soft_wrap=True)
     if todo:
@@ -143,3 +149,39 @@ def print_plan(
     if forecasts and assumed:
         console.print()
         print_forecasts(prepared, forecasts, assumed)
+
+
+def _staged_values(planned: "Plan") -> dict[str, Any]:
+    """Of a staged run: its rule, the look that this plan leads to, and the most it can come to."""
+    rule = planned.spec.until_decided
+    if rule is None:
+        return {}
+    from lottery_ticket.staging import most_of
+
+    most = most_of(planned)
+    return {
+        "until_decided": {
+            "looks": list(rule.looks),
+            "alphas": list(rule.alphas),
+            "next_look": planned.spec.replicates,
+            "most_cells": len(most.cells),
+            "most_steps": most.num_steps,
+        }
+    }
+
+
+def _staged_texts(prepared: "Prepared") -> Iterator[str]:
+    from lottery_ticket.experiment import finished_cells
+    from lottery_ticket.staging import looks_text, most_of
+
+    planned = prepared.plan
+    if planned.spec.until_decided is None:
+        return
+    yield looks_text(planned)
+    most = most_of(planned)
+    done = finished_cells(most, prepared.store)
+    steps = sum(cell.num_steps for cell in most.cells.values() if cell.name not in done)
+    yield (
+        f"at most {most.spec.replicates} replicates, if no look before decides: {len(most.cells)} "
+        f"cells, {steps:,} of {most.num_steps:,} steps to train"
+    )

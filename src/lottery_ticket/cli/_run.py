@@ -13,6 +13,7 @@ from lottery_ticket.cli._options import (
     RetryFailed,
     Set,
     SpecSource,
+    UntilDecided,
 )
 from lottery_ticket.cli._print import console, name_text, print_error, where_text
 from lottery_ticket.cli._table import print_summary
@@ -29,6 +30,7 @@ __all__ = ["run", "run_prepared"]
 def run(
     spec: SpecSource,
     override: Set = None,
+    until_decided: UntilDecided = False,
     retry_failed: RetryFailed = False,
     quiet: Quiet = False,
     how: Execution = PLAIN,
@@ -36,7 +38,8 @@ def run(
     """Run an experiment, or what is left of it; Ctrl-C stops it, the same command continues."""
     from lottery_ticket.api import prepare
 
-    prepared = prepare(spec, overrides=override or [], **how.arguments())
+    staged = {"until_decided": until_decided}
+    prepared = prepare(spec, overrides=override or [], **staged, **how.arguments())
     if retry_failed and not prepared.is_for_workers:
         raise UsageError("--retry-failed: goes with --executor workers; a run here always does")
     run_prepared(prepared, quiet=quiet, retry_failed=retry_failed)

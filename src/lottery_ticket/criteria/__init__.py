@@ -2,6 +2,8 @@
 
 from lottery_ticket.criteria._checks import NaNScoresError as NaNScoresError
 from lottery_ticket.criteria._criterion import Criterion as Criterion
+from lottery_ticket.criteria._force import force as force
+from lottery_ticket.criteria._force import iterative_snip as iterative_snip
 from lottery_ticket.criteria._grasp import grasp as grasp
 from lottery_ticket.criteria._inverse import inverse as inverse
 from lottery_ticket.criteria._random import random as random

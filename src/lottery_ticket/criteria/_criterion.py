@@ -18,6 +18,7 @@ INPUTS = {
     "weights": "weights={name: tensor}, or model=",
     "initial": "initial={name: tensor}, the weights at initialisation",
     "mask": "mask=PruningMask(model), which says what is scored",
+    "kept": "kept={name: bool tensor}, what the round before kept",
     "generator": "generator=torch.Generator().manual_seed(0)",
     "model": "model=, an nn.Module",
     "batches": "batches=[(x, y), …], a DataLoader or another iterable of batches",
@@ -79,6 +80,11 @@ class Criterion:
                 f"{', '.join(INPUTS)}"
             )
         return frozenset(needs)
+
+    @property
+    def regrows(self) -> bool:
+        """Whether what one round left out may come back in the next."""
+        return "kept" in self.needs
 
     @property
     def needs_data(self) -> bool:

@@ -28,6 +28,7 @@ class Given:
     weights: Tensors | None
     initial: Tensors | None
     mask: Tensors
+    kept: Tensors
     batches: Iterable[Any] | None
     loss: Loss | None
     batch_loss: BatchLoss | None
@@ -66,6 +67,7 @@ class Given:
             "weights": self._masked_weights,
             "initial": lambda: self._copies(self.initial),
             "mask": lambda: self._copies(self.mask),
+            "kept": lambda: self._copies(self.kept),
             "batches": lambda: batches,
             "batch": first_batch,
             "loss": lambda: self.loss or F.cross_entropy,

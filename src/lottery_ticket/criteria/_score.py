@@ -33,6 +33,7 @@ def score(
     weights: Tensors | None = None,
     initial: Tensors | None = None,
     mask: Tensors | None = None,
+    kept: Tensors | None = None,
     batches: Iterable[Any] | None = None,
     loss: Loss | None = None,
     batch_loss: BatchLoss | None = None,
@@ -57,6 +58,8 @@ def score(
         initial: the weights at initialisation, by name.
         mask: what is kept now: bool tensors by name; they say which parameters are scored. By
             default all of `weights`.
+        kept: what of these the round before kept, for criteria of several rounds in which weights
+            may come back; by default `mask`.
         batches: an iterable of batches: a list, a DataLoader. What can be gone through only once
             is kept in memory. Tensors are moved to the model's device.
         loss: (output, target) → scalar, for batches (x, y); by default the cross entropy.
@@ -92,12 +95,17 @@ def score(
     if mask is None:
         mask = _all_kept(weights if weights is not None else initial)
     check_mask(mask, model)
+    if kept is not None:
+        check_tensors("kept", kept, mask)
     for what, tensors in (("weights", weights), ("initial", initial)):
         if tensors is not None:
             check_tensors(what, tensors, mask)
     if generator is not None and generator.device.type != "cpu":
         raise UsageError(f"generator: it is on {generator.device}, wanted one on the CPU")
-    given = Given(model, weights, initial, mask, batches, loss, batch_loss, input_shape, generator)
+    given = Given(
+        model, weights, initial, mask, kept or mask, batches, loss, batch_loss, input_shape,
+        generator,
+    )  # fmt: skip
     given.check_for(chosen)
     is_used = "model" in chosen.needs
     if model is not None and is_used and (lazy := lazy_names(model)):

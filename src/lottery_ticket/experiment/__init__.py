@@ -41,6 +41,7 @@ from lottery_ticket.experiment.forecast.simulate import simulate as simulate
 from lottery_ticket.experiment.forecast.tasks import cell_seconds as cell_seconds
 from lottery_ticket.experiment.forecast.tasks import tasks_of as tasks_of
 from lottery_ticket.experiment.objects.build import inspect_inputs as inspect_inputs
+from lottery_ticket.experiment.objects.build import load_data as load_data
 from lottery_ticket.experiment.objects.code import check_registered as check_registered
 from lottery_ticket.experiment.objects.initial import change_initial_ as change_initial_
 from lottery_ticket.experiment.objects.initial import drawn_model as drawn_model
@@ -59,6 +60,10 @@ from lottery_ticket.experiment.planning.copies import copies as copies
 from lottery_ticket.experiment.planning.plan import Plan as Plan
 from lottery_ticket.experiment.planning.plan import Work as Work
 from lottery_ticket.experiment.planning.plan import plan as plan
+from lottery_ticket.experiment.planning.plan import run_id as run_id
+from lottery_ticket.experiment.planning.tuned import Part as Part
+from lottery_ticket.experiment.planning.tuned import own_part as own_part
+from lottery_ticket.experiment.planning.tuned import tuned_controls as tuned_controls
 from lottery_ticket.experiment.running.connecting import level_lines as level_lines
 from lottery_ticket.experiment.running.group import group_size as group_size
 from lottery_ticket.experiment.running.observer import Observer as Observer
@@ -69,6 +74,8 @@ from lottery_ticket.experiment.running.probing import probe_run as probe_run
 from lottery_ticket.experiment.running.probing import probe_work as probe_work
 from lottery_ticket.experiment.running.rederive import rederive as rederive
 from lottery_ticket.experiment.running.run import finished_cells as finished_cells
+from lottery_ticket.experiment.running.run import recorded as recorded
+from lottery_ticket.experiment.running.run import run_part as run_part
 from lottery_ticket.experiment.running.run import run_plan as run_plan
 from lottery_ticket.experiment.running.status import RunStatus as RunStatus
 from lottery_ticket.experiment.running.status import Seen as Seen

@@ -8,6 +8,8 @@ from lottery_ticket.export._export import export as export
 from lottery_ticket.export._format import Format as Format
 from lottery_ticket.export._formats import FORMATS as FORMATS
 from lottery_ticket.export._pruned_model import PrunedModel as PrunedModel
+from lottery_ticket.export._seed import load_seed as load_seed
+from lottery_ticket.export._seed import read_seed as read_seed
 from lottery_ticket.export._state_dict import read_packed as read_packed
 from lottery_ticket.export._stored import stored_model as stored_model
 from lottery_ticket.export.compaction.compact import Compacted as Compacted

@@ -9,6 +9,7 @@ from lottery_ticket.export._int8 import write_int8, write_int8_dynamic
 from lottery_ticket.export._onnx import load_onnx, write_onnx
 from lottery_ticket.export._program import load_pt2, write_pt2
 from lottery_ticket.export._pruned_model import PrunedModel
+from lottery_ticket.export._seed import fits_seed, run_seed, write_seed
 from lottery_ticket.export._smaller import (
     checked_two_four,
     compact_facts,
@@ -95,6 +96,12 @@ if torch.cuda.is_available():  # the sparse units of a GPU, from compute capabil
     x = x.half().cuda()
 outputs = model(x)"""
 
+_SEED = """\
+from lottery_ticket.export import load_seed
+
+model = load_seed("FILE")  # draws its weights, and prunes them
+outputs = model(x)"""
+
 _OPSET = frozenset({"opset"})
 
 
@@ -115,6 +122,10 @@ _PLAIN = {
         "the ticket: mask, initial weights or their seed, trained weights",
         "model.ticket.safetensors", 0.0, write_ticket, load_ticket, _TICKET,
         fits=lambda pruned: pruned.ticket is not None,
+    ),
+    "seed": Format(
+        "the seed that draws the weights, and the mask; of nets whose weights never moved",
+        "model.seed.safetensors", 0.0, write_seed, run_seed, _SEED, fits=fits_seed,
     ),
     "pt2": Format(
         "a program of torch.export, for any batch size", "model.pt2", 1e-5,

@@ -22,7 +22,7 @@ from lottery_ticket.finder._arguments import (
     whole_number,
     within,
 )
-from lottery_ticket.finder._controls import controls
+from lottery_ticket.finder._controls import controls, trains_scores, why_no_scores
 from lottery_ticket.finder._folder import load_search, save_search
 from lottery_ticket.finder._keeping import Keeper, code_of, continued, keeper_of
 from lottery_ticket.finder._live import LiveChain
@@ -304,9 +304,9 @@ class LotteryTicketFinder:
                 other weights: `"reinit_scaled"`, `"sign_reinit"`, `"signed_constant"`,
                 `"values_permuted"`. Without a search: `"gradual"` (pruned while it trains),
                 `"static"`, `"set"`, `"rigl"` (sparse from the first step on, with a mask that stays
-                or moves), and `"magnitude_init"`, `"snip"`, `"grasp"`, `"synflow"` (pruned before
-                any training; the last three by the `batches` of the search). And arms of your own
-                (`register_arm`).
+                or moves), and `"magnitude_init"`, `"snip"`, `"grasp"`, `"synflow"`,
+                `"iterative_snip"`, `"force"` (pruned before any training; all but the first by the
+                `batches` of the search). And arms of your own (`register_arm`).
             replicates: draws of each control that draws; `oneshot` draws nothing and is trained
                 once. They are *draws* in the table: this search is one replicate, however many
                 there are. For independent replicates search again under another `seed`.
@@ -482,6 +482,8 @@ class LotteryTicketFinder:
             raise UsageError(f"arms: got {arms!r}, wanted a list such as ['reinit', 'shuffled']")
         for arm in arms:
             if arm not in (known := controls()):
+                if trains_scores(arm):
+                    raise UsageError(why_no_scores(arm))
                 raise UsageError(f"unknown control {arm!r}{nearest(arm, known)}")
         if any(ARMS[arm].draws_weights for arm in arms):
             fresh = state_on_cpu(self._built(derive(method.seed, "control", "reinit", 0)))

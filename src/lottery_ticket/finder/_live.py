@@ -13,6 +13,7 @@ from lottery_ticket.chain import At, Chain, Change, Start
 from lottery_ticket.criteria import CRITERIA, Criterion, inverse
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import change_initial_, remade_mask
+from lottery_ticket.finder._controls import why_no_scores
 from lottery_ticket.finder._method import Method
 from lottery_ticket.finder._search import Row, Search
 from lottery_ticket.finder._training import (
@@ -32,7 +33,7 @@ from lottery_ticket.masks import (
     shuffle,
     warn_on_collapse,
 )
-from lottery_ticket.pruning import POLICIES, Target, made_policy, next_mask
+from lottery_ticket.pruning import POLICIES, ScorePolicy, Target, made_policy, next_mask
 from lottery_ticket.seeds import generator
 
 __all__ = ["LiveChain", "Net"]
@@ -108,7 +109,8 @@ class LiveChain(Chain[PruningMask, Net]):
                 f"{at.arm}: it prunes while it trains, by weights alone, and criterion "
                 f"{self._criterion(at).name!r} needs {' and '.join(wanting)}"
             )
-        self._policy(at)
+        if isinstance(self._policy(at), ScorePolicy):  # whatever its kind says
+            raise UsageError(why_no_scores(at.arm))
 
     # what is there already
 

@@ -3,11 +3,13 @@
 A radix selection: floats are ordered like integers once the bits of negative ones are flipped, so
 the k-th highest is found digit by digit, 16 bits at a time, by counting. Nothing is sorted or
 copied whole; layers stay where they are, and are read in chunks, on whatever device they are.
-Small layers are looked at together: to count a few takes as long as to count many.
+Small layers are looked at together: to count a few takes as long as to count many. Few scores on a
+CPU are partitioned by numpy instead, which has vector instructions for it.
 """
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 
 __all__ = ["keep_highest"]
@@ -36,6 +38,8 @@ def keep_highest(
     if count == 0:
         return chosen
     bits = 32 if all(score.dtype in _NARROW for score in scores) else 64
+    if sum(map(len, scores)) <= _CHUNK and all(score.device.type == "cpu" for score in scores):
+        return _highest_of_few(scores, masks, count, bits)
     threshold, num_ties = _threshold(scores, masks, count, bits)
     for score, mask, out in zip(scores, masks, chosen, strict=True):
         for part in _parts(score):
@@ -46,6 +50,23 @@ def keep_highest(
                 out[part][tied] = True
                 num_ties -= len(tied)
     return chosen
+
+
+def _highest_of_few(
+    scores: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], count: int, bits: int
+) -> list[torch.Tensor]:
+    keys = _joined([_ordered(score, bits) for score in scores]).numpy()
+    mask = _joined(list(masks)).numpy()
+    among = keys[mask]
+    place = len(among) - count
+    threshold = np.partition(among, place)[place]
+    chosen = (keys >= threshold) & mask
+    num_surplus = int(np.count_nonzero(chosen)) - count
+    if num_surplus:
+        tied = np.flatnonzero((keys == threshold) & mask)
+        chosen[tied[-num_surplus:]] = False
+    whole = torch.from_numpy(chosen)
+    return [part.clone() for part in whole.split([len(mask) for mask in masks])]
 
 
 def _threshold(
@@ -98,12 +119,17 @@ def _parts(flat: torch.Tensor) -> Iterator[slice]:
     return (slice(start, start + _CHUNK) for start in range(0, len(flat), _CHUNK))
 
 
-def _keys(values: torch.Tensor, mask: torch.Tensor, bits: int) -> torch.Tensor:
-    """Integers in the order of floats, with −0.0 equal to 0.0; the lowest of all where masked."""
+def _ordered(values: torch.Tensor, bits: int) -> torch.Tensor:
+    """Integers in the order of floats, with −0.0 equal to 0.0."""
     if bits == 64:
         keys = (values.double() + 0.0).view(torch.int64)
     else:
         keys = (values.float() + 0.0).view(torch.int32)
-    largest = torch.iinfo(keys.dtype).max
-    keys = keys ^ ((keys >> (bits - 1)) & largest)
-    return keys.masked_fill_(~mask, -largest - 1)
+    keys ^= (keys >> (bits - 1)).bitwise_and_(torch.iinfo(keys.dtype).max)
+    return keys
+
+
+def _keys(values: torch.Tensor, mask: torch.Tensor, bits: int) -> torch.Tensor:
+    """Integers in the order of floats, the lowest of all where masked."""
+    keys = _ordered(values, bits)
+    return keys.masked_fill_(~mask, torch.iinfo(keys.dtype).min)

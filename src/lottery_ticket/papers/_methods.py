@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lottery_ticket.analysis import NO_VERDICT, Verdict, margin_text
+from lottery_ticket.analysis import NO_VERDICT, Verdict, alpha_text, margin_text
 from lottery_ticket.arms import ARMS, REINIT, TICKET, Arm
 from lottery_ticket.papers._references import SOFTWARE
 from lottery_ticket.papers._search import UNKNOWN, search
@@ -209,11 +209,15 @@ def _judged(run: Told) -> Iterable[list[Part]]:
     dense = "the dense network (the mean of ticket's and reinit's)" if len(second) else "dense"
     if REINIT in set(arms["arm"]):
         rule = f"A ticket is called winning where it is shown not to be worse than {dense} {margin}"
-        rule += ", and to be better than reinit, both one-sided at 5 %"
+        rule += f", and to be better than reinit, both one-sided at {alpha_text(verdict)}"
         yield [rule, *cite("verdict", "both"), *_spread(verdict), "."]
     else:
         rule = f"A ticket matches dense where it is shown not to be worse {margin}"
-        yield [f"{rule}, one-sided at 5 %", *_spread(verdict), "."]
+        yield [f"{rule}, one-sided at {alpha_text(verdict)}", *_spread(verdict), "."]
+    if (look := verdict.look) is not None:
+        which = f"This was look {look.number} of {look.num_looks}, with {look.num_replicates}"
+        total = f"the chances of a false claim of all looks add up to {100 * look.total:.3g} %"
+        yield [f"{which} replicates; {total}."]
     if verdict.label == NO_VERDICT:
         yield ["Nothing varies here that this could be tested by, so there is no verdict."]
     elif REINIT not in set(arms["arm"]):
@@ -222,7 +226,9 @@ def _judged(run: Told) -> Iterable[list[Part]]:
         level = verdict.claim.level
         yield [f"Level {level} was named before the first training, and is tested alone."]
     else:
-        together = "Over all levels together claims are held to 5 % by Holm's procedure"
+        together = (
+            f"Over all levels together claims are held to {alpha_text(verdict)} by Holm's procedure"
+        )
         yield [together, *cite("verdict", "levels"), "."]
 
 

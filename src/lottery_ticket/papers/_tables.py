@@ -11,6 +11,7 @@ from lottery_ticket.analysis import (
     WINNING,
     Metric,
     Verdict,
+    alpha_text,
     compare,
     level_statistics,
     margin_text,
@@ -135,7 +136,7 @@ def _rule(verdict: Verdict | None, levels: Iterable[int]) -> str:
     margin = margin_text(verdict.margin_stated, verdict.metric)
     means = (
         f"not worse than the dense network by {margin} and better than reinit, each tested "
-        "one-sided at 5 %"
+        f"one-sided at {alpha_text(verdict)}"
     )
     winning = _winning(verdict)
     if not winning.keys() & set(levels):
@@ -145,7 +146,7 @@ def _rule(verdict: Verdict | None, levels: Iterable[int]) -> str:
         return text
     if verdict.claim is not None and verdict.claim.is_stated_before:
         return f"{text} *: the level that was claimed before the first training."
-    return f"{text} *: claimed over all levels together, at 5 % in all."
+    return f"{text} *: claimed over all levels together, at {alpha_text(verdict)} in all."
 
 
 _T = TypeVar("_T", str, int)
@@ -250,12 +251,17 @@ def runs_latex(
     said = (
         f"{_capital(metric.axis_label)}, each run against its own dense network and controls: the "
         "sparsest level claimed as winning (not worse than dense by the margin and better than "
-        f"reinit, each tested one-sided at 5 %{_together(verdicts)}), in bold, and the ticket's "
-        f"mean differences there. Runs are not tested against each other.{alike}"
+        f"reinit, each tested one-sided at {_alphas(verdicts)}{_together(verdicts)}), in bold, "
+        f"and the ticket's mean differences there. Runs are not tested against each other.{alike}"
     )
     return LatexTable(
         columns, rows, f"{_head(caption, 'Tickets of several runs')}{said}", label or "tab:runs"
     )
+
+
+def _alphas(verdicts: Sequence[Verdict]) -> str:
+    """The chances of a false claim: 5 %, and what looks of staged runs may spend."""
+    return " or ".join(dict.fromkeys(alpha_text(one) for one in verdicts))
 
 
 def _together(verdicts: Sequence[Verdict]) -> str:

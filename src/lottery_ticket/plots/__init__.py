@@ -33,6 +33,7 @@ from lottery_ticket.plots._figures import overlap_figure as overlap_figure
 from lottery_ticket.plots._figures import signs_figure as signs_figure
 from lottery_ticket.plots._forms import draw_forms as draw_forms
 from lottery_ticket.plots._forms import forms_figure as forms_figure
+from lottery_ticket.plots._grid import grid_figure as grid_figure
 from lottery_ticket.plots._inputs import inputs_figure as inputs_figure
 from lottery_ticket.plots._lengths import inches as inches
 from lottery_ticket.plots._look import LookOptions as LookOptions

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from lottery_ticket.analysis import MISSING, SHORT, Verdict
+from lottery_ticket.analysis import MISSING, SHORT, Verdict, alpha_text
 from lottery_ticket.charts import VERDICT_STYLE, percent_label
 from lottery_ticket.errors import UsageError
 from lottery_ticket.plots._look import Look, LookOptions, look_on
@@ -55,7 +55,11 @@ def _own_figure(verdict: Verdict, title: str, run: str, look: Look) -> Figure:
     _draw_strip(ax, verdict, look)
     labels = {found.label for found in verdict.levels}
     legend = [f"{style.sign} {label}" for label, style in VERDICT_STYLE.items() if label in labels]
-    claimed = "; filled: claimed together, at 5 % in all" if verdict.level is not None else ""
+    claimed = (
+        f"; filled: claimed together, at {alpha_text(verdict)} in all"
+        if verdict.level is not None
+        else ""
+    )
     caption = f"{', '.join(legend)}. Each level judged by itself{claimed}."
     num_rows = 1
     if not look.has_words:  # nothing else says what the signs are

@@ -10,6 +10,7 @@ from lottery_ticket.pruning._gradual import GradualPruner as GradualPruner
 from lottery_ticket.pruning._level import next_mask as next_mask
 from lottery_ticket.pruning._level import rewind_ as rewind_
 from lottery_ticket.pruning._level import rewind_optimizer_ as rewind_optimizer_
+from lottery_ticket.pruning._mask_scores import MaskScores as MaskScores
 from lottery_ticket.pruning._outputs import Example as Example
 from lottery_ticket.pruning._outputs import inputs_seen as inputs_seen
 from lottery_ticket.pruning._pipeline import PIPELINES as PIPELINES
@@ -30,3 +31,7 @@ from lottery_ticket.pruning._schedule import iterative as iterative
 from lottery_ticket.pruning._schedule import one_shot as one_shot
 from lottery_ticket.pruning._schedule import polynomial as polynomial
 from lottery_ticket.pruning._schedule import target_sparsity as target_sparsity
+from lottery_ticket.pruning._scored import EdgePopup as EdgePopup
+from lottery_ticket.pruning._scored import Sampled as Sampled
+from lottery_ticket.pruning._scored import ScorePolicy as ScorePolicy
+from lottery_ticket.pruning._scored import Supermask as Supermask

@@ -99,13 +99,12 @@ class Evolving(StaticSparse):
             return self._drawn(moment)
         kept = {name: int(layer.sum()) for name, layer in moment.mask.items()}
         left = {name: count - self.num_dropped(moment.step, count) for name, count in kept.items()}
-        survivors = _largest_kept(moment.weights, moment.mask, left)
-        scores = self._growth(moment)
-        among = {n: score.masked_fill(survivors[n], math.inf) for n, score in scores.items()}
-        everything = PruningMask.from_tensors(
-            {name: torch.ones_like(layer) for name, layer in moment.mask.items()}
-        )
-        return select(among, everything, _budget(kept))
+        sizes = {name: weight.abs() for name, weight in moment.weights.items()}
+        survivors = select(sizes, moment.mask, _budget(left))
+        free = PruningMask.from_tensors({name: ~layer for name, layer in survivors.items()})
+        more = {name: count - left[name] for name, count in kept.items()}
+        grown = select(self._growth(moment), free, _budget(more))
+        return {name: layer | grown[name] for name, layer in survivors.items()}
 
     def num_dropped(self, step: int, count: int) -> int:
         """How many of so many weights of a layer are dropped at a step."""
@@ -121,20 +120,6 @@ class Evolving(StaticSparse):
             }
         assert moment.gradients is not None
         return {name: moment.gradients[name].abs() for name in moment.weights}
-
-
-def _largest_kept(
-    weights: Mapping[str, torch.Tensor], mask: PruningMask, counts: Mapping[str, int]
-) -> dict[str, torch.Tensor]:
-    """The so many largest of what each layer keeps; only what is kept is looked at."""
-    places = {name: kept.flatten().nonzero().flatten() for name, kept in mask.items()}
-    sizes = {name: weights[name].flatten()[where].abs() for name, where in places.items()}
-    every = {name: torch.ones_like(size, dtype=torch.bool) for name, size in sizes.items()}
-    best = select(sizes, PruningMask.from_tensors(every), _budget(counts))
-    found = {name: torch.zeros_like(kept) for name, kept in mask.items()}
-    for name, where in places.items():
-        found[name].view(-1)[where[best[name]]] = True
-    return found
 
 
 def _budget(counts: Mapping[str, int]) -> Budget:

@@ -54,7 +54,8 @@ def next_mask(
 
     A criterion of several rounds (SynFlow) is scored anew in each round under the mask of the one
     before, at densities that fall by equal ratios, of each layer where counts are per layer; the
-    last round is exact.
+    last round is exact. One that asks for what the round before `kept` (FORCE) chooses from all of
+    `mask` each time.
 
     Args:
         criterion: a name, a `Criterion`, or a function of what it needs.
@@ -84,9 +85,10 @@ def next_mask(
     dense = {name: int(kept.sum()) for name, kept in mask.items()}
     for number in range(1, entry.rounds + 1):
         done = number / entry.rounds
+        among = before if entry.regrows else mask
         mask = select_at(
-            score(entry, mask=mask, **given),
-            mask,
+            score(entry, mask=among, kept=mask, **given),
+            among,
             density=last if done == 1 else first * (last / first) ** done,
             budget=_budget_on_the_way(dense, keep, done) if isinstance(keep, Budget) else None,
             scope=scope,

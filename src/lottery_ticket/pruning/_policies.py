@@ -43,11 +43,12 @@ PolicyFactory = Callable[..., MaskPolicy]
 
 
 class PolicyKind(NamedTuple):
-    """How a policy is made, `(target, **options) → policy`, and whether it scores by the target's
-    criterion, which then may need nothing but weights."""
+    """How a policy is made, `(target, **options) → policy`; whether it scores by the target's
+    criterion, which then may need nothing but weights; and whether it is a `ScorePolicy`."""
 
     make: PolicyFactory
     uses_criterion: bool = True
+    trains_scores: bool = False
 
 
 POLICIES: Registry[PolicyKind] = Registry(

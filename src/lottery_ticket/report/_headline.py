@@ -14,6 +14,7 @@ from lottery_ticket.analysis import (
     WINNING,
     LevelVerdict,
     Verdict,
+    confidence_text,
     format_percent,
     margin_text,
     notes,
@@ -134,8 +135,9 @@ def _question(verdict: Verdict) -> str:
     rests_on = ""
     if verdict.num_replicates > 1 and verdict.label != NO_VERDICT:
         rests_on = (
-            " Bounds (at worst) are one-sided at 95 %, the intervals below two-sided; "
-            "both rest on the spread between replicates, estimated over neighbouring levels."
+            f" Bounds (at worst) are one-sided at {confidence_text(verdict)}, the intervals "
+            "below two-sided at 95 %; both rest on the spread between replicates, estimated over "
+            "neighbouring levels."
         )
     return (
         "At each level some weights are pruned, and the rest go back to the values they had before "

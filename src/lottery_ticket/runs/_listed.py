@@ -6,7 +6,15 @@ from functools import cached_property
 from typing import Any
 
 from lottery_ticket.spec import short_labels, spec_values, value_text
-from lottery_ticket.store import IndexedCell, RunLabels, RunRecord, Store
+from lottery_ticket.store import (
+    IndexedCell,
+    Looks,
+    RunLabels,
+    RunRecord,
+    Store,
+    looks_of,
+    shared_looks,
+)
 
 __all__ = ["BASICS", "IN_COLUMNS", "RESULTS", "ListedRun", "listed_runs", "told_apart"]
 
@@ -50,12 +58,14 @@ class ListedRun:
         record: what it is.
         labels: what people call it.
         cells: all finished cells of the store, by name.
+        looks: the rule that it is judged by, its own or that of a staged run whose tickets it has.
     """
 
     store: Store
     record: RunRecord
     labels: RunLabels
     cells: Mapping[str, IndexedCell]
+    looks: Looks | None = None
 
     @cached_property
     def basics(self) -> dict[str, Any]:
@@ -92,7 +102,17 @@ def listed_runs(stores: Sequence[Store]) -> list[ListedRun]:
     for store in stores:
         runs = store.runs()
         cells, labels = (store.cells(), store.labels()) if runs else ({}, {})
-        found += [ListedRun(store, run, labels.get(run.id, RunLabels()), cells) for run in runs]
+        staged = [run for run in runs if looks_of(run) is not None]
+        found += [
+            ListedRun(
+                store,
+                run,
+                labels.get(run.id, RunLabels()),
+                cells,
+                shared_looks(run, lambda staged=staged: staged) if staged else None,
+            )
+            for run in runs
+        ]
     return sorted(found, key=lambda run: run.record.created)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from lottery_ticket.analysis import Glance, glance
 from lottery_ticket.errors import UsageError
 from lottery_ticket.runs._listed import RESULTS, ListedRun
-from lottery_ticket.store import rows_of
+from lottery_ticket.store import complete_replicates, rows_of
 
 __all__ = ["results_of"]
 
@@ -22,8 +22,10 @@ def results_of(run: ListedRun) -> dict[str, Any]:
 
 def _judged(run: ListedRun, rows: list[dict[str, Any]]) -> Glance:
     record = run.record
+    num_complete = complete_replicates(record, run.cells) if run.looks else 0
+    rule: dict[str, Any] = {"looks": run.looks, "num_complete": num_complete}
     try:
-        found = glance(rows, margin=record.margin, claim=record.claim)
+        found = glance(rows, margin=record.margin, claim=record.claim, **rule)
     except UsageError:  # a margin that is less than a test image
         found = glance(rows, claim=record.claim)
         return Glance(found.metric, found.dense)

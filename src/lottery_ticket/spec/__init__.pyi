@@ -10,11 +10,15 @@ from ._canonical import fingerprint as fingerprint
 from ._derived import again_spec as again_spec
 from ._derived import retrain_spec as retrain_spec
 from ._derived import transfer_spec as transfer_spec
+from ._grid import checked_grid as checked_grid
+from ._grid import parse_grid as parse_grid
 from ._hints import set_instead as set_instead
 from ._load import load_spec as load_spec
 from ._load import names_a_spec as names_a_spec
 from ._load import parse_overrides as parse_overrides
 from ._load import spec_from_mapping as spec_from_mapping
+from ._points import Point as Point
+from ._points import grid_points as grid_points
 from ._presets import preset_data as preset_data
 from ._presets import preset_names as preset_names
 from ._presets import preset_text as preset_text
@@ -27,4 +31,5 @@ from ._spec import ArmSpec as ArmSpec
 from ._spec import ClaimSpec as ClaimSpec
 from ._spec import SourceSpec as SourceSpec
 from ._spec import Spec as Spec
+from ._until_decided import UntilDecidedSpec as UntilDecidedSpec
 from ._yaml import parsed as parsed

@@ -30,7 +30,18 @@ OFF: Mapping[str, Any] = {
 ABSENT = "–"
 """What a key is shown as that a spec has not."""
 
-_ORDER = ("data", "model", "train", "prune", "rewind", "arms", "replicates", "seed", "source")
+_ORDER = (
+    "data",
+    "model",
+    "train",
+    "prune",
+    "rewind",
+    "arms",
+    "replicates",
+    "until_decided",
+    "seed",
+    "source",
+)
 _KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*|\d+(ep|it)|\d+:\d+", re.ASCII)
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off")  # as some readers of YAML have it

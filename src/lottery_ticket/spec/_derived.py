@@ -98,6 +98,7 @@ def _derived(
 ) -> Spec:
     values = copy.deepcopy({**run, **own})
     values.pop("source", None)
+    values.pop("until_decided", None)  # the tickets are there, as many as there are
     parsed = parse_overrides(overrides)
     for path in parsed:
         if path[0] in _OF_THE_RUN:

@@ -63,11 +63,24 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path}: cannot read the spec ({reason})") from None
 
 
-def spec_from_mapping(values: Mapping[str, Any], source: str = "spec") -> Spec:
-    """Validate plain values; raises `UsageError` with one line for each thing that is wrong."""
+def spec_from_mapping(
+    values: Mapping[str, Any],
+    source: str = "spec",
+    *,
+    given: Mapping[str, Any] | None = None,
+    asked: Sequence[Sequence[str]] = (),
+) -> Spec:
+    """Validate plain values; raises `UsageError` with one line for each thing that is wrong.
+
+    Args:
+        values: of the spec.
+        source: what errors call it.
+        given: what stood there before the keys of `asked` were changed, if any were.
+        asked: these keys.
+    """
     if not isinstance(values, Mapping):
         raise UsageError(f"{source}: a spec is a mapping of keys, got {type(values).__name__}")
-    return _validated(values, source)
+    return _validated(values, source, given, asked)
 
 
 def _validated(

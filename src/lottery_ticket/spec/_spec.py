@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lottery_ticket.arms import ARMS, FINETUNE, REINIT, TICKET
 from lottery_ticket.criteria import CRITERIA
@@ -12,9 +12,11 @@ from lottery_ticket.masks import SCOPES
 from lottery_ticket.pruning import POLICIES
 from lottery_ticket.registry import check_options, options_of, shown
 from lottery_ticket.spec._base import DurationText, Float, Record, one_of
+from lottery_ticket.spec._grid import checked_grid
 from lottery_ticket.spec._lengths import check_lengths
 from lottery_ticket.spec._prune import PruneSpec
 from lottery_ticket.spec._records import DataSpec, ModelSpec, TrainSpec
+from lottery_ticket.spec._until_decided import UntilDecidedSpec
 from lottery_ticket.steps import Duration
 from lottery_ticket.train import TASKS
 
@@ -91,6 +93,10 @@ class ClaimSpec(Record):
         return self
 
 
+def _grid(value: object) -> object:
+    return None if value is None else checked_grid(value)
+
+
 class Spec(Record):
     """An experiment."""
 
@@ -106,9 +112,14 @@ class Spec(Record):
     replicates: int = Field(1, gt=0, le=10_000)
     seed: int = Field(0, ge=0, lt=2**63)
     source: SourceSpec | None = None
+    until_decided: UntilDecidedSpec | None = None
     # how the results are read, not how they are made: it renames nothing
     margin: Annotated[Float, Field(gt=0, lt=100)] | None = Field(None, exclude=True)
     claim: ClaimSpec | None = Field(None, exclude=True)
+    # which runs are made of it beside one another: each has a name of its own
+    sweep: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_grid)] | None = Field(
+        None, exclude=True
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -131,12 +142,20 @@ class Spec(Record):
                 f"claim: a winning ticket is better than its reinit; add {sorted(missing)[0]!r} to "
                 "the arms, or leave it out"
             )
+        self._check_until_decided(names)
         if finetuned and self.train.schedule == "cosine":
             raise ValueError(
                 f"arms: {finetuned[0]!r} goes on at the last learning rate, which is about 0 with "
                 "schedule 'cosine'; use 'constant' or 'step', or the arm 'lr_rewind'"
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("until_decided") is False:
+            value = {key: inner for key, inner in value.items() if key != "until_decided"}
+        return value
 
     @property
     def rewinds_later(self) -> bool:
@@ -176,7 +195,13 @@ class Spec(Record):
         given = {"data": self.source.data, "train": self.source.train}
         changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
         arms = (ArmSpec(name=TICKET, draws=1, stretch=None, policy={}),)
-        changes |= {"arms": arms, "source": None, "claim": None}
+        changes |= {
+            "arms": arms,
+            "source": None,
+            "claim": None,
+            "sweep": None,
+            "until_decided": None,
+        }
         return Spec.model_validate({**dict(self), **changes})
 
     def check_lengths(self, steps_per_epoch: int | None = None) -> None:
@@ -235,6 +260,20 @@ class Spec(Record):
                     f"arms: {name!r} prunes single weights while it trains, and scope "
                     f"{self.prune.scope!r} is a structure; leave it out"
                 )
+
+    def _check_until_decided(self, names: list[str]) -> None:
+        if self.until_decided is None:
+            return
+        if missing := {TICKET, REINIT} - {*names}:
+            raise ValueError(
+                f"until_decided: a winning ticket is better than its reinit; add "
+                f"{sorted(missing)[0]!r} to the arms, or leave it out"
+            )
+        if self.source is not None:
+            raise ValueError(
+                "until_decided: has no effect with source, which has the replicates of the run "
+                "that it takes tickets from; leave it out"
+            )
 
     def _check_source(self, names: list[str]) -> None:
         transferred = [name for name in names if ARMS[name].mask == "source"]

@@ -16,6 +16,12 @@ from lottery_ticket.store._files import read_file as read_file
 from lottery_ticket.store._files import sha256 as sha256
 from lottery_ticket.store._files import store_errors as store_errors
 from lottery_ticket.store._label_changes import DamagedLabelWarning as DamagedLabelWarning
+from lottery_ticket.store._looks import Looks as Looks
+from lottery_ticket.store._looks import complete_replicates as complete_replicates
+from lottery_ticket.store._looks import looks_of as looks_of
+from lottery_ticket.store._looks import shared_looks as shared_looks
+from lottery_ticket.store._looks import staged_id as staged_id
+from lottery_ticket.store._looks import staged_runs as staged_runs
 from lottery_ticket.store._making import Board as Board
 from lottery_ticket.store._making import Claim as Claim
 from lottery_ticket.store._making import Desk as Desk

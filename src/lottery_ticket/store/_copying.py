@@ -407,6 +407,7 @@ def joined_run(ours: RunRecord | None, theirs: RunRecord, num_seen: int) -> RunR
     if ours is None:
         return theirs
     is_longer = set(ours.rows) < set(theirs.rows) and set(ours.searches) <= set(theirs.searches)
+    is_longer &= ours.spec.get("until_decided") == theirs.spec.get("until_decided")
     base, other = (theirs, ours) if is_longer else (ours, theirs)
     shown = {row.cell for row in base.rows} | {row.mask for row in base.rows}
     probes = {probe.cell: probe for run in (other, base) for probe in run.probes}

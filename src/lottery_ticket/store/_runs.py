@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from lottery_ticket.arms import TICKET
@@ -105,7 +106,33 @@ _SPEC = {
     ),
 }
 _TRAIN = {"optimizer": TEXT, "lr": NUMBER, "duration": _DURATION}
-_SPEC_OPTIONS = {"source": MAPPING, "replicates": COUNT, "seed": COUNT}
+
+
+def _is_rule(value: Any) -> bool:
+    """Whether it says how many replicates there are at each look, and what each may spend."""
+    if not isinstance(value, dict):
+        return False
+    looks, alphas = value.get("looks"), value.get("alphas")
+    return (
+        isinstance(looks, list)
+        and isinstance(alphas, list)
+        and 0 < len(looks) == len(alphas) <= _MAX_LOOKS
+        and all(COUNT.fits(n) for n in looks)
+        and looks[0] > 1
+        and all(one < other for one, other in pairwise(looks))
+        and all(NUMBER.fits(alpha) and alpha > 0 for alpha in alphas)
+        and sum(alphas) <= _MOST_SPENT
+    )
+
+
+_MAX_LOOKS = 100
+_MOST_SPENT = 0.05 + 1e-9
+_SPEC_OPTIONS = {
+    "source": MAPPING,
+    "replicates": COUNT,
+    "seed": COUNT,
+    "until_decided": Kind("looks and alphas", _is_rule),
+}
 _SOURCE = {"data": optional(_NAMED), "model": optional(_NAMED)}
 _MAX_DEPTH = 10
 

@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.experiment import Cell, Observer, Outcome, Work
 from lottery_ticket.store import RunRecord, Store
 from lottery_ticket.tracking._hooks import Hook, HookObserver, Hooks
+from lottery_ticket.tracking._record import Record
 from lottery_ticket.tracking._telling import Files, Telling
 from lottery_ticket.tracking._tracker import Named, chosen_trackers
 
@@ -39,6 +40,11 @@ class Listeners:
         """
         Hooks(on_level, on_record)
         return cls(chosen_trackers(track), on_level, on_record)
+
+    def once(self) -> "Listeners":
+        """The same for a run that begins several times, look by look: hooks are told of each
+        training once."""
+        return replace(self, on_level=_once(self.on_level), on_record=_once(self.on_record))
 
     @contextlib.contextmanager
     def told(self, shown: Observer, files: Files | None = None) -> Iterator[Observer]:
@@ -86,6 +92,20 @@ def track_finished(
             "sends what is missing"
         )
     return telling.num_told
+
+
+def _once(hook: Hook | None) -> Hook | None:
+    if hook is None:
+        return None
+    told: set[tuple[object, ...]] = set()
+
+    def called(record: Record) -> None:
+        place = (record.arm, record.level, record.replicate, record.draw, record.step)
+        if place not in told:
+            told.add(place)
+            hook(record)
+
+    return called
 
 
 class _Several(Observer):

@@ -38,6 +38,8 @@ def checkpoint_bytes(state: TrainState) -> bytes:
     tensors |= {f"optimizer.{name}": value for name, value in memory.items()}
     if state.mask is not None:
         tensors |= {f"mask.{name}": kept for name, kept in state.mask.items()}
+    if state.scores is not None:
+        tensors |= {f"scores.{name}": score for name, score in state.scores.scores.items()}
     tensors["rng.cpu"] = torch.get_rng_state()
     device = next(state.model.parameters()).device
     if device.type == "cuda":
@@ -75,9 +77,14 @@ def _restore_(state: TrainState, data: bytes) -> None:
     weights = _below("model.", tensors)
     _check_weights(weights, state.model.state_dict())
     memory = optimizer_state(_below("optimizer.", tensors))
-    _check_memory(memory, list(state.model.parameters()))
+    groups = state.optimizer.param_groups
+    _check_memory(memory, [each for group in groups for each in group["params"]])
     mask = None if state.mask is None else _mask(_below("mask.", tensors), state.mask)
+    scores = _below("scores.", tensors)
+    _check_weights(scores, {} if state.scores is None else state.scores.scores)
     state.model.load_state_dict(weights)
+    if state.scores is not None:  # one mask was drawn for each step
+        state.scores.load_state_dict({"scores": scores, "num_draws": meta["step"]})
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": memory})
     torch.set_rng_state(tensors["rng.cpu"])
     if "rng.cuda" in tensors:

@@ -11,6 +11,7 @@ from torch import nn
 from lottery_ticket.data import Split
 from lottery_ticket.errors import TrainingError
 from lottery_ticket.masks import MaskPolicy, PruningMask, asked, impose_
+from lottery_ticket.pruning import MaskScores
 from lottery_ticket.train._batches import Batches
 from lottery_ticket.train._evaluate import Evaluation, evaluate
 from lottery_ticket.train._history import History
@@ -40,6 +41,7 @@ class TrainState:
         execution: what makes the steps; it may hold newer values than `model` and `optimizer`
             until `write_` is called.
         mask: what is kept now, where a policy changes it; else None.
+        scores: what is trained in place of weights, and makes the mask; else None.
     """
 
     model: nn.Module
@@ -51,12 +53,15 @@ class TrainState:
     measured: dict[str, Evaluation] = field(default_factory=dict)
     execution: Step | None = None
     mask: PruningMask | None = None
+    scores: MaskScores | None = None
     _recent_losses: list[torch.Tensor | float] = field(default_factory=list)
 
     def write_(self) -> None:
         """Bring model and optimiser up to date with what is executed."""
         if self.execution is not None:
             self.execution.write_()
+        if self.scores is not None:
+            self.mask = self.scores.write_()
 
     def add_loss_(self, loss: torch.Tensor | float) -> None:
         """Take note of a step's loss without waiting for its value."""

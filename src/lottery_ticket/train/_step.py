@@ -3,7 +3,7 @@
 import functools
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +13,7 @@ from lottery_ticket.choices import KERNELS
 from lottery_ticket.data import Features
 from lottery_ticket.errors import UsageError, nearest
 from lottery_ticket.masks import MaskedParameters
+from lottery_ticket.pruning import MaskScores
 from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._call import called
 from lottery_ticket.train._losses import Loss
@@ -68,6 +69,7 @@ class AutogradStep:
             and the optimiser stay in float32.
         is_compiled: whole batches go through `torch.compile`; a last, smaller one does not, as
             another shape would be compiled anew.
+        trained: whose gradients are clipped; None for the model's parameters.
     """
 
     def __init__(
@@ -81,18 +83,19 @@ class AutogradStep:
         clip_norm: float | None = None,
         precision: str = "fp32",
         is_compiled: bool = False,
+        trained: Iterable[nn.Parameter] | None = None,
     ) -> None:
         self._model, self._optimizer, self._batches = model, optimizer, batches
         self._compiled = torch.compile(model, dynamic=False) if is_compiled else None
         self.gradients: Mapping[str, torch.Tensor] | None = None
         self._masked = masked
         self._loss, self._clip_norm = loss, clip_norm
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._parameters = [p for p in trained or model.parameters() if p.requires_grad]
         self._autocast = torch.autocast(
             batches.split.device.type, torch.bfloat16, enabled=precision == "bf16"
         )
         # convolutions are quicker over pixels whose channels lie together
-        self._is_channels_last = any(p.ndim == 4 for p in self._parameters)
+        self._is_channels_last = any(p.ndim == 4 for p in model.parameters())
         if self._is_channels_last:
             model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             _lay_out_state_(optimizer)
@@ -148,6 +151,7 @@ def step_for(
     clip_norm: float | None = None,
     precision: str = "fp32",
     kernels: str = "auto",
+    scores: MaskScores | None = None,
 ) -> Step:
     """The way to execute a training's steps, by a rule that depends on the training alone.
 
@@ -160,10 +164,16 @@ def step_for(
         kernels: `"auto"` for the rule; `"autograd"`, `"compiled"` (autograd through
             `torch.compile`), `"direct"` (layers by the rule), `"direct-dense"` or
             `"direct-sparse"` (all layers) to force it.
+        scores: what is trained in place of the weights, by autograd, whatever `kernels` says.
 
     Raises:
         UsageError: direct execution was asked for where it is impossible.
     """
+    if scores is not None:
+        return AutogradStep(
+            model, optimizer, None, batches, loss=loss, clip_norm=clip_norm, precision=precision,
+            trained=list(scores.parameters()),
+        )  # fmt: skip
     split, is_augmented = batches.split, batches.augment is not None
     chain = check_kernels(kernels, model, device=split.device.type, augment=is_augmented, x=split.x)
     if chain is not None and not _has_known_update(optimizer):

@@ -285,26 +285,29 @@ def without_noise(values: np.ndarray) -> np.ndarray:
     return unit * np.round(values / unit)
 
 
-def contrast_table(contrasts: Contrasts, metric: Metric, margin: float) -> pd.DataFrame:
+def contrast_table(
+    contrasts: Contrasts, metric: Metric, margin: float, alpha: float = ALPHA
+) -> pd.DataFrame:
     """Contrasts as a table: a row for each level and control that were both measured.
 
     Args:
         contrasts: what `contrasts_of` returned.
         metric: what is judged.
         margin: in the metric's own unit.
+        alpha: of each test, whose bounds are one-sided at 1 − alpha.
 
     Returns:
         A frame of level, control, difference (ticket − control, in the metric's own unit), sd
         (of one replicate's difference, from the level alone), n, low and high (95 % t interval of
         the level alone), then what decides, with the spread that
         `spread_of` takes: pooled_sd (of one replicate's difference), df, pooled_low and pooled_high
-        (95 %), lower_bound and upper_bound (one-sided 95 %), p (one-sided, not adjusted: not worse
-        than dense by the margin, better than a control).
+        (95 %), lower_bound and upper_bound (one-sided, 1 − alpha), p (one-sided, not adjusted: not
+        worse than dense by the margin, better than a control).
     """
     parts = []
     for control, contrast in contrasts.against.items():
         columns = {"level": contrasts.levels, "control": control}
-        columns |= difference_columns(contrast, metric)
+        columns |= difference_columns(contrast, metric, alpha)
         columns["p"] = contrast.p_above(-margin if control == DENSE else 0.0)
         parts.append(pd.DataFrame(columns).loc[np.asarray(contrast.n) > 0])
     return pd.concat(parts, ignore_index=True)
@@ -326,12 +329,12 @@ def null_check(contrasts: Contrasts, metric: Metric) -> dict[str, float] | None:
     return {new: columns[old].item() for new, old in names.items()} | {"p": float(2 * min(ps))}
 
 
-def difference_columns(contrast: Contrast, metric: Metric) -> dict[str, Any]:
+def difference_columns(contrast: Contrast, metric: Metric, alpha: float = ALPHA) -> dict[str, Any]:
     """A contrast in the metric's own unit: the columns of `contrast_table`."""
     ends = {
         ("low", "high"): contrast.interval(0.95, is_pooled=False),
         ("pooled_low", "pooled_high"): contrast.interval(0.95),
-        ("lower_bound", "upper_bound"): contrast.interval(1 - 2 * ALPHA),
+        ("lower_bound", "upper_bound"): contrast.interval(1 - 2 * alpha),
     }
     sign = 1.0 if metric.higher_is_better else -1.0
     columns = {"difference": sign * contrast.mean, "sd": contrast.own_sd, "n": contrast.n}

@@ -9,6 +9,8 @@ import pandas as pd
 from lottery_ticket.analysis.judging.advice import Advice
 from lottery_ticket.analysis.judging.grounds import Cost, Finding, Unlike
 from lottery_ticket.analysis.judging.levels import MATCHING, WINNING, Claim, LevelVerdict
+from lottery_ticket.analysis.judging.looks import Look
+from lottery_ticket.analysis.statistics.claims import ALPHA
 from lottery_ticket.analysis.statistics.tables import Metric
 
 __all__ = ["VerdictFacts"]
@@ -41,6 +43,12 @@ class VerdictFacts:
     cost: Cost | None
     about: Mapping[str, str] = field(default_factory=dict)
     advice: Advice | None = None
+    look: Look | None = None
+
+    @property
+    def alpha(self) -> float:
+        """Of each one-sided test of a level, and of the claim over all of them."""
+        return ALPHA if self.look is None else self.look.alpha
 
     @property
     def shown(self) -> LevelVerdict:

@@ -45,8 +45,13 @@ class Finding:
         return bool(self.levels)
 
 
-def findings_of(contrasts: Contrasts) -> tuple[Finding, ...]:
-    """A finding for each control that shows something, trained in two replicates or more."""
+def findings_of(contrasts: Contrasts, alpha: float = ALPHA) -> tuple[Finding, ...]:
+    """A finding for each control that shows something, trained in two replicates or more.
+
+    Args:
+        contrasts: what `contrasts_of` returned.
+        alpha: of each, over all levels together.
+    """
     found = []
     for control, arm in ARMS.items():
         if not arm.shows or control not in contrasts.against:
@@ -56,7 +61,7 @@ def findings_of(contrasts: Contrasts) -> tuple[Finding, ...]:
         if not (np.asarray(contrast.n) > 1).any():
             continue
         from_sparse = contrast.p_above()[trained][::-1]
-        is_shown = fixed_sequence(from_sparse, ALPHA)[::-1]
+        is_shown = fixed_sequence(from_sparse, alpha)[::-1]
         shown = tuple(int(level) for level in contrasts.levels[trained][is_shown])
         found.append(Finding(arm.shows, control, shown))
     return tuple(found)

@@ -15,6 +15,7 @@ from lottery_ticket.analysis.statistics.tables import Metric
 from lottery_ticket.errors import UsageError
 
 __all__ = [
+    "DECIDED",
     "MATCHING",
     "NOT_A_TICKET",
     "NOT_DECIDED",
@@ -100,10 +101,13 @@ NOT_DECIDED = "not decided"
 NO_VERDICT = "no verdict"
 """There is no spread to judge by: one replicate, or several that agree to the last digit."""
 
+DECIDED = frozenset({WINNING, MATCHING, NOT_A_TICKET})
+"""Labels of a run that more replicates are not needed for."""
+
 
 @dataclass(frozen=True)
 class Judgement:
-    """What four one-sided tests at 5 % say of a level; arrays are (..., levels).
+    """What four one-sided tests say of a level; arrays are (..., levels).
 
     Args:
         is_matching: not worse than dense by the margin.
@@ -120,13 +124,15 @@ class Judgement:
     has_spread: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, dense: Contrast, reinit: Contrast, margin: float) -> "Judgement":
-        """The judgement of two contrasts at a margin in their unit."""
+    def of(
+        cls, dense: Contrast, reinit: Contrast, margin: float, alpha: float = ALPHA
+    ) -> "Judgement":
+        """The judgement of two contrasts at a margin in their unit, each test at `alpha`."""
         return cls(
-            dense.p_above(-margin) <= ALPHA,
-            dense.p_below(-margin) <= ALPHA,
-            reinit.p_above() <= ALPHA,
-            reinit.p_below(margin) <= ALPHA,
+            dense.p_above(-margin) <= alpha,
+            dense.p_below(-margin) <= alpha,
+            reinit.p_above() <= alpha,
+            reinit.p_below(margin) <= alpha,
             ~np.isnan(dense.error),
         )
 
@@ -223,8 +229,8 @@ class LevelVerdict:
             `no verdict` where nothing varies, as at n = 1.
         is_claimed: whether it is among the levels that the run calls winning together, or is the
             one that it was about before its first training.
-        is_matching: whether it is not worse than dense by the margin, one-sided at 5 %.
-        beats_dense: whether it is better than dense, one-sided at 5 %.
+        is_matching: whether it is not worse than dense by the margin, one-sided.
+        beats_dense: whether it is better than dense, one-sided.
         reinit_matches: whether reinit is not worse than dense by the margin either, likewise.
         replicates_needed: how many would decide it, where it is not decided and that is known.
     """
@@ -247,6 +253,7 @@ def judged_levels(
     claim: Claim | None = None,
     *,
     is_planned: bool = True,
+    alpha: float = ALPHA,
 ) -> tuple[LevelVerdict, ...]:
     """The verdict of each level.
 
@@ -257,18 +264,19 @@ def judged_levels(
         claim: the level that the run is about, if there is one.
         is_planned: whether it is also told how many replicates would decide it, which takes longer
             than all else.
+        alpha: of each test of a level, and of the claim over all of them.
     """
     dense = contrasts.against[DENSE]
     reinit = contrasts.against.get(FRESH, Contrast.untested(dense))
-    judgement = Judgement.of(dense, reinit, margin)
+    judgement = Judgement.of(dense, reinit, margin, alpha)
     labels = level_labels(judgement)
     if claim is not None and claim.is_stated_before:  # one test: nothing to correct for
         claimed = (labels == WINNING) & np.asarray(contrasts.levels == claim.level)
     else:
-        claimed = claimed_levels(dense.p_above(-margin), reinit.p_above())
-    beats = dense.p_above() <= ALPHA
+        claimed = claimed_levels(dense.p_above(-margin), reinit.p_above(), alpha)
+    beats = dense.p_above() <= alpha
     fresh = contrasts.fresh or Contrast.untested(dense)
-    fresh_matches = fresh.p_above(-margin) <= ALPHA
+    fresh_matches = fresh.p_above(-margin) <= alpha
     needs = level_needs(dense, reinit, margin) if is_planned else [None] * len(labels)
     return tuple(
         LevelVerdict(

@@ -68,14 +68,15 @@ def holm(p: Floats, alpha: float = ALPHA) -> Bools:
     return found
 
 
-def claimed_levels(p_noninferior: Floats, p_superior: Floats) -> Bools:
-    """The levels that a run may call winning together, with `ALPHA` for the whole claim.
+def claimed_levels(p_noninferior: Floats, p_superior: Floats, alpha: float = ALPHA) -> Bools:
+    """The levels that a run may call winning together, with `alpha` for the whole claim.
 
     A level is winning where it is not worse than dense *and* better than the control, so that its p
     is the larger of the two (an intersection–union test); over the levels these are Holm's.
 
     Args:
         p_noninferior, p_superior: (..., levels).
+        alpha: of all levels together.
 
     Source: Berger (1982), Holm (1979).
 
@@ -83,7 +84,7 @@ def claimed_levels(p_noninferior: Floats, p_superior: Floats) -> Bools:
         >>> claimed_levels(np.array([0.001, 0.01, 0.3]), np.array([0.6, 0.004, 0.001]))
         array([False,  True, False])
     """
-    return holm(np.maximum(p_noninferior, p_superior))
+    return holm(np.maximum(p_noninferior, p_superior), alpha)
 
 
 POWER = 0.8

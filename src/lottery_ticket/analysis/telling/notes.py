@@ -10,7 +10,13 @@ from lottery_ticket.analysis.judging.grounds import Finding
 from lottery_ticket.analysis.judging.levels import NO_VERDICT
 from lottery_ticket.analysis.statistics.claims import ALPHA
 from lottery_ticket.analysis.statistics.means import FRESH, LEAD
-from lottery_ticket.analysis.telling.words import density, difference, levels_text, signed
+from lottery_ticket.analysis.telling.words import (
+    alpha_text,
+    density,
+    difference,
+    levels_text,
+    signed,
+)
 from lottery_ticket.arms import ARMS
 
 __all__ = ["notes", "tested_text"]
@@ -65,8 +71,9 @@ def _by_itself(verdict: VerdictFacts, level: int, when: str, chosen: str = "leve
         for control in (DENSE, FRESH)
         if verdict.contrast(level, control)
     )
+    label = f"{verdict.at(level).label} by itself, at {alpha_text(verdict)}"
     return (
-        f"Level {level}, {when}: {verdict.at(level).label} by itself, at 5 % ({beside}). That "
+        f"Level {level}, {when}: {label} ({beside}). That "
         f"{chosen} may have been chosen for what it showed, so this is no claim of the run."
     )
 

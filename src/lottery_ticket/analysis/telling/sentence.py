@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from lottery_ticket.analysis.judging.contrasts import DENSE
 from lottery_ticket.analysis.judging.facts import VerdictFacts
 from lottery_ticket.analysis.judging.levels import (
+    DECIDED,
     MATCHING,
     NO_VERDICT,
     NOT_A_TICKET,
@@ -12,12 +13,15 @@ from lottery_ticket.analysis.judging.levels import (
     WINNING,
     LevelVerdict,
 )
+from lottery_ticket.analysis.judging.looks import Look
 from lottery_ticket.analysis.statistics.text import format_percent
 from lottery_ticket.analysis.telling.notes import notes
 from lottery_ticket.analysis.telling.words import (
     SHORT,
     aligned,
+    alpha_text,
     bound_of,
+    confidence_text,
     difference,
     levels_text,
     margin,
@@ -33,6 +37,33 @@ __all__ = ["verdict_sentence", "verdict_text"]
 
 def verdict_sentence(verdict: VerdictFacts) -> str:
     """What a verdict says, and what to do where it says nothing yet."""
+    look = "" if verdict.look is None else f" {_look(verdict.look, verdict)}"
+    return f"{_said(verdict)}{look}"
+
+
+def _look(look: Look, verdict: VerdictFacts) -> str:
+    """Which look of a staged run it is, what is spent, and what comes then."""
+    spent = f"{look.spent:.4g} of {look.total:.4g} spent"
+    parts = [f"Look {look.number} of {look.num_looks}: α = {look.alpha:.4g}, {spent}"]
+    if look.run != verdict.run:
+        parts.append(f"the tickets are those of {look.run}, by whose looks they are judged")
+    if look.num_complete > look.num_replicates:
+        parts.append(
+            f"{look.num_complete} replicates are finished, and those after {look.num_replicates} "
+            "are not looked at"
+        )
+    if verdict.label not in DECIDED:
+        parts.append(_next(look))
+    return f"{'; '.join(parts)}."
+
+
+def _next(look: Look) -> str:
+    if look.next_replicates is None:
+        return "it was the last: nothing is left to spend, so more replicates decide nothing"
+    return f"the next look is at {look.next_replicates} (lottery run {look.run})"
+
+
+def _said(verdict: VerdictFacts) -> str:
     if verdict.claim is not None and verdict.claim.is_stated_before:
         return _of_one_level(verdict, verdict.claim.level)
     return {
@@ -63,7 +94,7 @@ def _of_one_level(verdict: VerdictFacts, level: int) -> str:
     return {
         WINNING: (
             f"Winning ticket {at}{_by_little(verdict, level)}: {_differences(verdict, level)}. "
-            f"{tried}; this level alone is tested, at 5 %."
+            f"{tried}; this level alone is tested, at {alpha_text(verdict)}."
         ),
         MATCHING: (
             f"No winning ticket {at}: it matches dense, but is not better than reinit by "
@@ -85,7 +116,7 @@ def _winning(verdict: VerdictFacts) -> str:
     return (
         f"Winning ticket at {size(verdict.at(level))}{_by_little(verdict, level)}: "
         f"{_differences(verdict, level)}. {replicates(verdict)}, margin {margin(verdict)}; the "
-        "claim is tested over all levels, at 5 % in all."
+        f"claim is tested over all levels, at {alpha_text(verdict)} in all."
     )
 
 
@@ -120,7 +151,7 @@ def _not_decided(verdict: VerdictFacts) -> str:
     if pointwise:
         also = (
             f" One by one, {levels_text(pointwise)} {'is' if len(pointwise) == 1 else 'are'} "
-            "winning, at 5 % each; tested over all levels together, none is yet."
+            f"winning, at {alpha_text(verdict)} each; tested over all levels together, none is yet."
         )
     tried = f"{replicates(verdict)}, margin {margin(verdict)}"
     return f"Not decided with {tried}.{_needs(verdict)}{also}"
@@ -168,7 +199,7 @@ def _needs(verdict: VerdictFacts) -> str:
         n = verdict.replicates_needed
         decided = _decided_by(verdict, n)
         return f" About {n} would decide {decided}, at this spread ({_more(verdict, n)})."
-    if any(found.label == NOT_DECIDED for found in verdict.levels):
+    if verdict.look is None and any(found.label == NOT_DECIDED for found in verdict.levels):
         return " What is open lies too close to a bound for more replicates to decide."
     return ""
 
@@ -225,12 +256,12 @@ def _short(found: LevelVerdict) -> str:
 
 def _legend(verdict: VerdictFacts) -> Iterator[str]:
     unit = "points" if verdict.metric.unit == "%" else verdict.metric.label
-    word = bound_of(verdict)[1]
-    yield f"ticket minus dense or control, in {unit}; {word}: its one-sided 95 % bound"
+    bound = f"{bound_of(verdict)[1]}: its one-sided {confidence_text(verdict)} bound"
+    yield f"ticket minus dense or control, in {unit}; {bound}"
     if any(found.is_claimed for found in verdict.levels):
         is_before = verdict.claim is not None and verdict.claim.is_stated_before
         how = "claimed before the first training" if is_before else "claimed together"
-        yield f"* {how}; the others are judged one by one, at 5 % each"
+        yield f"* {how}; the others are judged one by one, at {alpha_text(verdict)} each"
     if any(found.label == MATCHING for found in verdict.levels):
         yield from wrapped(
             f"matching: not worse than dense by {margin(verdict)}, and not better than reinit by "

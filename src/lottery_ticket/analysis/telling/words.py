@@ -19,7 +19,9 @@ from lottery_ticket.analysis.statistics.text import MISSING, format_percent, num
 __all__ = [
     "SHORT",
     "aligned",
+    "alpha_text",
     "bound_of",
+    "confidence_text",
     "density",
     "difference",
     "levels_text",
@@ -48,6 +50,16 @@ SHORT = {
 def wrapped(text: str) -> list[str]:
     """Lines of 80 columns; those after the first are indented."""
     return textwrap.wrap(text, WIDTH, subsequent_indent="  ") if text else []
+
+
+def alpha_text(verdict: VerdictFacts) -> str:
+    """The chance of a false claim that its tests have: 5 %, or what its look may spend."""
+    return f"{100 * verdict.alpha:.3g} %"
+
+
+def confidence_text(verdict: VerdictFacts) -> str:
+    """That of the bounds that decide, one-sided: the rest of `alpha_text`."""
+    return f"{100 - 100 * verdict.alpha:.4g} %"
 
 
 def bound_of(verdict: VerdictFacts) -> tuple[str, str]:

@@ -6,7 +6,7 @@ intervals, costs, and how many replicates would decide what is open.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -20,16 +20,18 @@ from lottery_ticket.analysis.judging.contrasts import (
     without_noise,
 )
 from lottery_ticket.analysis.judging.levels import (
+    DECIDED,
     Claim,
     absolute_margin,
     default_margin,
     judged_levels,
     run_label,
 )
+from lottery_ticket.analysis.judging.looks import taken_looks
 from lottery_ticket.analysis.statistics.claims import ALPHA, fixed_sequence
 from lottery_ticket.analysis.statistics.means import FRESH, LEAD
 from lottery_ticket.analysis.statistics.tables import ACCURACY, LOSS, Metric
-from lottery_ticket.store import RunClaim
+from lottery_ticket.store import Looks, RunClaim
 
 __all__ = ["Glance", "glance", "stated_claim"]
 
@@ -65,13 +67,18 @@ def glance(
     *,
     margin: float | None = None,
     claim: RunClaim | None = None,
+    looks: Looks | None = None,
+    num_complete: int = 0,
 ) -> Glance:
-    """Judge a run, as `verdict` does.
+    """Judge a run, as `verdict` does, or `staged_verdict`.
 
     Args:
         rows: of one run, as of `table_rows`.
         margin: points of accuracy, or per cent of the dense loss; else `default_margin`.
         claim: the level that the run is about, as it was stated.
+        looks: the rule that the run is judged by; None for that of a run with a fixed number of
+            replicates.
+        num_complete: with `looks`: replicates that are finished.
 
     Raises:
         UsageError: the margin makes no sense.
@@ -79,6 +86,26 @@ def glance(
     >>> glance([]).verdict is None
     True
     """
+    if looks is None:
+        return _glance(rows, margin, claim, ALPHA)
+    if num_complete < looks.replicates[0]:  # nothing is to be judged before the first look
+        found = _glance(rows, margin, claim, ALPHA)
+        return replace(found, verdict=None, winning_density=None, matching_density=None)
+    found = Glance(_metric(rows))
+    for look in taken_looks(looks, num_complete):
+        seen = [row for row in rows if row["replicate"] < look.num_replicates]
+        found = _glance(seen, margin, claim, look.alpha)
+        if found.verdict in DECIDED:
+            break
+    return found
+
+
+def _glance(
+    rows: Sequence[Mapping[str, Any]],
+    margin: float | None,
+    claim: RunClaim | None,
+    alpha: float,
+) -> Glance:
     metric = _metric(rows)
     values = _values(rows, metric.column)
     levels = sorted(values.get(LEAD, {}))
@@ -96,7 +123,7 @@ def glance(
     absolute = absolute_margin(stated, metric, dense, num_test)
     contrasts = contrasts_between(_arrays(values, levels, metric), index)
     found = stated_claim(claim, margin, default)
-    judged = judged_levels(contrasts, absolute, sizes, found, is_planned=False)
+    judged = judged_levels(contrasts, absolute, sizes, found, is_planned=False, alpha=alpha)
     claimed = [one.level for one in judged if one.is_claimed]
     density = sizes["density"].to_dict()
     return Glance(
@@ -104,7 +131,7 @@ def glance(
         dense,
         run_label(judged, found),
         density[max(claimed)] if claimed else None,
-        _matching(contrasts, absolute, density),
+        _matching(contrasts, absolute, density, alpha),
         density[levels[-1]],
         means[levels[-1]],
     )
@@ -124,8 +151,10 @@ def stated_claim(claim: RunClaim | None, margin: float | None, default: float) -
     return Claim(claim.level, claim.num_trained, one == other)
 
 
-def _matching(contrasts: Contrasts, margin: float, density: Mapping[int, float]) -> float | None:
-    matching = fixed_sequence(contrasts.against[DENSE].p_above(-margin), ALPHA)
+def _matching(
+    contrasts: Contrasts, margin: float, density: Mapping[int, float], alpha: float
+) -> float | None:
+    matching = fixed_sequence(contrasts.against[DENSE].p_above(-margin), alpha)
     levels = [int(level) for level in contrasts.levels[matching]]
     return density[max(levels)] if levels else None
 

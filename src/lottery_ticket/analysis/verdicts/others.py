@@ -49,8 +49,9 @@ class Between:
         margin_stated: the same in points of accuracy, or per cent of the dense loss.
         table: a row per level that both have: level, density, num_kept, difference, sd, n, low and
             high (95 %), p_better and p_worse (one-sided, not adjusted), is_better, is_worse and
-            is_equivalent (within the margin either way), each level by itself at 5 %, and
-            is_claimed: better or worse over all levels together, at 5 % for each of the two.
+            is_equivalent (within the margin either way), each level by itself at `alpha`, and
+            is_claimed: better or worse over all levels together, at `alpha` for each of the two.
+        alpha: of each test; less than 5 % where a run is looked at until it is decided.
     """
 
     run: str
@@ -59,6 +60,7 @@ class Between:
     margin: float
     margin_stated: float
     table: pd.DataFrame
+    alpha: float = ALPHA
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values; what is not known is None."""
@@ -76,16 +78,24 @@ class Between:
     _repr_html_ = notebook_html
 
 
-def between(table: pd.DataFrame, one: str, other: str, *, margin: float | None = None) -> Between:
+def between(
+    table: pd.DataFrame,
+    one: str,
+    other: str,
+    *,
+    margin: float | None = None,
+    alpha: float = ALPHA,
+) -> Between:
     """Compare two arms of a run: which is better, or whether they are equal within a margin.
 
-    Each level by itself has three one-sided tests at 5 %: better, worse, and (two of them) equal
-    within the margin. Several levels together are Holm's, as in the verdict.
+    Each level by itself has three one-sided tests at `alpha`: better, worse, and (two of them)
+    equal within the margin. Several levels together are Holm's, as in the verdict.
 
     Args:
         table: a result table of one run.
         one, other: names of arms; `"dense"` stands for the dense nets.
         margin: points of accuracy, or per cent of the dense loss; else `default_margin`.
+        alpha: of each test.
 
     Raises:
         UsageError: there is no such arm, both are the same, they share no level, or the margin
@@ -107,9 +117,9 @@ def between(table: pd.DataFrame, one: str, other: str, *, margin: float | None =
     dense = dense_nets(arm_values(table, metric, pd.Index([0], name="level")))
     reference = np.nan if dense is None else float(np.nanmean(dense))
     absolute = absolute_margin(stated, metric, reference, num_test)
-    rows = _rows(table, metric, levels, contrast, absolute)
+    rows = _rows(table, levels, contrast, difference_columns(contrast, metric), absolute, alpha)
     run = next((str(run) for run in table["run"].dropna()), "")
-    return Between(run, (one, other), metric, absolute, stated, rows)
+    return Between(run, (one, other), metric, absolute, stated, rows, alpha)
 
 
 def _contrast(
@@ -133,12 +143,16 @@ def _contrast(
 
 
 def _rows(
-    table: pd.DataFrame, metric: Metric, levels: pd.Index, contrast: Contrast, margin: float
+    table: pd.DataFrame,
+    levels: pd.Index,
+    contrast: Contrast,
+    columns: Mapping[str, Any],
+    margin: float,
+    alpha: float,
 ) -> pd.DataFrame:
     sizes = size_by_level(table).reindex(levels)
     better, worse = contrast.p_above(), contrast.p_below()
-    equivalent = (contrast.p_above(-margin) <= ALPHA) & (contrast.p_below(margin) <= ALPHA)
-    columns = difference_columns(contrast, metric)
+    equivalent = (contrast.p_above(-margin) <= alpha) & (contrast.p_below(margin) <= alpha)
     frame = pd.DataFrame(
         {
             "level": levels,
@@ -149,10 +163,10 @@ def _rows(
             "high": columns["pooled_high"],
             "p_better": better,
             "p_worse": worse,
-            "is_better": better <= ALPHA,
-            "is_worse": worse <= ALPHA,
+            "is_better": better <= alpha,
+            "is_worse": worse <= alpha,
             "is_equivalent": equivalent,
-            "is_claimed": holm(better) | holm(worse),
+            "is_claimed": holm(better, alpha) | holm(worse, alpha),
         }
     )
     return frame.loc[frame["n"] > 0].reset_index(drop=True)
@@ -160,7 +174,7 @@ def _rows(
 
 def _lines(found: Between) -> Iterator[str]:
     one, other = found.arms
-    margin = margin_text(found.margin_stated, found.metric)
+    margin, alpha = margin_text(found.margin_stated, found.metric), f"{100 * found.alpha:.3g} %"
     unit = "points" if found.metric.unit == "%" else found.metric.label
     n = sorted({int(n) for n in found.table["n"]})
     many = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
@@ -183,8 +197,8 @@ def _lines(found: Between) -> Iterator[str]:
     yield from aligned(rows)
     yield ""
     yield from wrapped(
-        f"better, worse: each level by itself, one-sided at 5 %; * over all levels together. "
-        f"equal: within {margin} either way, at 5 %."
+        f"better, worse: each level by itself, one-sided at {alpha}; * over all levels together. "
+        f"equal: within {margin} either way, at {alpha}."
     )
 
 

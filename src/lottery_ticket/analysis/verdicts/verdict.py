@@ -31,6 +31,7 @@ from lottery_ticket.analysis.judging.levels import (
     run_label,
     run_needs,
 )
+from lottery_ticket.analysis.judging.looks import Look
 from lottery_ticket.analysis.statistics.claims import ALPHA, fixed_sequence
 from lottery_ticket.analysis.statistics.means import (
     LEAD,
@@ -85,6 +86,7 @@ class Verdict(VerdictFacts):
         cost: of the ticket that is claimed, or that the run is about; else of the sparsest.
         about: what was run, where that is known: data, model, criterion, scope, rewind.
         advice: what to try next, where the literature knows.
+        look: of a staged run the look at which it was judged; its `alpha` stands for 5 %.
     """
 
     @property
@@ -103,6 +105,7 @@ class Verdict(VerdictFacts):
         values = asdict(self) | {
             "sentence": self.sentence,
             "tested": self.tested,
+            "alpha": self.alpha,
             "findings": [{**asdict(f), "is_shown": f.is_shown} for f in self.findings],
             **{name: getattr(self, name).to_dict("records") for name in frames},
         }
@@ -123,6 +126,7 @@ def verdict(
     about: Mapping[str, str] | None = None,
     advice: Advice | None = None,
     is_once: bool = False,
+    look: Look | None = None,
     claim: Claim | None = None,
     named: int | None = None,
 ) -> Verdict:
@@ -141,6 +145,7 @@ def verdict(
         about: what was run, for `compare`.
         advice: what to try where some level is not a ticket, and none is claimed as winning.
         is_once: whether each level was pruned once from the dense net (`prune.once`), see `cost`.
+        look: of a staged run the look that is taken; the table holds its replicates alone.
         claim: the level that the run is about.
         named: a level to judge by itself, whatever the run is about.
 
@@ -161,12 +166,14 @@ def verdict(
     num_test = num_test_of(table)
     stated = default_margin(metric, num_test) if margin is None else margin
     absolute = absolute_margin(stated, metric, dense, num_test)
-    judged = judged_levels(contrasts, absolute, size_by_level(table), claim)
+    alpha = ALPHA if look is None else look.alpha
+    sizes, is_planned = size_by_level(table), look is None  # a rule says how many replicates
+    judged = judged_levels(contrasts, absolute, sizes, claim, is_planned=is_planned, alpha=alpha)
     claimed = [found.level for found in judged if found.is_claimed]
     label = run_label(judged, claim)
-    matching = fixed_sequence(contrasts.against[DENSE].p_above(-absolute), ALPHA)
+    matching = fixed_sequence(contrasts.against[DENSE].p_above(-absolute), alpha)
     failed = label != WINNING and any(found.label == NOT_A_TICKET for found in judged)
-    frame = contrast_table(contrasts, metric, absolute)
+    frame = contrast_table(contrasts, metric, absolute, alpha)
     if images is not None:
         frame = frame.merge(images, on=["level", "control"], how="left")
     return Verdict(
@@ -184,7 +191,7 @@ def verdict(
         levels=judged,
         claim=claim,
         named=named,
-        findings=findings_of(contrasts),
+        findings=findings_of(contrasts, alpha),
         null=null_check(contrasts, metric),
         unlike=unlike_trainings(table),
         arms=arms,
@@ -193,6 +200,7 @@ def verdict(
         cost=cost_of(table, _costly(claimed, claim, levels), is_once=is_once),
         about=dict(about or {}),
         advice=advice if failed else None,
+        look=look,
     )
 
 

@@ -12,7 +12,7 @@ from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.experiment.cells.cell import Cell
 from lottery_ticket.experiment.objects.initial import Described, Initial
 from lottery_ticket.masks import Budget, MaskPolicy, PruningMask
-from lottery_ticket.pruning import Target, made_policy
+from lottery_ticket.pruning import ScorePolicy, Target, made_policy
 from lottery_ticket.spec import TrainSpec, canonical, canonical_json
 from lottery_ticket.train import OPTIMIZERS
 
@@ -182,4 +182,8 @@ class TrainCell(Cell):
     def batch_key(self) -> Hashable:
         if OPTIMIZERS.entry(self.train.optimizer).is_user:
             return None  # over stacked models only an elementwise update is the same
+        if self.moving is not None:
+            policy = self.moving.made(self.first_step, self.last_step)
+            if isinstance(policy, ScorePolicy):
+                return None  # what is trained is no weight
         return canonical_json(self.recipe.inputs()), self.first_step, self.last_step

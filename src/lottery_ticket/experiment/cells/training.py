@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from lottery_ticket.experiment.objects.recipe import (
 )
 from lottery_ticket.masks import MaskPolicy, PruningMask, has_only_zeros_where_pruned, layer_weights
 from lottery_ticket.process import random_state_kept, seed_
-from lottery_ticket.pruning import rewind_, rewind_optimizer_
+from lottery_ticket.pruning import MaskScores, ScorePolicy, rewind_, rewind_optimizer_
 from lottery_ticket.spec import TrainSpec
 from lottery_ticket.steps import Duration
 from lottery_ticket.train import (
@@ -62,7 +62,7 @@ def make_training(cell: TrainCell, parents: Parents, workspace: Workspace) -> Ma
         execution = step_for(
             state.model, state.optimizer, training.mask, training.batches,
             loss=loss_of(recipe), clip_norm=recipe.clip_norm, precision=training.precision,
-            kernels=workspace.kernels,
+            kernels=workspace.kernels, scores=state.scores,
         )  # fmt: skip
         train(
             state,
@@ -178,11 +178,18 @@ class _Training:
         return {
             "loss": loss_of(recipe),
             "total_steps": self.cell.last_step,
-            "learning_rate": schedule_of(recipe, epoch),
+            "learning_rate": self._learning_rate(epoch),
             "evaluate_every": Duration.parse(recipe.eval_every).steps(epoch),
             "evaluation_splits": {**held, "test": self.data.test},
             "metric": metric_of(recipe),
         }
+
+    def _learning_rate(self, epoch: int) -> Callable[[int], float]:
+        rate, scores = schedule_of(self.cell.train, epoch), self.state.scores
+        if scores is None:
+            return rate
+        base, last = self.cell.train.lr, self.cell.last_step
+        return lambda step: scores.policy.rate(step, last, rate(step) / base)
 
     def finished(self, description: Mapping[str, Any]) -> Made:
         """What it made; raises `TrainingError` if pruned weights came back."""
@@ -245,12 +252,7 @@ def _begun(cell: TrainCell, parents: Parents, workspace: Workspace) -> _Training
         rewind_optimizer_(state.optimizer, memory, model, mask or {})
     augment = augmentation_of(recipe)
     batches = Batches(data.train, recipe.batch_size, seeds.order, augment, seeds.augment or 0)
-    policy = None
-    if cell.moving is not None:
-        policy = cell.moving.made(cell.first_step, cell.last_step)
-        state.mask = (mask or cell.moving.first_mask()).to(device)
-        if policy.is_due(cell.first_step):
-            state.ask_(policy, cell.moving.seed)
+    policy = None if cell.moving is None else _set_moving_(state, cell, cell.moving, mask)
     journal = Journal(cell, state, workspace.desk, batches.steps_per_epoch)
     journal.resume_()
     training = _Training(
@@ -262,6 +264,23 @@ def _begun(cell: TrainCell, parents: Parents, workspace: Workspace) -> _Training
         if not has_only_zeros_where_pruned(weights, kept):
             raise CheckpointError("its weights are of another mask")
     return training
+
+
+def _set_moving_(
+    state: TrainState, cell: TrainCell, moving: MovingMask, mask: PruningMask | None
+) -> MaskPolicy | None:
+    """Let the mask change; the policy to ask between steps, if that is what does it."""
+    policy = moving.made(cell.first_step, cell.last_step)
+    device = next(state.model.parameters()).device
+    state.mask = (mask or moving.first_mask()).to(device)
+    if isinstance(policy, ScorePolicy):
+        state.scores = MaskScores(state.model, policy, mask=state.mask, seed=moving.seed)
+        state.optimizer = optimizer_of(cell.train)(state.scores.parameters())
+        state.write_()
+        return None
+    if policy.is_due(cell.first_step):
+        state.ask_(policy, moving.seed)
+    return policy
 
 
 def _rewound_model(

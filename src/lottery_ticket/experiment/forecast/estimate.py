@@ -16,7 +16,7 @@ from lottery_ticket.experiment.executors.device import configured
 from lottery_ticket.experiment.objects.build import load_data
 from lottery_ticket.experiment.objects.initial import drawn_model
 from lottery_ticket.experiment.objects.recipe import augmentation_of, loss_of, optimizer_of
-from lottery_ticket.experiment.planning.plan import Plan
+from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.masks import PruningMask, layer_weights
 from lottery_ticket.process import random_state_kept
 from lottery_ticket.pruning import rewind_
@@ -49,7 +49,7 @@ def estimated_seconds(
 
 
 def training_seconds(
-    plan: Plan, done: Collection[str], context: Context, *, trial_seconds: float = 0.05
+    plan: Work, done: Collection[str], context: Context, *, trial_seconds: float = 0.05
 ) -> dict[str, float]:
     """Name → about how many seconds a training takes on this machine, of those not done.
 
@@ -70,7 +70,7 @@ def training_seconds(
     return seconds
 
 
-def least_seconds(plan: Plan, seconds: Mapping[str, float], jobs: int) -> float:
+def least_seconds(plan: Work, seconds: Mapping[str, float], jobs: int) -> float:
     """The least that so many jobs take, from their start.
 
     Args:
@@ -101,7 +101,7 @@ def makespan(
     return max(sum(seconds.values()) / jobs, *ends.values())
 
 
-def _alike(plan: Plan, done: Collection[str]) -> list[list[TrainCell]]:
+def _alike(plan: Work, done: Collection[str]) -> list[list[TrainCell]]:
     """The trainings that are left, those of one recipe, model and data set together."""
     alike: dict[str, list[TrainCell]] = defaultdict(list)
     for cell in plan.cells.values():

@@ -19,16 +19,17 @@ class Draft:
 
     Args:
         spec, inputs: of the plan.
+        cells: those that a draft of another spec has, which from now on are of both; None for none.
 
     Raises:
         UsageError: a level would prune or keep nothing.
     """
 
-    def __init__(self, spec: Spec, inputs: Inputs) -> None:
+    def __init__(self, spec: Spec, inputs: Inputs, cells: dict[str, Cell] | None = None) -> None:
         self.budgets = level_budgets(spec.prune, inputs)
         self._model = (spec.model.name, inputs.model_options)
         self._num_ignored = inputs.num_ignored
-        self._cells: dict[str, Cell] = {}
+        self._cells: dict[str, Cell] = {} if cells is None else cells
         self._narrow: dict[int, tuple[dict[str, Any], int]] = {}
 
     def add(self, cell: Cell) -> str:

@@ -5,7 +5,7 @@ one cell however many arms and runs ask for it: the dense level 0 of a recipe an
 once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lottery_ticket.arms import ARMS, TICKET
@@ -20,9 +20,9 @@ from lottery_ticket.experiment.planning.setting import Setting
 from lottery_ticket.masks import Budget
 from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.spec import Spec, fingerprint
-from lottery_ticket.store import RunRow
+from lottery_ticket.store import RunRow, staged_id
 
-__all__ = ["Plan", "Work", "plan"]
+__all__ = ["Plan", "Work", "plan", "run_id"]
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,9 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
     for number in range(spec.replicates):
         of_source = None if source is None else Replicate(draft, source, number)
         rows += _rows(Replicate(draft, setting, number, of_source))
-    arms = [arm.name for arm in spec.arms]
-    rows.sort(key=lambda row: (arms.index(row.arm), row.level, row.replicate, row.draw))
-    suffix = fingerprint([[*vars(row).values()] for row in rows])[:8]
+    name, rows = run_id(spec, rows)
     return Plan(
-        f"{spec.name}-{suffix}",
+        name,
         draft.needed(row.cell for row in rows),
         spec,
         inputs,
@@ -79,6 +77,25 @@ def plan(spec: Spec, inputs: Inputs) -> Plan:
         tuple(rows),
         claimed_level(spec.claim, rows, sum(inputs.sizes.values())),
     )
+
+
+def run_id(spec: Spec, rows: Iterable[RunRow]) -> tuple[str, list[RunRow]]:
+    """What a run of these rows is called, and the rows in their order.
+
+    By all rows; of a staged run by its first replicate's, however many it comes to.
+    """
+    arms = [arm.name for arm in spec.arms]
+    ordered = sorted(
+        rows, key=lambda row: (arms.index(row.arm), row.level, row.replicate, row.draw)
+    )
+    if spec.until_decided is None:
+        return f"{spec.name}-{_suffix(ordered)}", ordered
+    first = _suffix(row for row in ordered if row.replicate == 0)
+    return staged_id(spec.name, first), ordered
+
+
+def _suffix(rows: Iterable[RunRow]) -> str:
+    return fingerprint([[*vars(row).values()] for row in rows])[:8]
 
 
 def _rows(replicate: Replicate) -> Iterator[RunRow]:

@@ -131,7 +131,7 @@ class Replicate(Chain[str, str]):
         return self._add_mask(
             at,
             Aligned(recipe.model, tuple(inputs.input_shape), _ALIGN_NUMERICS),
-            mask=other.mask(At(level=at.level)),
+            mask=other.ticket_mask(at.level),
             weights=other.training(At()),
             other_weights=self.training(At()),
         )

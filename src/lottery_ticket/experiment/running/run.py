@@ -14,13 +14,14 @@ from lottery_ticket.experiment.objects.user_code import registered_elsewhere
 from lottery_ticket.experiment.planning.plan import Plan, Work
 from lottery_ticket.experiment.running.claim import stated_claim
 from lottery_ticket.experiment.running.interrupts import interrupts, new_stop
+from lottery_ticket.experiment.running.looks import check_rule, is_beyond
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.scheduler import Scheduler
 from lottery_ticket.models import model_label
 from lottery_ticket.spec import canonical
 from lottery_ticket.store import RunClaim, RunEdit, RunRecord, Store, forgive
 
-__all__ = ["finished_cells", "recorded", "run_plan", "run_work", "saved_run"]
+__all__ = ["finished_cells", "recorded", "run_part", "run_plan", "run_work", "saved_run"]
 
 
 def run_plan(
@@ -110,6 +111,30 @@ def run_work(
     return replace(outcome, record=run)
 
 
+def run_part(
+    plan: Plan,
+    part: Work,
+    store: Store,
+    context: Context,
+    *,
+    jobs: int = 1,
+    observer: Observer | None = None,
+) -> RunOutcome:
+    """Make some of a plan's cells, or cells that are kept with its run; as `run_plan`.
+
+    Args:
+        plan: of the run, which there is from now on.
+        part: the cells.
+    """
+
+    def record_of(earlier: RunRecord | None) -> RunRecord:
+        known = recorded(plan, store, earlier)
+        shown = {row.cell for row in plan.rows} | {row.mask for row in plan.rows}
+        return replace(known, others=tuple(sorted({*known.others, *part.cells} - shown)))
+
+    return run_work(part, store, context, record_of, stops=(plan.id,), jobs=jobs, observer=observer)
+
+
 def saved_run(plan: Plan, store: Store) -> RunRecord:
     """Write the record of a plan's run as it is now.
 
@@ -124,12 +149,17 @@ def recorded(plan: Plan, store: Store, earlier: RunRecord | None) -> RunRecord:
     """The record of a plan's run, with what the earlier one knows beyond the plan.
 
     Raises:
-        UsageError: the run claims another level since before its first result.
+        UsageError: the run claims another level since before its first result, or is looked at
+            by another rule.
     """
-    return _run_record(plan, stated_claim(plan, store, earlier), earlier)
+    check_rule(plan, store, earlier)
+    claim = stated_claim(plan, store, earlier)
+    if earlier is not None and is_beyond(plan, earlier):
+        return earlier
+    return _run_record(plan, claim, earlier)
 
 
-def finished_cells(plan: Plan, store: Store) -> set[str]:
+def finished_cells(plan: Work, store: Store) -> set[str]:
     """The cells of a plan that are in the store with what other cells read of them, made from
     their parents as these are now."""
     known = store.cells(plan.cells)

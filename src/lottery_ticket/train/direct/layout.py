@@ -9,6 +9,7 @@ that reads nothing but is read stays: its bias trains.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 __all__ = ["SPARSE_BELOW", "SPARSE_UP_TO", "Layout", "Pattern", "layouts_of"]
@@ -72,49 +73,65 @@ def layouts_of(masks: Sequence[torch.Tensor], *, sparse: bool | None = None) -> 
     layouts: list[Layout] = []
     read = torch.ones(masks[-1].shape[0], dtype=torch.bool)  # the loss reads all outputs
     for depth, kept in reversed(list(enumerate(masks))):
-        num_kept = int(kept.sum())
-        is_small = num_kept <= SPARSE_UP_TO or num_kept < SPARSE_BELOW * kept.numel()
+        places = torch.from_numpy(np.flatnonzero(kept.numpy()))  # four times as fast as torch's
+        is_small = len(places) <= SPARSE_UP_TO or len(places) < SPARSE_BELOW * kept.numel()
         is_sparse = is_small if sparse is None else sparse
-        live = kept & read[:, None]
         # gathering whole examples is quicker than picking most of their values
-        read_before = live.any(0) if depth > 0 or is_sparse else torch.ones_like(live[0])
-        layouts.append(_layout(kept, read, read_before, is_sparse))
-        read = read_before
+        layout = _layout(kept, places, read, is_sparse, reads_all=depth == 0 and not is_sparse)
+        layouts.append(layout)
+        read = torch.zeros(kept.shape[1], dtype=torch.bool)
+        read[layout.inputs] = True
     return layouts[::-1]
 
 
 def _layout(
-    kept: torch.Tensor, read: torch.Tensor, read_before: torch.Tensor, is_sparse: bool
+    kept: torch.Tensor, places: torch.Tensor, read: torch.Tensor, is_sparse: bool, reads_all: bool
 ) -> Layout:
-    outputs, inputs = read.nonzero().flatten(), read_before.nonzero().flatten()
-    block = kept[outputs][:, inputs]
-    executed = block if is_sparse else torch.ones_like(block)
-    row, column = executed.nonzero(as_tuple=True)
-    positions = outputs[row] * kept.shape[1] + inputs[column]
-    dormant = (kept & ~read[:, None]).flatten().nonzero().flatten()
+    """Of one layer; `places` is where it keeps weights, `read` which of its outputs are read."""
+    width = kept.shape[1]
+    is_live = read[places // width]
+    executed, dormant = places[is_live], places[~is_live]
+    row, column = executed // width, executed % width
+    is_input = torch.full((width,), reads_all)
+    is_input[column] = True
+    outputs, inputs = read.nonzero().flatten(), is_input.nonzero().flatten()
+    pattern = None
+    if is_sparse:
+        pattern = _pattern(_numbered(read)[row], _numbered(is_input)[column], outputs, inputs)
+    else:
+        executed = (outputs[:, None] * width + inputs).flatten()
+    positions = torch.cat([executed, dormant])
     return Layout(
         outputs,
         inputs,
-        _pattern(block) if is_sparse else None,
-        torch.cat([positions, dormant]),
-        torch.cat([block[executed], torch.ones_like(dormant, dtype=torch.bool)]),
-        len(positions),
+        pattern,
+        positions,
+        kept.flatten()[positions],
+        len(executed),
         (~read).nonzero().flatten(),
     )
 
 
-def _pattern(block: torch.Tensor) -> Pattern:
-    _, columns = block.nonzero(as_tuple=True)
-    column, rows = block.t().nonzero(as_tuple=True)
-    places = block.flatten().cumsum(0).view(block.shape) - 1
+def _numbered(chosen: torch.Tensor) -> torch.Tensor:
+    """The number of each chosen unit among those that are chosen."""
+    return chosen.cumsum(0) - 1
+
+
+def _pattern(
+    rows: torch.Tensor, columns: torch.Tensor, outputs: torch.Tensor, inputs: torch.Tensor
+) -> Pattern:
+    """Of entries in the order of their rows."""
+    narrow = columns.numpy().astype(np.min_scalar_type(len(inputs)))  # 16 bits: a radix sort
+    by_column = torch.from_numpy(np.argsort(narrow, kind="stable"))
     return Pattern(
-        _starts(block.sum(1)),
+        _starts(rows, len(outputs)),
         columns.int(),
-        _starts(block.sum(0)),
-        rows.int(),
-        places[rows, column],
+        _starts(columns, len(inputs)),
+        rows[by_column].int(),
+        by_column,
     )
 
 
-def _starts(counts: torch.Tensor) -> torch.Tensor:
+def _starts(units: torch.Tensor, count: int) -> torch.Tensor:
+    counts = torch.bincount(units, minlength=count)
     return torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]).int()

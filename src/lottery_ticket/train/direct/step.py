@@ -17,7 +17,6 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.masks import MaskedParameters
 from lottery_ticket.train._batches import Batch, Batches
 from lottery_ticket.train._losses import Loss
-from lottery_ticket.train._step import AutogradStep
 from lottery_ticket.train.direct.chain import ChainLayer
 from lottery_ticket.train.direct.flat import FlatParameters
 from lottery_ticket.train.direct.layers import Array, HalfLayer, Layer, layer_of
@@ -112,9 +111,7 @@ class DirectStep:
         self, batch: Batch, lr: float, *, keep_gradients: bool = False
     ) -> torch.Tensor | float:
         """One update; returns the loss before it."""
-        if keep_gradients:
-            return self._by_autograd(batch, lr)
-        self.gradients = None
+        self.gradients = self._dense_gradients(batch) if keep_gradients else None
         buffers = self._buffers_of(len(batch.rows))
         output = self._forward(self._x, batch.rows, buffers)
         value = self._loss_and_gradient(output, self._y[batch.rows], buffers.gradients[-1])
@@ -145,19 +142,17 @@ class DirectStep:
         self._flat.write_()
         self._flat.write_state_(self._update.state, self._optimizer)
 
-    def _by_autograd(self, batch: Batch, lr: float) -> torch.Tensor:
-        """One update whose dense gradients are kept: those of what is not executed exist nowhere
+    def _dense_gradients(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Of a step's masked parameters, before it: those of what is not executed exist nowhere
         else."""
-        self.write_()
-        masked = MaskedParameters(self._model, self._mask)
-        step = AutogradStep(
-            self._model, self._optimizer, masked, self._batches,
-            loss=self._loss, clip_norm=self._clip_norm, precision=self._precision,
-        )  # fmt: skip
-        value = step(batch, lr, keep_gradients=True)
-        self.gradients = step.gradients
-        self.take_mask_(self._mask)
-        return value
+        self._flat.write_()
+        parameters = MaskedParameters(self._model, self._mask).parameters
+        x, y = self._batches.take(batch)
+        half = torch.autocast("cpu", torch.bfloat16, enabled=self._precision == "bf16")
+        with torch.enable_grad(), half:
+            value = self._loss(self._model(x), y)
+        found = torch.autograd.grad(value, list(parameters.values()))
+        return dict(zip(parameters, found, strict=True))
 
     def _clip(self, largest: float) -> None:
         """As torch.nn.utils.clip_grad_norm_ does, of what is kept."""
