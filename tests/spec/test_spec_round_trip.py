@@ -111,7 +111,9 @@ def whole_specs(draw):
     if values["prune"].get("once"):
         refused.add("oneshot")
     if values["prune"]["scope"] == "1:4":
-        refused.add("synflow")
+        refused |= {name for name, arm in ARMS.items() if arm.mask == "aligned"}
+        rounds = {n: CRITERIA[arm.criterion].rounds for n, arm in ARMS.items() if arm.criterion}
+        refused |= {name for name, count in rounds.items() if count > 1}
     if values["prune"]["scope"] not in ("global", "layerwise"):
         refused |= {name for name in ARMS if ARMS[name].policy or ARMS[name].masks_of}
     if values["train"]["schedule"] == "cosine":
