@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from spec_values import PLAIN
 
 from lottery_ticket.arms import ARMS
+from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.spec import Spec, canonical_json, load_spec, spec_from_mapping
 
 fractions = st.floats(0, 1, exclude_min=True, exclude_max=True, width=32, allow_subnormal=False)
