@@ -45,7 +45,7 @@ class ScorePolicy(MaskPolicy):
 
     It remembers nothing but scores, which an optimiser trains. `MaskScores` puts one to work.
 
-    Attributes:
+    Args:
         keep: weights at the end, of all layers together or of each.
         lr: learning rate of the scores, in place of the recipe's.
     """
