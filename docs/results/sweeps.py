@@ -35,16 +35,17 @@ def measured() -> str:
         [
             f"`{row.arm}`" if row.level else row.arm,
             f"{100 * row.density:.0f} %",
-            f"{getattr(row, 'lr'):g}",
+            f"{row.lr:g}",
             f"{100 * row.mean:.2f}",
             f"{100 * row.test:.2f} ({100 * row.test_low:.2f} to {100 * row.test_high:.2f})",
         ]
         for row in choice.rename(columns={"train.lr": "lr"}).itertuples()
     ]
+    at_best = f"at each arm's best of {choice['num_points'].max()} learning rates"
     head = ["", "density", "learning rate", "validation", "test, 95 % interval"]
     return f"""![validation accuracy over learning rates](results/sweep-lenet-mnist.png)
 
-Accuracy in percent at each arm's best of {choice["num_points"].max()} learning rates, mean over n = {choice["n"].max()} replicates:
+Accuracy in percent {at_best}, mean over n = {choice["n"].max()} replicates:
 
 {markdown_table(head, *rows)}
 
