@@ -40,6 +40,7 @@ def test_which_there_are():
     assert list(controls()) == [
         "reinit", "reinit_scaled", "values_permuted", "sign_reinit", "signed_constant",
         "shuffled", "random", "inverted", "oneshot", "gradual", "static", "set", "rigl",
+        "early_bird",
         "magnitude_init", "snip", "grasp", "synflow", "iterative_snip", "force",
     ]  # fmt: skip
 
