@@ -136,6 +136,7 @@ SAID_IN_TEXT = {
         "StaticSparse",
         "Target",
         "Example",
+        "Point",
         "ModelForm",
         "MaskedParameters",
     ),
