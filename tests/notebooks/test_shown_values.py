@@ -137,6 +137,7 @@ SAID_IN_TEXT = {
         "StaticSparse",
         "Target",
         "Example",
+        "Point",
         "ModelForm",
         "MaskedParameters",
     ),
