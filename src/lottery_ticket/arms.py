@@ -388,6 +388,24 @@ for _name, _arm in {
         meaning="No weight is trained: which ones are kept is, by a score of each that is learnt. "
         "Each weight that is kept has the sign that it had at first, and one size in its layer.",
     ),
+    "early_bird": Arm(
+        "during",
+        pipeline="lth",
+        policy="early_bird",
+        color="#8C6BB1",
+        marker="$B$",
+        meaning="An early-bird ticket: dense until the mask that pruning now would give no longer "
+        "changes, then pruned at once and trained on.",
+    ),
+    "early_bird_mask": Arm(
+        "moved",
+        pipeline="lth",
+        masks_of="early_bird",
+        color="#4D3A78",
+        marker="$H$",
+        meaning="The early-bird mask, trained again from the initial weights: a ticket that was "
+        "found before the dense training was over.",
+    ),
     "magnitude_init": Arm(
         "at_init",
         pipeline="at_init",
