@@ -92,6 +92,7 @@ docs: api
 	$(PYTHON) docs/results/ship.py
 	$(PYTHON) docs/results/lightning.py
 	$(PYTHON) docs/results/stability.py
+	$(PYTHON) docs/results/alignment.py
 	$(PYTHON) docs/results/how_it_works.py --render
 	$(PYTHON) docs/results/verdict.py --render
 	$(PYTHON) docs/results/staged.py --render

@@ -54,6 +54,12 @@ class Told(Chain[str, str]):
     def remade(self, at, mask, seed):
         return f"remade {mask}"
 
+    def partner(self):
+        return Told()
+
+    def aligned(self, at, other):
+        return f"aligned {other.mask(at._replace(arm='ticket'))}"
+
     def moved(self, at):
         return f"moved {self.training(at)}"
 

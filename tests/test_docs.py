@@ -104,7 +104,7 @@ def run_page(text):
         ("trackers", 2),
         ("papers", 0),
         ("notebooks", 0),
-        ("stability", 2),
+        ("stability", 3),
         ("sweep", 1),
     ],
 )
@@ -197,7 +197,7 @@ def results(monkeypatch):
     "name",
     [
         *("render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py"),
-        *("hugging_face.py", "stability.py", "staged.py"),
+        *("hugging_face.py", "stability.py", "staged.py", "alignment.py"),
     ],
 )
 def test_pages_say_what_was_measured(name, results):
@@ -209,6 +209,15 @@ def test_pages_that_say_something_else_are_caught(name, results, monkeypatch, tm
     module = results(name)
     head, mark, rest = module.PAGE.read_text(encoding="utf-8").partition("<!-- measured -->\n")
     (tmp_path / "page.md").write_text(f"{head}{mark}1{rest}", encoding="utf-8")
+    monkeypatch.setattr(module, "PAGE", tmp_path / "page.md")
+    with pytest.raises(SystemExit, match="is not what docs/results says"):
+        module.main()
+
+
+def test_a_page_of_other_barriers_is_caught(results, monkeypatch, tmp_path):
+    module = results("alignment.py")
+    text = module.PAGE.read_text(encoding="utf-8").replace(module.MARKS[0], f"{module.MARKS[0]}1")
+    (tmp_path / "page.md").write_text(text, encoding="utf-8")
     monkeypatch.setattr(module, "PAGE", tmp_path / "page.md")
     with pytest.raises(SystemExit, match="is not what docs/results says"):
         module.main()

@@ -851,7 +851,7 @@ class RunResult:
         """Measure something on every finished training; what was measured before is not again.
 
         Args:
-            name: a registered probe: `"evaluate"`, or one of your own.
+            name: a registered probe: `"evaluate"`, `"travel"`, or one of your own.
             options: the probe's own.
             data: which data it looks at: a name, or `{"name": …, option: …}`; else the run's own.
             arms: of which arms; by default of all.

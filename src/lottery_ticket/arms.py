@@ -29,7 +29,9 @@ class Arm:
         mask: `"own"` (pruned from its own trainings, level by level), `"ticket"`, `"shuffled"`,
             `"random"`, `"oneshot"` (pruned once from the dense net), `"inverted"` (the same, but
             the lowest scores are kept), `"at_init"` (by `criterion` from θ₀), `"source"` (the
-            tickets of another data set or recipe), `"during"` (by `policy`, while it trains),
+            tickets of another data set or recipe), `"borrowed"` (the tickets of another replicate),
+            `"aligned"` (the same, their units permuted as the dense net they are from is aligned to
+            this replicate's), `"during"` (by `policy`, while it trains),
             `"moved"` (those that the arm `masks_of` ended with),
             `"narrow"`: none, in a narrower net, or `"none"`: none, in a training as long as the
             whole search, of the last level alone. Or a function `(mask, generator) → mask` of the
@@ -74,12 +76,17 @@ class Arm:
     @property
     def takes_masks(self) -> bool:
         """Whether its masks are those of tickets."""
-        return callable(self.mask) or self.mask in ("ticket", "source")
+        return callable(self.mask) or self.mask in ("ticket", "source") or self.borrows
+
+    @property
+    def borrows(self) -> bool:
+        """Whether its masks are those of another replicate."""
+        return self.mask in ("borrowed", "aligned")
 
     @property
     def branches(self) -> bool:
-        """Whether its masks are made of the ticket's of the same level."""
-        return callable(self.mask) or self.mask in ("ticket", "shuffled")
+        """Whether its masks are made of tickets' of its level, its own replicate's or another's."""
+        return callable(self.mask) or self.mask in ("ticket", "shuffled", "borrowed", "aligned")
 
     @property
     def is_long(self) -> bool:
@@ -101,10 +108,13 @@ ARMS: Registry[Arm] = Registry(
 )
 """The arms by name, in the order in which they are listed."""
 
-_MASKS = ("own", "ticket", "shuffled", "random", "oneshot", "inverted", "at_init", "during")
+_MASKS = (
+    *("own", "ticket", "shuffled", "random", "oneshot", "inverted", "at_init", "during"),
+    *("borrowed", "aligned"),
+)
 _WEIGHTS = ("initial", "fresh", "fresh_signed", "fresh_scaled", "permuted", "signed_constant")
 # that figures and the page can draw
-_MARKERS = (*"osHp43d8^D<h2v>XP|+x1*_.", *(f"${letter}$" for letter in "NZSEFIBH"))
+_MARKERS = (*"osHp43d8^D<h2v>XP|+x1*_.", *(f"${letter}$" for letter in "NZSEFIBHAT"))
 _PIPELINES = ("lth", "rewind", "lr_rewind", "finetune", "at_init")
 
 
@@ -276,6 +286,22 @@ for _name, _arm in {
         color="#CC79A7",
         marker="D",
         meaning="A control: the initial weights under a random mask of as many weights.",
+    ),
+    "borrowed": Arm(
+        "borrowed",
+        color="#A08060",
+        marker="$T$",
+        shows="which initial values a mask was found with",
+        meaning="A control: the initial weights under the ticket's mask of another replicate, "
+        "which was found from other initial weights.",
+    ),
+    "permuted": Arm(
+        "aligned",
+        color="#605080",
+        marker="$A$",
+        meaning="As borrowed, but the mask's units are first put into this replicate's order: as "
+        "the dense network that it was found from is aligned to the one here. If it does as well "
+        "as the ticket, a mask fits other initial values once the units agree.",
     ),
     "inverted": Arm(
         "inverted",

@@ -143,6 +143,10 @@ class Chain(ABC, Generic[Mask, Net]):
             case "source":
                 assert self.source is not None
                 return self.source.mask(At(level=at.level))
+            case "borrowed":
+                return self.partner().ticket_mask(at.level)
+            case "aligned":
+                return self.aligned(at, self.partner())
             case "during":
                 return self.moved(at)
             case "moved":
@@ -271,6 +275,19 @@ class Chain(ABC, Generic[Mask, Net]):
     @abstractmethod
     def remade(self, at: At, mask: Mask | None, seed: int) -> Mask:
         """What the function of a user's arm makes of a mask."""
+
+    @abstractmethod
+    def partner(self) -> "Chain[Mask, Net]":
+        """The chain of another replicate, whose masks are borrowed."""
+
+    @abstractmethod
+    def aligned(self, at: At, other: "Chain[Mask, Net]") -> Mask:
+        """The ticket's mask of another chain, permuted as its dense net is aligned to this one's.
+
+        Args:
+            at: where it is for.
+            other: the chain.
+        """
 
     @abstractmethod
     def moved(self, at: At) -> Mask:

@@ -86,6 +86,16 @@ class Made:
         data = self.store.read(self.record(name), "mask.safetensors")
         return PruningMask.from_bytes(data)
 
+    def partner(self) -> "Made":
+        """The tickets of the second replicate, from which the first one borrows."""
+        made = self
+
+        class Second(Made):
+            def row(self, arm: str, level: int, replicate: int = 1) -> RunRow:
+                return super().row(arm, level, replicate)
+
+        return Second(made.store, planned(spec_of(["ticket"], replicates=2)))
+
     def seeds(self, arm: str, level: int) -> dict[str, int]:
         return self.cell(arm, level).inputs()["seeds"]
 

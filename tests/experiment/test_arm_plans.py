@@ -6,14 +6,16 @@ from fractions import Fraction
 import pytest
 from every_arm import ELSEWHERE, TRAIN, K, spec_of
 from tiny_runs import planned
+from torch import nn
 
 from lottery_ticket.arms import ARMS
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import Plan
 from lottery_ticket.experiment.planning.draft import Draft
 from lottery_ticket.experiment.planning.narrow import largest_width, narrowed
+from lottery_ticket.experiment.planning.replicate import Replicate
 from lottery_ticket.masks import prunable_sizes
-from lottery_ticket.models import outline, scaled_options
+from lottery_ticket.models import outline, register_model, scaled_options
 from lottery_ticket.spec import canonical, spec_from_mapping
 
 FRESH = (
@@ -76,6 +78,8 @@ PINNED = {
     "signed_constant": "5c6dba92",
     "shuffled": "26a79a59",
     "random": "1118724e",
+    "borrowed": "6b04eb6a",
+    "permuted": "a30020b2",
     "inverted": "d617895a",
     "dense_small": "7ad29c62",
     "dense_long": "082bcd63",
@@ -350,3 +354,78 @@ def test_an_arm_of_ones_own_prunes_by_its_own_criterion(forgotten):
     masks = {row.arm: row.mask for row in made.rows if row.level == 1}
     criteria = {arm: made.cells[name].inputs()["criterion"] for arm, name in masks.items()}
     assert criteria == {"ticket": "magnitude", "oneshot": "magnitude", "least": "small_final"}
+
+
+BORROWING = ["borrowed", "permuted"]
+
+
+def check_partners(made) -> None:
+    """The law: what a replicate borrows does not depend on how many there are."""
+    few, many = (made(spec_of(BORROWING, replicates=n)) for n in (1, 4))
+    for row in few.rows:
+        assert row in many.rows
+    assert set(few.cells) <= set(many.cells)
+
+
+def test_partners_do_not_depend_on_how_many_replicates_there_are():
+    check_partners(planned)
+
+
+def test_a_partner_that_depends_on_it_is_caught(monkeypatch):
+    def around(replicate):
+        other = (replicate.number + 1) % replicate.setting.spec.replicates
+        return Replicate(replicate.draft, replicate.setting, other)
+
+    monkeypatch.setattr(Replicate, "partner", around)
+    with pytest.raises(AssertionError):
+        check_partners(planned)
+
+
+def test_masks_are_borrowed_from_the_replicate_before_and_of_the_first_from_the_second():
+    made = planned(spec_of(["ticket", *BORROWING], replicates=4))
+    masks = {(row.arm, row.replicate): row.mask for row in made.rows if row.level == 2}
+    taken = [masks["borrowed", number] for number in range(4)]
+    assert taken == [masks["ticket", number] for number in (1, 0, 1, 2)]
+    dense = {row.replicate: row.cell for row in made.rows if row.arm == "ticket" and not row.level}
+    for number, other in enumerate((1, 0, 1, 2)):
+        aligned = made.cells[str(masks["permuted", number])]
+        assert aligned.parents == {
+            "mask": masks["ticket", other],
+            "weights": dense[other],
+            "other_weights": dense[number],
+        }
+
+
+def test_one_replicate_alone_has_a_partner_that_fills_no_row():
+    made = planned(spec_of(["ticket", "borrowed"]))
+    assert {row.replicate for row in made.rows} == {0}
+    assert {cell.label.replicate for cell in made.cells.values()} == {0, 1}
+    # of the sparsest level the other's mask is needed, not what is trained with it
+    cells = [cell for cell in made.cells.values() if cell.label.replicate == 1]
+    assert max(cell.label.level for cell in cells if cell.kind == "train") == 1
+
+
+def test_transferred_tickets_are_borrowed_by_nobody():
+    """Beside `transfer` the arms that borrow take tickets of the run itself."""
+    made = planned(spec_of(["ticket", "transfer", "borrowed"], replicates=2))
+    masks = {(row.arm, row.replicate): row.mask for row in made.rows if row.level == 1}
+    assert masks["borrowed", 0] == masks["ticket", 1] != masks["transfer", 1]
+
+
+def test_permuted_masks_of_n_of_m_are_refused():
+    prune = {"scope": "2:4", "levels": 1, "ignore": ["fc3"]}
+    with pytest.raises(UsageError, match=r"'permuted' moves inputs .* '2:4'"):
+        spec_of(["ticket", "permuted"], prune=prune)
+    assert planned(spec_of(["ticket", "borrowed"], prune=prune))
+
+
+def test_units_that_cannot_be_followed_are_said_before_anything_trains(forgotten):
+    def normed(input_size: int, num_classes: int) -> nn.Module:
+        layers = nn.Linear(input_size, 20), nn.LayerNorm(20), nn.Linear(20, num_classes)
+        return nn.Sequential(*layers)
+
+    register_model("normed")(normed)
+    model = {"model": {"name": "normed"}}
+    with pytest.raises(UsageError, match=r"'permuted': align: .*LayerNorm.*or use 'borrowed'"):
+        planned(spec_of(["ticket", "permuted"], **model))
+    assert planned(spec_of(["ticket", "borrowed"], **model))

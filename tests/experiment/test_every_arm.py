@@ -27,6 +27,7 @@ from every_arm import (
 
 from lottery_ticket.arms import ARMS, Arm
 from lottery_ticket.chain import At, Chain
+from lottery_ticket.connectivity import align
 from lottery_ticket.data import load_dataset
 from lottery_ticket.experiment import TrainCell
 from lottery_ticket.experiment.objects.initial import (
@@ -79,6 +80,8 @@ EXPECTED = {
     "signed_constant": Expected("ticket", "constant"),
     "shuffled": Expected("shuffled", *REWOUND),
     "random": Expected("random", *REWOUND),
+    "borrowed": Expected("the other's", *REWOUND),
+    "permuted": Expected("the other's, aligned", *REWOUND),
     "inverted": Expected("lowest of dense", *REWOUND),
     "dense_small": Expected("none", "initial"),
     "dense_long": Expected("none", "initial", (0, SEARCH)),
@@ -773,6 +776,17 @@ def wanted_mask(made: Made, arm: str, level: int) -> PruningMask:
         return made.mask("ticket", level)
     if how.endswith("'s last"):
         return made.mask(how.removesuffix("'s last"), level)
+    if how.startswith("the other's"):
+        other = made.partner()
+        mask = other.mask("ticket", level)
+        if how == "the other's":
+            return mask
+        model = model_of(made.cell("ticket", 0).inputs()["model"], 0)
+        model.load_state_dict(made.trained("ticket", 0))
+        found = align(other.trained("ticket", 0), to=model, example=torch.zeros(1, 64))
+        assert found.num_moved
+        assert counts(found.apply(mask)) == counts(mask)
+        return found.apply(mask)
     if how in MOVING:
         return PruningMask.from_tensors(Oracle(made).training(arm, level).mask)
     if how.endswith("of dense"):
@@ -866,7 +880,30 @@ def keeps_one_more(make, cell, *arguments):
     return make(replace(cell, how=replace(cell.how, keep=cell.how.keep + 1)), *arguments)
 
 
+def aligns_the_wrong_way_round(make, cell, parents, workspace):
+    names = dict(parents.names)
+    if "other_weights" in names:
+        names["weights"], names["other_weights"] = names["other_weights"], names["weights"]
+    return make(cell, replace(parents, names=names), workspace)
+
+
+def borrows_its_own(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Replicate, "partner", lambda replicate: replicate)
+
+
+def borrows_from_the_next(patch: pytest.MonkeyPatch) -> None:
+    def following(replicate):
+        return Replicate(replicate.draft, replicate.setting, replicate.number + 2)
+
+    patch.setattr(Replicate, "partner", following)
+
+
 WRONG_MASKS = [
+    ("borrowed", borrows_its_own),
+    ("borrowed", borrows_from_the_next),
+    ("borrowed", wrong_row("borrowed", mask="aligned")),
+    ("permuted", wrong_row("permuted", mask="borrowed")),
+    ("permuted", wrong_maker("mask", aligns_the_wrong_way_round)),
     ("inverted", wrong_maker("mask", keeps_the_highest)),
     ("inverted", wrong_maker("mask", keeps_one_more)),
     ("inverted", wrong_row("inverted", mask="own")),

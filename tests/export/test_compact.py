@@ -13,9 +13,9 @@ from torch import nn
 
 from lottery_ticket.errors import LotteryError, UsageError
 from lottery_ticket.export import Compacted, Widths, compact
-from lottery_ticket.export._trace import trace
 from lottery_ticket.export.compaction.flow import flow_of
 from lottery_ticket.export.compaction.narrow import narrow_
+from lottery_ticket.graphs.trace import trace
 from lottery_ticket.masks import PruningMask, prunable_parameters, select_at
 from lottery_ticket.models import build
 

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from spec_values import PLAIN
 
 from lottery_ticket.arms import ARMS
+from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.spec import Spec, canonical_json, load_spec, spec_from_mapping
 
 fractions = st.floats(0, 1, exclude_min=True, exclude_max=True, width=32, allow_subnormal=False)
@@ -111,7 +112,9 @@ def whole_specs(draw):
     if values["prune"].get("once"):
         refused.add("oneshot")
     if values["prune"]["scope"] == "1:4":
-        refused.add("synflow")
+        refused |= {name for name, arm in ARMS.items() if arm.mask == "aligned"}
+        rounds = {n: CRITERIA[arm.criterion].rounds for n, arm in ARMS.items() if arm.criterion}
+        refused |= {name for name, count in rounds.items() if count > 1}
     if values["prune"]["scope"] not in ("global", "layerwise"):
         refused |= {name for name in ARMS if ARMS[name].policy or ARMS[name].masks_of}
     if values["train"]["schedule"] == "cosine":

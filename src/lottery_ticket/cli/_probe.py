@@ -51,7 +51,9 @@ Printed = Annotated[
 @executed("claims", "kernels", "group", "keep", *CLUSTER, *LABELS, "track")
 def probe(
     run: RunReference,
-    name: Annotated[str, typer.Argument(metavar="PROBE", help="evaluate, or one of your own.")],
+    name: Annotated[
+        str, typer.Argument(metavar="PROBE", help="evaluate, travel, or one of your own.")
+    ],
     option: Options = None,
     data: Data = None,
     arm: Arms = None,

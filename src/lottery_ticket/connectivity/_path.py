@@ -11,7 +11,7 @@ from lottery_ticket.connectivity._statistics import refit_statistics_
 from lottery_ticket.errors import UsageError
 from lottery_ticket.names import check_shape, near
 
-__all__ = ["Along", "LinearPath", "along"]
+__all__ = ["Along", "LinearPath", "along", "check_alike"]
 
 State = Mapping[str, torch.Tensor]
 
@@ -38,18 +38,7 @@ class LinearPath:
     """
 
     def __init__(self, a: State, b: State) -> None:
-        for name in (*a, *b):
-            if name not in a or name not in b:
-                other = a if name in b else b
-                raise UsageError(
-                    "path: a line wants two nets of one architecture, and one of them has no "
-                    f"{name!r}{near(name, other)}"
-                )
-            check_shape(f"path: {name!r}", b[name].shape, a[name].shape, "the other net")
-            if a[name].dtype != b[name].dtype:
-                raise UsageError(
-                    f"path: {name!r} is {a[name].dtype} in one net and {b[name].dtype} in the other"
-                )
+        check_alike("path", a, b)
         self.a, self.b = dict(a), dict(b)
 
     def at(self, alpha: float) -> dict[str, torch.Tensor]:
@@ -73,6 +62,30 @@ class LinearPath:
         if not (a.is_floating_point() or a.is_complex()):
             return a
         return torch.lerp(a, b.to(a.device), alpha)
+
+
+def check_alike(what: str, a: State, b: State) -> None:
+    """See that two nets are of one architecture.
+
+    Args:
+        what: wants it, in an error.
+        a, b: their `state_dict()`.
+
+    Raises:
+        UsageError: they differ in names, shapes or types.
+    """
+    for name in (*a, *b):
+        if name not in a or name not in b:
+            other = a if name in b else b
+            raise UsageError(
+                f"{what}: wants two nets of one architecture, and one of them has no "
+                f"{name!r}{near(name, other)}"
+            )
+        check_shape(f"{what}: {name!r}", b[name].shape, a[name].shape, "the other net")
+        if a[name].dtype != b[name].dtype:
+            raise UsageError(
+                f"{what}: {name!r} is {a[name].dtype} in one net and {b[name].dtype} in the other"
+            )
 
 
 @dataclass(frozen=True)

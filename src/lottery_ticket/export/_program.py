@@ -8,7 +8,7 @@ from lottery_ticket.errors import UsageError
 from lottery_ticket.export._format import Run
 from lottery_ticket.export._others import quiet
 from lottery_ticket.export._pruned_model import PrunedModel
-from lottery_ticket.export._trace import with_place
+from lottery_ticket.graphs.trace import with_place
 
 __all__ = ["load_pt2", "program_of", "write_pt2"]
 

@@ -250,6 +250,12 @@ class LiveChain(Chain[PruningMask, Net]):
         assert mask is not None
         return remade_mask(at.arm, mask, generator(seed))
 
+    def partner(self) -> "LiveChain":
+        raise UsageError("a search is one replicate, and has no other to borrow masks from")
+
+    def aligned(self, at: At, other: Chain[PruningMask, Net]) -> PruningMask:
+        raise UsageError(f"{at.arm}: a search is one replicate, and has no other to be aligned to")
+
     def moved(self, at: At) -> PruningMask:
         self.training(at)
         assert self.last_mask is not None

@@ -48,7 +48,7 @@ def _origin(run: Told, name: str) -> str:
     """Where an arm's masks come from, as `Arm.mask` has it; those of tickets are `own`, or `start`
     where they are made before any training."""
     arm = ARMS.get(name, UNKNOWN)
-    if callable(arm.mask) or arm.mask in (TICKET, "shuffled"):
+    if callable(arm.mask) or arm.mask in (TICKET, "shuffled") or arm.borrows:
         arm = ARMS[TICKET]
     ours = run.spec.get("pipeline") or {}
     is_at_start = arm.pipeline == "at_init" or (
@@ -60,7 +60,7 @@ def _origin(run: Told, name: str) -> str:
 def _is_set_back(run: Told, name: str) -> bool:
     """Whether the weights that an arm's masks keep go where the ticket's pipeline puts them."""
     arm = ARMS.get(name, UNKNOWN)
-    takes = callable(arm.mask) or arm.mask in (TICKET, "shuffled", "source")
+    takes = arm.takes_masks or arm.mask == "shuffled"
     return (takes or arm.pipeline is None) and _origin(run, name) in _SEARCHED | _FROM_DENSE
 
 

@@ -134,6 +134,7 @@ class Spec(Record):
         if self.prune.once and "oneshot" in names:
             raise ValueError("arms: with prune.once the ticket is 'oneshot' itself; leave it out")
         self._check_rounds(names)
+        self._check_aligned(names)
         self._check_policies(names)
         finetuned = [name for name in names if ARMS[name].pipeline == FINETUNE]
         if self.claim is not None and (missing := {TICKET, REINIT} - {*names}):
@@ -233,6 +234,14 @@ class Spec(Record):
                     f"arms: {name!r} prunes in {rounds} rounds of rising sparsity, and scope "
                     f"{self.prune.scope!r} has only its own levels; leave it out"
                 )
+
+    def _check_aligned(self, names: list[str]) -> None:
+        aligned = [name for name in names if ARMS[name].mask == "aligned"]
+        if aligned and self.prune.n_of_m:
+            raise ValueError(
+                f"arms: {aligned[0]!r} moves inputs among the groups of scope "
+                f"{self.prune.scope!r}; leave it out, or use 'borrowed'"
+            )
 
     def _check_policies(self, names: list[str]) -> None:
         for name in names:

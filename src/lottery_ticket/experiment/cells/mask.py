@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import torch
 
 from lottery_ticket.arms import ARMS
+from lottery_ticket.connectivity import align
 from lottery_ticket.criteria import CRITERIA, inverse
 from lottery_ticket.data import Features, Split, take
 from lottery_ticket.errors import UsageError
-from lottery_ticket.experiment.cells.cell import MASK, Cell
+from lottery_ticket.experiment.cells.cell import MASK, WEIGHTS, Cell
 from lottery_ticket.experiment.cells.making import Made, Parents, Workspace
 from lottery_ticket.experiment.objects.build import load_data
 from lottery_ticket.experiment.objects.initial import Described, drawn_model
@@ -23,6 +24,7 @@ from lottery_ticket.spec import TrainSpec
 from lottery_ticket.train import as_plain_
 
 __all__ = [
+    "Aligned",
     "Examples",
     "MaskCell",
     "Remade",
@@ -90,6 +92,33 @@ class Remade:
     def inputs(self) -> dict[str, Any]:
         """Its part of a cell's inputs."""
         return {"how": "arm", "arm": self.arm, "source": self.source, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The parent's mask of another net, its units permuted as that net is aligned to this one's, by
+    their weights. The nets: the parents `weights`, and `other_weights`.
+
+    Args:
+        model: of both nets.
+        input_shape: of one example, for which the model's graph is followed.
+        numerics: raised when the same nets are aligned otherwise.
+    """
+
+    model: Described
+    input_shape: tuple[int, ...]
+    numerics: int
+    structure: Structure = Structure()
+
+    def inputs(self) -> dict[str, Any]:
+        """Its part of a cell's inputs."""
+        return {
+            "how": "align",
+            "by": "weights",
+            "align_numerics": self.numerics,
+            "model": self.model.inputs(),
+            "input_shape": list(self.input_shape),
+        }
 
 
 @dataclass(frozen=True)
@@ -203,15 +232,16 @@ class MaskCell(Cell):
     Args:
         numerics: raised when the same scores give another mask.
         layers: parameter and shape, in model order.
-        how: by shuffling the parent, by a user's function of it, or by selection.
+        how: by shuffling the parent, by a user's function of it, by alignment, or by selection.
         seen: what the criterion sees beside trained weights, or instead of them.
     """
 
     kind: ClassVar[str] = "mask"
+    reads: ClassVar[Mapping[str, str]] = {**Cell.reads, "other_weights": WEIGHTS}
 
     numerics: int
     layers: tuple[tuple[str, tuple[int, ...]], ...]
-    how: Shuffle | Remade | Selection
+    how: Shuffle | Remade | Aligned | Selection
     seen: Seen | None = None
 
     def own_inputs(self) -> dict[str, Any]:
@@ -233,6 +263,9 @@ def make_mask(cell: MaskCell, parents: Parents, workspace: Workspace) -> Made:
     elif isinstance(cell.how, Remade):
         assert before is not None
         mask = remade_mask(cell.how.arm, before, generator(cell.how.seed))
+    elif isinstance(cell.how, Aligned):
+        assert before is not None
+        mask = _aligned(cell.how, before, parents)
     else:
         mask = _selected(cell, cell.how, before, _scored(cell, cell.how, parents, workspace))
     results = {
@@ -264,6 +297,14 @@ def remade_mask(arm: str, before: PruningMask, draws: torch.Generator) -> Prunin
             f"wanted {before.num_kept:,} of the ticket's {len(before)}"
         )
     return made
+
+
+def _aligned(how: Aligned, before: PruningMask, parents: Parents) -> PruningMask:
+    """A mask of another net, its units in the order of this one's; on the CPU, as all masks."""
+    model = as_plain_(drawn_model(how.model, 0))
+    model.load_state_dict(parents.tensors("other_weights"))
+    found = align(parents.tensors("weights"), to=model, example=torch.zeros(2, *how.input_shape))
+    return found.apply(before)
 
 
 def _scored(

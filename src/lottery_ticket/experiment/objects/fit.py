@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lottery_ticket.arms import ARMS
+from lottery_ticket.connectivity import hidden_units
 from lottery_ticket.criteria import CRITERIA, NaNScoresError, score
 from lottery_ticket.data import DataSet, Features, shapes_of
 from lottery_ticket.errors import LotteryError, TrainingError, UsageError
@@ -52,9 +53,29 @@ def check_fit(spec: Spec, data: DataSet, model: nn.Module) -> None:
         )
     with random_state_kept():  # dropout draws
         _try_a_step(spec, data, copied_model(model).train())
+        _try_alignment(spec, data, model)
         for name, options in _criteria(spec):
             if CRITERIA.entry(name).is_user:
                 _try_criterion(name, options, spec, data, model)
+
+
+def _try_alignment(spec: Spec, data: DataSet, model: nn.Module) -> None:
+    """See that the model's hidden units can be permuted, where an arm wants that."""
+    aligned = [arm.name for arm in spec.arms if ARMS[arm.name].mask == "aligned"]
+    if not aligned:
+        return
+    few = data.train.first(2).x
+    if not isinstance(few, torch.Tensor) or not few.is_floating_point():
+        raise UsageError(
+            f"arms: {aligned[0]!r} aligns nets whose inputs are one tensor of floats, and "
+            f"{spec.data.name!r} has others; leave it out, or use 'borrowed'"
+        )
+    try:
+        hidden_units(model, few)
+    except UsageError as error:
+        raise UsageError(
+            f"arms: {aligned[0]!r}: {error}; leave it out, or use 'borrowed'"
+        ) from error
 
 
 def _preset_hint(name: str) -> str:

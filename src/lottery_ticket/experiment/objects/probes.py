@@ -13,6 +13,7 @@ from torch import nn
 
 from lottery_ticket.data import DataSet
 from lottery_ticket.errors import LotteryError, TrainingError, UsageError
+from lottery_ticket.experiment.objects.travel import travel
 from lottery_ticket.registry import Registry, check_options
 from lottery_ticket.train import Loss, evaluate
 
@@ -21,7 +22,7 @@ __all__ = ["PROBES", "Probe", "Row", "probe_rows", "register_probe"]
 Row = dict[str, Any]
 ProbeFunction = Callable[..., Iterable[Mapping[str, Any]]]
 
-GIVEN = ("model", "mask", "data", "loss", "generator")
+GIVEN = ("model", "mask", "data", "loss", "generator", "points")
 """What a probe can ask for by the name of a parameter without a default."""
 
 _PLACE = ("run", "probe", "arm", "level", "replicate", "draw", "density", "cell")
@@ -35,7 +36,9 @@ class Probe:
         function: its parameters without a default are filled in by name: `model` (trained, in
             eval mode, pruned weights zero), `mask` (what it keeps; of a dense net, everything),
             `data` (a `DataSet`: the run's own, or the one that is asked for), `loss` (the
-            recipe's), `generator`. Those with a default are its options. It returns rows: mappings
+            recipe's), `generator`, `points` (moment → the whole state then: `"initial"` (θ₀),
+            `"rewind"` (θ_k) or `"start"` (of another net) where a training has such a moment,
+            `"trained"`). Those with a default are its options. It returns rows: mappings
             of texts and numbers, with a number under `value`.
         numerics: raised when it measures other values of the same.
 
@@ -117,6 +120,7 @@ def probe_rows(
     loss: Loss,
     generator: torch.Generator,
     options: Mapping[str, Any],
+    points: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
 ) -> list[Row]:
     """What a probe measures of a net.
 
@@ -124,7 +128,10 @@ def probe_rows(
         LotteryError: it fails, or its rows are no rows.
     """
     probe = PROBES[name]
-    given = {"model": model, "mask": mask, "data": data, "loss": loss, "generator": generator}
+    given = {
+        "model": model, "mask": mask, "data": data, "loss": loss, "generator": generator,
+        "points": points,
+    }  # fmt: skip
     try:
         found = list(probe.function(**{n: given[n] for n in probe.needs}, **options))
     except LotteryError:
@@ -172,3 +179,4 @@ def _evaluate(model: nn.Module, data: DataSet, loss: Loss, split: str = "test") 
 
 
 PROBES.add("evaluate", Probe(_evaluate))
+PROBES.add("travel", Probe(travel))

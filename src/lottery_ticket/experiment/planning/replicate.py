@@ -9,6 +9,7 @@ from lottery_ticket.chain import At, Chain, Change, Start
 from lottery_ticket.criteria import CRITERIA
 from lottery_ticket.experiment.cells.cell import Label
 from lottery_ticket.experiment.cells.mask import (
+    Aligned,
     Examples,
     MaskCell,
     Remade,
@@ -30,6 +31,7 @@ from lottery_ticket.store import RunRow
 __all__ = ["Replicate"]
 
 _MASK_NUMERICS = 1  # raised when the same scores give another mask
+_ALIGN_NUMERICS = 1  # raised when the same nets are aligned otherwise
 _POLICY_NUMERICS = 1  # raised when the library's policies make other masks of the same
 _CHANNEL_NUMERICS = 2  # of scope channel: 1 was counted in channels, and might cut the output
 
@@ -57,6 +59,7 @@ class Replicate(Chain[str, str]):
         self.draft = draft
         self.setting = setting
         self.number = number
+        self._partner: Replicate | None = None
 
     def row(self, at: At) -> RunRow:
         """A row of the table; ask level by level, since a level hangs on the one before."""
@@ -111,13 +114,35 @@ class Replicate(Chain[str, str]):
     def remade(self, at: At, mask: str | None, seed: int) -> str:
         return self._add_mask(at, Remade(at.arm, self._source_of(at.arm), seed), mask=mask)
 
+    def partner(self) -> "Replicate":
+        """The replicate before, and of the first one the second: the same however many there are.
+
+        Where there is no second one, its ticket is searched for all the same.
+        """
+        if self._partner is None:
+            number, source = (self.number - 1) if self.number else 1, self.source
+            assert source is None or isinstance(source, Replicate)
+            theirs = None if source is None else Replicate(self.draft, source.setting, number)
+            self._partner = Replicate(self.draft, self.setting, number, theirs)
+        return self._partner
+
+    def aligned(self, at: At, other: Chain[str, str]) -> str:
+        recipe, inputs = self.setting.recipe, self.setting.inputs
+        return self._add_mask(
+            at,
+            Aligned(recipe.model, tuple(inputs.input_shape), _ALIGN_NUMERICS),
+            mask=other.ticket_mask(at.level),
+            weights=other.training(At()),
+            other_weights=self.training(At()),
+        )
+
     def moved(self, at: At) -> str:
         return self.training(at)  # one cell makes both
 
     def _add_mask(
         self,
         at: At,
-        how: Selection | Shuffle | Remade,
+        how: Selection | Shuffle | Remade | Aligned,
         *,
         seen: Seen | None = None,
         **parents: str | None,

@@ -14,6 +14,7 @@ from lottery_ticket.experiment.objects.initial import Described, recorded_model
 from lottery_ticket.experiment.objects.probes import PROBES
 from lottery_ticket.experiment.objects.run_data import run_spec
 from lottery_ticket.experiment.planning.plan import Plan, Work
+from lottery_ticket.experiment.running.beginnings import beginning_of
 from lottery_ticket.experiment.running.observer import Observer, RunOutcome
 from lottery_ticket.experiment.running.run import recorded, run_work
 from lottery_ticket.spec import DataSpec, Spec, canonical, spec_from_mapping
@@ -70,6 +71,10 @@ def probe_work(store: Store, run: RunRecord, asked: Asked, context: Context) -> 
     cells: dict[str, Cell] = {}
     for row in rows:
         parents = {"weights": row.cell} | ({"mask": row.mask} if row.mask else {})
+        begun = None
+        if "points" in probe.needs:
+            begun, more = beginning_of(store, run, row)
+            parents |= more
         cell = ProbeCell(
             label=_label(run, row),
             parents=parents,
@@ -81,6 +86,7 @@ def probe_work(store: Store, run: RunRecord, asked: Asked, context: Context) -> 
             train=spec.train,
             described=described,
             sources=sources,
+            beginning=begun,
         )
         cells.setdefault(cell.name, cell)
     return Work(run.id, cells)

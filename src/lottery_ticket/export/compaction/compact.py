@@ -11,10 +11,10 @@ from torch import fx, nn
 from lottery_ticket.errors import LotteryError
 from lottery_ticket.export._copies import eval_copy, plain_weights_
 from lottery_ticket.export._difference import largest_difference
-from lottery_ticket.export._trace import Example, Trace, inputs_of, outputs_of, trace
 from lottery_ticket.export.compaction.flow import Flow, flow_of
 from lottery_ticket.export.compaction.narrow import narrow_
-from lottery_ticket.export.compaction.operations import Mixing, Opaque
+from lottery_ticket.graphs.operations import Mixing, Opaque
+from lottery_ticket.graphs.trace import Example, Trace, inputs_of, outputs_of, trace
 from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.process import alone
 

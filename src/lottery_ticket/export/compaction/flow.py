@@ -5,14 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import fx
 
-from lottery_ticket.export._trace import Trace, execute
-from lottery_ticket.export.compaction.operations import (
+from lottery_ticket.graphs.groups import Channels, groups_of
+from lottery_ticket.graphs.operations import (
     Mixing,
     Moving,
     OnTheWay,
@@ -21,10 +18,10 @@ from lottery_ticket.export.compaction.operations import (
     Picking,
     operations_of,
 )
+from lottery_ticket.graphs.trace import Trace, execute
 
-__all__ = ["Channels", "Flow", "flow_of"]
+__all__ = ["Flow", "flow_of"]
 
-Channels = dict[fx.Node, torch.Tensor]
 Operations = Mapping[fx.Node, Operation]
 
 
@@ -58,7 +55,8 @@ def flow_of(trace: Trace) -> Flow:
     is_known, constants = _constants(trace, operations)
     is_read = _read(operations, is_known)
     is_free = {node: known | ~is_read[node] for node, known in is_known.items()}
-    group, num_groups = _groups(operations, is_known)
+    widths = {node: len(known) for node, known in is_known.items()}
+    group, num_groups = groups_of(operations, widths)
     stays = torch.zeros(num_groups, dtype=torch.bool)
     for node, free in is_free.items():
         stays[group[node][~free]] = True
@@ -142,25 +140,6 @@ def _read(operations: Operations, is_known: Channels) -> Channels:
             for source, origin in operation.origins.items():
                 is_read[source][origin[wanted & (origin >= 0)]] = True
     return is_read
-
-
-def _groups(operations: Operations, is_known: Channels) -> tuple[Channels, int]:
-    """Channel → number of those that go with it."""
-    places, total = {}, 0
-    for node, known in is_known.items():
-        places[node] = torch.arange(total, total + len(known))
-        total += len(known)
-    pairs = [
-        torch.stack([places[node][origin >= 0], places[source][origin[origin >= 0]]])
-        for node, operation in operations.items()
-        if isinstance(operation, Moving) and node in places
-        for source, origin in operation.origins.items()
-    ]
-    rows, columns = torch.cat([torch.zeros(2, 0, dtype=torch.int64), *pairs], 1).numpy()
-    ties = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(total, total))
-    num_groups, group = connected_components(ties, directed=False)
-    numbers = torch.from_numpy(group).long()
-    return {node: numbers[place] for node, place in places.items()}, num_groups
 
 
 def _pins(operations: Operations, group: Channels) -> dict[fx.Node, torch.Tensor]:

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from lottery_ticket.export.compaction.flow import Flow
-from lottery_ticket.export.compaction.operations import Mixing, Moving, OnTheWay, Picking
-from lottery_ticket.export.compaction.vocabulary import CONVOLUTIONS, NORMS
+from lottery_ticket.graphs.operations import Mixing, Moving, OnTheWay, Picking
+from lottery_ticket.graphs.vocabulary import CONVOLUTIONS, NORMS
 
 __all__ = ["narrow_"]
 

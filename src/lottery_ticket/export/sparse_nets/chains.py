@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from lottery_ticket.errors import UsageError
-from lottery_ticket.export._trace import Trace, has_hooks
+from lottery_ticket.graphs.trace import Trace, has_hooks
 
 __all__ = ["Link", "SparseChain", "chains_of", "links_of"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from lottery_ticket.export._trace import Trace, trace
 from lottery_ticket.export.sparse_nets.chains import Link, SparseChain, chains_of
+from lottery_ticket.graphs.trace import Trace, trace
 
 __all__ = ["converted", "measured"]
 

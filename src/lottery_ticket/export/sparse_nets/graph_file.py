@@ -19,7 +19,10 @@ from safetensors.torch import save
 from torch import fx, nn
 
 from lottery_ticket.errors import DataError, UsageError
-from lottery_ticket.export.compaction.vocabulary import (
+from lottery_ticket.export.sparse_nets.sizes import check_sizes
+from lottery_ticket.export.sparse_nets.tensor_rows import from_rows, to_rows
+from lottery_ticket.files import write_file
+from lottery_ticket.graphs.vocabulary import (
     BETWEEN,
     BY_VALUE,
     BY_VALUE_MODULES,
@@ -32,9 +35,6 @@ from lottery_ticket.export.compaction.vocabulary import (
     POOLS,
     RESHAPES,
 )
-from lottery_ticket.export.sparse_nets.sizes import check_sizes
-from lottery_ticket.export.sparse_nets.tensor_rows import from_rows, to_rows
-from lottery_ticket.files import write_file
 from lottery_ticket.tensor_files import check_claim, claimed_shape, made_sense_of, read_tensors
 
 __all__ = ["read_graph", "write_graph"]

@@ -11,10 +11,10 @@ from torch import fx, nn
 from lottery_ticket.errors import LotteryError, UsageError, nearest
 from lottery_ticket.export._copies import eval_copy, plain_weights_
 from lottery_ticket.export._difference import largest_difference
-from lottery_ticket.export._trace import Example, inputs_of, outputs_of, trace
 from lottery_ticket.export.sparse_nets.chains import links_of
 from lottery_ticket.export.sparse_nets.decide import converted, measured
 from lottery_ticket.export.sparse_nets.graph_file import read_graph, write_graph
+from lottery_ticket.graphs.trace import Example, inputs_of, outputs_of, trace
 from lottery_ticket.notebook_html import notebook_html
 from lottery_ticket.process import alone
 from lottery_ticket.tensor_files import made_sense_of

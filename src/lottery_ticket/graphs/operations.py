@@ -13,10 +13,10 @@ import torch
 from torch import fx, nn
 from torch.fx.node import map_arg
 
-from lottery_ticket.export._trace import Trace, has_hooks, target_name
-from lottery_ticket.export.compaction.moves import Moving, each_to_itself, flattened, moving
-from lottery_ticket.export.compaction.picks import OnTheWay, Path, Picking, followed, path_of
-from lottery_ticket.export.compaction.vocabulary import (
+from lottery_ticket.graphs.moves import Moving, each_to_itself, flattened, moving
+from lottery_ticket.graphs.picks import OnTheWay, Path, Picking, followed, path_of
+from lottery_ticket.graphs.trace import Trace, has_hooks, target_name
+from lottery_ticket.graphs.vocabulary import (
     BY_VALUE_MODULES,
     CONVOLUTIONS,
     NORMS,

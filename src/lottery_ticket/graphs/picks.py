@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from lottery_ticket.export._trace import execute, may_be_along_examples, target_name
-from lottery_ticket.export.compaction.moves import Moving, each_to_itself
+from lottery_ticket.graphs.moves import Moving, each_to_itself
+from lottery_ticket.graphs.trace import execute, may_be_along_examples, target_name
 
 __all__ = ["OnTheWay", "Path", "Picking", "followed", "path_of"]
 

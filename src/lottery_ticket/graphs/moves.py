@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from lottery_ticket.export.compaction.vocabulary import (
+from lottery_ticket.graphs.vocabulary import (
     BETWEEN,
     BY_VALUE,
     CAT,
