@@ -1502,6 +1502,7 @@ def report(
 
     >>> page = report([load_run("quickstart")], "report.html")  # doctest: +SKIP
     """
+    from lottery_ticket.analysis import measured_stability
     from lottery_ticket.files import (
         check_replaceable,
         make_folder,
@@ -1535,7 +1536,9 @@ def report(
         tables = result.tables
         facts = run_facts(result.store, result.record)
         classes = None if verdict is None else result._by_class_or_why(verdict, data_dir, data)
-        contents.append(content_of(ReportRun(title, tables, verdict or reason, facts, classes)))
+        stability = measured_stability(result.store, result.record)
+        told = verdict or reason
+        contents.append(content_of(ReportRun(title, tables, told, facts, classes, stability)))
     page = pages[format](contents)
     if out is not None:
         with writing(out) as path:

@@ -10,7 +10,6 @@ from lottery_ticket.arms import TICKET
 from lottery_ticket.cli._execution import CLUSTER, LABELS, PLAIN, Execution, executed
 from lottery_ticket.cli._options import Json, RunReference
 from lottery_ticket.cli._print import console, print_json, print_table
-from lottery_ticket.cli._stability import interval_text, number_text
 
 __all__ = ["connectivity"]
 
@@ -28,7 +27,7 @@ def connectivity(
     The error is measured on the straight line between the trained nets of levels L − 1 and L, and
     stands beside whether the sparser one matches dense.
     """
-    from lottery_ticket.analysis import format_percent
+    from lottery_ticket.analysis import barrier_interval_text, barrier_text, format_percent
     from lottery_ticket.instability import level_connectivity
 
     given = how.arguments("claims", "kernels", "group", "keep", *CLUSTER, *LABELS, "track")
@@ -43,8 +42,8 @@ def connectivity(
     lines = [
         [
             f"{row['level'] - 1}–{row['level']}", format_percent(row["density"]), str(row["n"]),
-            number_text(row["barrier"], is_error), interval_text(row, is_error), row["state"],
-            row["matches"] or "–",
+            barrier_text(row["barrier"], is_error), barrier_interval_text(row, is_error),
+            row["state"], row["matches"] or "–",
         ]
         for row in rows
     ]  # fmt: skip

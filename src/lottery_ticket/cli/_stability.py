@@ -1,6 +1,5 @@
 """`lottery stability`."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from lottery_ticket.analysis import Stability
     from lottery_ticket.instability import Asked
 
-__all__ = ["interval_text", "number_text", "stability"]
+__all__ = ["stability"]
 
 
 @executed("claims", *CLUSTER, *LABELS, "track")
@@ -140,11 +139,11 @@ def _draw(found: "Stability", out: Path, look: dict[str, Any]) -> None:
 
 def _print(found: "Stability", asked: "Asked") -> None:
     """A line per step, arm and level, and what they say."""
-    from lottery_ticket.analysis import format_percent
+    from lottery_ticket.analysis import barrier_interval_text, barrier_text, format_percent
 
     rows = found.table.to_dict("records")
     has_norms = any(row["interpolated_barrier"] == row["interpolated_barrier"] for row in rows)
-    is_error = any(row["state"] for row in rows)
+    is_error = found.is_error
     unit = " (points)" if is_error else ""
     heads = ["step", "arm", "level", "density", "n", f"barrier{unit}", "95 % interval", "state"]
     heads += [f"on train{unit}", *([f"statistics interpolated{unit}"] if has_norms else [])]
@@ -153,9 +152,10 @@ def _print(found: "Stability", asked: "Asked") -> None:
         lines.append(
             [
                 f"{row['step']:,}", row["arm"], str(row["level"]), format_percent(row["density"]),
-                str(row["n"]), number_text(row["barrier"], is_error), interval_text(row, is_error),
-                row["state"], number_text(row["train_barrier"], is_error),
-                *([number_text(row["interpolated_barrier"], is_error)] if has_norms else []),
+                str(row["n"]), barrier_text(row["barrier"], is_error),
+                barrier_interval_text(row, is_error), row["state"],
+                barrier_text(row["train_barrier"], is_error),
+                *([barrier_text(row["interpolated_barrier"], is_error)] if has_norms else []),
             ]
         )  # fmt: skip
     print_table(lines, num_left=2, spare=[heads[8], *heads[9:]])
@@ -166,17 +166,3 @@ def _print(found: "Stability", asked: "Asked") -> None:
     for step, (_, prepared, _) in asked.steps.items():
         name, where = name_text(prepared.store, found.runs[step]), where_text(prepared.store)
         console.print(f"step {step:,}: lottery table {name}{where}", soft_wrap=True)
-
-
-def interval_text(row: Mapping[Any, Any], is_error: bool) -> str:
-    """Both ends of an interval, if there is one."""
-    if row["low"] != row["low"]:
-        return "–"
-    return f"{number_text(row['low'], is_error)} to {number_text(row['high'], is_error)}"
-
-
-def number_text(value: float, is_error: bool) -> str:
-    """Points of error, or a loss."""
-    if value != value:
-        return "–"
-    return f"{100 * value:.2f}" if is_error else f"{value:.4g}"

@@ -54,6 +54,7 @@ from lottery_ticket.experiment.objects.run_data import run_data as run_data
 from lottery_ticket.experiment.objects.run_data import run_spec as run_spec
 from lottery_ticket.experiment.objects.user_code import import_user_code as import_user_code
 from lottery_ticket.experiment.objects.user_code import sent_by_value as sent_by_value
+from lottery_ticket.experiment.planning.copies import INSTABILITY as INSTABILITY
 from lottery_ticket.experiment.planning.copies import Copies as Copies
 from lottery_ticket.experiment.planning.copies import Copying as Copying
 from lottery_ticket.experiment.planning.copies import copies as copies

@@ -7,6 +7,7 @@ from typing import Any
 from lottery_ticket.analysis import (
     ClassDifferences,
     RunTables,
+    Stability,
     Verdict,
     sort_arms,
     still_falling_note,
@@ -16,6 +17,7 @@ from lottery_ticket.report._classes import ReportClasses, classes_of
 from lottery_ticket.report._facts import RunFacts
 from lottery_ticket.report._headline import Headline, headline, no_ticket
 from lottery_ticket.report._inputs import InputMap, input_map
+from lottery_ticket.report._stability import ReportStability, stability_section
 from lottery_ticket.report._tables import (
     ReportTable,
     contrast_rows,
@@ -38,6 +40,7 @@ class ReportRun:
         facts: what was run.
         classes: the ticket against dense by class, or why that is not known; None of what is no
             classifier.
+        stability: what was measured of it; None where nothing was.
     """
 
     title: str
@@ -45,6 +48,7 @@ class ReportRun:
     verdict: Verdict | str
     facts: RunFacts
     classes: ClassDifferences | str | None = None
+    stability: Stability | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class RunContent:
         num_trainings: how many there are, in the table or not.
         facts: what was run.
         arms: the arms it shows.
+        stability: from which step on nets are stable; None where that was not measured.
     """
 
     title: str
@@ -79,12 +84,14 @@ class RunContent:
     num_trainings: int
     facts: RunFacts
     arms: Sequence[str] = ()
+    stability: ReportStability | None = None
 
     @property
     def charts(self) -> dict[str, Any]:
         """Name → what the page's script draws."""
         drawn = [*self.main, *self.learning, *self.structure]
         drawn += [self.classes.chart] if self.classes and self.classes.chart else []
+        drawn += self.stability.charts if self.stability else []
         drawn += [self.inputs] if self.inputs is not None else []
         return {chart.name: chart.to_dict() for chart in drawn}
 
@@ -94,6 +101,7 @@ def content_of(run: ReportRun) -> RunContent:
     tables = run.tables
     verdict = run.verdict if isinstance(run.verdict, Verdict) else None
     charts = run_charts(tables, verdict)
+    stability = None if run.stability is None else stability_section(run.stability)
     metric = next((name for name in ("accuracy", "metric", "loss") if name in charts), "")
 
     def of(*figures: str) -> list[Chart]:  # each once: a loss that is the metric stands first
@@ -113,7 +121,8 @@ def content_of(run: ReportRun) -> RunContent:
         training_rows(tables),
         len(tables.table),
         run.facts,
-        sort_arms(tables.table["arm"]),
+        sort_arms([*tables.table["arm"], *(stability.arms if stability else ())]),
+        stability,
     )
 
 

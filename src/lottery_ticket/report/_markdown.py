@@ -34,6 +34,7 @@ def _section(run: RunContent) -> list[str]:
     lines += [*_table(run.levels), ""]
     lines += [f"- {escaped(note)}" for note in head.notes]
     lines += [f"- {escaped(run.classes.sentence)}"] if run.classes and run.classes.chart else []
+    lines += [f"- {escaped(said)}" for said in run.stability.sentences] if run.stability else []
     if head.advice:
         lines += ["", escaped(head.advice), "", *_block("sh", "\n".join(head.commands))]
     lines += ["", "<details><summary>What was run</summary>", ""]

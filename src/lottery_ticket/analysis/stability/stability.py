@@ -69,6 +69,11 @@ class Stability:
             rows.setdefault((row["arm"], row["level"]), []).append(row)
         return [_said(arm, level, of_net) for (arm, level), of_net in rows.items()]
 
+    @property
+    def is_error(self) -> bool:
+        """Whether barriers are of the error, and so have states; a regression has none."""
+        return bool(self.table["state"].astype(bool).any())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         rows = self.table.astype(object).where(self.table.notna(), None).to_dict("records")

@@ -1,0 +1,28 @@
+"""How barriers are written in tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["barrier_interval_text", "barrier_text"]
+
+
+def barrier_text(value: float, is_error: bool) -> str:
+    """A barrier: points of error, or a loss.
+
+    >>> barrier_text(0.0123, True), barrier_text(0.0123, False), barrier_text(float("nan"), True)
+    ('1.23', '0.0123', '–')
+    """
+    if value != value:
+        return "–"
+    return (f"{100 * value:.2f}" if is_error else f"{value:.4g}").replace("-", "−")
+
+
+def barrier_interval_text(row: Mapping[Any, Any], is_error: bool) -> str:
+    """Both ends of a mean barrier's interval, if there is one.
+
+    >>> barrier_interval_text({"low": -0.01, "high": 0.02}, True)
+    '−1.00 to 2.00'
+    """
+    if row["low"] != row["low"]:
+        return "–"
+    return f"{barrier_text(row['low'], is_error)} to {barrier_text(row['high'], is_error)}"
