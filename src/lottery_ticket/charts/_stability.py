@@ -30,13 +30,17 @@ def barrier_charts(found: Stability) -> list[Chart]:
     y = Axis("error barrier (points)" if is_error else "loss barrier", "linear", low, high)
     name = f"stable below {threshold:g} points"
     rules = (Rule(threshold, name, "dashed"),) if is_error else ()
-    caption = _caption(rows, is_error) + cut_note(_all_bars(rows, is_error), low, high)
+    caption = _caption(rows, is_error)
+    note = cut_note(_all_bars(rows, is_error), low, high)
     levels = sorted({row["level"] for row in rows})
     if len(steps) > 1:
-        colors = level_colors(levels)
+        colors, arms = level_colors(levels), sort_arms(row["arm"] for row in rows)
+        if note and len(arms) > 1:
+            note = f" In all panels{note}"
+        caption += note
         return [
             _against_steps(steps, [r for r in rows if r["arm"] == arm], colors, y, rules, caption)
-            for arm in sort_arms(row["arm"] for row in rows)
+            for arm in arms
         ]
     density = {row["level"]: row["density"] for row in rows}
     stops = [
@@ -50,7 +54,7 @@ def barrier_charts(found: Stability) -> list[Chart]:
         series.append(_bars(arm, style.color, style.marker, ordered, is_error))
     title = f"instability to the order of the data, from step {steps[0]:,}"
     x = Axis("level", "names", 0.0, float(len(levels) - 1))
-    return [Chart("stability", title, caption, x, y, stops, series, rules)]
+    return [Chart("stability", title, caption + note, x, y, stops, series, rules)]
 
 
 def path_charts(found: Stability, step: int) -> list[Chart]:

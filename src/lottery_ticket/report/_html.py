@@ -51,7 +51,8 @@ def html_page(runs: Sequence[RunContent]) -> str:
 
 def _tight(text: str) -> str:
     """A number and its unit are not parted at the end of a line."""
-    return re.sub(r"(?<=\d) (?=%|points?\b|replicates?\b)", "\N{NO-BREAK SPACE}", text)
+    parts = r"(?<=\d) (?=%|points?\b|replicates?\b)|(?<=\b[nk]) (?==)|(?<=\b[nk] =) (?=\d)"
+    return re.sub(parts, "\N{NO-BREAK SPACE}", text)
 
 
 def _shared_merits(runs: Sequence[RunContent]) -> list[str]:

@@ -65,15 +65,15 @@ _NORMS = (
 
 def _question(found: Stability) -> str:
     asked = (
-        "Does the order of the data decide where training ends? Copies of each net part at step k, "
-        "are trained on in other orders of the data, and a straight line is drawn between what "
-        "they end at. The barrier is its highest"
+        "Does the order of the data decide where training ends? Copies of each net, from step k "
+        "on, are trained in other orders of the data. On the straight line between two of them, "
+        "the barrier is the highest"
     )
     if not found.is_error:
-        return f"{asked} loss minus the mean of its ends."
+        return f"{asked} loss minus the mean of its two ends."
     threshold = f"{100 * found.threshold:g} points"
     return (
-        f"{asked} error minus the mean of its ends. Stable: the 95 % interval of the mean barrier "
+        f"{asked} error minus the mean of its two ends. Stable: the 95 % interval of the mean barrier "
         f"lies below {threshold}. Unstable: it lies above. Else it is not decided."
     )
 
