@@ -3,7 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from lottery_ticket.analysis import RunTables, as_table, class_differences, verdict
+from lottery_ticket.analysis import (
+    RunTables,
+    as_table,
+    class_differences,
+    stability_of,
+    verdict,
+)
 from lottery_ticket.report import ReportRun, RunFacts, content_of
 
 HOSTILE = "</script><script>alert('x')</script>\"><img src=x onerror=alert(1)> & <b>"
@@ -106,16 +112,42 @@ def small_classes(names=("ant", "bee", "cat")):
     return class_differences(rows, of, level=2, density=0.25, names=names)
 
 
-def small_content(title="tiny-1, Net", facts=FACTS, classes=None, **options):
+def small_stability(steps=(0, 100), arms=("ticket", "random"), *, norms=False, metric="error"):
+    """Lines between copies of three replicates: the later they part and the denser they are, the
+    lower; random masks are never stable. The dense nets are the first arm's."""
+    ways = {"interpolated": 3.0 if norms else 1.0, **({"refitted": 1.0} if norms else {})}
+    measured = {}
+    for step in steps:
+        rows = []
+        for arm, level, replicate in places(arms, 3):
+            height = 0.03 * level + 0.005 * replicate if step == 0 else 0.001 * (level + replicate)
+            height += 0.09 if arm == "random" else 0.0
+            place = {"arm": arm, "level": level, "replicate": replicate, "density": 0.5**level}
+            place |= {"cell": f"{step} {arm} {level} {replicate}"}
+            rows += [
+                {**place, "metric": m, "split": split, "statistics": way, "alpha": alpha}
+                | {"value": 0.02 + factor * height * (alpha == 0.5)}
+                for way, factor in ways.items()
+                for split in ("test", "train")
+                for m in {"loss", metric}
+                for alpha in (0.0, 0.5, 1.0)
+                if level or arm == arms[0]
+            ]
+        measured[step] = f"{step}it", f"tiny-{step}", pd.DataFrame(rows)
+    return stability_of(measured)
+
+
+def small_content(title="tiny-1, Net", facts=FACTS, classes=None, stability=None, **options):
     """What a report says of such a run."""
     tables = small_tables(**options)
     classes = classes or small_classes()
-    return content_of(ReportRun(title, tables, verdict(tables.table), facts, classes))
+    return content_of(ReportRun(title, tables, verdict(tables.table), facts, classes, stability))
 
 
 def hostile_content():
     """A run whose every name is an attack."""
     tables = small_tables(("ticket", "reinit", HOSTILE), layers={HOSTILE: 40, "fc": 8})
     facts = RunFacts({"model": HOSTILE}, HOSTILE, HOSTILE)
-    classes = small_classes((HOSTILE, "bee"))
-    return content_of(ReportRun(HOSTILE, tables, verdict(tables.table), facts, classes))
+    classes, stability = small_classes((HOSTILE, "bee")), small_stability(arms=("ticket", HOSTILE))
+    found = verdict(tables.table)
+    return content_of(ReportRun(HOSTILE, tables, found, facts, classes, stability))

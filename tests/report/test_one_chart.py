@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.markers import CARETDOWN, CARETUP
-from small_runs import FACTS, result_table, small_classes, small_content, small_tables
+from small_runs import (
+    FACTS,
+    result_table,
+    small_classes,
+    small_content,
+    small_stability,
+    small_tables,
+)
 
 from lottery_ticket.analysis import LOSS, RunTables, verdict
 from lottery_ticket.charts import (
@@ -21,6 +28,7 @@ from lottery_ticket.charts import (
     Rule,
     Series,
     Stop,
+    barrier_charts,
     class_chart,
     compare_chart,
     difference_chart,
@@ -74,6 +82,9 @@ def charts():
         "pruned": metric_chart(fallen, verdict(fallen).metric, over="pruned"),
         "linear": metric_chart(six, LOSS, over="kept, linear"),
         "one level": metric_chart(result_table(levels=1), LOSS),
+        "barriers": barrier_charts(small_stability())[0],
+        "barriers of random masks": barrier_charts(small_stability())[1],
+        "barriers of one step": barrier_charts(small_stability(steps=(0,)))[0],
         "compare": compare_chart([verdict(tables.table), replace(verdict(fallen), run="other")]),
     }
 
@@ -215,7 +226,7 @@ def moved_rule(chart):
 @pytest.mark.parametrize(
     "mutant", [other_value, fewer_lines, other_spread, other_limits, moved_rule]
 )
-@pytest.mark.parametrize("name", ["accuracy", "difference", "six arms"])
+@pytest.mark.parametrize("name", ["accuracy", "difference", "six arms", "barriers"])
 def test_whoever_draws_something_else_is_caught(mutant, name):
     chart = CHARTS[name]
     with pytest.raises((AssertionError, KeyError)):
@@ -294,5 +305,9 @@ def test_what_both_draw_is_all_that_a_run_has():
     charts = run_charts(tables, verdict(tables.table))
     names = {chart.name for panels in charts.values() for chart in panels}
     assert names | {"inputs", "classes"} == set(small_content().charts)
+    barriers = {chart.name for chart in barrier_charts(small_stability())}
+    assert names | barriers | {"inputs", "classes"} == set(
+        small_content(stability=small_stability()).charts
+    )
     assert run_charts(RunTables(tables.table)).keys() == {"accuracy", "loss"}
     assert pd.DataFrame(tables.table).equals(small_tables().table)  # and tables stay as they were
