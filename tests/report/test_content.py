@@ -1,8 +1,17 @@
 """What charts, tables and the headline say is what the tables hold."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
-from small_runs import NUM_LEVELS, accuracy, small_classes, small_content, small_tables
+from small_runs import (
+    NUM_LEVELS,
+    accuracy,
+    small_classes,
+    small_content,
+    small_stability,
+    small_tables,
+)
 
 from lottery_ticket.analysis import ACCURACY, RunTables, verdict
 from lottery_ticket.arms import ARMS
@@ -175,6 +184,90 @@ def test_of_many_classes_the_chart_shows_those_that_differ_most():
     assert len(chart.stops) == 40
     assert chart.stops[0].tick == "n49"
     assert "The 40 that differ most" in chart.caption
+
+
+def check_stability(found, section):
+    """Law: a panel per arm with its barriers against k, and a table of all that was found."""
+    rows = found.table.to_dict("records")
+    drawn = {
+        (chart.panel, line.name.split(" ·")[0], stop.text): (y, low, high)
+        for chart in section.charts
+        for line in chart.series
+        for stop, y, low, high in zip(chart.stops, line.y, line.low, line.high, strict=True)
+    }
+    assert drawn == {
+        (r["arm"], f"level {r['level']}" if r["level"] else "dense", f"k = {r['step']:,}"): (
+            pytest.approx(100 * r["barrier"]),
+            pytest.approx(100 * r["low"]),
+            pytest.approx(100 * r["high"]),
+        )
+        for r in rows
+    }
+    table = [dict(zip(section.table.columns, row, strict=True)) for row in section.table.rows]
+    names = {"step k": "step", "barrier (points)": "barrier", "on train (points)": "train_barrier"}
+    for told, row in zip(table, rows, strict=True):
+        for name in ("step k", "level", "density", "n", "barrier (points)", "on train (points)"):
+            assert told[name].value == row[names.get(name, name)]
+        low, high = (f"{100 * row[end]:.2f}".replace("-", "−") for end in ("low", "high"))
+        assert told["95 % interval"].text == f"{low} to {high}"
+        assert (told["arm"].text, told["state"].text) == (row["arm"], row["state"])
+
+
+def test_stability_is_a_panel_per_arm_and_a_table():
+    found = small_stability()
+    section = small_content(stability=found).stability
+    check_stability(found, section)
+    tones = {(row["state"].text, row["state"].tone) for row in _named(section.table)}
+    assert tones == {("stable", "winning"), ("unstable", "not"), ("not decided", "open")}
+    assert section.summary == (
+        "The dense net is stable from initialisation on. Ticket at levels 1–3 is stable from "
+        "k = 100 on. Random at levels 1–3 is unstable at initialisation, k = 100."
+    )
+    assert section.note == ""
+
+
+def _named(table):
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+@pytest.mark.parametrize("wrong", ["an arm less", "other values", "a step less"])
+def test_other_stability_is_caught(wrong):
+    found = small_stability()
+    other = {
+        "an arm less": lambda: small_stability(arms=("ticket",)),
+        "other values": lambda: replace(found, table=found.table.assign(barrier=0.01)),
+        "a step less": lambda: small_stability(steps=(100,)),
+    }[wrong]()
+    with pytest.raises((AssertionError, ValueError, TypeError)):
+        check_stability(found, small_content(stability=other).stability)
+
+
+def test_of_one_step_barriers_stand_against_the_level():
+    (chart,) = small_content(stability=small_stability(steps=(0,))).stability.charts
+    assert [stop.tick for stop in chart.stops] == ["dense", "1", "2", "3"]
+    assert [line.name for line in chart.series] == ["ticket", "random"]
+
+
+def test_batch_norms_are_told_where_there_are_any():
+    section = small_content(stability=small_stability(norms=True)).stability
+    assert "statistics of batch norms" in section.note
+    assert section.table.columns[-1] == "statistics interpolated (points)"
+    row = next(row for row in _named(section.table) if row["level"].value == 3)
+    own, other = (row[n].value for n in ("barrier (points)", section.table.columns[-1]))
+    assert other == pytest.approx(3 * own)
+
+
+def test_loss_barriers_have_no_states():
+    section = small_content(stability=small_stability(metric="loss")).stability
+    assert "state" not in section.table.columns
+    assert "points" not in section.question
+    assert "highest loss minus" in section.question
+
+
+def test_arms_that_were_copied_are_explained():
+    """Also those that the run itself does not train."""
+    assert "random" in small_content(stability=small_stability()).arms
+    assert "random" not in CONTENT.arms
 
 
 def test_why_there_are_no_classes_is_said():

@@ -6,7 +6,7 @@ from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
-from small_runs import FACTS, HOSTILE, hostile_content, small_content, small_tables
+from small_runs import FACTS, HOSTILE, hostile_content, small_content, small_stability, small_tables
 
 import lottery_ticket
 from lottery_ticket.plots import ARM_STYLE
@@ -47,7 +47,7 @@ class Page(HTMLParser):
         return " ".join("".join(self.texts).split())
 
 
-CONTENT = small_content()
+CONTENT = small_content(stability=small_stability())
 HTML = html_page([CONTENT])
 PAGE = Page(HTML)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_runs import hostile_content, small_content
+from small_runs import hostile_content, small_content, small_stability
 
 from lottery_ticket.plots._render import chart_figure
 from lottery_ticket.report import html_page
@@ -38,7 +38,7 @@ def show(browser, tmp_path):
     assert wrong == []
 
 
-CONTENT = small_content()
+CONTENT = small_content(stability=small_stability())
 HTML = html_page([CONTENT])
 
 
@@ -53,6 +53,7 @@ def lines_of(page, chart):
 def test_everything_is_drawn_and_fits(show, width, scheme):
     page = show(HTML, width=width, color_scheme=scheme)
     charts = (*CONTENT.main, CONTENT.classes.chart, *CONTENT.learning, *CONTENT.structure)
+    charts += (*CONTENT.stability.charts,)
     for chart in charts:
         assert lines_of(page, chart.name) == [series.name for series in chart.series]
         assert page.locator(f"#run-1-{chart.name} .key").count() == len(chart.series)

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import small_content
+from small_runs import small_content, small_stability
 
 from lottery_ticket.report import RunFacts, markdown_page
 from lottery_ticket.report._markdown import escaped
@@ -18,6 +18,15 @@ def test_verdict_table_and_command():
     assert table[0].startswith("| level | density | kept | verdict | ticket (%) |")
     assert "```sh\nlottery run tiny.yaml\n```" in PAGE
     assert PAGE.endswith("</details>\n")
+
+
+def test_stability_is_a_line_and_a_table():
+    found = small_stability()
+    page = markdown_page([small_content(stability=found)])
+    assert f"- {escaped(found.summary)}" in page.splitlines()
+    table = page.split("<summary>Stability</summary>")[1].split("</details>")[0]
+    assert table.count("\n|") == 2 + len(found.table)
+    assert "stable" not in PAGE
 
 
 def test_runs_follow_one_another():

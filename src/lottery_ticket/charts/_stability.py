@@ -39,9 +39,12 @@ def barrier_charts(found: Stability) -> list[Chart]:
             note = f" In all panels{note}"
         caption += note
         return [
-            _against_steps(steps, [r for r in rows if r["arm"] == arm], colors, y, rules, caption)
-            for arm in arms
-        ]
+            _against_steps(
+                f"stability_{number}", steps, [row for row in rows if row["arm"] == arm], colors, y,
+                rules, caption,
+            )
+            for number, arm in enumerate(arms, 1)
+        ]  # fmt: skip
     density = {row["level"]: row["density"] for row in rows}
     stops = [
         Stop(float(i), _level_text(n, density[n]), _level_tick(n)) for i, n in enumerate(levels)
@@ -98,6 +101,7 @@ def path_charts(found: Stability, step: int) -> list[Chart]:
 
 
 def _against_steps(
+    name: str,
     steps: Sequence[int],
     rows: Sequence[Row],
     colors: Mapping[int, str],
@@ -110,10 +114,10 @@ def _against_steps(
     for level in sorted(density):
         of_step = {row["step"]: row for row in rows if row["level"] == level}
         ordered = [of_step.get(step) for step in steps]
-        name = _level_text(level, density[level])
-        series.append(_bars(name, colors[level], "o", ordered, bool(rules)))
+        said = _level_text(level, density[level])
+        series.append(_bars(said, colors[level], "o", ordered, bool(rules)))
     return Chart(
-        f"stability_{arm}",
+        name,
         "instability to the order of the data",
         caption,
         Axis("step k at which copies part", "names", 0.0, float(len(steps) - 1)),

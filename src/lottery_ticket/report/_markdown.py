@@ -34,9 +34,12 @@ def _section(run: RunContent) -> list[str]:
     lines += [*_table(run.levels), ""]
     lines += [f"- {escaped(note)}" for note in head.notes]
     lines += [f"- {escaped(run.classes.sentence)}"] if run.classes and run.classes.chart else []
-    lines += [f"- {escaped(said)}" for said in run.stability.sentences] if run.stability else []
+    lines += [f"- {escaped(run.stability.summary)}"] if run.stability else []
     if head.advice:
         lines += ["", escaped(head.advice), "", *_block("sh", "\n".join(head.commands))]
+    if run.stability:
+        lines += ["", "<details><summary>Stability</summary>", "", escaped(run.stability.question)]
+        lines += ["", *_table(run.stability.table), "", "</details>"]
     lines += ["", "<details><summary>What was run</summary>", ""]
     lines += [f"- {name}: {escaped(value)}" for name, value in run.facts.rows.items()]
     lines += ["", *_block("sh", run.facts.command), "</details>", ""]

@@ -27,7 +27,7 @@ class ReportStability:
 
     Args:
         question: what was asked, and how it is judged.
-        sentences: what is found: one for each arm and level.
+        summary: what is found, without its numbers.
         charts: the barriers: a panel per arm where there are several steps.
         table: a row per step, arm and level.
         note: what else the table says; empty where that is nothing.
@@ -35,7 +35,7 @@ class ReportStability:
     """
 
     question: str
-    sentences: Sequence[str]
+    summary: str
     charts: Sequence[Chart]
     table: ReportTable
     note: str
@@ -48,7 +48,7 @@ def stability_section(found: Stability) -> ReportStability:
     has_norms = any(is_known(row["interpolated_barrier"]) for row in rows)
     return ReportStability(
         _question(found),
-        found.sentences,
+        found.summary,
         barrier_charts(found),
         _table(rows, found.is_error, has_norms),
         _NORMS if has_norms else "",
@@ -73,8 +73,8 @@ def _question(found: Stability) -> str:
         return f"{asked} loss minus the mean of its two ends."
     threshold = f"{100 * found.threshold:g} points"
     return (
-        f"{asked} error minus the mean of its two ends. Stable: the 95 % interval of the mean barrier "
-        f"lies below {threshold}. Unstable: it lies above. Else it is not decided."
+        f"{asked} error minus the mean of its two ends. Stable: the 95 % interval of the mean "
+        f"barrier lies below {threshold}. Unstable: it lies above. Else it is not decided."
     )
 
 

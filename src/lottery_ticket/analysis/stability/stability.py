@@ -15,6 +15,7 @@ from lottery_ticket.analysis.stability.barriers import (
     barriers,
     curves,
 )
+from lottery_ticket.analysis.stability.text import ranges_text
 from lottery_ticket.arms import TICKET
 from lottery_ticket.notebook_html import notebook_html
 
@@ -64,10 +65,26 @@ class Stability:
     @property
     def sentences(self) -> list[str]:
         """One for each arm and level."""
+        return [_said(arm, level, rows) for (arm, level), rows in self._nets().items()]
+
+    @property
+    def summary(self) -> str:
+        """The same without its numbers; levels of an arm of which the same is said, together."""
+        if not self.is_error:
+            return self.sentence
+        alike: dict[tuple[str, bool, str], list[int]] = {}
+        for (arm, level), rows in self._nets().items():
+            alike.setdefault((arm, level > 0, _verdict(rows)), []).append(level)
+        return " ".join(
+            f"{_net_name(arm, levels)} {verdict}." for (arm, _, verdict), levels in alike.items()
+        )
+
+    def _nets(self) -> dict[tuple[str, int], list[Row]]:
+        """Arm and level → its rows, by step."""
         rows: dict[tuple[str, int], list[Row]] = {}
         for row in sorted(self.table.to_dict("records"), key=lambda row: row["step"]):
             rows.setdefault((row["arm"], row["level"]), []).append(row)
-        return [_said(arm, level, of_net) for (arm, level), of_net in rows.items()]
+        return rows
 
     @property
     def is_error(self) -> bool:
@@ -86,27 +103,30 @@ class Stability:
 
 
 def _said(arm: str, level: int, rows: Sequence[Row]) -> str:
-    name = f"{arm.capitalize()} at level {level}" if level else _dense_name(arm)
+    name = _net_name(arm, [level])
     if not any(row["state"] for row in rows):
         values = [row["barrier"] for row in rows]
         return f"{name}: its loss barrier is {min(values):.4g} to {max(values):.4g}."
-    steps, states = [row["step"] for row in rows], [row["state"] for row in rows]
-    first = _first_stable(steps, states)
     values = "; ".join(
         f"{'' if len(rows) == 1 else _step_text(row['step']) + ': '}"
         f"{100 * row['barrier']:.2f} points ({_interval(row)}, n = {row['n']})"
         for row in rows
     )
+    return f"{name} {_verdict(rows)}: {values}."
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    """What is said of a net, by its states at all steps."""
+    steps, states = [row["step"] for row in rows], [row["state"] for row in rows]
+    first = _first_stable(steps, states)
     if first is not None:
         is_one = len(steps) == 1
         said = f"is stable {'at' if is_one else 'from'} {_step_text(first)}"
-        verdict = said if is_one else f"{said} on"
-    elif states[-1] == UNSTABLE:
+        return said if is_one else f"{said} on"
+    if states[-1] == UNSTABLE:
         unstable = [step for step, state in zip(steps, states, strict=True) if state == UNSTABLE]
-        verdict = f"is unstable at {_steps_text(unstable)}"
-    else:
-        verdict = f"is not decided to be stable at {_steps_text(steps[-1:])}"
-    return f"{name} {verdict}: {values}."
+        return f"is unstable at {_steps_text(unstable)}"
+    return f"is not decided to be stable at {_steps_text(steps[-1:])}"
 
 
 def _interval(row: Row) -> str:
@@ -156,8 +176,10 @@ def _first_stable(steps: list[int], states: list[str]) -> int | None:
     return first
 
 
-def _dense_name(arm: str) -> str:
-    return "The dense net" if arm == TICKET else f"The dense net of {arm}"
+def _net_name(arm: str, levels: Sequence[int]) -> str:
+    if levels == [0]:
+        return "The dense net" if arm == TICKET else f"The dense net of {arm}"
+    return f"{arm.capitalize()} at level{'s' * (len(levels) > 1)} {ranges_text(levels)}"
 
 
 def _step_text(step: int) -> str:

@@ -1,6 +1,6 @@
 """Whether nets of successive levels lie in one valley, and whether the sparser one matches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from lottery_ticket.analysis.stability.barriers import (
     barriers,
     curves,
 )
+from lottery_ticket.analysis.stability.text import ranges_text
 from lottery_ticket.notebook_html import notebook_html
 
 __all__ = ["Connectivity", "connectivity_of"]
@@ -66,7 +67,7 @@ class Connectivity:
             highest = max(row["barrier"] for row in rows)
             return f"Loss barriers between successive levels of {self.arm}: at most {highest:.4g}."
         said = [
-            f"{words} level {_ranges(levels)}"
+            f"{words} level {ranges_text(levels)}"
             for state, words in _WORDS.items()
             if (levels := [row["level"] for row in rows if row["state"] == state])
         ]
@@ -113,14 +114,3 @@ def connectivity_of(
     first = ["level", "density", "n", "barrier", "sd", "low", "high", "state", "matches"]
     table = table.loc[:, [*first, *(c for c in table if c not in (*first, "arm"))]]
     return Connectivity(arm, table, lines, curves(measured, metric), run, threshold)
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """`[1, 2, 3, 7]` → `"1–3, 7"`."""
-    spans: list[list[int]] = []
-    for number in sorted(numbers):
-        if spans and number == spans[-1][-1] + 1:
-            spans[-1].append(number)
-        else:
-            spans.append([number])
-    return ", ".join(f"{s[0]}–{s[-1]}" if len(s) > 1 else str(s[0]) for s in spans)

@@ -1,9 +1,9 @@
-"""How barriers are written in tables."""
+"""How barriers and levels are written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["barrier_interval_text", "barrier_text"]
+__all__ = ["barrier_interval_text", "barrier_text", "ranges_text"]
 
 
 def barrier_text(value: float, is_error: bool) -> str:
@@ -26,3 +26,18 @@ def barrier_interval_text(row: Mapping[Any, Any], is_error: bool) -> str:
     if row["low"] != row["low"]:
         return "–"
     return f"{barrier_text(row['low'], is_error)} to {barrier_text(row['high'], is_error)}"
+
+
+def ranges_text(numbers: Sequence[int]) -> str:
+    """Numbers, those that follow one another together.
+
+    >>> ranges_text([1, 2, 3, 7])
+    '1–3, 7'
+    """
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(f"{s[0]}–{s[-1]}" if len(s) > 1 else str(s[0]) for s in spans)
