@@ -38,6 +38,9 @@ def test_a_table_sentences_and_a_figure(asked, lottery, tmp_path):
     ]
     assert list(found["runs"]) == ["0", "5"]
     run = found["runs"]["5"]
+    page = lottery("report", run, "--format", "markdown", "--store", str(tmp_path / "store"))
+    assert page.code == 0, page.err
+    assert page.out.count("\n| 0 | ticket |") == page.out.count("\n| 5 | ticket |") == 2
     levels = lottery(
         "connectivity", run, "--store", str(tmp_path / "store"), "--jobs", "1", "--points", "5"
     )

@@ -120,7 +120,7 @@ def small_stability(steps=(0, 100), arms=("ticket", "random"), *, norms=False, m
     for step in steps:
         rows = []
         for arm, level, replicate in places(arms, 3):
-            height = 0.03 * level + 0.005 * replicate if step == 0 else 0.001 * (level + replicate)
+            height = 0.01 * level + 0.005 * replicate if step == 0 else 0.001 * (level + replicate)
             height += 0.09 if arm == "random" else 0.0
             place = {"arm": arm, "level": level, "replicate": replicate, "density": 0.5**level}
             place |= {"cell": f"{step} {arm} {level} {replicate}"}
