@@ -8,7 +8,7 @@ from every_arm import ELSEWHERE, TRAIN, K, spec_of
 from tiny_runs import planned
 from torch import nn
 
-from lottery_ticket.arms import ARMS
+from lottery_ticket.arms import ARMS, register_arm
 from lottery_ticket.errors import UsageError
 from lottery_ticket.experiment import Plan
 from lottery_ticket.experiment.planning.draft import Draft
@@ -429,3 +429,11 @@ def test_units_that_cannot_be_followed_are_said_before_anything_trains(forgotten
     with pytest.raises(UsageError, match=r"'permuted': align: .*LayerNorm.*or use 'borrowed'"):
         planned(spec_of(["ticket", "permuted"], **model))
     assert planned(spec_of(["ticket", "borrowed"], **model))
+
+
+def test_arms_of_ones_own_borrow_too(forgotten):
+    register_arm("lent", mask="aligned", weights="fresh")
+    made = planned(spec_of(["ticket", "permuted", "lent"]))
+    masks = {row.arm: row.mask for row in made.rows if row.level == 2}
+    assert masks["lent"] == masks["permuted"] != masks["ticket"]
+    assert len({row.cell for row in made.rows if row.level == 2}) == 3

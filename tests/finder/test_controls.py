@@ -210,6 +210,13 @@ def test_an_arm_whose_mask_keeps_others_is_refused(searched, own_arm):
         finder.verify(loop.train, loop.accuracy, arms=["fewer"], verbose=False)
 
 
+@pytest.mark.parametrize("arm", ["borrowed", "permuted"])
+def test_a_search_has_no_other_replicate_to_borrow_from(searched, arm):
+    finder, loop, _ = searched
+    with pytest.raises(UsageError, match=f"{arm}: a search is one replicate"):
+        finder.verify(loop.train, loop.accuracy, arms=[arm], verbose=False)
+
+
 @pytest.mark.parametrize("arm", ["lr_rewind", "dense_long", "dense_small", "transfer", "reinti"])
 def test_what_is_no_control_of_a_search_is_refused(searched, arm):
     finder, loop, _ = searched

@@ -26,6 +26,7 @@ _DENSE = "dense"
 _MOST_PANELS = 4
 _ROOM = 2.5  # from the best of the chosen points on, as often as to the worst of them
 _PAD = 0.06
+_BESIDE = 0.005  # of the width, for each of the marks that stand side by side at a stop
 _FILLED = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H", "d", "8", "h", "*")
 _LOG_RATIO = 4  # from the smallest to the largest value of a key, where their axis is logarithmic
 
@@ -202,7 +203,9 @@ def _stops(found: Sweep) -> tuple[list[Stop], Axis]:
         return stops, Axis(name, "names", 0.0, float(len(stops) - 1))
     texts = [value_text(value, key) for value in values]
     stops = [Stop(x, f"{key} = {text}", text) for x, text in zip(_x(values), texts, strict=True)]
-    return stops, Axis(key, "names", min(s.x for s in stops), max(s.x for s in stops))
+    low, high = (end(stop.x for stop in stops) for end in (min, max))
+    room = _BESIDE * len(set(found.points["arm"])) * (high - low)
+    return stops, Axis(key, "names", low - room, high + room)
 
 
 def _x(values: Sequence[Any]) -> list[float]:

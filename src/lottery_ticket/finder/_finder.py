@@ -485,6 +485,11 @@ class LotteryTicketFinder:
             if arm not in (known := controls()):
                 if trains_scores(arm):
                     raise UsageError(why_no_scores(arm))
+                if arm in ARMS and ARMS[arm].borrows:
+                    raise UsageError(
+                        f"{arm}: a search is one replicate and has no other to borrow a mask from; "
+                        "`lottery run` a spec with this arm"
+                    )
                 raise UsageError(f"unknown control {arm!r}{nearest(arm, known)}")
         if any(ARMS[arm].draws_weights for arm in arms):
             fresh = state_on_cpu(self._built(derive(method.seed, "control", "reinit", 0)))
