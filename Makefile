@@ -67,6 +67,7 @@ bench:
 	$(PYTHON) benchmarks/bench_simulation.py
 	$(PYTHON) benchmarks/bench_simulation.py --executor workers
 	$(PYTHON) benchmarks/bench_attach.py
+	$(PYTHON) benchmarks/bench_scores.py
 	$(PYTHON) benchmarks/bench_track.py
 	$(PYTHON) benchmarks/bench_epoch.py
 	$(PYTHON) benchmarks/bench_rules.py
@@ -94,6 +95,7 @@ docs: api
 	$(PYTHON) docs/results/alignment.py
 	$(PYTHON) docs/results/how_it_works.py --render
 	$(PYTHON) docs/results/verdict.py --render
+	$(PYTHON) docs/results/staged.py --render
 	$(PYTHON) docs/results/reproductions.py
 
 api:

@@ -197,7 +197,7 @@ def results(monkeypatch):
     "name",
     [
         *("render.py", "speed.py", "reproductions.py", "ship.py", "lightning.py"),
-        *("hugging_face.py", "stability.py", "alignment.py"),
+        *("hugging_face.py", "stability.py", "staged.py", "alignment.py", "sweeps.py"),
     ],
 )
 def test_pages_say_what_was_measured(name, results):

@@ -985,6 +985,8 @@ class Prepared:
             following = following_plan(prepared.plan, self.store)
             if following is None:
                 break
+            if made.outcome.is_asked:  # when the last training of a look had just ended
+                return replace(made, outcome=replace(made.outcome, is_stopped=True))
             prepared = replace(prepared, plan=following)
             then = prepared._run(progress, retry_failed)
             assert then.outcome is not None
@@ -1005,7 +1007,7 @@ class Prepared:
             observer(is_quiet=not progress) as watching,
             listeners.told(watching, self._files) as told,
         ):
-            for note in self._notes():
+            for note in self._notes(progress):
                 watching.note(note)
             executor = self.executor
             if self.is_for_workers:
@@ -1029,11 +1031,15 @@ class Prepared:
         assert outcome.record is not None
         return RunResult(self.store, outcome.record, outcome)
 
-    def _notes(self) -> list[str]:
+    def _notes(self, progress: bool) -> list[str]:
+        """What there is to say before it begins; which look it goes to, where progress is shown."""
         from lottery_ticket.staging import looks_text
 
         look = looks_text(self.plan)
-        return [*self.plan.inputs.notes, *([f"{self.plan.id}: {look}"] if look else [])]
+        return [
+            *self.plan.inputs.notes,
+            *([f"{self.plan.id}: {look}"] if look and progress else []),
+        ]
 
     def _files(self, folder: Path, note: Callable[[str], None]) -> list[tuple[str, Path]]:
         """What trackers get of the run once it is complete."""

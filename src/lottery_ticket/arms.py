@@ -85,8 +85,8 @@ class Arm:
 
     @property
     def branches(self) -> bool:
-        """Whether its masks are made of the ticket's of the same level."""
-        return callable(self.mask) or self.mask in ("ticket", "shuffled")
+        """Whether its masks are made of tickets' of its level, its own replicate's or another's."""
+        return callable(self.mask) or self.mask in ("ticket", "shuffled", "borrowed", "aligned")
 
     @property
     def is_long(self) -> bool:
@@ -413,6 +413,24 @@ for _name, _arm in {
         marker="$E$",
         meaning="No weight is trained: which ones are kept is, by a score of each that is learnt. "
         "Each weight that is kept has the sign that it had at first, and one size in its layer.",
+    ),
+    "early_bird": Arm(
+        "during",
+        pipeline="lth",
+        policy="early_bird",
+        color="#8C6BB1",
+        marker="$B$",
+        meaning="An early-bird ticket: dense until the mask that pruning now would give no longer "
+        "changes, then pruned at once and trained on.",
+    ),
+    "early_bird_mask": Arm(
+        "moved",
+        pipeline="lth",
+        masks_of="early_bird",
+        color="#4D3A78",
+        marker="$H$",
+        meaning="The early-bird mask, trained again from the initial weights: a ticket that was "
+        "found before the dense training was over.",
     ),
     "magnitude_init": Arm(
         "at_init",

@@ -1,5 +1,7 @@
 """What to try where a convolutional net gave no ticket."""
 
+import shlex
+
 import pytest
 from tables import table_of
 
@@ -78,6 +80,16 @@ def test_it_is_given_where_levels_failed():
     assert str(found).endswith("Try this:\n  lottery run a")
     holds = {"ticket": {0: [0.98, 0.981, 0.979], 1: [0.981, 0.98, 0.9805]}}
     assert verdict(table_of(holds), advice=advice).advice is None
+
+
+def test_the_command_of_a_staged_run_runs_as_it_is():
+    """Its looks say how many replicates; `--set replicates` beside them is refused."""
+    staged = load_spec("quickstart", ["until_decided=[5, 7]"])
+    command = run_command(canonical(staged.model_copy(update={"replicates": 7})))
+    assert "replicates" not in command
+    settings = shlex.split(command.removeprefix("lottery run quickstart"))
+    again = load_spec("quickstart", [one for one in settings if one != "--set"])
+    assert again.until_decided == staged.until_decided
 
 
 def test_the_command_of_a_preset_says_what_differs():

@@ -23,7 +23,7 @@ def test_columns_are_the_schema_in_order():
         *("test_accuracy", "test_loss", "val_accuracy", "val_loss"),
         *("early_stop_step", "is_still_falling"),
         *("test_accuracy_at_early_stop", "metric", "higher_is_better", "test_metric", "val_metric"),
-        *("start_step", "num_steps", "train_seconds"),
+        *("start_step", "num_steps", "pruned_step", "has_settled", "train_seconds"),
         *(
             "criterion",
             "scope",

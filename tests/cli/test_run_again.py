@@ -26,6 +26,17 @@ def test_a_run_goes_on_by_what_it_is_called(called, named):
     assert f"(run {run_id})" in again.out
 
 
+def test_what_its_spec_says_of_the_verdict_stays(lottery, tmp_path):
+    """The margin and the claim are no part of a run's name, and go on with it."""
+    stated = ["--set", "margin=2.5", "--set", "claim={level: 1}", "--set", "arms=[ticket, reinit]"]
+    assert lottery("run", *SMALL, *stated, "--quiet").code == 0
+    before = load_run(store=tmp_path / "store").record
+    assert (before.margin, before.claim.level, before.claim.num_trained) == (2.5, 1, 0)
+    assert lottery("run", "last", "--jobs", "1", "--quiet").code == 0
+    again = load_run(store=tmp_path / "store").record
+    assert (again.id, again.margin, again.claim) == (before.id, before.margin, before.claim)
+
+
 def test_with_another_recipe_it_is_another_run(named):
     lottery, run_id = named
     other = lottery("run", "mine", "--set", "seed=7", "--jobs", "1", "--quiet")

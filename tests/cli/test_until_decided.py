@@ -64,7 +64,10 @@ def test_the_same_command_goes_on_with_it(ran):
         (["--set", "until_decided.looks=[3, 2]"], "wanted each to be more than the one before"),
         (["--set", "until_decided.looks=[5]"], "wanted two or more numbers of replicates"),
         (["--set", "until_decided.alphas=[0.04, 0.04]"], "0.05 in all at most"),
-        (["--set", "until_decided=yes"], "until_decided"),
+        (["--set", "until_decided=yes"], "until_decided: got 'yes', wanted true, or numbers"),
+        (["--set", "until_decided=5"], "until_decided: got 5, wanted true, or numbers"),
+        (["--set", "until_decided=[2, x]"], "until_decided.looks.1: got 'x'"),
+        (["--set", "until_decided={at: 5}"], "until_decided.at: unknown key"),
     ],
 )
 def test_what_does_not_go_with_it_is_said_before_any_work(options, message, ran):

@@ -25,7 +25,17 @@ TRAIN = {
 }
 ELSEWHERE = TRAIN | {"lr": 0.05}  # the recipe that the transferred tickets are found by
 AT_INIT = ("magnitude_init", "snip", "grasp", "synflow", "iterative_snip", "force")
-EVOLVING = ("gradual", "static", "set", "rigl", "rigl_mask", "supermask", "edge_popup")
+EVOLVING = (
+    "gradual",
+    "static",
+    "set",
+    "rigl",
+    "rigl_mask",
+    "supermask",
+    "edge_popup",
+    "early_bird",
+    "early_bird_mask",
+)
 NEVER_REWOUND = ("dense_small", "lr_rewind", "finetune", *EVOLVING, *AT_INIT)
 
 State = dict[str, torch.Tensor]

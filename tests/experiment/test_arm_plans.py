@@ -94,6 +94,8 @@ PINNED = {
     "rigl_mask": "0f84c06b",
     "supermask": "7074bb69",
     "edge_popup": "85eeb011",
+    "early_bird": "43ec09fd",
+    "early_bird_mask": "f4849388",
     "magnitude_init": "87f4fc4c",
     "snip": "24fb45be",
     "grasp": "9396943e",

@@ -62,7 +62,7 @@ class Expected(NamedTuple):
     steps: tuple[int, int] = (0, WHOLE)
 
 
-MOVING = ("gradual", "static", "set", "rigl", "supermask", "edge_popup")
+MOVING = ("gradual", "static", "set", "rigl", "supermask", "edge_popup", "early_bird")
 """How masks come about that change while they train."""
 
 SCORED = {"supermask": 300.0, "edge_popup": 0.1}
@@ -96,6 +96,8 @@ EXPECTED = {
     "rigl_mask": Expected("rigl's last", "initial"),
     "supermask": Expected("supermask", "initial"),
     "edge_popup": Expected("edge_popup", "initial"),
+    "early_bird": Expected("early_bird", "initial"),
+    "early_bird_mask": Expected("early_bird's last", "initial"),
     "magnitude_init": Expected("magnitude", "initial"),
     "snip": Expected("snip", "initial"),
     "grasp": Expected("grasp", "initial"),
@@ -201,6 +203,14 @@ def plain_training(
     return Trained(state_of(model), memories, dict(masks))
 
 
+def numpys(shape: torch.Size, stream: torch.Generator) -> torch.Tensor:
+    """Random fractions of 23 bits, as NumPy draws them by a seed of torch's."""
+    seed = torch.randint(2**62, (1,), generator=stream).item()
+    raw = np.random.SFC64(seed).random_raw(shape.numel())[: (shape.numel() + 1) // 2]
+    bits = np.frombuffer(raw.astype("uint64").tobytes(), "uint32")[: shape.numel()] % 2**23
+    return torch.from_numpy((bits / 2**23).astype("float32")).view(shape)
+
+
 def rate_of(arm: str, step: int) -> float:
     """A cosine, whatever the recipe says."""
     return SCORED[arm] / 2 * (1 + np.cos(np.pi * step / WHOLE))
@@ -240,12 +250,14 @@ def scored_training(
         x, y = data.x[rows[batch]], data.y[rows[batch]]
         if arm == "supermask":
             with torch.no_grad():
-                chances = torch.cat([score.sigmoid().flatten() for score in scores.values()])
-                shift = (chances.sum() - count) / (chances * (1 - chances)).sum()
+                flat = [score.sigmoid().flatten() for score in scores.values()]
+                total = sum(each.sum() for each in flat)
+                spread = total - sum(each @ each for each in flat)
+                shift = (total - count) / spread
                 for score in scores.values():
                     score -= shift.clamp(-1, 1)
             chance = {name: score.detach().sigmoid() for name, score in scores.items()}
-            mask = {n: torch.rand(p.shape, generator=stream) < p for n, p in chance.items()}
+            mask = {n: numpys(p.shape, stream) < p for n, p in chance.items()}
             slope = {name: p - p * p for name, p in chance.items()}
         else:
             mask = final()
@@ -375,6 +387,8 @@ class Oracle:
         """How a mask moves."""
         if arm == "gradual":
             return self.falling_to(level)
+        if arm == "early_bird":
+            return self.settling(level)
         return self.evolving(arm, level)
 
     def falling_to(self, level: int) -> Moving:
@@ -387,6 +401,21 @@ class Oracle:
                 return None
             left = size - int((1 - (1 - min(step, end) / end) ** 3) * (size - last))
             return dict(chosen(magnitudes(weights), left, masks or None))
+
+        return mask
+
+    def settling(self, level: int) -> Moving:
+        """What pruning now would keep, until the last five are alike, or it is late."""
+        count, end, drawn = self.made.plan.budgets[level].total, 3 * WHOLE // 4, []
+
+        def mask(step, weights, masks, dense):
+            if masks or step in (0, *range(end + 1, WHOLE + 1)):
+                return None
+            newest = chosen(magnitudes(weights), count)
+            alike = [sum(int((newest[n] & other[n]).sum()) for n in newest) for other in drawn[-5:]]
+            drawn.append(newest)
+            has_settled = len(alike) == 5 and min(alike) > 0.9 * count
+            return dict(newest) if has_settled or step == end else None
 
         return mask
 
@@ -682,6 +711,9 @@ WRONG_TRAININGS = [
     ("edge_popup", evolves_otherwise("edge_popup", values="initial")),
     ("edge_popup", evolves_otherwise("edge_popup", lr=0.2)),
     ("edge_popup", evolves_otherwise("edge_popup", schedule="recipe")),
+    ("early_bird", evolves_otherwise("early_bird", window=4)),
+    ("early_bird", evolves_otherwise("early_bird", distance=0.01)),
+    ("early_bird", evolves_otherwise("early_bird", every_steps=3)),
     ("dense_long", counts_what_is_rewound),
 ]
 
@@ -742,8 +774,8 @@ def wanted_mask(made: Made, arm: str, level: int) -> PruningMask:
         return chosen(magnitudes(made.trained(arm, level - 1)), count, among)
     if how == "ticket":
         return made.mask("ticket", level)
-    if how == "rigl's last":
-        return made.mask("rigl", level)
+    if how.endswith("'s last"):
+        return made.mask(how.removesuffix("'s last"), level)
     if how.startswith("the other's"):
         other = made.partner()
         mask = other.mask("ticket", level)
@@ -784,7 +816,8 @@ def check_masks(made: Made, arm: str) -> None:
         else:
             assert mask == wanted_mask(made, arm, level)
     # rounds on the way to other counts are other rounds
-    if EXPECTED[arm].mask not in ("shuffled", "rigl's last", "iterative_snip", "force", *MOVING):
+    apart = ("shuffled", "iterative_snip", "force", *MOVING)
+    if EXPECTED[arm].mask not in apart and not EXPECTED[arm].mask.endswith("'s last"):
         assert masks[1].is_nested_in(masks[0])
 
 

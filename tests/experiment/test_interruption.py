@@ -141,6 +141,7 @@ NEW_ARMS = [
     "gradual",
     "rigl",
     "supermask",
+    "early_bird",
 ]
 ARMS_SPEC = spec_of(
     NEW_ARMS,

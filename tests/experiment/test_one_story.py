@@ -12,7 +12,18 @@ from lottery_ticket.models import MODELS
 from lottery_ticket.seeds import derive
 
 # gradient criteria look at other examples, and a policy at steps of a real training
-APART = ("snip", "grasp", "synflow", "iterative_snip", "force", "gradual", "static", "set", "rigl")
+APART = (
+    "snip",
+    "grasp",
+    "synflow",
+    "iterative_snip",
+    "force",
+    "gradual",
+    "static",
+    "set",
+    "rigl",
+    "early_bird",
+)
 ARMS = [TICKET, *(arm for arm in controls() if arm not in APART)]
 
 

@@ -40,8 +40,16 @@ def test_which_there_are():
     assert list(controls()) == [
         "reinit", "reinit_scaled", "values_permuted", "sign_reinit", "signed_constant",
         "shuffled", "random", "inverted", "oneshot", "gradual", "static", "set", "rigl",
+        "early_bird",
         "magnitude_init", "snip", "grasp", "synflow", "iterative_snip", "force",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", ["supermask", "edge_popup"])
+def test_arms_that_train_scores_say_what_to_use(searched, arm):
+    finder, loop, _ = searched
+    with pytest.raises(UsageError, match=f"MaskScores\\(model, '{arm}', density=…\\)"):
+        finder.verify(loop.train, loop.accuracy, arms=[arm], verbose=False)
 
 
 @pytest.mark.parametrize("arm", ["static", "set", "rigl"])

@@ -29,6 +29,14 @@ def of_a_run(store: Path, out: Path) -> dict[str, Any]:
     """What one meets around a run."""
     result = lottery_ticket.run("quickstart", overrides=SMALL, store=store, jobs=1, progress=False)
     prepared = prepare("quickstart", overrides=SMALL, store=store)
+    swept = lottery_ticket.sweep(
+        "quickstart",
+        {"train.lr": [0.05, 0.1]},
+        overrides=SMALL,
+        store=store,
+        jobs=1,
+        progress=False,
+    )
     pruned = result.pruned_model(2)
     measured = measure(pruned, forms=["packed"], seconds=0.02, compiled=False, memory=False)
     exported = result.export(2, format=["state_dict", "packed"], out=out)
@@ -38,6 +46,7 @@ def of_a_run(store: Path, out: Path) -> dict[str, Any]:
         "RunOutcome": result.outcome,
         "RunTables": result.tables,
         "Verdict": result.verdict(),
+        "Sweep": swept,
         "Between": result.between("ticket", "reinit"),
         "ClassDifferences": result.by_class(2),
         "Prepared": prepared,

@@ -125,6 +125,7 @@ def test_a_value_that_cannot_be_shown_says_why():
 # records of a few short fields: their text says all of it, in one line
 SAID_IN_TEXT = {
     *("Advice", "Claim", "Contrast", "Contrasts", "Cost", "Finding", "Judgement", "LevelVerdict"),
+    *("Look", "Looks"),
     *("Metric", "Spread", "Unlike", "Asked", "Budget", "Moment", "Structure", "Criterion"),
     *("Augmentation", "Normalisation", "PadCropFlip", "Widths", "Format", "Pipeline", "Densities"),
     *(
@@ -136,6 +137,7 @@ SAID_IN_TEXT = {
         "StaticSparse",
         "Target",
         "Example",
+        "Point",
         "ModelForm",
         "MaskedParameters",
     ),

@@ -1,5 +1,6 @@
 """The grid of a sweep: how it is written, which keys may vary, and the points it has."""
 
+import numpy as np
 import pytest
 
 from lottery_ticket import UsageError
@@ -40,6 +41,8 @@ def test_values_are_those_of_yaml():
         ("prune.rate=0.1,0.2", "all points have the same levels"),
         ("replicates=1,2", "all points have the same replicates"),
         ("train.metric=a,b", "all points are judged by the same metric"),
+        ("rewind=2020-01-01", "wanted numbers, texts, true, false"),
+        ("train.lr=.nan", "--grid train.lr: got nan (float), wanted numbers"),
         ("prune.once=true,false", "list it beside the ticket"),
     ],
 )
@@ -47,6 +50,12 @@ def test_what_no_grid_is(given, said):
     with pytest.raises(UsageError) as caught:
         parse_grid([given])
     assert said in str(caught.value)
+
+
+def test_an_array_is_a_list():
+    found = checked_grid({"train.lr": np.array([0.01, 0.1]), "train.batch_size": np.arange(8, 10)})
+    assert found == {"train.lr": (0.01, 0.1), "train.batch_size": (8, 9)}
+    assert type(found["train.batch_size"][0]) is int
 
 
 def test_a_key_is_given_once():
@@ -64,6 +73,8 @@ def test_a_key_is_given_once():
         ({}, "wanted keys with lists of values"),
         ({"train.lr": 0.1}, "train.lr: got 0.1, wanted a list of values"),
         ({"train.lr": []}, "train.lr: has no value"),
+        ([1], "wanted keys with lists of values"),
+        ({1: [2]}, "is no key that a sweep can vary"),
         ({"lr": [0.1]}, "did you mean 'train.lr'?"),
     ],
 )

@@ -1,7 +1,10 @@
 """`until_decided`: a run goes on from look to look, under one id, and its α is spent once."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from staged_specs import LOOKS, spec, winning
@@ -107,6 +110,24 @@ def check_goes_on(store, look) -> None:
 
 def test_killed_before_its_look_is_recorded_it_goes_on_alike(tmp_path):
     check_goes_on(tmp_path, stage_plan)
+
+
+# trainings told of: in the midst of the first look, at its end, in the midst of the second
+@pytest.mark.parametrize("num_told", [3, 8, 10])
+@pytest.mark.parametrize("by", ["SIGKILL", "SIGINT"])
+def test_stopped_in_the_midst_it_goes_on_alike(num_told, by, done, tmp_path):
+    _, whole, _ = done
+    command = [sys.executable, Path(__file__).parent / "dies.py", tmp_path, str(num_told), by]
+    assert subprocess.run(command, capture_output=True).returncode
+    opened = Store(tmp_path)
+    num_before = len(opened.cell_names())
+    assert 0 < num_before < len(whole.record.cells())
+    result = run(spec(), store=tmp_path, **QUIET)
+    assert result.id == whole.id
+    assert result.outcome.num_made + num_before == len(whole.record.cells())
+    assert {row.cell for row in result.record.rows} == {row.cell for row in whole.record.rows}
+    assert result.verdict().look == whole.verdict().look
+    assert result.verdict().sentence == whole.verdict().sentence
 
 
 def looks_at_once(spec, inputs, store):

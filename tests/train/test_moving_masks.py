@@ -265,7 +265,7 @@ def answers_by(monkeypatch, impose):
 
     def ask_(state, policy, seed, gradients=None):
         model, optimizer = state.model, state.optimizer
-        found = asked(policy, state.step, model, optimizer, state.mask, seed, gradients)
+        found, _ = asked(policy, state.step, model, optimizer, state.mask, seed, gradients)
         if found is not None:
             state.mask = found
             impose(found, model)

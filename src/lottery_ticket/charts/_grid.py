@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,10 @@ Row = Mapping[Any, Any]
 
 _DENSE = "dense"
 _MOST_PANELS = 4
-_ROOM = 0.15  # for the name of a panel, as a share of its height
+_ROOM = 2.5  # from the best of the chosen points on, as often as to the worst of them
+_PAD = 0.06
+_BESIDE = 0.005  # of the width, for each of the marks that stand side by side at a stop
+_FILLED = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "H", "d", "8", "h", "*")
 _LOG_RATIO = 4  # from the smallest to the largest value of a key, where their axis is logarithmic
 
 
@@ -64,33 +67,58 @@ def grid_charts(found: Sweep, levels: Sequence[int] | None = None) -> list[Chart
     """
     rows = found.points
     shown = levels or pick_levels([n for n in rows["level"] if n > 0], most=_MOST_PANELS)
-    low, high = grid_limits(found)
-    low -= _ROOM * (high - low)
+    low, high = _focus(found)
     stops, axis = _stops(found)
+    drawn = rows.loc[rows["level"].isin([0, *shown])]
+    styles = {_DENSE: DENSE_STYLE, **_filled(a for a in drawn["arm"] if a != _DENSE)}
+    lines = {
+        level: [_line(found, arm, level, styles[arm]) for arm in _arms_at(drawn, level)]
+        for level in shown
+    }
+    values = [found.metric.scale * value for value in drawn["mean"]]
+    caption = (
+        f"Mean over {num_replicates(drawn['n'])}, bars ±1 sd. Filled: the point that was chosen on "
+        f"validation; the verdict on test is of these.{outside_note(values, low, high)}"
+        f"{cut_note(itertools.chain(*lines.values()), low, high)}"
+    )
     charts = []
-    for level in shown:
-        own = rows.loc[rows["level"].isin([0, level])]
-        own = own.loc[(own["level"] > 0) | (own["arm"] == _DENSE)]
-        styles = {_DENSE: DENSE_STYLE, **style_arms(a for a in own["arm"] if a != _DENSE)}
-        series = [_line(found, own, arm, level, style) for arm, style in styles.items()]
-        density = own.loc[own["level"] == level, "density"].iloc[0]
-        y = Axis(found.metric.axis_label, "linear", low, high)
-        values = [found.metric.scale * value for value in own["mean"]]
-        charts.append(
-            Chart(
-                f"grid_{level}",
-                "each arm over the grid",
-                f"Mean over {num_replicates(own['n'])}, bars ±1 sd. Filled: the point that was "
-                "chosen on validation; the verdict on test is of these."
-                f"{outside_note(values, low, high)}{cut_note(series, low, high)}",
-                axis,
-                y,
-                stops,
-                series,
-                panel=f"level {level} · {format_percent(density)}",
-            )
-        )
+    for level, series in lines.items():
+        density = drawn.loc[drawn["level"] == level, "density"].iloc[0]
+        label = f"level {level} · {format_percent(density)}: {found.metric.axis_label}"
+        y = Axis(label, "linear", low, high)
+        title = "each arm over the grid"
+        charts.append(Chart(f"grid_{level}", title, caption, axis, y, stops, series))
     return charts
+
+
+def _arms_at(rows: pd.DataFrame, level: int) -> list[str]:
+    """Dense, and those that have the level."""
+    return [_DENSE, *dict.fromkeys(rows.loc[rows["level"] == level, "arm"])]
+
+
+def _filled(arms: Iterable[str]) -> dict[str, ArmStyle]:
+    """The styles of arms; where a marker cannot be filled, another that can, and no arm has."""
+    styles = style_arms(arms)
+    taken = {style.marker for style in styles.values()} | {DENSE_STYLE.marker}
+    free = (marker for marker in _FILLED * 2 if marker not in taken)
+    return {
+        arm: style if style.marker in _FILLED else style._replace(marker=next(free, "o"))
+        for arm, style in styles.items()
+    }
+
+
+def _focus(found: Sweep) -> tuple[float, float]:
+    """Limits that tell the chosen points apart; what is far worse than these lies outside."""
+    low, high = grid_limits(found)
+    chosen = (found.metric.scale * found.choice["mean"]).tolist()
+    least, most = min(chosen), max(chosen)
+    if least == most:
+        return low, high
+    if found.metric.higher_is_better:
+        low = max(low, most - _ROOM * (most - least))
+        return low, most + _PAD * (most - low)
+    high = min(high, least + _ROOM * (most - least))
+    return least - _PAD * (high - least), high
 
 
 def grid_maps(found: Sweep, levels: Sequence[int] | None = None) -> list[GridMap]:
@@ -130,11 +158,13 @@ def _chosen(found: Sweep) -> dict[tuple[str, int], int]:
     return {(row["arm"], row["level"]): row["point"] for row in rows}
 
 
-def _line(found: Sweep, rows: pd.DataFrame, arm: str, level: int, style: ArmStyle) -> Series:
+def _line(found: Sweep, arm: str, level: int, style: ArmStyle) -> Series:
     """An arm over all points; of points that are one and the same all have its value."""
-    own = {row["point"]: row for row in rows.loc[rows["arm"] == arm].to_dict("records")}
-    scale = found.metric.scale
-    chosen = _chosen(found).get((arm, level if arm != _DENSE else 0))
+    rows, scale = found.points, found.metric.scale
+    level = level if arm != _DENSE else 0
+    rows = rows.loc[(rows["arm"] == arm) & (rows["level"] == level)]
+    own = {row["point"]: row for row in rows.to_dict("records")}
+    chosen = _chosen(found).get((arm, level))
     same = {point for point, row in own.items() if row["same_as"] == chosen}
     y, low, high, text = [], [], [], []
     for point in range(len(found.labels)):
@@ -173,7 +203,9 @@ def _stops(found: Sweep) -> tuple[list[Stop], Axis]:
         return stops, Axis(name, "names", 0.0, float(len(stops) - 1))
     texts = [value_text(value, key) for value in values]
     stops = [Stop(x, f"{key} = {text}", text) for x, text in zip(_x(values), texts, strict=True)]
-    return stops, Axis(key, "names", min(s.x for s in stops), max(s.x for s in stops))
+    low, high = (end(stop.x for stop in stops) for end in (min, max))
+    room = _BESIDE * len(set(found.points["arm"])) * (high - low)
+    return stops, Axis(key, "names", low - room, high + room)
 
 
 def _x(values: Sequence[Any]) -> list[float]:

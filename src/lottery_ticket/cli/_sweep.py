@@ -88,7 +88,7 @@ def sweep(
         raise UsageError("--json and --format csv: leave one of them out")
     if plan and format is Format.csv:
         raise UsageError("--format csv: has no effect with --plan")
-    from lottery_ticket.tuning import asked_of
+    from lottery_ticket.tuning import asked_of, made
 
     asked = asked_of(
         spec,
@@ -101,7 +101,7 @@ def sweep(
     if plan:
         _print_plan(asked, json=is_json)
         return
-    found = asked.run(progress=not is_json and format is Format.text)
+    found = made(asked, progress=not is_json and format is Format.text)
     if out is not None:
         _draw(found, out, {name: value for name, value in look.items() if value is not None})
     if is_json:
@@ -115,8 +115,9 @@ def sweep(
 def _print_plan(asked: "Asked", *, json: bool) -> None:
     """What is to be trained, point by point."""
     from lottery_ticket.progress import time_text
+    from lottery_ticket.tuning import planned as planned_of
 
-    planned = asked.planned()
+    planned = planned_of(asked)
     if json:
         print_json(planned.to_dict())
         return
@@ -148,14 +149,31 @@ def _draw(found: "Sweep", out: Path, look: dict[str, Any]) -> None:
 
 def _print(found: "Sweep", asked: "Asked") -> None:
     """A line per arm and level, what they say, and where the runs are."""
+    n = found.verdict.num_replicates
+    title = (
+        f"{found.metric.short}, each arm at its best point; mean over {n} replicate{'s' * (n != 1)}"
+    )
+    print_table(_choice(found), title=title, spare=["95 % interval", "of"])
+    console.print("of: among how many different points; dense: level 0 of all arms")
+    console.print()
+    said = (found.verdict.sentence, found.fairness, found.edges, found.verdict.tested)
+    for sentence in filter(None, said):
+        console.print(Text(fill(sentence, width=80)))
+    console.print()
+    where = where_text(asked.store)
+    for label, run in zip(found.labels, found.runs, strict=True):
+        name = name_text(asked.store, run)
+        console.print(f"{label}: lottery table {name}{where}", soft_wrap=True)
+
+
+def _choice(found: "Sweep") -> list[list[str]]:
+    """Where each arm stands at each level, and what it comes to there; the header first."""
     from lottery_ticket.analysis import format_percent
     from lottery_ticket.spec import short_names, value_text
 
-    metric, keys = found.metric, [*found.grid]
-    test = found.verdict.metric
+    metric, test, keys = found.metric, found.verdict.metric, [*found.grid]
     unit = f" ({metric.unit})" if metric.unit else ""
-    names = short_names(keys)
-    heads = ["arm", "level", "density", *(names[key] for key in keys), f"validation{unit}", "of"]
+    heads = ["arm", "level", "density", *short_names(keys).values(), f"validation{unit}", "of"]
     lines = [[*heads, f"test{unit}", "95 % interval"]]
     for row in found.choice.to_dict("records"):
         low, high = (_number(row[f"test_{end}"], test) for end in ("low", "high"))
@@ -167,20 +185,7 @@ def _print(found: "Sweep", asked: "Asked") -> None:
                 _number(row["test"], test), "–" if low == "–" else f"{low} to {high}",
             ]
         )  # fmt: skip
-    n = found.verdict.num_replicates
-    title = f"{metric.short}, each arm at its best point; mean over {n} replicate{'s' * (n != 1)}"
-    print_table(lines, title=title, num_left=1, spare=["95 % interval", "of"])
-    console.print("of: among how many different points; dense: level 0 of all arms")
-    console.print()
-    said = (found.verdict.sentence, found.fairness, found.edges, found.verdict.tested)
-    for sentence in filter(None, said):
-        console.print(Text(fill(sentence, width=80)))
-    console.print()
-    where = where_text(asked.store)
-    for label, run in zip(found.labels, found.runs, strict=True):
-        console.print(
-            f"{label}: lottery table {name_text(asked.store, run)}{where}", soft_wrap=True
-        )
+    return lines
 
 
 def _number(value: float, metric: "Metric") -> str:

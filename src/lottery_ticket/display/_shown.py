@@ -14,6 +14,7 @@ SHOWN: dict[str, str] = {
     "LotteryTicketFinder": "_runs:finder_html",
     "Verdict": "_verdicts:verdict_html",
     "Between": "_verdicts:between_html",
+    "Sweep": "_verdicts:sweep_html",
     "ClassDifferences": "_verdicts:classes_html",
     "PruningMask": "_masks:mask_html",
     "Attachment": "_masks:attachment_html",

@@ -9,14 +9,24 @@ from lottery_ticket.analysis import (
     Between,
     ClassDifferences,
     LevelVerdict,
+    Sweep,
     Verdict,
     format_percent,
+    number_text,
 )
 from lottery_ticket.charts import VERDICT_STYLE, interval_text, is_known, reference_of, signed_text
 from lottery_ticket.display._blocks import Cell, badge, card, code, details, paragraph, table
 from lottery_ticket.report import classes_of, headline
+from lottery_ticket.spec import value_text
 
-__all__ = ["between_html", "classes_html", "level_strip", "verdict_html", "verdict_notes"]
+__all__ = [
+    "between_html",
+    "classes_html",
+    "level_strip",
+    "sweep_html",
+    "verdict_html",
+    "verdict_notes",
+]
 
 _CONTROLS = ("dense", "reinit")
 
@@ -108,6 +118,30 @@ def between_html(found: Between) -> Markup:
     unit = "points" if found.metric.unit == "%" else found.metric.label
     columns = ["level", "density", "kept", unit, "95 % interval", "n", ""]
     return card(f"{one} minus {other}", table(columns, rows, left=(6,)), about=found.run)
+
+
+def sweep_html(found: Sweep) -> Markup:
+    """The verdict, and where each arm stands."""
+    verdict, keys = found.verdict, [*found.grid]
+    metric, test = found.metric, found.verdict.metric
+    rows = [
+        [
+            row["arm"], str(row["level"]), format_percent(row["density"]),
+            *(value_text(row[key], key) for key in keys),
+            number_text(row["mean"], row["mean"], metric), str(row["num_points"]),
+            number_text(row["test"], row["test"], test) if is_known(row["test"]) else MISSING,
+        ]
+        for row in found.choice.to_dict("records")
+    ]  # fmt: skip
+    columns = ["arm", "level", "density", *keys, metric.axis_label, "of points", test.axis_label]
+    return card(
+        headline(verdict).title,
+        level_strip(verdict),
+        *(paragraph(said) for said in (verdict.sentence, found.fairness, found.edges) if said),
+        table(columns, rows, left=(0, *range(3, 3 + len(keys)))),
+        color=VERDICT_STYLE[verdict.label].color,
+        about=f"Sweep over {len(found.labels)} points",
+    )
 
 
 def classes_html(found: ClassDifferences) -> Markup:

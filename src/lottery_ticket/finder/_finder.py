@@ -304,9 +304,10 @@ class LotteryTicketFinder:
                 other weights: `"reinit_scaled"`, `"sign_reinit"`, `"signed_constant"`,
                 `"values_permuted"`. Without a search: `"gradual"` (pruned while it trains),
                 `"static"`, `"set"`, `"rigl"` (sparse from the first step on, with a mask that stays
-                or moves), and `"magnitude_init"`, `"snip"`, `"grasp"`, `"synflow"`,
-                `"iterative_snip"`, `"force"` (pruned before any training; all but the first by the
-                `batches` of the search). And arms of your own (`register_arm`).
+                or moves), `"early_bird"` (dense until its mask has settled), and
+                `"magnitude_init"`, `"snip"`, `"grasp"`, `"synflow"`, `"iterative_snip"`, `"force"`
+                (pruned before any training; all but the first by the `batches` of the search). And
+                arms of your own (`register_arm`).
             replicates: draws of each control that draws; `oneshot` draws nothing and is trained
                 once. They are *draws* in the table: this search is one replicate, however many
                 there are. For independent replicates search again under another `seed`.

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -29,6 +29,7 @@ class Moment:
         mask: what is kept now.
         generator: on the CPU, fresh at each step: seeded by the training and the step alone, so
             that a training that is continued draws the same.
+        memory: what the policy remembers, see `MaskPolicy.remember`.
     """
 
     step: int
@@ -37,14 +38,16 @@ class Moment:
     optimizer_state: Mapping[str, Mapping[str, torch.Tensor]]
     mask: PruningMask
     generator: torch.Generator
+    memory: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 class MaskPolicy(ABC):
     """Says between steps what is kept from now on; override `next_mask`, and what else you need.
 
-    A policy remembers nothing: what it says follows from the moment alone, so that a training that
-    was killed goes on as if it never had been. Weights that are kept anew start at zero, with no
-    memory in the optimiser; those that are pruned become zero.
+    A policy keeps nothing to itself: what it says follows from the moment alone, in which is what
+    it asked to remember, so that a training that was killed goes on as if it never had been.
+    Weights that are kept anew start at zero, with no memory in the optimiser; those that are
+    pruned become zero.
 
     >>> class Halve(MaskPolicy):
     ...     def is_due(self, step):
@@ -64,6 +67,14 @@ class MaskPolicy(ABC):
         """Whether it wants the dense gradients of step `step`, which others do not pay for."""
         return False
 
+    def remember(self, moment: Moment) -> Mapping[str, torch.Tensor]:
+        """What it finds as `moment.memory` from now on: tensors by name; nothing by default.
+
+        Called before `next_mask` at each step at which it is due, with what it remembered until
+        then. It is kept in checkpoints. Single numbers stand in the results of a training.
+        """
+        return {}
+
     @abstractmethod
     def next_mask(self, moment: Moment) -> Mapping[str, torch.Tensor] | None:
         """What is kept from now on: bool tensors by name, or None for what is kept already."""
@@ -77,32 +88,36 @@ def asked(
     mask: PruningMask,
     seed: int,
     gradients: Mapping[str, torch.Tensor] | None = None,
-) -> PruningMask | None:
-    """What a policy says at a step; None where it leaves the mask as it is.
+    memory: Mapping[str, torch.Tensor] | None = None,
+) -> tuple[PruningMask | None, dict[str, torch.Tensor]]:
+    """What a policy says at a step, None where it leaves the mask as it is; and what it remembers.
 
     Args:
         model, optimizer: the training, which holds its current values.
         seed: of what the policy draws.
+        memory: what it has remembered so far.
 
     Raises:
         TrainingError: it fails, or what it returned is no mask of these parameters.
     """
     parameters = find_parameters(model, mask)
     weights = {name: parameter.detach() for name, parameter in parameters.items()}
-    memory = {} if optimizer is None else optimizer.state
+    state = {} if optimizer is None else optimizer.state
     moment = Moment(
         step,
         weights,
         gradients,
-        {name: dict(memory.get(parameter, {})) for name, parameter in parameters.items()},
+        {name: dict(state.get(parameter, {})) for name, parameter in parameters.items()},
         mask,
         generator(seed, "policy", step),
+        dict(memory or {}),
     )
     name = type(policy).__name__
     try:
+        moment = replace(moment, memory=_checked_memory(policy.remember(moment)))
         found = policy.next_mask(moment)
         if found is None:
-            return None
+            return None, dict(moment.memory)
         made = PruningMask.from_tensors(dict(found))
     except TrainingError:
         raise
@@ -116,7 +131,14 @@ def asked(
             f"the policy {name} returned, at step {step}, a mask of other parameters: "
             f"{differing!r} has shape {got.get(differing)}, wanted {wanted.get(differing)}"
         )
-    return made.told_by(mask)
+    return made.told_by(mask), dict(moment.memory)
+
+
+def _checked_memory(memory: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    for name, value in memory.items():
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"remember: {name!r} is a {type(value).__name__}, wanted a tensor")
+    return {name: value.detach() for name, value in memory.items()}
 
 
 def impose_(

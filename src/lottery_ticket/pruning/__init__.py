@@ -3,6 +3,7 @@
 from lottery_ticket.masks import check_fraction as check_fraction
 from lottery_ticket.pruning._channel_layers import channel_layers as channel_layers
 from lottery_ticket.pruning._channel_layers import example_of_given as example_of_given
+from lottery_ticket.pruning._early_bird import EarlyBird as EarlyBird
 from lottery_ticket.pruning._evolving import Evolving as Evolving
 from lottery_ticket.pruning._evolving import StaticSparse as StaticSparse
 from lottery_ticket.pruning._gradual import Gradual as Gradual

@@ -82,6 +82,8 @@ class MaskScores:
         self.weights = {n: w.clone() for n, w in self.policy.fixed(weights).items()}
         scores = self.policy.initial(self.weights, self._generator("initial", "cpu"))
         self.scores = {name: nn.Parameter(score) for name, score in scores.items()}
+        # all bits where a weight is kept: to and them is quicker than to choose
+        self._bits = {n: keep_bits(torch.ones_like(w), w) for n, w in self.weights.items()}
         self._sampled: Sampled | None = None  # of the step that is being made
         self._is_trained = False  # whether there was a gradient since it was drawn
         self._seen: dict[str, torch.Tensor] | None = None  # scores whose mask the model has
@@ -248,7 +250,7 @@ class MaskScores:
         """Write the fixed weights into the model, exactly zero where a mask prunes."""
         with torch.inference_mode(False), torch.no_grad():
             for name, parameter in self._parameters.items():
-                bits = keep_bits(mask[name], self.weights[name])  # quicker than a choice
+                bits = self._bits[name].copy_(mask[name]).neg_()
                 weights, place = (t.view(bits.dtype) for t in (self.weights[name], parameter))
                 torch.bitwise_and(weights, bits, out=place)
 

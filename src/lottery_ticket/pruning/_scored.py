@@ -2,15 +2,15 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
-import numpy as np
 import torch
 
 from lottery_ticket.errors import TrainingError, UsageError, nearest
-from lottery_ticket.masks import Budget, MaskPolicy, Moment, PruningMask, select
+from lottery_ticket.masks import Budget, MaskPolicy, Moment, PruningMask
+from lottery_ticket.pruning._kept_by_scores import densities, drawn, groups, highest, shift_to
 from lottery_ticket.pruning._policies import POLICIES, PolicyKind, Target
 
 __all__ = ["EdgePopup", "Sampled", "ScorePolicy", "Supermask"]
@@ -23,8 +23,7 @@ VALUES = ("signed_constant", "initial")
 SCHEDULES = ("cosine", "recipe")
 """How the learning rate of scores goes."""
 
-_MOST_SHIFT = 1.0  # of all scores in one step
-_LEAST_SLOPE = 1e-6  # as a share of the weights: below, no score would tell
+_LEAST_CHANCE = 1e-6  # at first, and as far from 1: its score has an end
 
 
 class Sampled(NamedTuple):
@@ -43,11 +42,9 @@ class Sampled(NamedTuple):
 class ScorePolicy(MaskPolicy):
     """A way to train a mask over weights that never change; override all that is abstract.
 
-    It remembers nothing but scores, which an optimiser trains. `MaskScores` puts one to work.
-
-    Args:
-        keep: weights at the end, of all layers together or of each.
-        lr: learning rate of the scores, in place of the recipe's.
+    It remembers nothing but scores, which an optimiser trains. `MaskScores` puts one to work. It
+    has `keep`, the weights that it keeps at the end, and `lr`, the scores' learning rate, in place
+    of the recipe's.
     """
 
     keep: Budget
@@ -109,6 +106,9 @@ class Supermask(ScorePolicy):
         lr: learning rate of the scores.
         schedule: `"cosine"`, which falls to 0 at the end, or `"recipe"`.
 
+    >>> Supermask(Budget(1)).kept({"w": torch.tensor([1.0, -3.0, 2.0])})["w"].tolist()
+    [False, False, True]
+
     Source: Zhou et al. 2019, whose masks have the density that training gives them, and who scale
     by weights / kept ones in each step ("dynamic weight rescaling"); the constraint, Zhou X. et
     al. 2021 (ProbMask).
@@ -133,23 +133,23 @@ class Supermask(ScorePolicy):
 
     def initial(self, weights: Tensors, generator: torch.Generator) -> Tensors:
         """Such that each is kept with the same probability."""
-        density = _densities(self.keep, {name: w.numel() for name, w in weights.items()})
+        density = densities(self.keep, {name: w.numel() for name, w in weights.items()})
         return {name: torch.full_like(w, _logit(density[name])) for name, w in weights.items()}
 
     def sampled(self, scores: Tensors, generator: torch.Generator) -> Sampled:
         """By chance, as many as are to be kept on average."""
-        for names, count in _groups(self.keep, scores):
-            _shift_([scores[name] for name in names], count)
-        chance = {name: score.sigmoid() for name, score in scores.items()}
-        mask = {
-            name: torch.rand(p.shape, generator=generator, device=p.device) < p
-            for name, p in chance.items()
-        }
-        return Sampled(mask, {name: p - p * p for name, p in chance.items()})
+        chance = {name: score.detach().sigmoid() for name, score in scores.items()}
+        for names, count in groups(self.keep, scores):
+            shift = shift_to([chance[name] for name in names], count)
+            for name in names:
+                scores[name].sub_(shift)
+                torch.sigmoid(scores[name].detach(), out=chance[name])
+        mask = {name: drawn(p, generator) < p for name, p in chance.items()}
+        return Sampled(mask, {name: p.addcmul_(p, p, value=-1) for name, p in chance.items()})
 
     def kept(self, scores: Tensors) -> PruningMask:
         """Those most likely to be kept."""
-        return _highest(scores, self.keep)
+        return highest(scores, self.keep)
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,9 @@ class EdgePopup(ScorePolicy):
         keep, values, rescale: as of `Supermask`.
         lr: learning rate of the scores.
         schedule: `"cosine"`, which falls to 0 at the end, or `"recipe"`.
+
+    >>> EdgePopup(Budget(2)).kept({"w": torch.tensor([1.0, -3.0, 2.0])})["w"].tolist()
+    [False, True, True]
 
     Source: Ramanujan et al. 2020, who keep the same share of each layer (scope layerwise), and
     scale Kaiming's constant by √(weights / kept ones).
@@ -196,7 +199,7 @@ class EdgePopup(ScorePolicy):
 
     def kept(self, scores: Tensors) -> PruningMask:
         """Those of the largest |scores|."""
-        return _highest({name: score.abs() for name, score in scores.items()}, self.keep)
+        return highest(scores, self.keep, by_size=True)
 
 
 def _check_options(policy: Supermask | EdgePopup) -> None:
@@ -215,56 +218,8 @@ def _cosine(step: int, total_steps: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
 
 
-def _groups(keep: Budget, scores: Tensors) -> Iterator[tuple[list[str], int]]:
-    """The layers that compete with one another, and how many of their weights are kept."""
-    if keep.per_layer is None:
-        yield list(scores), keep.total
-        return
-    for name, count in keep.per_layer:
-        yield [name], count
-
-
-def _densities(keep: Budget, sizes: Mapping[str, int]) -> dict[str, float]:
-    """The share of each layer that is kept, as far as it is known beforehand."""
-    if keep.per_layer is None:
-        return dict.fromkeys(sizes, keep.total / sum(sizes.values()))
-    return {name: count / sizes[name] for name, count in keep.per_layer}
-
-
-def _highest(scores: Tensors, keep: Budget) -> PruningMask:
-    """The highest scores, exactly as many as asked for; on a tie the lower index.
-
-    What `select` says, where it can be had quicker: it is asked for in each step.
-
-    Raises:
-        TrainingError: a score is NaN.
-    """
-    chosen: dict[str, torch.Tensor] = {}
-    for names, count in _groups(keep, scores):
-        flat = torch.cat([scores[name].detach().flatten() for name in names])
-        if torch.isnan(flat).any():
-            raise TrainingError("scores became NaN; try a lower learning rate of the policy, lr")
-        kept = _highest_of(flat, count)
-        sizes = [scores[name].numel() for name in names]
-        for name, part in zip(names, kept.split(sizes), strict=True):
-            chosen[name] = part.view(scores[name].shape)
-    return PruningMask.from_tensors({name: chosen[name] for name in scores})
-
-
-def _highest_of(flat: torch.Tensor, count: int) -> torch.Tensor:
-    """The so many highest of numbers that are all there."""
-    if flat.device.type == "cpu" and flat.dtype in (torch.float32, torch.float64) and count:
-        values = flat.numpy()
-        least = float(np.partition(values, len(values) - count)[len(values) - count])
-        kept = flat >= least
-        if int(kept.sum()) == count:  # no tie across the border
-            return kept
-    every = PruningMask.from_tensors({"": torch.ones_like(flat, dtype=torch.bool)})
-    return select({"": flat}, every, Budget(count))[""]
-
-
 def _fixed(policy: Supermask | EdgePopup, weights: Tensors) -> Tensors:
-    share = _densities(policy.keep, {name: w.numel() for name, w in weights.items()})
+    share = densities(policy.keep, {name: w.numel() for name, w in weights.items()})
     fixed = {}
     for name, weight in weights.items():
         scale = 1 / math.sqrt(share[name]) if policy.rescale and share[name] else 1.0
@@ -283,19 +238,8 @@ def _uniform(weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _logit(share: float) -> float:
-    share = min(max(share, _LEAST_SLOPE), 1 - _LEAST_SLOPE)
+    share = min(max(share, _LEAST_CHANCE), 1 - _LEAST_CHANCE)
     return math.log(share / (1 - share))
-
-
-def _shift_(scores: list[torch.Tensor], count: int) -> None:
-    """Bring the number of weights that are kept on average to a count, by a step of Newton's."""
-    chances = [score.sigmoid() for score in scores]
-    total = torch.stack([chance.sum() for chance in chances]).sum()
-    slope = total - torch.stack([chance.square().sum() for chance in chances]).sum()
-    least = _LEAST_SLOPE * sum(map(torch.numel, scores))
-    shift = ((total - count) / slope.clamp(min=least)).clamp(-_MOST_SHIFT, _MOST_SHIFT)
-    for score in scores:
-        score.sub_(shift)
 
 
 def supermask(

@@ -77,7 +77,9 @@ def _rank(key: str) -> int:
 
 def _leaves(value: Mapping[str, Any], place: str = "") -> Iterable[tuple[str, Any]]:
     for key, inner in value.items():
-        if isinstance(inner, Mapping) and inner and all(map(_KEY.fullmatch, inner)):
+        if key == "until_decided" and isinstance(inner, Mapping) and not place:
+            yield key, inner.get("looks")  # what they may spend follows
+        elif isinstance(inner, Mapping) and inner and all(map(_KEY.fullmatch, inner)):
             yield from _leaves(inner, f"{place}{key}.")
         elif inner is not None:  # which is what is left out
             yield f"{place}{key}", inner

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lottery_ticket.errors import UsageError, nearest
+from lottery_ticket.registry import shown
 from lottery_ticket.spec._apart import value_text
+from lottery_ticket.spec._options import is_plain
 from lottery_ticket.spec._prune import PruneSpec
 from lottery_ticket.spec._records import TrainSpec
 from lottery_ticket.spec._yaml import parsed
@@ -32,6 +34,7 @@ _ELSEWHERE = {
     "source": "a sweep finds its own tickets",
     "name": "the points are told apart by the grid",
     "margin": "one margin judges the whole sweep",
+    "until_decided": "a sweep is looked at once, with all its replicates",
     "claim": "one claim is made of the whole sweep",
     "prune.once": "the arm oneshot is pruned once; list it beside the ticket",
     "train.metric": "all points are judged by the same metric",
@@ -89,12 +92,19 @@ def checked_grid(given: object, where: str = "") -> dict[str, tuple[Any, ...]]:
         if key in found:
             raise UsageError(f"{where}{key}: given twice; write all its values in one list")
         _check_key(key, where)
+        values = values.tolist() if hasattr(values, "tolist") else values  # of an array
         if not isinstance(values, list | tuple):
             raise UsageError(
-                f"{where}{key}: got {value_text(values)}, wanted a list of values, such as [1, 2]"
+                f"{where}{key}: got {shown(values)}, wanted a list of values, such as [1, 2]"
             )
         if not values:
             raise UsageError(f"{where}{key}: has no value; leave it out, or give it some")
+        for value in values:
+            if not is_plain(value):
+                raise UsageError(
+                    f"{where}{key}: got {shown(value)} ({type(value).__name__}), wanted numbers, "
+                    "texts, true, false, null, or lists and mappings of these"
+                )
         texts = [value_text(value, key) for value in values]
         if twice := [text for text in texts if texts.count(text) > 1]:
             raise UsageError(f"{where}{key}: {twice[0]} is listed twice")

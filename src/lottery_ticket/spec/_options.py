@@ -8,7 +8,7 @@ from typing import Any
 from lottery_ticket.registry import check_options, shown
 from lottery_ticket.spec._base import flushes
 
-__all__ = ["check_given", "with_options"]
+__all__ = ["check_given", "is_plain", "with_options"]
 
 
 def with_options(values: Mapping[Any, Any], kinds: Collection[str]) -> dict[Any, Any]:
@@ -50,7 +50,7 @@ def check_given(
         ValueError: says which is not.
     """
     for name, value in options.items():
-        if not _plain(value):
+        if not is_plain(value):
             raise ValueError(
                 f"option {name!r}: got {shown(value)} ({type(value).__name__}), wanted a number, "
                 "text, true, false, null, or lists and mappings of these"
@@ -60,12 +60,12 @@ def check_given(
     check_options(owner, options, known)
 
 
-def _plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Whether JSON can say it."""
     if isinstance(value, list | tuple):
-        return all(_plain(item) for item in value)
+        return all(is_plain(item) for item in value)
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _plain(item) for key, item in value.items())
+        return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, bool | int | str)

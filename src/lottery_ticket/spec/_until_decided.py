@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from lottery_ticket.registry import shown
 from lottery_ticket.spec._base import Float, Record
 
 __all__ = ["UntilDecidedSpec"]
@@ -15,7 +16,7 @@ _TOTAL = 0.05  # of all looks together
 
 class UntilDecidedSpec(Record):
     """With how many replicates a run is looked at, until it is decided; in YAML `true` for the
-    looks that simulations stand behind, or `{looks: [5, 10]}`.
+    looks that simulations stand behind, or `[5, 10]`, which is short for `{looks: [5, 10]}`.
 
     `alphas` are the chances of a false claim that the looks have; by default look k of K has k
     parts of 0.05, so that much is left for the looks that find most.
@@ -29,6 +30,12 @@ class UntilDecidedSpec(Record):
     def _read(cls, value: Any) -> Any:
         if value is True:
             value = {}
+        if isinstance(value, list | tuple):
+            value = {"looks": value}
+        if not isinstance(value, dict | UntilDecidedSpec):
+            raise ValueError(
+                f"got {shown(value)}, wanted true, or numbers of replicates, such as {list(LOOKS)}"
+            )
         if isinstance(value, dict) and "alphas" not in value:
             looks = value.get("looks", LOOKS)
             parts = len(looks) if isinstance(looks, list | tuple) else 0

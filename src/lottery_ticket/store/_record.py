@@ -46,6 +46,8 @@ _RESULTS = {
     **dict.fromkeys(("test_loss", "val_loss"), optional(NUMBER)),
     **dict.fromkeys(("test_accuracy", "val_accuracy"), optional(NUMBER)),
     "early_stop_step": optional(COUNT),
+    "policy_pruned_step": COUNT,
+    "policy_has_settled": _FLAG,
     "is_still_falling": optional(_FLAG),
     "test_accuracy_at_early_stop": optional(NUMBER),
     "metric": TEXT,

@@ -55,6 +55,8 @@ TABLE_COLUMNS: dict[str, type] = {
     "val_metric": float,
     "start_step": int,
     "num_steps": int,
+    "pruned_step": int,
+    "has_settled": bool,
     "train_seconds": float,
     "criterion": str,
     "scope": str,
@@ -82,6 +84,7 @@ _MEASURED = (
     "val_metric",
     "num_steps",
 )
+_OF_POLICIES = ("pruned_step", "has_settled")  # of `early_bird`
 _CORRECT = "test_correct.bits"
 _EXAMPLES = "test_examples.safetensors"
 _EXECUTION = ("train_seconds", "precision", "device", "threads", "cpu")
@@ -119,6 +122,7 @@ def rows_of(run: RunRecord, cells: Mapping[str, IndexedCell]) -> list[dict[str, 
                 "num_prunable": run.num_prunable,
                 **{name: summary.get(name) for name in _MEASURED},
                 "start_step": summary.get("start_step", 0),
+                **{name: summary.get(f"policy_{name}") for name in _OF_POLICIES},
                 "criterion": arm.criterion or prune["criterion"],
                 # without a structure, random masks are random over all layers
                 "scope": "global"

@@ -38,6 +38,7 @@ def checkpoint_bytes(state: TrainState) -> bytes:
     tensors |= {f"optimizer.{name}": value for name, value in memory.items()}
     if state.mask is not None:
         tensors |= {f"mask.{name}": kept for name, kept in state.mask.items()}
+    tensors |= {f"memory.{name}": value for name, value in state.memory.items()}
     if state.scores is not None:
         tensors |= {f"scores.{name}": score for name, score in state.scores.scores.items()}
     tensors["rng.cpu"] = torch.get_rng_state()
@@ -89,6 +90,8 @@ def _restore_(state: TrainState, data: bytes) -> None:
     torch.set_rng_state(tensors["rng.cpu"])
     if "rng.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["rng.cuda"], next(state.model.parameters()).device)
+    device = next(state.model.parameters()).device
+    state.memory = {name: v.to(device) for name, v in _below("memory.", tensors).items()}
     state.mask = mask
     state.step = meta["step"]
     state.history = meta["history"]

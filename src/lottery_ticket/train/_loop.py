@@ -42,6 +42,7 @@ class TrainState:
             until `write_` is called.
         mask: what is kept now, where a policy changes it; else None.
         scores: what is trained in place of weights, and makes the mask; else None.
+        memory: what that policy remembers.
     """
 
     model: nn.Module
@@ -54,6 +55,7 @@ class TrainState:
     execution: Step | None = None
     mask: PruningMask | None = None
     scores: MaskScores | None = None
+    memory: dict[str, torch.Tensor] = field(default_factory=dict)
     _recent_losses: list[torch.Tensor | float] = field(default_factory=list)
 
     def write_(self) -> None:
@@ -98,7 +100,9 @@ class TrainState:
             TrainingError: what it returned is no mask of this model.
         """
         assert self.mask is not None
-        found = asked(policy, self.step, self.model, self.optimizer, self.mask, seed, gradients)
+        found, self.memory = asked(
+            policy, self.step, self.model, self.optimizer, self.mask, seed, gradients, self.memory
+        )
         if found is None:
             return False
         self.mask = found

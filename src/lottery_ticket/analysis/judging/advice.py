@@ -77,6 +77,7 @@ def run_command(spec: Mapping[str, Any], changes: Mapping[str, Any] | None = Non
     # the spec of paper/lenet-mnist is called paper-lenet-mnist, since runs are folders
     name = next((p for p in preset_names() if p.replace("/", "-") == spec["name"]), None)
     spec = {**spec, "arms": [_arm(arm) for arm in spec["arms"]]}
+    left_out = {"replicates"} if "until_decided" in spec else set()  # its looks say how many
     settings = dict(changes or {})
     if name is not None:
         preset_spec = load_spec(name)
@@ -86,7 +87,7 @@ def run_command(spec: Mapping[str, Any], changes: Mapping[str, Any] | None = Non
         known = {**known, "arms": [_arm(arm) for arm in known["arms"]]}
         preset, own = (dict(_flat(values)) for values in (known, spec))
         other = {key: own.get(key) for key in [*preset, *own] if preset.get(key) != own.get(key)}
-        settings = other | settings
+        settings = {key: value for key, value in other.items() if key not in left_out} | settings
     else:
         name = f"{spec['name']}.yaml"
     options = (f"--set {shlex.quote(f'{key}={_yaml(value)}')}" for key, value in settings.items())

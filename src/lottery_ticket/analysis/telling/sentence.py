@@ -161,11 +161,15 @@ def _without_control(verdict: VerdictFacts) -> str:
     matches = ""
     if verdict.matching_level is not None:
         matches = f"It matches dense down to {size(verdict.at(verdict.matching_level))}. "
-    arms = ", ".join([*dict.fromkeys(verdict.arms["arm"]), REINIT])
+    arms = [*dict.fromkeys(verdict.arms["arm"])]
+    if REINIT in arms:  # of which dense nets are trained: a run that is not finished
+        said, todo = "no reinit is trained yet", "The run goes on with its command again"
+    else:
+        said = "no reinit was trained"
+        todo = f"Add the arm: --set 'arms=[{', '.join([*arms, REINIT])}]'"
     return (
-        "Not decided: a winning ticket is better than its reinit, and no reinit was trained. "
-        f"{matches}Add the arm: --set 'arms=[{arms}]'. {replicates(verdict)}, margin "
-        f"{margin(verdict)}."
+        f"Not decided: a winning ticket is better than its reinit, and {said}. "
+        f"{matches}{todo}. {replicates(verdict)}, margin {margin(verdict)}."
     )
 
 

@@ -203,6 +203,8 @@ class _Training:
         if self.cell.moving is not None:
             files[MASK] = self._moved(self.cell.moving).to_bytes()
             results["layers"] = {name: int(kept.sum()) for name, kept in self.mask.items()}
+            numbers = {n: v.item() for n, v in self.state.memory.items() if v.ndim == 0}
+            results |= {f"policy_{name}": number for name, number in numbers.items()}
         files[WEIGHTS] = save_tensors(weights)
         files[OPTIMIZER] = save_tensors(optimizer_tensors(self.state.optimizer))
         results["initial_sha256"] = self.initial_hash

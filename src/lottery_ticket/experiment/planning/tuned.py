@@ -54,13 +54,12 @@ class _Controls(Replicate):
         super().__init__(draft, setting, number)
         self.tickets = tickets
 
-    def ticket_mask(self, level: int) -> str | None:
-        return self.tickets[level].ticket_mask(level)
+    def _mask(self, at: At) -> str | None:
+        # what another ticket's mask is made into, too: of its scope, with its seeds
+        return self.tickets[at.level].mask(at)
 
     def _num_kept(self, at: At) -> int:
-        if not at.level:
-            return super()._num_kept(at)
-        return self.tickets[at.level].row(At(level=at.level)).num_kept
+        return self.tickets[at.level]._num_kept(at) if at.level else super()._num_kept(at)
 
 
 def tuned_controls(plan: Plan, tickets: Mapping[int, Plan]) -> Part:

@@ -41,6 +41,7 @@ class RunOutcome:
         is_stopped: whether it was interrupted; the same call continues.
         seconds: wall-clock time.
         record: the run as it is in the store.
+        is_asked: whether somebody asked it to stop, be it that all was finished by then.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class RunOutcome:
     is_stopped: bool
     seconds: float
     record: RunRecord | None = None
+    is_asked: bool = False
 
     _repr_html_ = notebook_html
 

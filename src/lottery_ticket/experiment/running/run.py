@@ -8,7 +8,7 @@ from functools import partial
 from lottery_ticket.experiment.executors.context import Context
 from lottery_ticket.experiment.executors.executor import Executes
 from lottery_ticket.experiment.executors.local import local_executor
-from lottery_ticket.experiment.executors.stop import ask_to_stop, take_back
+from lottery_ticket.experiment.executors.stop import StopSign, ask_to_stop, take_back
 from lottery_ticket.experiment.executors.workers import Workers
 from lottery_ticket.experiment.objects.user_code import registered_elsewhere
 from lottery_ticket.experiment.planning.plan import Plan, Work
@@ -105,10 +105,11 @@ def run_work(
             except BaseException:
                 ask_to_stop(store, stop)  # the workers checkpoint and come home
                 raise
+            is_asked = StopSign(store, (stop, *stops)).is_raised()
         if not store.has_run(run.id):  # somebody removed it by hand
             store.save_run(run)
         store.cells(work.cells)  # bring the index up to date
-    return replace(outcome, record=run)
+    return replace(outcome, record=run, is_asked=is_asked)
 
 
 def run_part(

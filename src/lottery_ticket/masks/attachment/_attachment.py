@@ -97,6 +97,7 @@ class Attachment:
         check_can_be_held(found)
         self._reference = reference_of(freeze_to, model, found)
         self._policy, self._seed = policy, check_seed(seed, "attach")
+        self._memory: dict[str, torch.Tensor] = {}
         names = frozenset() if optimizer is None else self._names_trained_by(optimizer)
         self._rewind_step = rewind_step
         self.after_step = None
@@ -274,6 +275,7 @@ class Attachment:
             held.mask_memory_(optimizer)
         self.num_steps, self.rewind_point = found.num_steps, found.rewind_point
         self._rewind_step = found.rewind_step
+        self._memory = dict(found.memory)
         if self._policy is not None:
             held.keep_gradients(self._policy.wants_gradients(self.num_steps + 1))
 
@@ -317,7 +319,7 @@ class Attachment:
         policy = None if self._policy is None else type(self._policy).__name__
         return AttachmentState(
             self.mask, self.num_steps, self._rewind_step, self.rewind_point, policy, self._seed,
-            self._digests,
+            self._digests, self._memory,
         )  # fmt: skip
 
     def _status(self) -> str:
@@ -373,7 +375,9 @@ class Attachment:
             return
         if policy.is_due(step):
             gradients = self._held.gradients(self._model) if policy.wants_gradients(step) else None
-            found = asked(policy, step, self._model, optimizer, self.mask, self._seed, gradients)
+            found, self._memory = asked(
+                policy, step, self._model, optimizer, self.mask, self._seed, gradients, self._memory
+            )
             if found is not None:
                 self.replace_mask(found)
         self._held.keep_gradients(policy.wants_gradients(step + 1))

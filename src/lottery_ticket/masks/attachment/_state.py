@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
 import torch
@@ -43,10 +43,11 @@ class AttachmentState:
         num_steps: optimiser steps counted.
         rewind_step: k, if θ_k is asked for.
         rewind_point: θ_k, once it has been reached.
-        policy: the class of what changes the mask. A policy remembers nothing: what it says next
-            follows from the mask, the step and the seed.
+        policy: the class of what changes the mask: what it says next follows from the mask, the
+            step, the seed and what it remembers.
         seed: of what it draws.
         freeze_to: a hash of what each parameter is frozen to; None for zeros.
+        memory: what the policy remembers.
     """
 
     mask: PruningMask
@@ -56,6 +57,7 @@ class AttachmentState:
     policy: str | None
     seed: int
     freeze_to: Mapping[str, str] | None
+    memory: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """Tensors, numbers, texts and dicts of them: `torch.load(weights_only=True)` reads it."""
@@ -69,6 +71,7 @@ class AttachmentState:
             "policy": self.policy,
             "seed": self.seed,
             "freeze_to": self.freeze_to,
+            **({"memory": copied_to_cpu(self.memory)} if self.memory else {}),
         }
 
     @classmethod
@@ -85,7 +88,7 @@ class AttachmentState:
             raise UsageError(
                 f"load_state_dict: got {got}, wanted what Attachment.state_dict() made"
             )
-        missing = [key for key in (*cls.__dataclass_fields__,) if key not in state]
+        missing = [key for key in (*cls.__dataclass_fields__,) if key not in {**state, "memory": 0}]
         if missing:
             raise UsageError(f"load_state_dict: the state has no {missing[0]!r}; it is damaged")
         return cls(
@@ -96,6 +99,7 @@ class AttachmentState:
             _text_or_none("policy", state["policy"]),
             check_seed(state["seed"]),
             _hashes_in(state["freeze_to"]),
+            _tensors_in(state.get("memory", {})),
         )
 
     def check_continues(
@@ -166,6 +170,13 @@ def _mask_in(packed: object) -> PruningMask:
         return PruningMask.from_bytes(packed.cpu().numpy().tobytes(), "the state's 'mask'")
     except DataError as error:
         raise UsageError(f"load_state_dict: {error}") from error
+
+
+def _tensors_in(memory: object) -> dict[str, torch.Tensor]:
+    found = memory if isinstance(memory, Mapping) else {"": memory}
+    if not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise UsageError("load_state_dict: the state's 'memory' is no tensors; it is damaged")
+    return dict(found)
 
 
 def _count(name: str, value: object) -> int:

@@ -1,15 +1,26 @@
 """A grid of recipes, each arm at its own best point."""
 
 import dataclasses
+import itertools
+import signal
+from typing import Any
 
 import numpy as np
 import pytest
+from torch.nn.functional import cross_entropy
 
 import lottery_ticket
-from lottery_ticket import LotteryError, UsageError, load_run, sweep
+from lottery_ticket import (
+    LotteryError,
+    UsageError,
+    load_run,
+    register_arm,
+    register_loss,
+    sweep,
+)
 from lottery_ticket.arms import ARMS
 from lottery_ticket.data import load_dataset
-from lottery_ticket.experiment import tuned_controls
+from lottery_ticket.experiment import Plan, tuned_controls
 from lottery_ticket.store import Store
 from lottery_ticket.tuning import LargeSweepWarning, LeftOutWarning, asked_of
 
@@ -17,9 +28,9 @@ SMALL = [
     *("replicates=2", "prune.levels=2", "train.duration=2ep", "model.hidden=[12, 8]"),
     "arms=[ticket,reinit,shuffled,oneshot]",
 ]
-HOW = {"jobs": 1, "threads": 1}
-QUIET = {**HOW, "progress": False}
-GRID = {"train.lr": [0.03, 0.1], "rewind": ["0it", "5it"]}
+HOW: dict[str, Any] = {"jobs": 1, "threads": 1}
+QUIET: dict[str, Any] = {**HOW, "progress": False}
+GRID: dict[str, list[Any]] = {"train.lr": [0.03, 0.1], "rewind": ["0it", "5it"]}
 
 
 @pytest.fixture(scope="module")
@@ -28,39 +39,53 @@ def found(tmp_path_factory):
     return sweep("quickstart", GRID, overrides=SMALL, store=store, **QUIET), store
 
 
+_FREE = {"cell": None, "mask": None, "num_kept": None}  # what does not tell rows apart
+
+
+@pytest.fixture
+def rolled(forgotten):
+    """An arm of one's own, with masks of its own making."""
+
+    def roll(mask, generator):
+        return {name: kept.roll(1, dims=0) for name, kept in mask.items()}
+
+    register_arm("rolled", mask=roll)
+
+
 def check_masks(makes):
     """The law: controls have the recipe of their own point and the masks of the ticket's."""
-    asked = asked_of("quickstart", GRID, overrides=SMALL, **HOW)
+    arms = "arms=[ticket,{reinit: {draws: 2}},shuffled,oneshot,rolled]"
+    asked = asked_of("quickstart", GRID, overrides=[*SMALL[:-1], arms], **HOW)
     plans = [each.plan for each in asked.prepared]
     tickets = {1: plans[3], 2: plans[0]}
     for plan in plans:
         part = makes(plan, tickets)
-        assert {(row.arm, row.level) for row in part.rows} == {
-            (arm, level) for arm in ("reinit", "shuffled") for level in (1, 2)
+        assert {(row.arm, row.level, row.draw) for row in part.rows} == {
+            (arm, level, draw)
+            for level in (1, 2)
+            for arm, draw in (("reinit", 0), ("reinit", 1), ("shuffled", 0), ("rolled", 0))
         }
         for row in part.rows:
-            at = (row.arm, row.level, row.replicate, row.draw)
-            (own,) = (r for r in plan.rows if (r.arm, r.level, r.replicate, r.draw) == at)
-            (lent,) = (
-                r.mask
-                for r in tickets[row.level].rows
-                if (r.arm, r.level, r.replicate) == ("ticket", row.level, row.replicate)
+            own, lent = (
+                next(r for r in rows if vars(r) | _FREE == vars(row) | _FREE)
+                for rows in (plan.rows, tickets[row.level].rows)
             )
-            mask = row.mask if row.arm == "reinit" else part.cells[row.mask].parents["mask"]
-            assert mask == lent
+            assert row.mask == lent.mask
             cell, plain = part.cells[row.cell], plan.cells[own.cell]
             assert cell.parents["mask"] == row.mask
             assert dataclasses.replace(cell, parents=plain.parents, feeds=plain.feeds) == plain
             assert (row.cell == own.cell) == (row.mask == own.mask)
 
 
+@pytest.mark.usefixtures("rolled")
 def test_controls_are_under_the_masks_of_the_tickets_points():
     check_masks(tuned_controls)
 
 
+@pytest.mark.usefixtures("rolled")
 @pytest.mark.parametrize("wrong", ["own masks", "one level's masks", "other recipe"])
 def test_other_controls_are_caught(wrong):
-    def makes(plan, tickets):
+    def makes(plan: Plan, tickets: dict[int, Plan]):
         if wrong == "own masks":
             return tuned_controls(plan, dict.fromkeys(tickets, plan))
         if wrong == "one level's masks":
@@ -124,6 +149,8 @@ def test_each_point_is_a_run(found):
         own = result.table.loc[result.table["point"] == point]
         assert set(own["run"]) == {run}
         assert set(own["cell"]) <= loaded.record.cells()
+        if loaded.table["level"].loc[loaded.table["arm"] == "reinit"].max() == 0:
+            assert "no reinit is trained yet" in loaded.verdict().sentence
         tickets = loaded.table.loc[loaded.table["arm"] == "ticket"]
         assert len(tickets) == 6
 
@@ -249,6 +276,7 @@ def test_cost_is_that_of_the_tickets_own_point(tmp_path):
         ("quickstart", {"train.lr": [1.0]}, ["train.lr=0.1"], "--set train.lr: the grid has"),
         ("quickstart", {"train.lr": [1.0]}, ["arms=[oneshot]"], "wanted 'ticket' among them"),
         ("lenet-mnist-to-fashion", {"train.lr": [1.0]}, [], "a sweep finds its own"),
+        ("quickstart", {"train.lr": [1.0]}, ["until_decided=true"], "a sweep is looked at once"),
         ("quickstart", {"rewind": ["0it", "0ep"]}, [], "rewind=0ep is the very same run as"),
         ("quickstart", {"rewind": ["99ep"]}, [], "quickstart at rewind=99ep: rewind"),
         ("quickstart", {"train.lrr": [1.0]}, [], "did you mean 'train.lr'"),
@@ -259,6 +287,40 @@ def test_what_makes_no_sweep(spec, grid, overrides, said, tmp_path):
         sweep(spec, grid, overrides=overrides, store=tmp_path / "store", **QUIET)
     assert said in str(caught.value)
     assert not (tmp_path / "store" / "cells").exists()
+
+
+def test_looks_of_a_staged_run_are_honoured(tmp_path):
+    """Whoever has looked at a training before has spent some of what a claim may spend."""
+    rule = "until_decided={looks: [3, 4], alphas: [0.01, 0.04]}"
+    staged = [*SMALL[1:-1], "arms=[ticket,reinit]"]
+    lottery_ticket.run("quickstart", overrides=[*staged, rule], store=tmp_path, **QUIET)
+    grid = {"train.lr": [0.03, 0.1]}
+    with pytest.raises(UsageError, match=r"looked at from 3 replicates on: --set replicates=3"):
+        sweep("quickstart", grid, overrides=[*staged, "replicates=2"], store=tmp_path, **QUIET)
+    found = sweep("quickstart", grid, overrides=[*staged, "replicates=3"], store=tmp_path, **QUIET)
+    assert 0.1 in set(found.choice.loc[found.choice["arm"] == "ticket", "train.lr"])
+    assert found.verdict.look is not None
+    assert found.verdict.look.alpha == 0.01
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        (None, "scope=1:4 has 3 levels, scope=2:4 has 2; levels are compared"),
+        (2, "level 1 keeps 1,776 weights at scope=1:4, 2,664 at scope=2:4"),
+    ],
+)
+def test_points_have_the_same_levels(levels, said, tmp_path):
+    spec = {
+        "name": "mine",
+        "data": {"name": "digits"},
+        "model": {"name": "MLP", "hidden": [48]},
+        "train": {"lr": 0.1, "batch_size": 64, "duration": "1ep"},
+        "prune": {"scope": "2:4", **({} if levels is None else {"levels": levels})},
+    }
+    with pytest.raises(UsageError) as caught:
+        asked_of(spec, {"prune.scope": ["2:4", "1:4"]}, store=tmp_path, **HOW)
+    assert said in str(caught.value)
 
 
 def test_misspelt_arguments_are_said():
@@ -278,3 +340,31 @@ def test_the_grid_of_a_spec(tmp_path):
         "lr=0.003", "lr=0.01", "lr=0.03", "lr=0.1",
     ]  # fmt: skip
     assert len({row.cell for part in asked.own for row in part.rows}) == 4 * 15
+
+
+def _results(result):
+    columns = ["point", "arm", "level", "replicate", "val_loss", "test_loss", "cell", "is_chosen"]
+    return result.table[columns].to_dict("records")
+
+
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize("at", [100, 750])  # while tickets are trained, and their controls
+def test_ctrl_c_ends_it_and_the_same_call_goes_on(at, tmp_path):
+    calls, is_deaf = itertools.count(), []
+
+    @register_loss("stopping")
+    def stopping(output, y):
+        if next(calls) == at and not is_deaf:
+            signal.raise_signal(signal.SIGINT)
+        return cross_entropy(output, y)
+
+    overrides = [*SMALL[:-1], "arms=[ticket,reinit]", "train.loss=stopping"]
+    grid = {"train.lr": [0.03, 0.1]}
+    with pytest.raises(KeyboardInterrupt, match="the same call continues"):
+        sweep("quickstart", grid, overrides=overrides, store=tmp_path / "one", **QUIET)
+    is_deaf.append(True)
+    stopped = len(Store(tmp_path / "one").cell_names())
+    again = sweep("quickstart", grid, overrides=overrides, store=tmp_path / "one", **QUIET)
+    assert 0 < stopped < len(Store(tmp_path / "one").cell_names())
+    other = sweep("quickstart", grid, overrides=overrides, store=tmp_path / "two", **QUIET)
+    assert _results(again) == _results(other)
