@@ -286,6 +286,27 @@ def test_a_layer_that_is_not_followed_is_named():
         align(Recurrent(), to=Recurrent(), example=torch.zeros(2, 3, 4))
 
 
+class Idle(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.idle = nn.Linear(5, 6), nn.Linear(6, 2), nn.Linear(5, 4)
+
+    def forward(self, x):
+        self.idle(x)
+        return self.two(torch.tanh(self.one(x)))
+
+
+@pytest.mark.parametrize("by", ["weights", "activations"])
+def test_a_branch_that_nobody_reads(by):
+    torch.manual_seed(0)
+    model, x = Idle(), torch.randn(16, 5)
+    known = shuffled(align(model, to=model, example=x))
+    found = align(known.apply(model.state_dict()), to=model, by=by, batches=[x])
+    assert torch.equal(found.permutations["one"], known.inverse.permutations["one"])
+    wanted = known.inverse.permutations["idle"] if by == "weights" else torch.arange(4)
+    assert torch.equal(found.permutations["idle"], wanted)
+
+
 def test_wrappers_make_no_difference():
     one, other, x = build("LeNet5", 0), build("LeNet5", 1), torch.zeros(1, 1, 28, 28)
     plain = align(other, to=one, example=x)
