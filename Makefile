@@ -68,6 +68,7 @@ bench:
 	$(PYTHON) benchmarks/bench_simulation.py --executor workers
 	$(PYTHON) benchmarks/bench_attach.py
 	$(PYTHON) benchmarks/bench_scores.py
+	$(PYTHON) benchmarks/bench_moving.py
 	$(PYTHON) benchmarks/bench_track.py
 	$(PYTHON) benchmarks/bench_epoch.py
 	$(PYTHON) benchmarks/bench_rules.py

@@ -140,6 +140,22 @@ def rules() -> str:
     )
 
 
+def moving() -> str:
+    """What it costs that a mask moves."""
+    found = read("bench_moving")
+    ratios = {(row["density"], row["loop"]): row["ratio"] for row in found["rows"]}
+    densities = dict.fromkeys(density for density, _ in ratios)
+    lines = [[f"{100 * d:g} %", ratios[d, "set"], ratios[d, "rigl"]] for d in densities]
+    return section(
+        "What it costs that a mask moves",
+        f"LeNet-300-100, {found['steps']:,} steps of {found['batch_size']} images, the mask moved "
+        "every 100 steps in three\nquarters of them: CPU time of a training in units of one whose "
+        "mask stays, both executed on\nkept weights alone where that pays.",
+        table(["kept", "SET", "RigL"], lines),
+        about(found, "bench_moving.py"),
+    )
+
+
 def halves() -> str:
     """From how many weights bf16 pays in a linear layer."""
     found = read("bench_bf16")
@@ -273,7 +289,8 @@ def main() -> None:
     """Write the page's measured part, or check it."""
     before = PAGE.read_text(encoding="utf-8")
     sections = (
-        sparsity, experiments, epochs, rules, halves, nets, selection, scaling, batches, gpu,
+        sparsity, experiments, epochs, rules, moving, halves, nets, selection, scaling, batches,
+        gpu,
     )  # fmt: skip
     parts = "\n\n".join(make() for make in sections)
     pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
