@@ -23,6 +23,7 @@ from scipy import stats
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "tests" / "analysis")]
 
+import staged  # noqa: E402
 from pages import is_written  # noqa: E402
 from render import read_table  # noqa: E402
 from simulated import (  # noqa: E402
@@ -394,7 +395,8 @@ def example() -> str:
 
 def rendered(text: str) -> str:
     """The page with its sections made anew."""
-    for name, made in (("example", example), ("simulated", section), ("classes", classes)):
+    sections = {"example": example, "simulated": section, "classes": classes}
+    for name, made in (sections | {"staged": staged.section}).items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         pattern = re.escape(start) + ".*?" + re.escape(end)
         if not re.search(pattern, text, re.S):

@@ -272,6 +272,55 @@ def test_what_cannot_be_followed_is_said(middle, said):
         align(Through(middle), to=Through(middle), example=torch.randn(2, 5))
 
 
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell, self.out = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.out(self.cell(x)[0][:, -1])
+
+
+def test_a_layer_that_is_not_followed_is_named():
+    with pytest.raises(UsageError, match=r"cell: GRU is not followed"):
+        align(Recurrent(), to=Recurrent(), example=torch.zeros(2, 3, 4))
+
+
+class Idle(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.idle = nn.Linear(5, 6), nn.Linear(6, 2), nn.Linear(5, 4)
+
+    def forward(self, x):
+        self.idle(x)
+        return self.two(torch.tanh(self.one(x)))
+
+
+@pytest.mark.parametrize("by", ["weights", "activations"])
+def test_a_branch_that_nobody_reads(by):
+    torch.manual_seed(0)
+    model, x = Idle(), torch.randn(16, 5)
+    known = shuffled(align(model, to=model, example=x))
+    found = align(known.apply(model.state_dict()), to=model, by=by, batches=[x])
+    assert torch.equal(found.permutations["one"], known.inverse.permutations["one"])
+    wanted = known.inverse.permutations["idle"] if by == "weights" else torch.arange(4)
+    assert torch.equal(found.permutations["idle"], wanted)
+
+
+def test_wrappers_make_no_difference():
+    one, other, x = build("LeNet5", 0), build("LeNet5", 1), torch.zeros(1, 1, 28, 28)
+    plain = align(other, to=one, example=x)
+    wrapped = align(nn.DataParallel(other), to=nn.DataParallel(one).train(), example=x)
+    assert torch.equal(plain.moved, wrapped.moved)
+    # pinned: other ones would give the arm `permuted` other masks under the same names
+    assert {name: order[:5].tolist() for name, order in plain.permutations.items()} == {
+        "conv1": [2, 3, 5, 1, 0],
+        "conv2": [5, 1, 0, 15, 10],
+        "fc1": [17, 5, 80, 1, 36],
+        "fc2": [44, 23, 67, 38, 53],
+    }
+
+
 class Branching(nn.Module):
     def __init__(self):
         super().__init__()

@@ -39,6 +39,7 @@ def found(tmp_path_factory):
     return sweep("quickstart", GRID, overrides=SMALL, store=store, **QUIET), store
 
 
+_ALONE = ("reinit", "shuffled", "rolled", "borrowed", "permuted")
 _FREE = {"cell": None, "mask": None, "num_kept": None}  # what does not tell rows apart
 
 
@@ -54,7 +55,7 @@ def rolled(forgotten):
 
 def check_masks(makes):
     """The law: controls have the recipe of their own point and the masks of the ticket's."""
-    arms = "arms=[ticket,{reinit: {draws: 2}},shuffled,oneshot,rolled]"
+    arms = "arms=[ticket,{reinit: {draws: 2}},shuffled,oneshot,rolled,borrowed,permuted]"
     asked = asked_of("quickstart", GRID, overrides=[*SMALL[:-1], arms], **HOW)
     plans = [each.plan for each in asked.prepared]
     tickets = {1: plans[3], 2: plans[0]}
@@ -63,7 +64,7 @@ def check_masks(makes):
         assert {(row.arm, row.level, row.draw) for row in part.rows} == {
             (arm, level, draw)
             for level in (1, 2)
-            for arm, draw in (("reinit", 0), ("reinit", 1), ("shuffled", 0), ("rolled", 0))
+            for arm, draw in (*zip(_ALONE, [0] * 5, strict=True), ("reinit", 1))
         }
         for row in part.rows:
             own, lent = (

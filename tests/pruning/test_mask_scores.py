@@ -4,7 +4,9 @@ Laws: no weight ever changes; masks keep exactly as many as asked for; the gradi
 the straight-through one; a training that was killed continues bit for bit.
 """
 
+import copy
 import math
+import pickle
 from dataclasses import dataclass
 
 import pytest
@@ -329,6 +331,27 @@ def test_detached_it_is_a_plain_model_again(batches):
     F.cross_entropy(model(batches.split.x), batches.split.y).backward()
     optimizer.step()
     assert not torch.equal(before["fc1.weight"], model.fc1.weight)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_of_the_model_train_scores_of_their_own(copied, batches):
+    x, y = batches.split.x[:32], batches.split.y[:32]
+    model = net()
+    scores = MaskScores(model, POLICIES["supermask"])
+    F.cross_entropy(model(x), y).backward()
+    other = copied(model)
+    assert torch.equal(other(x), model(x))
+    (hook,) = other._forward_pre_hooks.values()
+    before = [score.grad.clone() for score in scores.parameters()]
+    F.cross_entropy(other(x), y).backward()
+    own = hook.__self__
+    assert own is not scores
+    assert all(not torch.equal(s.grad, g) for s, g in zip(own.parameters(), before, strict=True))
+    assert all(torch.equal(s.grad, g) for s, g in zip(scores.parameters(), before, strict=True))
+    own.detach()
+    assert not other._forward_pre_hooks
+    assert len(model._forward_pre_hooks) == 1
+    assert torch.equal(other.eval()(x), model.eval()(x))
 
 
 def test_scores_continue_from_their_state(batches):

@@ -55,7 +55,7 @@ class Alignment:
 
     @property
     def fixed(self) -> dict[str, str]:
-        """Layer → why units of it keep their places: the net's outputs do, for one."""
+        """Layer or operation → why units that it meets stay: those of the net's output do."""
         return dict(self.units.fixed)
 
     @property

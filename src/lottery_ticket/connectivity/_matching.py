@@ -170,6 +170,8 @@ def matched_by_activations(
                 met.setdefault((group.name, reader), _Correlation()).add(one, other)
     moved = torch.arange(units.num_units)
     for group in units.groups:
+        if not group.readers:
+            continue  # of a branch whose result nobody uses
         gain = sum((met[group.name, reader].value() for reader in group.readers), torch.zeros(()))
         best = assigned(gain)
         mean_gain = gain.abs().mean() * len(best)

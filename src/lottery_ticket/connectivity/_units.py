@@ -91,7 +91,7 @@ class Units:
         groups: those that can be permuted, in the order of the graph.
         axes: name of a tensor → dimension → the units along it.
         values: name of a node → the units of its channels.
-        fixed: layer → why (some of) its units keep their places.
+        fixed: layer or operation → why units that it meets keep their places.
     """
 
     num_units: int
@@ -250,8 +250,8 @@ def _fixed(
     groups: Iterable[Group],
     pinned: Mapping[int, str],
 ) -> dict[str, str]:
-    """Layer → why units of it keep their places."""
-    from lottery_ticket.graphs.operations import Mixing
+    """Layer → why units of it keep their places; what is not followed is named too."""
+    from lottery_ticket.graphs.operations import Mixing, Opaque
 
     free = {unit for group in groups for unit in group.units.tolist()}
     found: dict[str, str] = {}
@@ -260,4 +260,7 @@ def _fixed(
             stays = [unit for unit in units[node].tolist() if unit not in free]
             if stays:
                 found[str(node.target)] = pinned.get(stays[0], "no other unit is like it")
+        elif isinstance(operation, Opaque) and operation.reason is not None:
+            name = str(node.target) if node.op == "call_module" else node.name
+            found[name] = operation.reason
     return found

@@ -89,17 +89,29 @@ class MaskScores:
         self._seen: dict[str, torch.Tensor] | None = None  # scores whose mask the model has
         self._mask: PruningMask | None = None
         self._frozen = [p for p in model.parameters() if p.requires_grad]
-        self._hooks = self._hooked(model)
-
-    def _hooked(self, model: nn.Module) -> list[Any]:
         for parameter in self._frozen:
             parameter.requires_grad_(False)
-        hooks: list[Any] = [model.register_forward_pre_hook(self._before_forward)]
-        for name, parameter in self._parameters.items():
+        self._forward_hook = model.register_forward_pre_hook(self._before_forward)
+        self._gradient_hooks = self._hooked()
+        self._is_attached = True
+
+    def _hooked(self) -> list[Any]:
+        """Hooks that turn gradients of weights into those of scores."""
+        for parameter in self._parameters.values():
             parameter.requires_grad_(True)
-            hook = self._gradient_hook(name)
-            hooks.append(parameter.register_post_accumulate_grad_hook(hook))
-        return hooks
+        return [
+            parameter.register_post_accumulate_grad_hook(self._gradient_hook(name))
+            for name, parameter in self._parameters.items()
+        ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy of the model has a copy of its scores; parameters lose their hooks on the way
+        return {**self.__dict__, "_gradient_hooks": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._is_attached:
+            self._gradient_hooks = self._hooked()
 
     def _policy(
         self, policy: str | ScorePolicy, density: float | None, scope: str, options: dict[str, Any]
@@ -169,12 +181,12 @@ class MaskScores:
 
         What was trained before can be trained again.
         """
-        if not self._hooks:
+        if not self._is_attached:
             return
         self.write_()
-        for hook in self._hooks:
+        self._is_attached = False
+        for hook in (self._forward_hook, *self._gradient_hooks):
             hook.remove()
-        self._hooks = []
         for parameter in self._parameters.values():
             parameter.requires_grad_(False)
         for parameter in self._frozen:
