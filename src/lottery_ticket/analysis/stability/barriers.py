@@ -21,7 +21,14 @@ __all__ = [
 THRESHOLD = 0.02
 """The error barrier below which nets are called connected, 2 points: Frankle et al. 2020."""
 
-STABLE, UNSTABLE, UNDECIDED = "stable", "unstable", "not decided"
+STABLE = "stable"
+"""The interval of the mean barrier lies below the threshold."""
+
+UNSTABLE = "unstable"
+"""It lies above."""
+
+UNDECIDED = "not decided"
+"""Neither."""
 
 Row = Mapping[Any, Any]
 
