@@ -260,6 +260,7 @@ REPRODUCTIONS = (
         figure=(arm_map, "each arm minus dense at each density"),
     ),
     Reproduction("lenet-mnist-moving", by_arm, {}, (1, 2, 3, 4, 5)),
+    Reproduction("lenet-mnist-moving-5x", by_arm, {}, (1, 2, 3, 4, 5), has_verdict=False),
     Reproduction("sin-regression", by_level, {}),
     Reproduction(
         "paper-lenet-mnist",

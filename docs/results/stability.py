@@ -1,10 +1,13 @@
 """The measured part of docs/stability.md, made from the tables beside this script.
 
+python docs/results/stability.py --collect CIFAR.json   # what lottery stability --json printed
 python docs/results/stability.py            # write it
 python docs/results/stability.py --check    # exit 1 if the page says anything else
 """
 
+import json
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +16,8 @@ from pages import is_written, markdown_table
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "stability.md"
 MARKS = ("<!-- measured -->\n", "<!-- /measured -->")
+CIFAR = ("<!-- cifar -->\n", "<!-- /cifar -->")
+NARROW = HERE / "stability-resnet20-cifar10-narrow.csv"
 ARMS = ("ticket", "reinit", "random")
 
 
@@ -68,12 +73,40 @@ which do not. On this net, connected levels do not tell which of them match.
 """
 
 
+def collect(path: Path) -> None:
+    """Keep what was measured of the narrow ResNet-20."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    pd.DataFrame(found["levels"]).to_csv(NARROW, index=False)
+
+
+def narrow() -> str:
+    """The narrow ResNet-20: a row for each net and step."""
+    rows = [
+        [
+            f"{row.step}",
+            "dense" if row.level == 0 else f"{row.arm}, {100 * row.density:.0f} %",
+            f"{points(row.barrier)} ({points(row.low)} to {points(row.high)})",
+            row.state,
+            points(row.interpolated_barrier),
+            f"{100 * (1 - row.end):.1f}",
+            f"{100 * row.disagreement:.0f} %",
+        ]
+        for row in pd.read_csv(NARROW).itertuples()
+    ]
+    head = ["k", "net", "barrier", "", "statistics interpolated", "accuracy", "disagreement"]
+    return markdown_table(head, *rows) + "\n"
+
+
 def main() -> None:
-    """Write the page's measured part, or check it."""
-    before = PAGE.read_text(encoding="utf-8")
-    pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
-    after = re.sub(pattern, lambda _: f"{MARKS[0]}{measured()}{MARKS[1]}", before, flags=re.S)
-    is_written(PAGE, after, "stability.py")
+    """Write the page's measured parts, or check them."""
+    if sys.argv[1:2] == ["--collect"]:
+        collect(Path(sys.argv[2]))
+    after = before = PAGE.read_text(encoding="utf-8")
+    for (start, end), made in ((MARKS, measured()), (CIFAR, narrow())):
+        pattern = re.escape(start) + ".*?" + re.escape(end)
+        after = re.sub(pattern, lambda _, m=made, a=start, b=end: a + m + b, after, flags=re.S)
+    if before != after or "--check" in sys.argv:
+        is_written(PAGE, after, "stability.py")
 
 
 if __name__ == "__main__":
