@@ -8,7 +8,6 @@ import pandas as pd
 
 from lottery_ticket.analysis.stability.stability import Stability, stability_of
 from lottery_ticket.errors import DamagedError
-from lottery_ticket.experiment import INSTABILITY
 from lottery_ticket.steps import Duration
 from lottery_ticket.store import CellRecord, ProbeRow, RunRecord, RunRow, Store
 
@@ -116,6 +115,8 @@ def _rewound(store: Store, run: RunRecord) -> Iterator[RunRecord]:
 
 
 def _measured(run: RunRecord) -> list[ProbeRow]:
+    from lottery_ticket.experiment import INSTABILITY  # imports torch
+
     return [probe for probe in run.probes if probe.probe == INSTABILITY]
 
 
