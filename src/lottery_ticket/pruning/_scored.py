@@ -85,7 +85,47 @@ class ScorePolicy(MaskPolicy):
 
 
 @dataclass(frozen=True)
-class Supermask(ScorePolicy):
+class _OverFixed(ScorePolicy):
+    """What both have: what weights are fixed at, and how the scores' learning rate goes."""
+
+    keep: Budget
+    values: str = "signed_constant"
+    rescale: bool = True
+    lr: float = 0.1
+    schedule: str = "cosine"
+
+    def __post_init__(self) -> None:
+        for name, valid in (("values", VALUES), ("schedule", SCHEDULES)):
+            got = getattr(self, name)
+            if got not in valid:
+                raise UsageError(f"{name}: got {got!r}{nearest(str(got), valid)}")
+        if not isinstance(self.rescale, bool):
+            raise UsageError(f"rescale: got {self.rescale!r}, wanted true or false")
+        lr = self.lr
+        if not (isinstance(lr, (int, float)) and math.isfinite(lr) and lr > 0):
+            raise UsageError(f"lr: got {lr!r}, wanted a number above 0")
+
+    def rate(self, step: int, total_steps: int, recipe: float) -> float:
+        """By its own schedule, or by the recipe's."""
+        own = 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
+        return self.lr * (recipe if self.schedule == "recipe" else own)
+
+    def fixed(self, weights: Tensors) -> Tensors:
+        """θ₀ or constants of its signs."""
+        share = densities(self.keep, {name: w.numel() for name, w in weights.items()})
+        fixed = {}
+        for name, weight in weights.items():
+            scale = 1 / math.sqrt(share[name]) if self.rescale and share[name] else 1.0
+            if self.values == "initial":
+                fixed[name] = weight * scale
+            else:
+                size = weight.double().std(correction=0) * scale
+                fixed[name] = torch.copysign(size.to(weight), weight)
+        return fixed
+
+
+@dataclass(frozen=True)
+class Supermask(_OverFixed):
     """Keeps each weight with a probability that is trained: σ(s) of its score s.
 
     In each step of training every weight is kept or not by chance, as many as `keep` says on
@@ -114,22 +154,7 @@ class Supermask(ScorePolicy):
     al. 2021 (ProbMask).
     """
 
-    keep: Budget
-    values: str = "signed_constant"
-    rescale: bool = True
     lr: float = 300.0
-    schedule: str = "cosine"
-
-    def __post_init__(self) -> None:
-        _check_options(self)
-
-    def rate(self, step: int, total_steps: int, recipe: float) -> float:
-        """By its own schedule, or by the recipe's."""
-        return self.lr * (recipe if self.schedule == "recipe" else _cosine(step, total_steps))
-
-    def fixed(self, weights: Tensors) -> Tensors:
-        """θ₀ or constants of its signs."""
-        return _fixed(self, weights)
 
     def initial(self, weights: Tensors, generator: torch.Generator) -> Tensors:
         """Such that each is kept with the same probability."""
@@ -153,7 +178,7 @@ class Supermask(ScorePolicy):
 
 
 @dataclass(frozen=True)
-class EdgePopup(ScorePolicy):
+class EdgePopup(_OverFixed):
     """Keeps the weights of the largest |scores| in each step, exactly as many as `keep` says.
 
     The gradient goes straight through the choice, to pruned weights too, which come back so:
@@ -172,23 +197,6 @@ class EdgePopup(ScorePolicy):
     scale Kaiming's constant by √(weights / kept ones).
     """
 
-    keep: Budget
-    values: str = "signed_constant"
-    rescale: bool = True
-    lr: float = 0.1
-    schedule: str = "cosine"
-
-    def __post_init__(self) -> None:
-        _check_options(self)
-
-    def rate(self, step: int, total_steps: int, recipe: float) -> float:
-        """By its own schedule, or by the recipe's."""
-        return self.lr * (recipe if self.schedule == "recipe" else _cosine(step, total_steps))
-
-    def fixed(self, weights: Tensors) -> Tensors:
-        """θ₀ or constants of its signs."""
-        return _fixed(self, weights)
-
     def initial(self, weights: Tensors, generator: torch.Generator) -> Tensors:
         """Uniform within ±1/√n of the n inputs of an output, Kaiming's with a = √5."""
         return {name: _uniform(weight, generator) for name, weight in weights.items()}
@@ -200,35 +208,6 @@ class EdgePopup(ScorePolicy):
     def kept(self, scores: Tensors) -> PruningMask:
         """Those of the largest |scores|."""
         return highest(scores, self.keep, by_size=True)
-
-
-def _check_options(policy: Supermask | EdgePopup) -> None:
-    for name, valid in (("values", VALUES), ("schedule", SCHEDULES)):
-        got = getattr(policy, name)
-        if got not in valid:
-            raise UsageError(f"{name}: got {got!r}{nearest(str(got), valid)}")
-    if not isinstance(policy.rescale, bool):
-        raise UsageError(f"rescale: got {policy.rescale!r}, wanted true or false")
-    lr = policy.lr
-    if not (isinstance(lr, (int, float)) and math.isfinite(lr) and lr > 0):
-        raise UsageError(f"lr: got {lr!r}, wanted a number above 0")
-
-
-def _cosine(step: int, total_steps: int) -> float:
-    return 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
-
-
-def _fixed(policy: Supermask | EdgePopup, weights: Tensors) -> Tensors:
-    share = densities(policy.keep, {name: w.numel() for name, w in weights.items()})
-    fixed = {}
-    for name, weight in weights.items():
-        scale = 1 / math.sqrt(share[name]) if policy.rescale and share[name] else 1.0
-        if policy.values == "initial":
-            fixed[name] = weight * scale
-        else:
-            size = weight.double().std(correction=0) * scale
-            fixed[name] = torch.copysign(size.to(weight), weight)
-    return fixed
 
 
 def _uniform(weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
