@@ -115,7 +115,7 @@ def _rewound(store: Store, run: RunRecord) -> Iterator[RunRecord]:
 
 
 def _measured(run: RunRecord) -> list[ProbeRow]:
-    from lottery_ticket.experiment import INSTABILITY  # imports torch
+    from lottery_ticket.experiment import INSTABILITY  # a heavy one
 
     return [probe for probe in run.probes if probe.probe == INSTABILITY]
 
