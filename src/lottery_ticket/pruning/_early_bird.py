@@ -13,7 +13,7 @@ from lottery_ticket.pruning._policies import POLICIES, PolicyKind, Target
 
 __all__ = ["EarlyBird"]
 
-_LOOKS = 20  # at least, where a training is short
+_LOOKS = 20  # in a training
 _SHARE = 0.75  # of a training: pruned then at the latest
 _WINDOW = 5
 _DISTANCE = 0.1

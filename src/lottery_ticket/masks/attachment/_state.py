@@ -88,7 +88,9 @@ class AttachmentState:
             raise UsageError(
                 f"load_state_dict: got {got}, wanted what Attachment.state_dict() made"
             )
-        missing = [key for key in (*cls.__dataclass_fields__,) if key not in {**state, "memory": 0}]
+        # what a policy remembers is there only if it remembers anything
+        wanted = [key for key in cls.__dataclass_fields__ if key != "memory"]
+        missing = [key for key in wanted if key not in state]
         if missing:
             raise UsageError(f"load_state_dict: the state has no {missing[0]!r}; it is damaged")
         return cls(
